@@ -1,0 +1,89 @@
+//! What makes two buffers interchangeable: channels, capacity and sample rate.
+
+use core::fmt;
+use core::num::NonZeroU32;
+
+use crate::error::BufferError;
+use crate::sample::{ALIGN_FLOATS, SampleBuffer};
+
+/// The shape of a buffer, and the key of a [`BufferPool`](crate::BufferPool).
+///
+/// The fields are open so that a key can be written as a literal; [`BufferKey::new`] and everything that makes
+/// a buffer from a key check them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BufferKey {
+    /// Number of channels, at least 1.
+    pub channels: u16,
+    /// Room in frames (samples per channel), at least 1.
+    pub frames: u32,
+    /// Frames per second.
+    pub sample_rate: NonZeroU32,
+}
+
+impl BufferKey {
+    /// A key whose numbers have been checked.
+    ///
+    /// # Errors
+    ///
+    /// Zero channels, zero frames, a rate of zero, or a size that one allocation cannot hold: a [`BufferError`]
+    /// with the numbers.
+    pub fn new(channels: u16, frames: u32, sample_rate: u32) -> Result<Self, BufferError> {
+        let sample_rate =
+            NonZeroU32::new(sample_rate).ok_or(BufferError::ZeroSampleRate { channels, frames })?;
+        let key = Self { channels, frames, sample_rate };
+        key.float_count()?;
+        Ok(key)
+    }
+
+    /// Distance between the starts of two planes, in floats: `frames` rounded up to 16 (64 bytes).
+    ///
+    /// In `u64`, since on a 32-bit target rounding up may not fit `usize`.
+    fn stride_wide(self) -> u64 {
+        u64::from(self.frames).next_multiple_of(ALIGN_FLOATS as u64)
+    }
+
+    /// Floats to allocate: the planes with their padding, and the slack that lets the base be aligned.
+    pub(crate) fn float_count(self) -> Result<usize, BufferError> {
+        let Self { channels, frames, sample_rate } = self;
+        if channels == 0 {
+            return Err(BufferError::ZeroChannels { frames, sample_rate: sample_rate.get() });
+        }
+        if frames == 0 {
+            return Err(BufferError::ZeroFrames { channels, sample_rate: sample_rate.get() });
+        }
+        // At most 2^16 x 2^32 floats plus 15: no overflow in u64.
+        let floats = self.stride_wide() * u64::from(channels) + (ALIGN_FLOATS as u64 - 1);
+        let bytes = floats * size_of::<f32>() as u64;
+        let limit = isize::MAX as u64 - size_of::<SampleBuffer>() as u64;
+        match usize::try_from(floats) {
+            Ok(floats) if bytes <= limit => Ok(floats),
+            _ => Err(BufferError::TooLarge { channels, frames, bytes }),
+        }
+    }
+
+    /// Distance between the starts of two planes of a buffer that exists, in floats.
+    pub(crate) fn stride(self) -> usize {
+        // A buffer exists only after `float_count` fitted `usize`, and the stride is no larger.
+        self.stride_wide() as usize
+    }
+
+    /// Bytes that a buffer of this key holds: planes, padding and the header.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`BufferKey::new`].
+    pub fn bytes(self) -> Result<usize, BufferError> {
+        Ok(self.float_count()? * size_of::<f32>() + size_of::<SampleBuffer>())
+    }
+
+    /// How long the whole capacity lasts, in seconds.
+    pub fn seconds(self) -> f64 {
+        f64::from(self.frames) / f64::from(self.sample_rate.get())
+    }
+}
+
+impl fmt::Display for BufferKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {} @ {} Hz", self.channels, self.frames, self.sample_rate)
+    }
+}

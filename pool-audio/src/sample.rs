@@ -1,0 +1,674 @@
+//! `SampleBuffer`: planes of `f32` in one aligned allocation.
+//!
+//! ```text
+//! floats   |slack|  plane 0            |pad|  plane 1            |pad|  ...
+//!          ^     ^                         ^
+//!          Vec   base, 64-byte aligned     base + stride: aligned again, stride is a multiple of 16 floats
+//! ```
+//!
+//! # Why a `Vec<f32>` with slack, and no `unsafe`
+//!
+//! Three ways were weighed. `alloc::alloc` with an aligned layout needs `unsafe` for the allocation, for the
+//! slices and for `Send`. A `Vec` of `#[repr(align(64))]` lines needs it for the view as floats (or a crate that
+//! hides it). A `Vec<f32>` that is up to 15 floats longer, with the aligned start computed once, needs none: the
+//! heap block of a `Vec` that never grows does not move. The price is 60 bytes a buffer, which is about what
+//! an allocator loses on an over-aligned request anyhow; access is one addition and one bounds check per plane
+//! in all three. `bytes()` counts the slack.
+//!
+//! # What is known to be zero
+//!
+//! `written` has a bit per channel and `written_frames` a high-water mark over all of them. Every float outside
+//! *(a channel whose bit is set) x (the first `written_frames` frames)* is 0.0: the allocation starts out as
+//! zeros and the only way to a `&mut [f32]` sets the mark first. So `clear` has to touch nothing else, and a
+//! buffer that nobody wrote costs nothing to clear. Looking at the samples to find silence would cost more
+//! than clearing them.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU32;
+use core::ops::{Index, IndexMut, Range};
+use core::slice;
+
+use pool_core::{Bytes, Footprint};
+
+use crate::error::BufferError;
+use crate::key::BufferKey;
+
+/// Floats per 64-byte line: a cache line, and the widest vector register.
+pub(crate) const ALIGN_FLOATS: usize = 16;
+
+/// Alignment of the first sample of every plane, in bytes.
+const ALIGN_BYTES: usize = ALIGN_FLOATS * size_of::<f32>();
+
+/// Bits of the `written` mask. Channels from the last one on share its bit.
+const MASK_BITS: usize = u64::BITS as usize;
+
+/// Planar `f32` samples: one allocation, every plane aligned to 64 bytes.
+///
+/// The *capacity* ([`frames`](Self::frames)) is fixed when the buffer is made. The *length*
+/// ([`len`](Self::len)) says how much of it is in use, starts out as the capacity and is what the planes are cut
+/// to, for callbacks whose block size varies.
+///
+/// # Real time
+///
+/// Only [`SampleBuffer::new`], [`SampleBuffer::for_key`] and dropping a buffer touch the allocator. Everything
+/// else is O(1), but for [`clear`](Self::clear) and the interleaved copies, which are linear in what they touch.
+///
+/// # Example
+///
+/// ```
+/// use pool_audio::SampleBuffer;
+///
+/// let mut stereo = SampleBuffer::new(2, 128, 48_000)?;
+/// stereo[0][0] = 0.5;
+/// assert!(!stereo.is_channel_silent(0) && stereo.is_channel_silent(1));
+/// stereo.set_len(64)?;
+/// assert_eq!(stereo[1].len(), 64);
+/// # Ok::<(), pool_audio::BufferError>(())
+/// ```
+pub struct SampleBuffer {
+    /// Slack, planes, padding. Its length is fixed at creation, so the block never moves.
+    floats: Vec<f32>,
+    /// Index in `floats` of the first sample of plane 0: the first one that is 64-byte aligned.
+    base: usize,
+    key: BufferKey,
+    len: usize,
+    /// Bit per channel: set once the channel was handed out mutably since the last clear.
+    written: u64,
+    /// No frame at or beyond this one was handed out mutably since the last clear.
+    written_frames: usize,
+}
+
+impl SampleBuffer {
+    /// A silent buffer of `channels` planes with room for `frames` samples each.
+    ///
+    /// Every page is written here, so the first use of the buffer causes no page fault.
+    ///
+    /// # Errors
+    ///
+    /// Zero channels, frames or rate; a size over `isize::MAX`; an allocator that has no memory (it is asked in
+    /// the way that fails and does not abort).
+    pub fn new(channels: u16, frames: u32, sample_rate: u32) -> Result<Self, BufferError> {
+        Self::for_key(BufferKey::new(channels, frames, sample_rate)?)
+    }
+
+    /// The same from a key.
+    ///
+    /// # Errors
+    ///
+    /// As [`SampleBuffer::new`].
+    pub fn for_key(key: BufferKey) -> Result<Self, BufferError> {
+        let count = key.float_count()?;
+        let mut floats: Vec<f32> = Vec::new();
+        floats
+            .try_reserve_exact(count)
+            .map_err(|_| BufferError::OutOfMemory { bytes: count * size_of::<f32>() })?;
+        // Not the allocator's own zeros: those are pages that fault on the audio thread, one by one.
+        floats.resize(count, 0.0);
+        let misaligned = floats.as_ptr() as usize % ALIGN_BYTES;
+        // A `Vec<f32>` is aligned to 4 bytes, so the way to the next line is a whole number of floats, 15 at most.
+        let base = (ALIGN_BYTES - misaligned) % ALIGN_BYTES / size_of::<f32>();
+        Ok(Self { floats, base, key, len: key.frames as usize, written: 0, written_frames: 0 })
+    }
+
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
+        usize::from(self.key.channels)
+    }
+
+    /// Room in frames: the capacity, which never changes.
+    pub fn frames(&self) -> usize {
+        self.key.frames as usize
+    }
+
+    /// Frames in use: the length of every plane.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no frame is in use. That is not the same as [silent](Self::is_silent).
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Frames per second.
+    pub fn sample_rate(&self) -> NonZeroU32 {
+        self.key.sample_rate
+    }
+
+    /// Channels, capacity and rate: what a pool files this buffer under.
+    pub fn key(&self) -> BufferKey {
+        self.key
+    }
+
+    /// Distance between the starts of two planes, in floats: the capacity rounded up to 16.
+    pub fn stride(&self) -> usize {
+        self.key.stride()
+    }
+
+    /// Bytes held: planes, padding, alignment slack and the header.
+    pub fn bytes(&self) -> usize {
+        self.floats.capacity() * size_of::<f32>() + size_of::<Self>()
+    }
+
+    /// Uses the first `frames` frames from now on.
+    ///
+    /// Samples beyond the old length are whatever they were: zeros, or what was written before the length was
+    /// made smaller.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferError::OverCapacity`] when `frames` is more than [`frames`](Self::frames); the length stays.
+    pub fn set_len(&mut self, frames: usize) -> Result<(), BufferError> {
+        let capacity = self.frames();
+        if frames > capacity {
+            return Err(BufferError::OverCapacity { requested: frames, capacity });
+        }
+        self.len = frames;
+        Ok(())
+    }
+
+    /// Where plane `channel` lies in `floats`, cut to `frames`.
+    fn span(&self, channel: usize, frames: usize) -> Range<usize> {
+        let start = self.base + channel * self.stride();
+        start..start + frames
+    }
+
+    /// The mask bit of `channel`: its own below 63, the last one for all the others.
+    fn mask_bit(channel: usize) -> u64 {
+        1 << channel.min(MASK_BITS - 1)
+    }
+
+    /// From here on nothing is known about the first `len` frames of `channel`.
+    fn mark_written(&mut self, channel: usize) {
+        if self.len > 0 {
+            self.written |= Self::mask_bit(channel);
+            self.written_frames = self.written_frames.max(self.len);
+        }
+    }
+
+    /// The samples of one channel, or `None` if there is no such channel. See also `buffer[channel]`.
+    pub fn plane(&self, channel: usize) -> Option<&[f32]> {
+        (channel < self.channels()).then(|| &self.floats[self.span(channel, self.len)])
+    }
+
+    /// The samples of one channel for writing, or `None` if there is no such channel.
+    ///
+    /// The channel counts as written from here on, whether or not anything is written.
+    pub fn plane_mut(&mut self, channel: usize) -> Option<&mut [f32]> {
+        if channel >= self.channels() {
+            return None;
+        }
+        self.mark_written(channel);
+        let span = self.span(channel, self.len);
+        Some(&mut self.floats[span])
+    }
+
+    /// All planes in order.
+    pub fn planes(&self) -> Planes<'_> {
+        let all = self.span(0, self.channels() * self.stride());
+        Planes { strides: self.floats[all].chunks_exact(self.stride()), len: self.len }
+    }
+
+    /// All planes in order, for writing and to hold at once. Only the channels that the iterator has yielded
+    /// count as written.
+    pub fn planes_mut(&mut self) -> PlanesMut<'_> {
+        let all = self.span(0, self.channels() * self.stride());
+        let stride = self.stride();
+        PlanesMut {
+            strides: self.floats[all].chunks_exact_mut(stride),
+            len: self.len,
+            channel: 0,
+            written: &mut self.written,
+            written_frames: &mut self.written_frames,
+        }
+    }
+
+    /// Several planes at once for writing, in the order asked for.
+    ///
+    /// # Errors
+    ///
+    /// A channel that is not there, or is asked for twice; no channel counts as written then.
+    ///
+    /// ```
+    /// # use pool_audio::SampleBuffer;
+    /// let mut quad = SampleBuffer::new(4, 128, 48_000)?;
+    /// let [rear, front] = quad.disjoint_planes_mut([2, 0])?;
+    /// front[0] = 1.0;
+    /// rear[0] = -front[0];
+    /// # Ok::<(), pool_audio::BufferError>(())
+    /// ```
+    pub fn disjoint_planes_mut<const N: usize>(
+        &mut self,
+        channels: [usize; N],
+    ) -> Result<[&mut [f32]; N], BufferError> {
+        for (position, &channel) in channels.iter().enumerate() {
+            if channel >= self.channels() {
+                return Err(BufferError::NoSuchChannel { channel, channels: self.key.channels });
+            }
+            if channels[..position].contains(&channel) {
+                return Err(BufferError::SameChannelTwice { channel });
+            }
+        }
+        for channel in channels {
+            self.mark_written(channel);
+        }
+        let len = self.len;
+        if len == 0 {
+            // Ranges of length 0 at the same place would be disjoint, but there is nothing to look up.
+            return Ok(channels.map(|_| <&mut [f32]>::default()));
+        }
+        let spans = channels.map(|channel| self.span(channel, len));
+        // The loop above has ruled out what this can refuse; the error arm is there for the compiler.
+        self.floats
+            .get_disjoint_mut(spans)
+            .map_err(|_| BufferError::SameChannelTwice { channel: channels.first().copied().unwrap_or(0) })
+    }
+
+    /// Whether every sample of every channel, up to the capacity, is known to be 0.0.
+    ///
+    /// `false` means *not known*: the samples were handed out for writing and not cleared since.
+    pub fn is_silent(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Whether every sample of one channel is known to be 0.0. A channel that is not there is silent.
+    ///
+    /// Channels from 63 on share one answer: writing one of them makes all of them *not known*.
+    pub fn is_channel_silent(&self, channel: usize) -> bool {
+        channel >= self.channels() || self.written & Self::mask_bit(channel) == 0
+    }
+
+    /// Makes every sample 0.0, also those beyond the length, and gives the bytes it had to write.
+    ///
+    /// Writes only the channels that were handed out for writing, and of them only the frames that were: 0 bytes
+    /// for a buffer that nobody wrote.
+    pub fn clear(&mut self) -> usize {
+        if self.written == 0 {
+            return 0;
+        }
+        let frames = self.written_frames;
+        let channels = self.channels();
+        let every_channel = channels <= MASK_BITS && self.written.count_ones() as usize == channels;
+        let mut floats = 0;
+        if every_channel && frames == self.frames() {
+            // One run over the padding too: a single fill is faster than one per plane.
+            let all = self.span(0, channels * self.stride());
+            floats = all.len();
+            self.floats[all].fill(0.0);
+        } else {
+            for channel in 0..channels {
+                if self.written & Self::mask_bit(channel) != 0 {
+                    let span = self.span(channel, frames);
+                    floats += span.len();
+                    self.floats[span].fill(0.0);
+                }
+            }
+        }
+        self.written = 0;
+        self.written_frames = 0;
+        floats * size_of::<f32>()
+    }
+
+    /// Fills the planes from interleaved samples: frame 0 of every channel, then frame 1, and so on.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferError::InterleavedLength`] unless `samples` has channels x [`len`](Self::len) of them; nothing is
+    /// written then.
+    pub fn copy_from_interleaved(&mut self, samples: &[f32]) -> Result<(), BufferError> {
+        self.check_interleaved(samples.len())?;
+        let channels = self.channels();
+        for (channel, plane) in self.planes_mut().enumerate() {
+            for (sample, &source) in plane.iter_mut().zip(samples.iter().skip(channel).step_by(channels)) {
+                *sample = source;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the planes to interleaved samples: frame 0 of every channel, then frame 1, and so on.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferError::InterleavedLength`] unless `samples` has channels x [`len`](Self::len) of them; nothing is
+    /// written then.
+    pub fn copy_to_interleaved(&self, samples: &mut [f32]) -> Result<(), BufferError> {
+        self.check_interleaved(samples.len())?;
+        let channels = self.channels();
+        for (channel, plane) in self.planes().enumerate() {
+            for (sample, &source) in samples.iter_mut().skip(channel).step_by(channels).zip(plane) {
+                *sample = source;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_interleaved(&self, given: usize) -> Result<(), BufferError> {
+        let expected = self.channels() * self.len;
+        if given == expected { Ok(()) } else { Err(BufferError::InterleavedLength { given, expected }) }
+    }
+}
+
+impl Index<usize> for SampleBuffer {
+    type Output = [f32];
+
+    /// The samples of one channel.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such channel, as indexing a slice does. [`SampleBuffer::plane`] does not panic.
+    fn index(&self, channel: usize) -> &[f32] {
+        assert!(channel < self.channels(), "channel {channel} of {}", self.channels());
+        &self.floats[self.span(channel, self.len)]
+    }
+}
+
+impl IndexMut<usize> for SampleBuffer {
+    /// The samples of one channel for writing; it counts as written from here on.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such channel, as indexing a slice does. [`SampleBuffer::plane_mut`] does not panic.
+    fn index_mut(&mut self, channel: usize) -> &mut [f32] {
+        assert!(channel < self.channels(), "channel {channel} of {}", self.channels());
+        self.mark_written(channel);
+        let span = self.span(channel, self.len);
+        &mut self.floats[span]
+    }
+}
+
+impl Footprint for SampleBuffer {
+    fn footprint(&self) -> usize {
+        self.bytes()
+    }
+}
+
+impl fmt::Debug for SampleBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let silent = (0..self.channels()).filter(|&channel| self.is_channel_silent(channel)).count();
+        write!(
+            f,
+            "SampleBuffer({}, length {}, {}, {silent} of {} channels silent)",
+            self.key,
+            self.len,
+            Bytes(self.bytes()),
+            self.key.channels
+        )
+    }
+}
+
+/// The planes of a [`SampleBuffer`], from [`SampleBuffer::planes`].
+#[derive(Debug, Clone)]
+pub struct Planes<'a> {
+    strides: slice::ChunksExact<'a, f32>,
+    len: usize,
+}
+
+impl<'a> Iterator for Planes<'a> {
+    type Item = &'a [f32];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.strides.next().map(|plane| &plane[..self.len])
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.strides.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Planes<'_> {}
+
+/// The planes of a [`SampleBuffer`] for writing, from [`SampleBuffer::planes_mut`].
+#[derive(Debug)]
+pub struct PlanesMut<'a> {
+    strides: slice::ChunksExactMut<'a, f32>,
+    len: usize,
+    channel: usize,
+    written: &'a mut u64,
+    written_frames: &'a mut usize,
+}
+
+impl<'a> Iterator for PlanesMut<'a> {
+    type Item = &'a mut [f32];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let plane = self.strides.next()?;
+        if self.len > 0 {
+            *self.written |= SampleBuffer::mask_bit(self.channel);
+            *self.written_frames = (*self.written_frames).max(self.len);
+        }
+        self.channel += 1;
+        Some(&mut plane[..self.len])
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.strides.size_hint()
+    }
+}
+
+impl ExactSizeIterator for PlanesMut<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    /// Every float of the buffer, to look behind the planes.
+    fn all(buffer: &SampleBuffer) -> &[f32] {
+        &buffer.floats[buffer.span(0, buffer.channels() * buffer.stride())]
+    }
+
+    /// Would catch shapes that divide by zero or wrap around further down.
+    #[test]
+    fn shapes_that_cannot_be_are_refused_with_their_numbers() {
+        let refused = |channels, frames, rate| SampleBuffer::new(channels, frames, rate).unwrap_err();
+        assert_eq!(refused(0, 128, 48_000), BufferError::ZeroChannels { frames: 128, sample_rate: 48_000 });
+        assert_eq!(refused(2, 0, 48_000), BufferError::ZeroFrames { channels: 2, sample_rate: 48_000 });
+        assert_eq!(refused(2, 128, 0), BufferError::ZeroSampleRate { channels: 2, frames: 128 });
+        let literal = BufferKey { channels: 0, frames: 1, sample_rate: NonZeroU32::MIN };
+        assert!(SampleBuffer::for_key(literal).is_err(), "a key written as a literal is checked too");
+    }
+
+    /// Would catch an allocation that aborts the process, and sizes that wrap: 65535 x 4294967295 floats are
+    /// 2^50 bytes, which fit the address space of a 64-bit machine but not its memory.
+    #[test]
+    fn sizes_that_nobody_has_are_an_error_and_not_an_abort() {
+        match SampleBuffer::new(u16::MAX, u32::MAX, 48_000).unwrap_err() {
+            BufferError::OutOfMemory { bytes } => assert_eq!(bytes, (65_535 * 4_294_967_296 + 15) * 4),
+            BufferError::TooLarge { bytes, .. } => assert!(bytes > isize::MAX as u64),
+            other => panic!("{other}"),
+        }
+        #[cfg(target_pointer_width = "32")]
+        assert!(matches!(SampleBuffer::new(1, u32::MAX, 1).unwrap_err(), BufferError::TooLarge { .. }));
+    }
+
+    /// Would catch a length that reads past the plane, into the padding or the next channel.
+    #[test]
+    fn the_length_moves_within_the_capacity_only() {
+        let mut buffer = SampleBuffer::new(2, 100, 44_100).unwrap();
+        assert_eq!(buffer.set_len(101), Err(BufferError::OverCapacity { requested: 101, capacity: 100 }));
+        assert_eq!(buffer.len(), 100, "a refused length changes nothing");
+        buffer.set_len(0).unwrap();
+        assert!(buffer.is_empty() && buffer.plane(1).unwrap().is_empty());
+        assert!(buffer.plane_mut(0).unwrap().is_empty() && buffer.is_silent(), "nothing handed out to write");
+        buffer.set_len(100).unwrap();
+        assert_eq!(buffer.planes().map(<[f32]>::len).collect::<Vec<_>>(), [100, 100]);
+    }
+
+    /// Would catch a missing mark on one of the ways to write: stale samples would be taken for silence.
+    #[test]
+    fn every_way_to_write_marks_its_channels() {
+        let fresh = || SampleBuffer::new(3, 32, 48_000).unwrap();
+        let silent = |buffer: &SampleBuffer| [0, 1, 2].map(|channel| buffer.is_channel_silent(channel));
+
+        let mut buffer = fresh();
+        assert!(buffer.is_silent());
+        buffer.plane_mut(1).unwrap();
+        assert_eq!(silent(&buffer), [true, false, true]);
+
+        let mut buffer = fresh();
+        buffer[2][0] = 1.0;
+        assert_eq!(silent(&buffer), [true, true, false]);
+
+        let mut buffer = fresh();
+        buffer.planes_mut().next().unwrap();
+        assert_eq!(silent(&buffer), [false, true, true], "only what was yielded");
+
+        let mut buffer = fresh();
+        buffer.disjoint_planes_mut([2, 0]).unwrap();
+        assert_eq!(silent(&buffer), [false, true, false]);
+
+        let mut buffer = fresh();
+        buffer.copy_from_interleaved(&[0.25; 96]).unwrap();
+        assert_eq!(silent(&buffer), [false; 3]);
+        assert!(!buffer.is_silent());
+    }
+
+    /// Would catch two `&mut` to one plane, and marks left by a refused call.
+    #[test]
+    fn disjoint_planes_are_in_order_and_refused_when_they_are_not_disjoint() {
+        let mut buffer = SampleBuffer::new(3, 20, 48_000).unwrap();
+        let [third, first] = buffer.disjoint_planes_mut([2, 0]).unwrap();
+        third.fill(3.0);
+        first.fill(1.0);
+        assert_eq!([buffer[0][19], buffer[1][19], buffer[2][19]], [1.0, 0.0, 3.0]);
+        buffer.clear();
+        assert_eq!(
+            buffer.disjoint_planes_mut([1, 1]).unwrap_err(),
+            BufferError::SameChannelTwice { channel: 1 }
+        );
+        assert_eq!(
+            buffer.disjoint_planes_mut([0, 3]).unwrap_err(),
+            BufferError::NoSuchChannel { channel: 3, channels: 3 }
+        );
+        assert!(buffer.is_silent());
+        buffer.set_len(0).unwrap();
+        assert_eq!(buffer.disjoint_planes_mut([0, 1]).unwrap().map(|plane| plane.len()), [0, 0]);
+    }
+
+    /// Would catch a clear that stops at the current length: the old tail would sound after the next `set_len`.
+    #[test]
+    fn clear_reaches_what_was_written_before_the_length_shrank() {
+        let mut buffer = SampleBuffer::new(2, 64, 48_000).unwrap();
+        buffer[0].fill(1.0);
+        buffer.set_len(8).unwrap();
+        buffer[1].fill(1.0);
+        assert_eq!(buffer.clear(), 2 * 64 * 4);
+        assert!(all(&buffer).iter().all(|&sample| sample == 0.0));
+        assert_eq!(buffer.len(), 8, "clearing is about samples, not about the length");
+    }
+
+    /// Would catch a clear that writes more than it must: the silent mask is there to save that.
+    #[test]
+    fn clear_writes_only_what_was_handed_out() {
+        let mut buffer = SampleBuffer::new(2, 48_000, 48_000).unwrap();
+        assert_eq!(buffer.clear(), 0, "nobody wrote");
+        buffer[1][0] = 1.0;
+        assert_eq!(buffer.clear(), 48_000 * 4, "one channel of two");
+        buffer.set_len(128).unwrap();
+        buffer[0][0] = 1.0;
+        assert_eq!(buffer.clear(), 128 * 4, "one block of one channel");
+        assert!(buffer.is_silent() && buffer.clear() == 0);
+    }
+
+    /// Would catch a mask that forgets channels it has no bit for.
+    #[test]
+    fn channels_beyond_the_mask_are_never_taken_for_silent() {
+        let mut buffer = SampleBuffer::new(100, 4, 48_000).unwrap();
+        buffer[99].fill(1.0);
+        assert!(!buffer.is_channel_silent(99) && !buffer.is_channel_silent(63));
+        assert!(buffer.is_channel_silent(62));
+        buffer.clear();
+        assert!(all(&buffer).iter().all(|&sample| sample == 0.0) && buffer.is_silent());
+        for plane in buffer.planes_mut() {
+            plane.fill(1.0);
+        }
+        buffer.clear();
+        assert!(all(&buffer).iter().all(|&sample| sample == 0.0));
+    }
+
+    /// Would catch channels that are swapped or shifted on the way in or out.
+    #[test]
+    fn interleaved_samples_come_back_in_order() {
+        let mut buffer = SampleBuffer::new(3, 5, 8_000).unwrap();
+        let samples: Vec<f32> = (0..15u8).map(f32::from).collect();
+        buffer.copy_from_interleaved(&samples).unwrap();
+        assert_eq!(buffer[1], [1.0, 4.0, 7.0, 10.0, 13.0]);
+        let mut back = vec![0.0; 15];
+        buffer.copy_to_interleaved(&mut back).unwrap();
+        assert_eq!(back, samples);
+        let wrong = BufferError::InterleavedLength { given: 14, expected: 15 };
+        assert_eq!(buffer.copy_from_interleaved(&samples[1..]), Err(wrong));
+        assert_eq!(buffer.copy_to_interleaved(&mut back[1..]), Err(wrong));
+    }
+
+    /// Would catch an out-of-range channel that reads a neighbour's samples.
+    #[test]
+    fn a_channel_that_is_not_there_is_none() {
+        let mut buffer = SampleBuffer::new(2, 16, 48_000).unwrap();
+        assert!(buffer.plane(2).is_none() && buffer.plane_mut(2).is_none() && buffer.plane(usize::MAX).is_none());
+        assert!(buffer.is_silent() && buffer.is_channel_silent(2));
+        assert_eq!(buffer.planes().len(), 2);
+        assert_eq!(buffer.planes_mut().len(), 2);
+    }
+
+    /// Would catch Debug output that dumps samples or says nothing.
+    #[test]
+    fn debug_says_shape_bytes_and_silence() {
+        let mut buffer = SampleBuffer::new(2, 128, 48_000).unwrap();
+        buffer[0][0] = 1.0;
+        let text = format!("{buffer:?}");
+        assert!(text.starts_with("SampleBuffer(2 x 128 @ 48000 Hz, length 128, 1."), "{text}");
+        assert!(text.ends_with("1 of 2 channels silent)"), "{text}");
+    }
+
+    proptest! {
+        /// Would catch planes that overlap, lose their alignment, or bytes that do not say what is held.
+        #[test]
+        fn planes_are_aligned_apart_and_counted(channels in 1u16..80, frames in 1u32..3000) {
+            let mut buffer = SampleBuffer::new(channels, frames, 48_000).unwrap();
+            prop_assert_eq!(buffer.stride() % 16, 0);
+            prop_assert!(buffer.stride() >= buffer.frames() && buffer.stride() < buffer.frames() + 16);
+            let least = usize::from(channels) * buffer.stride() * 4 + size_of::<SampleBuffer>();
+            prop_assert!(buffer.bytes() >= least && buffer.bytes() <= least + 60);
+            prop_assert_eq!(buffer.bytes(), buffer.key().bytes().unwrap());
+            for (channel, plane) in buffer.planes_mut().enumerate() {
+                prop_assert_eq!(plane.as_ptr() as usize % 64, 0);
+                prop_assert_eq!(plane.len(), frames as usize);
+                prop_assert!(plane.iter().all(|&sample| sample == 0.0), "overlaps a plane before it");
+                plane.fill(channel as f32 + 1.0);
+            }
+            for (channel, plane) in buffer.planes().enumerate() {
+                prop_assert!(plane.iter().all(|&sample| sample == channel as f32 + 1.0));
+            }
+        }
+
+        /// Would catch a sample that survives `clear` whatever the order of writes and lengths: the mask and the
+        /// high-water mark are compared with the samples themselves.
+        #[test]
+        fn what_is_called_silent_is_zero(
+            channels in 1u16..70,
+            writes in proptest::collection::vec((0usize..70, 0usize..=40), 0..12),
+            clear_at in 0usize..12,
+        ) {
+            let mut buffer = SampleBuffer::new(channels, 40, 48_000).unwrap();
+            for (step, (channel, len)) in writes.into_iter().enumerate() {
+                buffer.set_len(len).unwrap();
+                if let Some(plane) = buffer.plane_mut(channel) {
+                    plane.fill(0.5);
+                }
+                if step == clear_at {
+                    buffer.clear();
+                    prop_assert!(all(&buffer).iter().all(|&sample| sample == 0.0));
+                }
+                for channel in 0..buffer.channels() {
+                    let zero = buffer.floats[buffer.span(channel, buffer.stride())].iter().all(|&s| s == 0.0);
+                    prop_assert!(zero || !buffer.is_channel_silent(channel));
+                }
+            }
+        }
+    }
+}

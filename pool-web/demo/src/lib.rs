@@ -1,1 +1,26 @@
-//! x
+//! The demo of `pool-web`: a drum sequencer whose voices are pooled nodes and pooled buffers, and the same with fresh
+//! ones, to watch the difference.
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`rng`] | reproducible variation |
+//! | [`pattern`] | what is played: the groove, and grains that fill it up to any rate |
+//! | [`schedule`] | when it is played: look-ahead on the audio clock |
+//! | [`kit`] | the decoded recordings and slices of them |
+//! | [`census`] | what is counted |
+//! | `supply` | where a voice's nodes and buffer come from: the pools, or the browser |
+//! | `engine` | voices, master bus, and the interface for the page |
+//!
+//! The last two need a browser; the others are tested on the host.
+#![deny(missing_docs)]
+
+pub mod census;
+pub mod kit;
+pub mod pattern;
+pub mod rng;
+pub mod schedule;
+
+#[cfg(target_arch = "wasm32")]
+pub mod engine;
+#[cfg(target_arch = "wasm32")]
+mod supply;

@@ -1,0 +1,462 @@
+//! The sequencer in the browser: voices, master bus, and the interface for the page.
+//!
+//! ```text
+//! source -> biquad -> gain -> panner -+-> master -> compressor -> volume -> destination
+//!                                     +-> delay -> echo bus ---^
+//! ```
+//! One voice is everything left of the `+`; the rest exists once. A voice goes back when its source has `ended`, and
+//! if it has an echo, when the delay line has rung out on the audio clock.
+
+use std::{
+    cell::RefCell,
+    rc::{Rc, Weak},
+};
+
+use wasm_bindgen::prelude::*;
+use web_sys::{
+    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioContextState, AudioNode, AudioScheduledSourceNode,
+    BiquadFilterType, DynamicsCompressorNode, GainNode,
+};
+
+use crate::{
+    census::{FIELDS, Played, flatten},
+    kit::{Kit, Recording},
+    pattern::{Hit, Pattern, SHORT, Track},
+    rng::Rng,
+    schedule::{Scheduler, TEMPO},
+    supply::{Chain, Fresh, MAX_DELAY, Supply, describe},
+};
+
+/// Voices at once; beyond it something is wrong (the context never ends its sources), and voices are refused.
+const MOST_VOICES: usize = 2_048;
+/// Messages that are kept for the page.
+const MOST_ERRORS: usize = 20;
+/// Seconds of an echo: a dotted eighth note, which must fit the delay line.
+const ECHO_SECONDS: f64 = 60.0 / TEMPO * 0.75;
+const _: () = assert!(ECHO_SECONDS < MAX_DELAY);
+
+#[wasm_bindgen]
+extern "C" {
+    /// Milliseconds on the page's monotonic clock.
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn performance_now() -> f64;
+}
+
+/// The demo: a drum sequencer with pooled or fresh voices.
+#[wasm_bindgen]
+pub struct Demo {
+    inner: Rc<RefCell<Inner>>,
+}
+
+struct Inner {
+    context: AudioContext,
+    scheduler: Scheduler,
+    pattern: Pattern,
+    playing: bool,
+    /// When the last reset was, on the audio clock; stands still while stopped.
+    since: f64,
+    /// Seconds that were played between resets and the last stop.
+    seconds: f64,
+    busy_ms: f64,
+    band: Band,
+}
+
+/// Everything that starts and ends voices.
+struct Band {
+    context: AudioContext,
+    supply: Supply,
+    kit: Kit,
+    rng: Rng,
+    bus: Bus,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// Voices whose source has ended but whose echo still rings: slot, and when it is over on the audio clock.
+    ringing: Vec<(usize, f64)>,
+    left: Vec<f32>,
+    right: Vec<f32>,
+    voices: u64,
+    refused: u64,
+    /// Gain of a grain at the present rate.
+    grain_gain: f32,
+    errors: Vec<String>,
+}
+
+/// The nodes that exist once.
+struct Bus {
+    master: GainNode,
+    echo: GainNode,
+    _compressor: DynamicsCompressorNode,
+    volume: GainNode,
+}
+
+/// A place for a voice, and the listener for its end: made once, used by many voices in turn.
+struct Slot {
+    voice: Option<Voice>,
+    ended: Closure<dyn FnMut()>,
+}
+
+struct Voice {
+    source: AudioBufferSourceNode,
+    chain: Chain,
+}
+
+#[wasm_bindgen]
+impl Demo {
+    /// A silent demo on `context`, without recordings.
+    ///
+    /// # Errors
+    /// What the browser throws when the master bus cannot be built, as when the context is closed.
+    #[wasm_bindgen(constructor)]
+    pub fn new(context: &AudioContext) -> Result<Self, JsValue> {
+        let bus = Bus::new(context)?;
+        let mut band = Band {
+            context: context.clone(),
+            supply: Supply::Fresh(Fresh::new(context, 0)),
+            kit: Kit::default(),
+            rng: Rng::new(0),
+            bus,
+            slots: Vec::new(),
+            free: Vec::new(),
+            ringing: Vec::new(),
+            left: Vec::new(),
+            right: Vec::new(),
+            voices: 0,
+            refused: 0,
+            grain_gain: 0.0,
+            errors: Vec::new(),
+        };
+        let scheduler = Scheduler::new(60.0);
+        band.set_headroom(scheduler.rate());
+        let inner = Inner {
+            context: context.clone(),
+            scheduler,
+            pattern: Pattern::default(),
+            playing: false,
+            since: 0.0,
+            seconds: 0.0,
+            busy_ms: 0.0,
+            band,
+        };
+        Ok(Self { inner: Rc::new(RefCell::new(inner)) })
+    }
+
+    /// Adds a decoded recording under its file name.
+    ///
+    /// # Errors
+    /// What the browser throws while its channels are read, or a message if it holds no sound.
+    #[wasm_bindgen(js_name = addRecording)]
+    pub fn add_recording(&self, file: &str, buffer: &AudioBuffer) -> Result<(), JsValue> {
+        // Two sides are played; what a surround recording has beyond them is left out.
+        let planes: Result<Vec<_>, _> =
+            (0..buffer.number_of_channels().min(2)).map(|channel| buffer.get_channel_data(channel)).collect();
+        let recording =
+            Recording::new(planes?).ok_or_else(|| js_sys::Error::new(&format!("{file} holds no sound")))?;
+        self.inner.borrow_mut().band.kit.add(file, recording);
+        Ok(())
+    }
+
+    /// Begins at bar 1. Without recordings nothing will sound.
+    pub fn start(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        let now = inner.context.current_time();
+        if !inner.playing {
+            inner.since = now;
+        }
+        inner.playing = true;
+        inner.scheduler.start(now);
+        inner.band.rng = Rng::new(0xBA2D);
+    }
+
+    /// Silences every voice and plays no more. Voices go back as their `ended` arrives.
+    pub fn stop(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        if inner.playing {
+            inner.seconds += inner.context.current_time() - inner.since;
+        }
+        inner.playing = false;
+        inner.band.silence();
+    }
+
+    /// One tick of the page's timer: gives back what has rung out, and starts the voices of the next tenth of a second.
+    pub fn tick(&self) {
+        let Ok(mut inner) = self.inner.try_borrow_mut() else { return };
+        let begin = performance_now();
+        let inner = &mut *inner;
+        if inner.context.state() != AudioContextState::Running {
+            return;
+        }
+        let now = inner.context.current_time();
+        inner.band.release_rung_out(now);
+        if inner.playing && !inner.band.kit.is_empty() {
+            let band = &mut inner.band;
+            let weak = Rc::downgrade(&self.inner);
+            inner.scheduler.advance(now, &inner.pattern, |hit| band.play(hit, now, &weak));
+        }
+        inner.busy_ms += performance_now() - begin;
+    }
+
+    /// Voices per second from the next beat on.
+    #[wasm_bindgen(js_name = setRate)]
+    pub fn set_rate(&self, rate: f64) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.scheduler.set_rate(rate);
+        inner.band.set_headroom(inner.scheduler.rate());
+    }
+
+    /// Loudness, 0 to 1.
+    #[wasm_bindgen(js_name = setVolume)]
+    pub fn set_volume(&self, volume: f32) {
+        let inner = self.inner.borrow();
+        let volume = if volume.is_nan() { 0.0 } else { volume.clamp(0.0, 1.0) };
+        let now = inner.context.current_time();
+        // A jump would click; a closed context is silent anyway.
+        let _ = inner.band.bus.volume.gain().set_target_at_time(volume * volume, now, 0.02);
+    }
+
+    /// The last node before the destination, for a meter.
+    pub fn output(&self) -> AudioNode {
+        self.inner.borrow().band.bus.volume.clone().into()
+    }
+
+    /// Names of the rows of the groove, separated by commas.
+    pub fn rows() -> String {
+        Track::ROWS.map(Track::label).join(",")
+    }
+
+    /// Whether `row` plays at `step`.
+    #[wasm_bindgen(js_name = isSet)]
+    pub fn is_set(&self, row: usize, step: usize) -> bool {
+        self.inner.borrow().pattern.is_set(row, step)
+    }
+
+    /// Turns a step of the groove on or off; tells what it is now.
+    pub fn toggle(&self, row: usize, step: usize) -> bool {
+        self.inner.borrow_mut().pattern.toggle(row, step)
+    }
+
+    /// The step that sounds now, or -1.
+    pub fn step(&self) -> i32 {
+        let inner = self.inner.borrow();
+        let step = inner.playing.then(|| inner.scheduler.step_at(inner.context.current_time()));
+        step.flatten().map_or(-1, |step| step as i32)
+    }
+
+    /// Counts from zero again.
+    #[wasm_bindgen(js_name = resetStats)]
+    pub fn reset_stats(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.since = inner.context.current_time();
+        inner.seconds = 0.0;
+        inner.busy_ms = 0.0;
+        inner.scheduler.reset_skipped();
+        inner.band.voices = 0;
+        inner.band.refused = 0;
+        inner.band.errors.clear();
+        inner.band.supply.reset();
+    }
+
+    /// Names of the numbers that [`Self::read`] writes, separated by commas.
+    pub fn fields() -> String {
+        FIELDS.to_owned()
+    }
+
+    /// Writes the counts into `numbers`, in the order of [`Self::fields`]; what does not fit is left out.
+    pub fn read(&self, numbers: &mut [f64]) {
+        let inner = self.inner.borrow();
+        let running = if inner.playing { inner.context.current_time() - inner.since } else { 0.0 };
+        let band = &inner.band;
+        let played = Played {
+            voices: band.voices,
+            sounding: (band.slots.len() - band.free.len()) as u64,
+            late: inner.scheduler.skipped(),
+            refused: band.refused,
+            busy_ms: inner.busy_ms,
+            seconds: inner.seconds + running,
+        };
+        let values = flatten(&played, &band.supply.census());
+        for (number, value) in numbers.iter_mut().zip(values) {
+            *number = value;
+        }
+    }
+
+    /// The first errors since the last reset, one per kind.
+    pub fn errors(&self) -> Vec<String> {
+        self.inner.borrow().band.errors.clone()
+    }
+}
+
+/// The interface that has `ended` and `stop`; web-sys deprecates its copies in the derived one.
+fn scheduled(source: &AudioBufferSourceNode) -> &AudioScheduledSourceNode {
+    source
+}
+
+impl Bus {
+    fn new(context: &AudioContext) -> Result<Self, JsValue> {
+        let master = context.create_gain()?;
+        let echo = context.create_gain()?;
+        let compressor = context.create_dynamics_compressor()?;
+        let volume = context.create_gain()?;
+        let now = context.current_time();
+        // A limiter in effect: everything above -14 dB is held back, so that no rate clips.
+        compressor.threshold().set_value_at_time(-14.0, now)?;
+        compressor.knee().set_value_at_time(6.0, now)?;
+        compressor.ratio().set_value_at_time(20.0, now)?;
+        compressor.attack().set_value_at_time(0.002, now)?;
+        compressor.release().set_value_at_time(0.12, now)?;
+        echo.gain().set_value_at_time(0.5, now)?;
+        volume.gain().set_value_at_time(0.5, now)?;
+        echo.connect_with_audio_node(&compressor)?;
+        master.connect_with_audio_node(&compressor)?;
+        compressor.connect_with_audio_node(&volume)?;
+        volume.connect_with_audio_node(&context.destination())?;
+        Ok(Self { master, echo, _compressor: compressor, volume })
+    }
+}
+
+impl Band {
+    /// Grains overlap: `rate` voices of a tenth of a second each. Independent sounds add up by the root of their number.
+    fn set_headroom(&mut self, rate: f64) {
+        let overlap = rate * f64::from(SHORT) / 48_000.0;
+        self.grain_gain = (0.55 / overlap.max(1.0).sqrt()) as f32;
+    }
+
+    fn play(&mut self, hit: &Hit, now: f64, inner: &Weak<RefCell<Inner>>) {
+        match self.try_play(hit, now, inner) {
+            Ok(()) => self.voices += 1,
+            Err(message) => {
+                self.refused += 1;
+                self.note(message);
+            }
+        }
+    }
+
+    fn note(&mut self, message: String) {
+        if self.errors.len() < MOST_ERRORS && !self.errors.contains(&message) {
+            self.errors.push(message);
+        }
+    }
+
+    fn try_play(&mut self, hit: &Hit, now: f64, inner: &Weak<RefCell<Inner>>) -> Result<(), String> {
+        // Drawn first, so that a refused voice does not change those after it.
+        let recording = self.kit.choose(hit.track, &mut self.rng).ok_or("no recording was decoded")?;
+        let frames = hit.frames as usize;
+        self.left.resize(frames, 0.0);
+        self.right.resize(frames, 0.0);
+        recording.slice(hit.offset, &mut self.left, &mut self.right);
+
+        let chain = self.supply.chain(hit.frames, hit.echo)?;
+        let source = self.start_source(hit, now, &chain).map_err(|error| describe(&error))?;
+        self.wire(&source, &chain)?;
+        let slot = self.take_slot(inner).ok_or_else(|| format!("more than {MOST_VOICES} voices at once"))?;
+        let place = &mut self.slots[slot];
+        scheduled(&source).set_onended(Some(place.ended.as_ref().unchecked_ref()));
+        place.voice = Some(Voice { source, chain });
+        Ok(())
+    }
+
+    /// Fills the buffer, writes the automation, and starts a new source: the one node that cannot be pooled.
+    fn start_source(&self, hit: &Hit, now: f64, chain: &Chain) -> Result<AudioBufferSourceNode, JsValue> {
+        chain.buffer.copy_to_channel(&self.left, 0)?;
+        chain.buffer.copy_to_channel(&self.right, 1)?;
+        let time = hit.time.max(now);
+        let length = f64::from(hit.frames) / f64::from(self.context.sample_rate()) / f64::from(hit.speed);
+        let end = time + length;
+
+        let source = self.context.create_buffer_source()?;
+        source.set_buffer(Some(&chain.buffer));
+        source.playback_rate().set_value_at_time(hit.speed, time)?;
+
+        let headroom = if hit.grain { self.grain_gain } else { 0.6 };
+        let gain = chain.gain.gain();
+        gain.set_value_at_time(hit.level * headroom, time)?;
+        gain.set_value_at_time(hit.level * headroom, time + length * 0.3)?;
+        gain.exponential_ramp_to_value_at_time(1e-4, end)?;
+
+        // Hits open the filter at their attack and close it; grains are narrow bands, which keeps many of them clear.
+        let nyquist = self.context.sample_rate() / 2.0;
+        let top = (400.0 * 40f32.powf(hit.brightness)).min(nyquist * 0.9);
+        let bottom = if hit.grain { top * 0.6 } else { (top * 0.25).max(200.0) };
+        chain.filter.set_type(if hit.grain { BiquadFilterType::Bandpass } else { BiquadFilterType::Lowpass });
+        chain.filter.q().set_value_at_time(0.7, time)?;
+        chain.filter.frequency().set_value_at_time(top, time)?;
+        chain.filter.frequency().exponential_ramp_to_value_at_time(bottom, end)?;
+
+        chain.panner.pan().set_value_at_time(hit.pan, time)?;
+        if let Some(delay) = &chain.delay {
+            delay.delay_time().set_value_at_time(ECHO_SECONDS as f32, now)?;
+        }
+        source.start_with_when(time)?;
+        Ok(source)
+    }
+
+    fn wire(&self, source: &AudioBufferSourceNode, chain: &Chain) -> Result<(), String> {
+        let supply = &self.supply;
+        supply.connect(source, &chain.filter)?;
+        supply.connect(&chain.filter, &chain.gain)?;
+        supply.connect(&chain.gain, &chain.panner)?;
+        supply.connect(&chain.panner, &self.bus.master)?;
+        if let Some(delay) = &chain.delay {
+            supply.connect(&chain.panner, delay)?;
+            supply.connect(delay, &self.bus.echo)?;
+        }
+        Ok(())
+    }
+
+    fn take_slot(&mut self, inner: &Weak<RefCell<Inner>>) -> Option<usize> {
+        if let Some(slot) = self.free.pop() {
+            return Some(slot);
+        }
+        let slot = self.slots.len();
+        if slot == MOST_VOICES {
+            return None;
+        }
+        let inner = Weak::clone(inner);
+        let ended = Closure::new(move || {
+            if let Some(inner) = inner.upgrade() {
+                // `ended` is a task of its own, so nothing is borrowed then.
+                if let Ok(mut inner) = inner.try_borrow_mut() {
+                    inner.band.end(slot);
+                }
+            }
+        });
+        self.slots.push(Slot { voice: None, ended });
+        Some(slot)
+    }
+
+    fn end(&mut self, slot: usize) {
+        let echoes = self.slots[slot].voice.as_ref().is_some_and(|voice| voice.chain.delay.is_some());
+        if echoes {
+            self.ringing.push((slot, self.context.current_time() + MAX_DELAY));
+        } else {
+            self.free_slot(slot);
+        }
+    }
+
+    fn free_slot(&mut self, slot: usize) {
+        if let Some(voice) = self.slots[slot].voice.take() {
+            scheduled(&voice.source).set_onended(None);
+            // Already cut by the lease, or the context is closed: either way it is disconnected.
+            let _ = voice.source.disconnect();
+            self.free.push(slot);
+        }
+    }
+
+    fn release_rung_out(&mut self, now: f64) {
+        let mut index = 0;
+        while let Some(&(slot, over)) = self.ringing.get(index) {
+            if over <= now {
+                self.ringing.swap_remove(index);
+                self.free_slot(slot);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn silence(&mut self) {
+        for voice in self.slots.iter().filter_map(|slot| slot.voice.as_ref()) {
+            // Throws if it has ended already; its `ended` is then under way.
+            let _ = scheduled(&voice.source).stop();
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Why a pool refused: errors that carry the numbers.
+
+use crate::account::OverBudget;
+use core::fmt;
+
+/// No object could be had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum AcquireError<E> {
+    /// The pool was closed.
+    Closed,
+    /// As many objects as the pool may have are out.
+    Exhausted {
+        /// Objects that are out, or being made.
+        leased: usize,
+        /// Most objects that the pool may have.
+        max_objects: usize,
+    },
+    /// As many objects of this key as it may have are out.
+    KeyExhausted {
+        /// Objects of the key that are out, or being made.
+        leased: usize,
+        /// Most objects that a key may have.
+        max_per_key: usize,
+    },
+    /// The bytes for a new object do not fit, even if every idle object of the pool were evicted.
+    OverBudget(OverBudget),
+    /// The factory failed.
+    Create(E),
+}
+
+impl<E: fmt::Display> fmt::Display for AcquireError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the pool is closed"),
+            Self::Exhausted { leased, max_objects } => {
+                write!(f, "{leased} objects are out, of at most {max_objects}")
+            }
+            Self::KeyExhausted { leased, max_per_key } => {
+                write!(f, "{leased} objects of this key are out, of at most {max_per_key}")
+            }
+            Self::OverBudget(refusal) => refusal.fmt(f),
+            Self::Create(error) => write!(f, "the factory failed: {error}"),
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for AcquireError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::OverBudget(refusal) => Some(refusal),
+            Self::Create(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A [`LeaseId`](crate::LeaseId) that the pool does not honour. Nothing was changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// Of this pool, but no longer out: released, redeemed, discarded or detached before.
+    Stale {
+        /// The slot it names.
+        slot: u32,
+        /// The use of the slot that it names.
+        generation: u64,
+    },
+    /// Of another pool.
+    Foreign {
+        /// The pool it names.
+        pool: u32,
+        /// The pool that was asked.
+        expected: u32,
+    },
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stale { slot, generation } => {
+                write!(f, "stale token: use {generation} of slot {slot} is over")
+            }
+            Self::Foreign { pool, expected } => {
+                write!(f, "foreign token: it is of pool {pool}, this is pool {expected}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ReleaseError {}

@@ -1,0 +1,212 @@
+//! One object that is out: [`Lease`], and [`LeaseId`] for places where a guard cannot go.
+
+use crate::stats::PoolStats;
+use crate::sync::{AtomicU32, Ordering};
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+use sealed::Slots as _;
+
+/// A kind of pool: what all of them can do, whatever finds their objects.
+///
+/// Sealed; it is here so that code can be written for any pool.
+pub trait Pool: sealed::Slots<<Self as Pool>::Object> {
+    /// What the pool holds.
+    type Object;
+
+    /// What the pool has done and holds.
+    fn stats(&self) -> PoolStats;
+
+    /// Destroys idle objects, those released longest ago first, until at most `target` are idle, or all that may
+    /// go have gone. Returns how many were destroyed.
+    fn trim(&self, target: usize) -> usize;
+
+    /// Refuses all further acquires and destroys what is idle; what is leased is destroyed as it comes back.
+    /// Closing again changes nothing.
+    fn close(&self);
+
+    /// Whether it was closed.
+    fn is_closed(&self) -> bool;
+}
+
+pub(crate) mod sealed {
+    use super::{LeaseId, NonNull};
+
+    /// What a lease needs of its pool. In all of these `slot` is out, and the caller is who holds it.
+    pub trait Slots<T> {
+        fn object(&self, slot: u32) -> NonNull<T>;
+        /// # Safety
+        /// The caller holds the slot, and from then on no more.
+        unsafe fn give_back(&self, slot: u32);
+        /// # Safety
+        /// As above.
+        unsafe fn destroy(&self, slot: u32);
+        /// # Safety
+        /// As above.
+        unsafe fn take_out(&self, slot: u32) -> T;
+        /// # Safety
+        /// As above.
+        unsafe fn to_id(&self, slot: u32) -> LeaseId;
+    }
+}
+
+/// An object that is out of its pool `P`, where `P` is `&Pool` or `Rc<Pool>`. Dropping it releases the object.
+///
+/// Dereferences to the object, O(1), one pointer. A lease that is leaked (`mem::forget`) keeps its object leased,
+/// and counted so, until the pool is dropped.
+#[must_use = "dropping a lease releases the object at once"]
+pub struct Lease<P>
+where
+    P: Deref,
+    P::Target: Pool,
+{
+    pool: P,
+    slot: u32,
+    object: NonNull<<P::Target as Pool>::Object>,
+}
+
+impl<P> Lease<P>
+where
+    P: Deref,
+    P::Target: Pool,
+{
+    /// # Safety
+    ///
+    /// `slot` of the pool holds an object, is marked as out, and no other lease or token has it. The object stays
+    /// where it is for as long as `P` lives.
+    pub(crate) unsafe fn new(pool: P, slot: u32) -> Self {
+        let object = pool.object(slot);
+        Self { pool, slot, object }
+    }
+
+    /// The pool it is of.
+    #[must_use]
+    pub fn pool(this: &Self) -> &P::Target {
+        &this.pool
+    }
+
+    /// Takes the object out of the pool for good; the pool uncharges its bytes and may make another in its place.
+    #[must_use = "dropping the object destroys it: `discard` says so"]
+    pub fn detach(self) -> <P::Target as Pool>::Object {
+        let (pool, slot) = self.into_parts();
+        // SAFETY: this lease held the slot, and is gone.
+        unsafe { pool.take_out(slot) }
+    }
+
+    /// Destroys the object instead of releasing it: it is broken, or known not to be needed again.
+    pub fn discard(self) {
+        let (pool, slot) = self.into_parts();
+        // SAFETY: as above.
+        unsafe { pool.destroy(slot) }
+    }
+
+    /// Turns the lease into a token, which the pool's `redeem` turns back and its `release` releases.
+    #[must_use = "the object stays leased until its token is released"]
+    pub fn into_id(self) -> LeaseId {
+        let (pool, slot) = self.into_parts();
+        // SAFETY: as above.
+        unsafe { pool.to_id(slot) }
+    }
+
+    fn into_parts(self) -> (P, u32) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped nor used again, so the pool is moved out once.
+        (unsafe { core::ptr::read(&this.pool) }, this.slot)
+    }
+}
+
+impl<P> Deref for Lease<P>
+where
+    P: Deref,
+    P::Target: Pool,
+{
+    type Target = <P::Target as Pool>::Object;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        // SAFETY: by the promise at `new` this lease alone has the slot, which holds an object and stays.
+        unsafe { self.object.as_ref() }
+    }
+}
+
+impl<P> DerefMut for Lease<P>
+where
+    P: Deref,
+    P::Target: Pool,
+{
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        // SAFETY: as above, and `&mut self` makes the access the only one.
+        unsafe { self.object.as_mut() }
+    }
+}
+
+impl<P> Drop for Lease<P>
+where
+    P: Deref,
+    P::Target: Pool,
+{
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this lease held the slot, and is going.
+        unsafe { self.pool.give_back(self.slot) }
+    }
+}
+
+impl<P> fmt::Debug for Lease<P>
+where
+    P: Deref,
+    P::Target: Pool<Object: fmt::Debug>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lease").field(&**self).finish()
+    }
+}
+
+/// A copyable name of a lease, for FFI and JavaScript: pool, slot, and which use of the slot.
+///
+/// Made by [`Lease::into_id`]. The pool tells in O(1) whether a token is still good: a second release, or one to
+/// the wrong pool, is an error in every build and changes nothing, whatever bits it was made from. Generations
+/// have 64 bits, so a token is never mistaken for a later one; pools are numbered with 32.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct LeaseId {
+    pub(crate) pool: u32,
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+}
+
+impl LeaseId {
+    /// The token as a number, for a language that keeps numbers better than structures.
+    #[must_use]
+    pub const fn to_bits(self) -> u128 {
+        (self.pool as u128) << 96 | (self.slot as u128) << 64 | self.generation as u128
+    }
+
+    /// The token of such a number. Any number is safe: one that names no lease is refused by the pool.
+    #[must_use]
+    pub const fn from_bits(bits: u128) -> Self {
+        Self { pool: (bits >> 96) as u32, slot: (bits >> 64) as u32, generation: bits as u64 }
+    }
+}
+
+/// The next pool's number; distinct until 2^32 pools have been made.
+pub(crate) fn next_pool_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    // Relaxed: only the numbers have to differ.
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LeaseId;
+
+    // Two fields that overlap in the number.
+    #[test]
+    fn bits_round_trip() {
+        let id = LeaseId { pool: u32::MAX - 1, slot: 7, generation: u64::MAX - 2 };
+        assert_eq!(LeaseId::from_bits(id.to_bits()), id);
+        assert_eq!(LeaseId::from_bits(id.to_bits() + 1).generation, u64::MAX - 1);
+    }
+}

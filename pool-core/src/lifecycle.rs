@@ -1,0 +1,228 @@
+//! How objects come to be, come back and what they weigh: [`Factory`], [`Resetter`], [`Footprint`].
+//!
+//! All of it is called with nothing locked, borrowed or half-linked, so it may use the same pool again.
+
+use core::mem::{size_of, size_of_val};
+
+/// Makes objects for a pool.
+///
+/// Closures `Fn(&K) -> Result<T, E>` are factories when `T: Footprint`. A type of its own is for factories that
+/// know better how many bytes an object holds, or whose object is a foreign type.
+///
+/// `K` is the key that tells objects of one pool apart; pools without keys use `()`.
+///
+/// ```
+/// use pool_core::{Factory, KeyedPool};
+/// use std::convert::Infallible;
+///
+/// struct Planes; // key: (channels, frames)
+/// impl Factory<(usize, usize)> for Planes {
+///     type Object = Vec<f32>;
+///     type Error = Infallible;
+///     fn create(&self, &(channels, frames): &(usize, usize)) -> Result<Vec<f32>, Infallible> {
+///         Ok(vec![0.0; channels * frames])
+///     }
+///     fn estimate(&self, &(channels, frames): &(usize, usize)) -> usize {
+///         channels * frames * size_of::<f32>()
+///     }
+///     fn measure(&self, object: &Vec<f32>) -> usize {
+///         object.capacity() * size_of::<f32>()
+///     }
+/// }
+/// let pool = KeyedPool::builder(Planes).build();
+/// assert_eq!(pool.acquire(&(2, 128))?.len(), 256);
+/// # Ok::<(), pool_core::AcquireError<Infallible>>(())
+/// ```
+pub trait Factory<K: ?Sized = ()> {
+    /// What the pool holds.
+    type Object;
+    /// Why an object could not be made.
+    type Error;
+
+    /// Makes one object for `key`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the factory reports; the pool gives back the slot and the bytes, and the next acquire works. The
+    /// same holds if it panics.
+    fn create(&self, key: &K) -> Result<Self::Object, Self::Error>;
+
+    /// The bytes that [`create`](Self::create) will need, reserved from the account before it is called.
+    ///
+    /// An estimate that is too low is grown to [`measure`](Self::measure) afterwards, so a good one saves
+    /// creating what does not fit. The default is the size of the object itself, without what it points to.
+    fn estimate(&self, key: &K) -> usize {
+        let _ = key;
+        size_of::<Self::Object>()
+    }
+
+    /// The bytes that `object` holds now: asked once it is made, and at each release if the pool accounts bytes
+    /// or bounds what an object may retain. Must be cheap; it runs on the release path.
+    fn measure(&self, object: &Self::Object) -> usize {
+        size_of_val(object)
+    }
+}
+
+impl<K: ?Sized, T, E, C> Factory<K> for C
+where
+    T: Footprint,
+    C: Fn(&K) -> Result<T, E>,
+{
+    type Object = T;
+    type Error = E;
+
+    fn create(&self, key: &K) -> Result<T, E> {
+        self(key)
+    }
+
+    fn measure(&self, object: &T) -> usize {
+        object.footprint()
+    }
+}
+
+/// What becomes of an object that was released.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a verdict that nobody reads destroys nothing"]
+pub enum Verdict {
+    /// It is as good as new: back to the idle set.
+    Keep,
+    /// It is spent or broken: destroy it.
+    Discard,
+}
+
+/// Brings a used object back to its first state.
+///
+/// Runs at release, on an object that has been leased, and on no other. A panic in it destroys the object; it
+/// never re-enters the idle set. Closures `Fn(&mut T) -> Verdict` are resetters.
+pub trait Resetter<T: ?Sized> {
+    /// Resets `object` and says whether it may be used again.
+    fn reset(&self, object: &mut T) -> Verdict;
+}
+
+impl<T: ?Sized, C: Fn(&mut T) -> Verdict> Resetter<T> for C {
+    #[inline]
+    fn reset(&self, object: &mut T) -> Verdict {
+        self(object)
+    }
+}
+
+/// The resetter that resets nothing and keeps everything: for objects whose state does not matter.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct KeepAll;
+
+impl<T: ?Sized> Resetter<T> for KeepAll {
+    #[inline]
+    fn reset(&self, _object: &mut T) -> Verdict {
+        Verdict::Keep
+    }
+}
+
+/// The bytes that a value holds, the value itself and what it owns elsewhere.
+///
+/// The default counts the value alone; a type that owns memory adds it. Capacity counts, not length: memory that
+/// is held is held whether used or not.
+///
+/// ```
+/// use pool_core::Footprint;
+///
+/// struct Voice { samples: Vec<f32>, gain: f32 }
+/// impl Footprint for Voice {
+///     fn footprint(&self) -> usize {
+///         size_of_val(&self.gain) + self.samples.footprint()
+///     }
+/// }
+/// let voice = Voice { samples: Vec::with_capacity(100), gain: 1.0 };
+/// assert!(voice.footprint() >= 400);
+/// ```
+pub trait Footprint {
+    /// The bytes held. Must be cheap: pools ask at each release.
+    fn footprint(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+macro_rules! plain_footprint {
+    ($($t:ty),*) => { $(impl Footprint for $t {})* };
+}
+plain_footprint!((), bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64);
+
+impl<T: Footprint, const N: usize> Footprint for [T; N] {
+    fn footprint(&self) -> usize {
+        self.as_slice().footprint()
+    }
+}
+
+impl<T: Footprint> Footprint for [T] {
+    fn footprint(&self) -> usize {
+        size_of_val(self) + self.iter().map(owned_elsewhere).sum::<usize>()
+    }
+}
+
+impl<T: Footprint> Footprint for Option<T> {
+    fn footprint(&self) -> usize {
+        size_of::<Self>() + self.as_ref().map_or(0, owned_elsewhere)
+    }
+}
+
+impl<T: Footprint> Footprint for core::cell::Cell<T> {}
+
+/// What `value` holds besides its own bytes, which its container has counted already.
+fn owned_elsewhere<T: Footprint>(value: &T) -> usize {
+    value.footprint().saturating_sub(size_of::<T>())
+}
+
+#[cfg(feature = "alloc")]
+mod heap {
+    use super::{Footprint, owned_elsewhere};
+    use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
+    use core::mem::size_of;
+
+    impl<T: Footprint> Footprint for Vec<T> {
+        fn footprint(&self) -> usize {
+            size_of::<Self>()
+                + self.capacity() * size_of::<T>()
+                + if core::mem::needs_drop::<T>() { self.iter().map(owned_elsewhere).sum() } else { 0 }
+        }
+    }
+
+    impl<T: Footprint> Footprint for VecDeque<T> {
+        fn footprint(&self) -> usize {
+            size_of::<Self>()
+                + self.capacity() * size_of::<T>()
+                + if core::mem::needs_drop::<T>() { self.iter().map(owned_elsewhere).sum() } else { 0 }
+        }
+    }
+
+    impl<T: Footprint + ?Sized> Footprint for Box<T> {
+        fn footprint(&self) -> usize {
+            size_of::<Self>() + (**self).footprint()
+        }
+    }
+
+    impl Footprint for String {
+        fn footprint(&self) -> usize {
+            size_of::<Self>() + self.capacity()
+        }
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use alloc::{boxed::Box, string::String, vec, vec::Vec};
+
+    // Counting the handle alone, or an element's own bytes twice.
+    #[test]
+    fn what_is_owned_counts_once() {
+        let word = size_of::<usize>();
+        assert_eq!(7u32.footprint(), 4);
+        assert_eq!([1u16; 8].footprint(), 16);
+        assert_eq!(Vec::<f32>::with_capacity(100).footprint(), 3 * word + 400);
+        assert_eq!(vec![0f32; 100].into_boxed_slice().footprint(), 2 * word + 400);
+        assert_eq!(Box::new(5u64).footprint(), word + 8);
+        assert_eq!(String::with_capacity(10).footprint(), 3 * word + 10);
+        let nested = vec![Vec::<u8>::with_capacity(5), Vec::with_capacity(7)];
+        assert_eq!(nested.footprint(), 3 * word + nested.capacity() * 3 * word + 12);
+        assert_eq!(Some(Vec::<u8>::with_capacity(5)).footprint(), 3 * word + 5);
+    }
+}

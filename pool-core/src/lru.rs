@@ -1,0 +1,122 @@
+//! Doubly linked lists through an array: recency without pointers, in safe code.
+//!
+//! A node is a slot's number. Its links live beside the slot's other state, so that taking an idle object touches
+//! one line of memory. A slot may be in several lists at once, one [`Links`] for each; `WHICH` says which.
+//!
+//! The front is the newest, the back the oldest. Every operation is O(1).
+
+/// No slot.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// A node's neighbours in one list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Links {
+    newer: u32,
+    older: u32,
+}
+
+impl Links {
+    pub(crate) const UNLINKED: Self = Self { newer: NONE, older: NONE };
+}
+
+/// Something that lists run through.
+pub(crate) trait Node<const WHICH: usize> {
+    fn links(&mut self) -> &mut Links;
+}
+
+/// The ends of a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List<const WHICH: usize> {
+    newest: u32,
+    oldest: u32,
+}
+
+impl<const WHICH: usize> List<WHICH> {
+    pub(crate) const EMPTY: Self = Self { newest: NONE, oldest: NONE };
+
+    pub(crate) fn newest(&self) -> Option<u32> {
+        (self.newest != NONE).then_some(self.newest)
+    }
+
+    pub(crate) fn oldest(&self) -> Option<u32> {
+        (self.oldest != NONE).then_some(self.oldest)
+    }
+
+    pub(crate) fn newer_than<N: Node<WHICH>>(nodes: &mut [N], at: u32) -> Option<u32> {
+        let newer = nodes[at as usize].links().newer;
+        (newer != NONE).then_some(newer)
+    }
+
+    pub(crate) fn older_than<N: Node<WHICH>>(nodes: &mut [N], at: u32) -> Option<u32> {
+        let older = nodes[at as usize].links().older;
+        (older != NONE).then_some(older)
+    }
+
+    /// Puts `at`, which is in no list, to the front.
+    #[inline]
+    pub(crate) fn push_newest<N: Node<WHICH>>(&mut self, nodes: &mut [N], at: u32) {
+        *nodes[at as usize].links() = Links { newer: NONE, older: self.newest };
+        match self.newest {
+            NONE => self.oldest = at,
+            second => nodes[second as usize].links().newer = at,
+        }
+        self.newest = at;
+    }
+
+    /// Takes `at`, which is in this list, out of it.
+    #[inline]
+    pub(crate) fn unlink<N: Node<WHICH>>(&mut self, nodes: &mut [N], at: u32) {
+        let Links { newer, older } = core::mem::replace(nodes[at as usize].links(), Links::UNLINKED);
+        match newer {
+            NONE => self.newest = older,
+            newer => nodes[newer as usize].links().older = older,
+        }
+        match older {
+            NONE => self.oldest = newer,
+            older => nodes[older as usize].links().newer = newer,
+        }
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use alloc::{vec, vec::Vec};
+
+    impl Node<0> for Links {
+        fn links(&mut self) -> &mut Links {
+            self
+        }
+    }
+
+    fn oldest_first(list: &List<0>, nodes: &mut [Links]) -> Vec<u32> {
+        let forward: Vec<u32> =
+            core::iter::successors(list.oldest(), |&at| List::newer_than(nodes, at)).collect();
+        let mut backward: Vec<u32> =
+            core::iter::successors(list.newest(), |&at| List::older_than(nodes, at)).collect();
+        backward.reverse();
+        assert_eq!(forward, backward, "the two directions disagree");
+        forward
+    }
+
+    // An end that is not mended when the first, the last, the middle or the only node goes.
+    #[test]
+    fn ends_and_neighbours_stay_true() {
+        let mut nodes = vec![Links::UNLINKED; 4];
+        let mut list = List::<0>::EMPTY;
+        for at in 0..4 {
+            list.push_newest(&mut nodes, at);
+        }
+        assert_eq!(oldest_first(&list, &mut nodes), [0, 1, 2, 3]);
+        list.unlink(&mut nodes, 1);
+        assert_eq!(oldest_first(&list, &mut nodes), [0, 2, 3]);
+        list.unlink(&mut nodes, 3);
+        list.unlink(&mut nodes, 0);
+        assert_eq!(oldest_first(&list, &mut nodes), [2]);
+        list.unlink(&mut nodes, 2);
+        assert_eq!((list.oldest(), list.newest()), (None, None));
+        list.push_newest(&mut nodes, 3);
+        assert_eq!(oldest_first(&list, &mut nodes), [3]);
+        assert_eq!(nodes[0], Links::UNLINKED);
+    }
+}

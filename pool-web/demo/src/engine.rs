@@ -102,12 +102,13 @@ struct Voice {
 
 #[wasm_bindgen]
 impl Demo {
-    /// A silent demo on `context`, without recordings.
+    /// A silent demo on `context`, without recordings, with pooled voices and a budget of `limit_bytes`.
     ///
     /// # Errors
     /// What the browser throws when the master bus cannot be built, as when the context is closed.
     #[wasm_bindgen(constructor)]
-    pub fn new(context: &AudioContext) -> Result<Self, JsValue> {
+    pub fn new(context: &AudioContext, limit_bytes: f64) -> Result<Self, JsValue> {
+        let _ = limit_bytes;
         let bus = Bus::new(context)?;
         let mut band = Band {
             context: context.clone(),
@@ -193,6 +194,21 @@ impl Demo {
             inner.scheduler.advance(now, &inner.pattern, |hit| band.play(hit, now, &weak));
         }
         inner.busy_ms += performance_now() - begin;
+    }
+
+    /// Pooled or fresh voices.
+    #[wasm_bindgen(js_name = setMode)]
+    pub fn set_mode(&self, fresh: bool) {
+        let inner = &mut *self.inner.borrow_mut();
+        let _ = fresh;
+        let kit = inner.band.kit.bytes() as u64;
+        inner.band.supply = Supply::Fresh(Fresh::new(&inner.context, kit));
+    }
+
+    /// The budget in bytes.
+    #[wasm_bindgen(js_name = setLimit)]
+    pub fn set_limit(&self, bytes: f64) {
+        let _ = bytes;
     }
 
     /// Voices per second from the next beat on.

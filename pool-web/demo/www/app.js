@@ -1,0 +1,448 @@
+// Glue of the page: loads the kit, drives the sequencer's timer, shows what the pools count.
+// The sequencer, its voices and both supplies are in Rust; nothing here touches an audio node but the meter's.
+
+import init, { Demo } from "./pkg/pool_web_demo.js";
+import { BarChart, History, Palette, TimeChart, formatBytes, formatCount } from "./charts.js";
+import { Grid } from "./grid.js";
+
+const TICK_MS = 25;
+const SAMPLE_MS = 250;
+/** How long a switch of mode waits for the voices of the old mode to end. */
+const DRAIN_MS = 2000;
+/** How long `start` waits for the browser to let the context run. */
+const RESUME_MS = 700;
+
+const $ = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const page = {
+  demo: null,
+  context: null,
+  mode: query.get("mode") === "fresh" ? "fresh" : "pooled",
+  rate: clampRate(query.get("rate") ?? 60),
+  playing: false,
+  timer: 0,
+  errors: [],
+  names: [],
+  numbers: null,
+  /** The counts by name, refreshed four times a second. */
+  now: {},
+  runs: { pooled: null, fresh: null },
+};
+
+function clampRate(value) {
+  const rate = Math.round(Number(value));
+  return Number.isFinite(rate) ? Math.min(1000, Math.max(1, rate)) : 60;
+}
+
+function note(error) {
+  const text = error instanceof Error ? error.message : String(error);
+  if (page.errors.length < 20 && !page.errors.includes(text)) page.errors.push(text);
+}
+
+addEventListener("error", (event) => note(event.error ?? event.message));
+addEventListener("unhandledrejection", (event) => note(event.reason));
+
+function status(text, kind = "info") {
+  const line = $("status");
+  if (line.textContent !== text) line.textContent = text;
+  line.dataset.kind = kind;
+}
+
+// ---- loading ---------------------------------------------------------------------------------------------------
+
+async function fetchOrThrow(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(`${path}: the server answered ${answer.status} ${answer.statusText}`);
+  return answer;
+}
+
+async function loadKit(demo, context) {
+  const files = await (await fetchOrThrow("audio/index.json")).json();
+  let done = 0;
+  const failed = [];
+  const decoded = await Promise.all(files.map(async (file) => {
+    try {
+      const bytes = await (await fetchOrThrow(`audio/${file}`)).arrayBuffer();
+      return await context.decodeAudioData(bytes);
+    } catch (error) {
+      failed.push(`${file}: ${error.message}`);
+      return null;
+    } finally {
+      status(`Decoding the recordings: ${++done} of ${files.length}`);
+    }
+  }));
+  // In the order of the index, whichever came first, so that every load plays the same.
+  files.forEach((file, index) => {
+    if (decoded[index]) demo.addRecording(file, decoded[index]);
+  });
+  failed.forEach(note);
+  if (failed.length === files.length) throw new Error(`No recording could be decoded. ${failed[0] ?? "The kit is empty."}`);
+  return { count: files.length - failed.length, failed: failed.length };
+}
+
+async function prepare() {
+  if (!window.AudioContext) throw new Error("This browser has no Web Audio.");
+  await init();
+  const context = new AudioContext({ latencyHint: "interactive" });
+  const demo = new Demo(context, Number($("limit").value) * 1024 * 1024);
+  page.context = context;
+  page.demo = demo;
+  const kit = await loadKit(demo, context);
+  page.names = Demo.fields().split(",");
+  page.numbers = new Float64Array(page.names.length);
+  demo.setRate(page.rate);
+  demo.setVolume($("volume").value / 100);
+  demo.setMode(page.mode === "fresh");
+  context.addEventListener("statechange", showState);
+  buildPage(demo, context);
+  $("play").disabled = false;
+  showState();
+  const lost = kit.failed ? ` ${kit.failed} could not be decoded.` : "";
+  status(`${kit.count} recordings are ready.${lost} Press Play, or the space bar.`);
+}
+
+// ---- playing ---------------------------------------------------------------------------------------------------
+
+async function start() {
+  await poolDemo.ready;
+  if (page.playing) return;
+  const { context, demo } = page;
+  if (context.state !== "running") {
+    await Promise.race([context.resume(), wait(RESUME_MS)]);
+  }
+  if (context.state !== "running") {
+    status("The browser keeps audio silent until you press Play.");
+    return;
+  }
+  demo.start();
+  page.playing = true;
+  runTimer();
+  showState();
+}
+
+async function stop() {
+  await poolDemo.ready;
+  if (!page.playing) return;
+  page.playing = false;
+  page.demo.stop();
+  await drain();
+  sample();
+  showState();
+}
+
+function runTimer() {
+  if (!page.timer) page.timer = setInterval(tick, TICK_MS);
+}
+
+function tick() {
+  page.demo.tick();
+  if (!calm.matches) page.grid.show(page.demo.step());
+  // Stopped and everything given back: the timer rests.
+  if (!page.playing && page.idle) {
+    clearInterval(page.timer);
+    page.timer = 0;
+  }
+}
+
+/** Resolves when no voice is left, or after a while: a suspended context never ends its voices. */
+async function drain() {
+  const deadline = performance.now() + DRAIN_MS;
+  page.idle = false;
+  do {
+    await wait(TICK_MS);
+    read();
+  } while (page.now.sounding > 0 && performance.now() < deadline);
+  page.idle = true;
+}
+
+async function setMode(mode) {
+  await poolDemo.ready;
+  if (mode !== "pooled" && mode !== "fresh") throw new Error(`The mode is "pooled" or "fresh", not ${JSON.stringify(mode)}.`);
+  const playing = page.playing;
+  if (playing) await stop();
+  page.mode = mode;
+  page.demo.setMode(mode === "fresh");
+  for (const input of document.querySelectorAll("input[name=mode]")) input.checked = input.value === mode;
+  resetStats();
+  if (playing) await start();
+  showState();
+}
+
+function setRate(rate) {
+  page.rate = clampRate(rate);
+  page.demo?.setRate(page.rate);
+  $("rate").value = page.rate;
+  $("rate-value").textContent = page.rate;
+}
+
+function resetStats() {
+  page.errors.length = 0;
+  page.demo?.resetStats();
+  page.before = null;
+  read();
+}
+
+// ---- figures ---------------------------------------------------------------------------------------------------
+
+function read() {
+  page.demo.read(page.numbers);
+  const { now, names, numbers } = page;
+  for (let index = 0; index < names.length; index++) now[names[index]] = numbers[index];
+  return now;
+}
+
+const known = (number) => (Number.isFinite(number) ? number : null);
+
+function report() {
+  const now = read();
+  const reused = now.nodes_reused + now.buffers_reused;
+  const created = now.nodes_created + now.buffers_created;
+  return {
+    mode: page.mode,
+    seconds: now.seconds,
+    voices: now.voices,
+    nodes_created: now.nodes_created,
+    nodes_reused: now.nodes_reused,
+    buffers_created: now.buffers_created,
+    buffers_reused: now.buffers_reused,
+    hit_rate: reused + created > 0 ? reused / (reused + created) : null,
+    tracked_bytes: now.used_bytes,
+    tracked_peak_bytes: now.peak_bytes,
+    underruns: known(now.underruns),
+    load: known(now.load),
+    latency_ms: known(now.latency_ms),
+    context_state: page.context.state,
+    errors: [...page.errors, ...page.demo.errors()],
+  };
+}
+
+/** One point of every chart. */
+function sample() {
+  const now = read();
+  const time = performance.now();
+  const { before } = page;
+  const point = page.point;
+  const seconds = before ? (time - before.time) / 1000 : 0;
+  const made = now.nodes_created + now.buffers_created;
+  const reused = now.nodes_reused + now.buffers_reused;
+  const rate = (value, last) => (seconds > 0 && value >= last ? (value - last) / seconds : NaN);
+  point.fresh = page.mode === "fresh" ? 1 : 0;
+  point.leased_bytes = now.leased_bytes;
+  point.idle_bytes = now.idle_bytes;
+  point.kit_bytes = now.kit_bytes;
+  point.peak_bytes = now.peak_bytes;
+  point.limit_bytes = now.limit_bytes > 0 ? now.limit_bytes : NaN;
+  point.hits = rate(reused, before?.reused);
+  point.misses = rate(made, before?.made);
+  const voices = before ? now.voices - before.voices : 0;
+  point.script_us = voices > 0 ? ((now.busy_ms - before.busy) * 1000) / voices : NaN;
+  point.load = now.load;
+  point.peak_load = now.peak_load;
+  point.underruns = before ? now.underruns - before.underruns : 0;
+  point.base_ms = now.base_latency_ms;
+  point.output_ms = now.output_latency_ms;
+  page.before ??= {};
+  Object.assign(page.before, { time, made, reused, voices: now.voices, busy: now.busy_ms, underruns: now.underruns });
+  page.history.push(point);
+  if (now.voices > 0) page.runs[page.mode] = Object.assign(page.runs[page.mode] ?? {}, now);
+}
+
+function show() {
+  for (const chart of page.charts) chart.show(page.history);
+  page.bars.show(page.now);
+  showTable();
+  showMeter();
+  if (page.playing) showState();
+}
+
+function showTable() {
+  for (const mode of ["pooled", "fresh"]) {
+    const row = $(`row-${mode}`);
+    row.toggleAttribute("data-live", mode === page.mode && page.playing);
+    const run = page.runs[mode];
+    const reused = run ? run.nodes_reused + run.buffers_reused : NaN;
+    const made = run ? run.nodes_created + run.buffers_created : NaN;
+    const texts = !run ? Array(7).fill("–") : [
+      formatCount(run.voices),
+      formatCount(run.nodes_created),
+      formatCount(run.buffers_created),
+      `${((100 * reused) / (reused + made)).toFixed(1)} %`,
+      formatBytes(run.peak_bytes),
+      `${((run.busy_ms * 1000) / run.voices).toFixed(0)} µs`,
+      Number.isFinite(run.underruns) ? formatCount(run.underruns) : "n/a",
+    ];
+    texts.forEach((text, index) => {
+      const cell = row.cells[index + 1] ?? row.insertCell();
+      if (cell.textContent !== text) cell.textContent = text;
+    });
+  }
+}
+
+function showMeter() {
+  const { analyser, wave } = page;
+  let peak = 0;
+  if (page.playing) {
+    analyser.getFloatTimeDomainData(wave);
+    for (let index = 0; index < wave.length; index++) peak = Math.max(peak, Math.abs(wave[index]));
+  }
+  // The bar shows 60 decibels below full scale.
+  const decibels = 20 * Math.log10(peak);
+  $("meter").style.transform = `scaleX(${Math.min(1, Math.max(0, 1 + decibels / 60)).toFixed(3)})`;
+  const text = peak > 0.001 ? `${decibels.toFixed(0)} dB` : "–";
+  if ($("meter-value").textContent !== text) $("meter-value").textContent = text;
+}
+
+function showState() {
+  const { context, now } = page;
+  const play = $("play");
+  play.toggleAttribute("data-playing", page.playing);
+  $("play-label").textContent = page.playing ? "Stop" : "Play";
+  if (context.state === "closed") status("The audio context is closed; reload the page.", "error");
+  else if (page.playing && context.state !== "running") status("The browser has suspended the audio. It goes on when the browser lets it; nothing is queued up meanwhile.");
+  else if (page.playing) {
+    const late = now.late > 0 ? ` ${formatCount(now.late)} were skipped because the timer was held up.` : "";
+    const refused = now.refused > 0 ? ` ${formatCount(now.refused)} were refused: over the memory limit.` : "";
+    status(`${formatCount(now.voices)} voices started, ${formatCount(now.sounding)} out now.${late}${refused}`);
+  } else if (now.voices > 0) status(`Stopped after ${formatCount(now.voices)} voices.`);
+}
+
+// ---- page ------------------------------------------------------------------------------------------------------
+
+function buildPage(demo, context) {
+  page.grid = new Grid($("grid"), Demo.rows().split(","), demo);
+  page.analyser = new AnalyserNode(context, { fftSize: 2048 });
+  page.wave = new Float32Array(page.analyser.fftSize);
+  demo.output().connect(page.analyser);
+
+  page.history = new History(["fresh", "leased_bytes", "idle_bytes", "kit_bytes", "peak_bytes", "limit_bytes", "hits", "misses", "script_us", "load", "peak_load", "underruns", "base_ms", "output_ms"]);
+  page.point = {};
+  const palette = new Palette();
+  const charts = $("charts");
+  const latest = (column, format) => (history) => format(history.at(column, 0));
+  const orNone = (format) => (value) => (Number.isFinite(value) ? format(value) : "n/a");
+  const perSecond = orNone((value) => `${formatCount(value)}/s`);
+  const percent = orNone((value) => `${(value * 100).toFixed(1)} %`);
+  const ms = orNone((value) => `${value.toFixed(1)} ms`);
+
+  const memory = new TimeChart(charts, palette, {
+    title: "Audio memory",
+    hint: "Bytes that the program holds for sound. Idle bytes wait to be used again and are the first to go when the limit is near.",
+    alt: "Bytes leased, idle and in recordings over the last minute, with peak and limit",
+    unit: "bytes",
+    series: [
+      { label: "Recordings", column: "kit_bytes", color: "kit", style: "area", read: latest("kit_bytes", formatBytes) },
+      { label: "Leased", column: "leased_bytes", color: "leased", style: "area", read: latest("leased_bytes", formatBytes) },
+      { label: "Idle", column: "idle_bytes", color: "idle", style: "area", read: latest("idle_bytes", formatBytes) },
+      { label: "Peak", column: "peak_bytes", color: "peak", style: "line", read: latest("peak_bytes", formatBytes) },
+      { label: "Limit", column: "limit_bytes", color: "limit", style: "dashed", read: latest("limit_bytes", orNone(formatBytes)) },
+    ],
+  });
+  page.bars = new BarChart(charts, palette, {
+    title: "Objects by type",
+    hint: "How many are out in voices, how many wait in the pool, and how many had to be made since the last reset.",
+    alt: "Nodes and buffers by type: leased, idle and made",
+    rows: [
+      { key: "gain", label: "Gain" },
+      { key: "filter", label: "Biquad" },
+      { key: "panner", label: "Panner" },
+      { key: "delay", label: "Delay" },
+      { key: "buffer", label: "Buffer" },
+    ],
+    series: [
+      { label: "Leased", color: "leased", style: "area", read: (now) => formatCount(now.gain_leased + now.filter_leased + now.panner_leased + now.delay_leased + now.buffer_leased) },
+      { label: "Idle", color: "idle", style: "area", read: (now) => formatCount(now.gain_idle + now.filter_idle + now.panner_idle + now.delay_idle + now.buffer_idle) },
+    ],
+  });
+  const hits = new TimeChart(charts, palette, {
+    title: "Hits and misses",
+    hint: "A hit takes a node or buffer from the pool; a miss makes a new one. Fresh voices only ever miss.",
+    alt: "Objects reused and made per second over the last minute",
+    unit: "perSecond",
+    series: [
+      { label: "Hits", column: "hits", color: "hit", style: "area", read: latest("hits", perSecond) },
+      { label: "Misses", column: "misses", color: "miss", style: "area", read: latest("misses", perSecond) },
+    ],
+  });
+  const script = new TimeChart(charts, palette, {
+    title: "Script time per voice",
+    hint: "Main-thread time to take or make a voice's objects, fill its buffer and start it. Garbage collection comes on top.",
+    alt: "Microseconds of main-thread time per voice over the last minute",
+    unit: "us",
+    empty: "Plays when you do",
+    series: [{ label: "Per voice", column: "script_us", color: "second", style: "line", read: latest("script_us", orNone((value) => `${value.toFixed(0)} µs`)) }],
+  });
+  const load = new TimeChart(charts, palette, {
+    title: "Load of the audio thread",
+    hint: "Share of its time that the browser's audio thread needs. Triangles mark underruns, which one would hear as a gap.",
+    alt: "Load of the audio thread and underruns over the last minute",
+    unit: "percent",
+    empty: "Not known yet",
+    series: [
+      { label: "Load", column: "load", color: "load", style: "line", read: latest("load", percent) },
+      { label: "Underruns", column: "underruns", color: "miss", style: "mark", read: () => (Number.isFinite(page.now.underruns) ? formatCount(page.now.underruns) : "n/a") },
+    ],
+  });
+  const latency = new TimeChart(charts, palette, {
+    title: "Latency",
+    hint: "Time from the audio graph to the ear: inside the browser, and from there through the system and the device.",
+    alt: "Base and output latency in milliseconds over the last minute",
+    unit: "ms",
+    empty: "Not told by this browser",
+    series: [
+      { label: "Browser", column: "base_ms", color: "leased", style: "area", read: latest("base_ms", ms) },
+      { label: "Output", column: "output_ms", color: "second", style: "line", read: latest("output_ms", ms) },
+    ],
+  });
+  page.charts = [memory, hits, script, load, latency];
+
+  $("play").addEventListener("click", () => (page.playing ? stop() : start()).catch(note));
+  $("rate").addEventListener("input", () => setRate($("rate").value));
+  $("volume").addEventListener("input", () => {
+    const percent = Number($("volume").value);
+    demo.setVolume(percent / 100);
+    $("volume-value").textContent = `${percent} %`;
+  });
+  $("limit").addEventListener("change", () => demo.setLimit(Number($("limit").value) * 1024 * 1024));
+  $("reset").addEventListener("click", () => {
+    resetStats();
+    page.runs[page.mode] = null;
+  });
+  for (const input of document.querySelectorAll("input[name=mode]")) {
+    input.checked = input.value === page.mode;
+    input.addEventListener("change", () => setMode(input.value).catch(note));
+  }
+  addEventListener("keydown", (event) => {
+    // Space plays and stops, except where it already means something.
+    if (event.key !== " " || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("button, select, a, input[type=radio]")) return;
+    event.preventDefault();
+    $("play").click();
+  });
+  setRate(page.rate);
+  let sampled = 0;
+  setInterval(() => {
+    sample();
+    // Nobody sees a hidden page; and calm readers get one picture a second.
+    if (document.hidden || (calm.matches && ++sampled % 4 !== 0)) return;
+    show();
+  }, SAMPLE_MS);
+  sample();
+  show();
+}
+
+const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report };
+window.poolDemo = poolDemo;
+poolDemo.ready = prepare();
+poolDemo.ready.then(
+  () => {
+    if (query.get("autostart") === "1") start().catch(note);
+  },
+  (error) => {
+    note(error);
+    status(error.message, "error");
+    $("play-label").textContent = "Failed";
+  },
+);

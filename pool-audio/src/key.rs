@@ -4,7 +4,9 @@ use core::fmt;
 use core::num::NonZeroU32;
 
 use crate::error::BufferError;
-use crate::sample::{ALIGN_FLOATS, SampleBuffer};
+
+/// Floats per 64-byte line: a cache line, and the widest vector register.
+pub(crate) const ALIGN_FLOATS: usize = 16;
 
 /// The shape of a buffer, and the key of a [`BufferPool`](crate::BufferPool).
 ///
@@ -54,9 +56,8 @@ impl BufferKey {
         // At most 2^16 x 2^32 floats plus 15: no overflow in u64.
         let floats = self.stride_wide() * u64::from(channels) + (ALIGN_FLOATS as u64 - 1);
         let bytes = floats * size_of::<f32>() as u64;
-        let limit = isize::MAX as u64 - size_of::<SampleBuffer>() as u64;
         match usize::try_from(floats) {
-            Ok(floats) if bytes <= limit => Ok(floats),
+            Ok(floats) if bytes <= isize::MAX as u64 => Ok(floats),
             _ => Err(BufferError::TooLarge { channels, frames, bytes }),
         }
     }
@@ -65,15 +66,6 @@ impl BufferKey {
     pub(crate) fn stride(self) -> usize {
         // A buffer exists only after `float_count` fitted `usize`, and the stride is no larger.
         self.stride_wide() as usize
-    }
-
-    /// Bytes that a buffer of this key holds: planes, padding and the header.
-    ///
-    /// # Errors
-    ///
-    /// The same as [`BufferKey::new`].
-    pub fn bytes(self) -> Result<usize, BufferError> {
-        Ok(self.float_count()? * size_of::<f32>() + size_of::<SampleBuffer>())
     }
 
     /// How long the whole capacity lasts, in seconds.

@@ -7,14 +7,27 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+// A file may use only files above it.
 mod error;
 mod histogram;
 mod key;
+mod pool;
 mod profiler;
 mod sample;
 
 pub use error::BufferError;
 pub use histogram::Histogram;
 pub use key::BufferKey;
+pub use pool::{
+    BufferFactory, BufferLease, BufferPool, BufferPoolBuilder, FullLength, KeyedBuffers, OwnedBufferLease,
+};
 pub use profiler::{CallbackProfiler, CallbackTiming, HISTORY, LoadSummary, ProfileSnapshot};
 pub use sample::{Planes, PlanesMut, SampleBuffer};
+
+// What the signatures here are made of, so that a user needs no second dependency.
+#[cfg(feature = "std")]
+pub use pool_core::InstantClock;
+pub use pool_core::{
+    Account, AccountEvent, AccountEventKind, AcquireError, Bytes, Clock, KeyStats, ManualClock, OverBudget,
+    PoolStats, Pressure, Tick,
+};

@@ -415,7 +415,8 @@ fn decay(x: f64) -> f64 {
         small /= 2.0;
         halvings += 1;
     }
-    let series = 1.0 - small * (1.0 - small / 2.0 * (1.0 - small / 3.0 * (1.0 - small / 4.0 * (1.0 - small / 5.0))));
+    let series =
+        1.0 - small * (1.0 - small / 2.0 * (1.0 - small / 3.0 * (1.0 - small / 4.0 * (1.0 - small / 5.0))));
     (0..halvings).fold(series, |value, _| value * value)
 }
 

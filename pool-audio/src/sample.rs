@@ -32,10 +32,7 @@ use core::slice;
 use pool_core::{Bytes, Footprint};
 
 use crate::error::BufferError;
-use crate::key::BufferKey;
-
-/// Floats per 64-byte line: a cache line, and the widest vector register.
-pub(crate) const ALIGN_FLOATS: usize = 16;
+use crate::key::{ALIGN_FLOATS, BufferKey};
 
 /// Alignment of the first sample of every plane, in bytes.
 const ALIGN_BYTES: usize = ALIGN_FLOATS * size_of::<f32>();
@@ -350,6 +347,19 @@ impl SampleBuffer {
     }
 }
 
+impl BufferKey {
+    /// Bytes that a buffer of this key holds: planes, padding, alignment slack and the header of
+    /// [`SampleBuffer`].
+    ///
+    /// # Errors
+    ///
+    /// The same as [`BufferKey::new`].
+    pub fn bytes(self) -> Result<usize, BufferError> {
+        // No overflow: the first term is at most `isize::MAX`.
+        Ok(self.float_count()? * size_of::<f32>() + size_of::<SampleBuffer>())
+    }
+}
+
 impl Index<usize> for SampleBuffer {
     type Output = [f32];
 
@@ -609,7 +619,9 @@ mod tests {
     #[test]
     fn a_channel_that_is_not_there_is_none() {
         let mut buffer = SampleBuffer::new(2, 16, 48_000).unwrap();
-        assert!(buffer.plane(2).is_none() && buffer.plane_mut(2).is_none() && buffer.plane(usize::MAX).is_none());
+        assert!(
+            buffer.plane(2).is_none() && buffer.plane_mut(2).is_none() && buffer.plane(usize::MAX).is_none()
+        );
         assert!(buffer.is_silent() && buffer.is_channel_silent(2));
         assert_eq!(buffer.planes().len(), 2);
         assert_eq!(buffer.planes_mut().len(), 2);

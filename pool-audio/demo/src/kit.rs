@@ -1,0 +1,79 @@
+//! The recordings: found, decoded, and charged to the audio memory.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use pool_audio::{AudioMemory, SampleBuffer};
+
+use crate::decode::{DecodeError, decode};
+
+/// Quiet recordings are made louder, but not by more than this: what is left of the noise stays noise.
+const MOST_GAIN: f32 = 4.0;
+
+/// One recording in memory.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    /// Its file's name, which is also its id in the audio memory.
+    pub(crate) name: String,
+    /// Its samples at the file's own rate: frames are played one by one, whatever the rate.
+    pub(crate) samples: SampleBuffer,
+    /// Factor that brings its loudest sample to 1.
+    pub(crate) gain: f32,
+}
+
+/// What could be loaded, and what could not.
+#[derive(Debug, Default)]
+pub(crate) struct Kit {
+    pub(crate) recordings: Vec<Rc<Recording>>,
+    pub(crate) failed: Vec<(PathBuf, DecodeError)>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Decodes `files` and tracks each in `memory` under its path. What does not fit the budget, less `spare` bytes
+/// that are kept free for the mixer, is refused like a file that cannot be read.
+pub(crate) fn load(files: &[PathBuf], memory: &AudioMemory, spare: usize, mut done: impl FnMut(&Path)) -> Kit {
+    let mut kit = Kit::default();
+    for path in files {
+        let byte_limit = memory.account().free().saturating_sub(spare);
+        match decode(path, byte_limit) {
+            Ok(decoded) => {
+                let name = path.display().to_string();
+                if let Some(warning) = decoded.warning {
+                    kit.warnings.push(format!("{name}: {warning}"));
+                }
+                let loudest =
+                    decoded.samples.planes().flatten().fold(0.0, |loudest: f32, sample| loudest.max(sample.abs()));
+                let gain = if loudest > 0.0 { loudest.recip().min(MOST_GAIN) } else { 1.0 };
+                kit.recordings.push(Rc::new(Recording { name, samples: decoded.samples, gain }));
+            }
+            Err(error) => kit.failed.push((path.clone(), error)),
+        }
+        done(path);
+    }
+    kit
+}
+
+/// The bundled kit: every FLAC file of `audio/`, beside the workspace or where the program is run.
+///
+/// # Errors
+///
+/// The folders that were looked in, if none of them holds a FLAC file.
+pub(crate) fn bundled() -> Result<Vec<PathBuf>, Vec<PathBuf>> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../audio");
+    let folders = vec![workspace, PathBuf::from("audio")];
+    for folder in &folders {
+        let Ok(entries) = folder.read_dir() else { continue };
+        // Canonical, so that messages name the file without a way around `..`.
+        let mut files: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "flac"))
+            .map(|path| path.canonicalize().unwrap_or(path))
+            .collect();
+        if !files.is_empty() {
+            files.sort();
+            return Ok(files);
+        }
+    }
+    Err(folders)
+}

@@ -743,7 +743,11 @@ mod tests {
             ("root", 41, 60, 100, 40)
         );
         for account in &accounts {
-            assert_eq!((account.used(), account.peak(), account.lifetime_peak()), (60, 60, 60), "{account:?}");
+            assert_eq!(
+                (account.used(), account.peak(), account.lifetime_peak()),
+                (60, 60, 60),
+                "{account:?}"
+            );
         }
         drop(held);
         for account in &accounts {

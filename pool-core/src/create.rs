@@ -30,7 +30,8 @@ pub(crate) fn create<K, F: Factory<K>>(
     reserve: impl Fn(&Account, usize) -> Result<Reservation, OverBudget>,
 ) -> Result<Made<F::Object>, AcquireError<F::Error>> {
     let estimate = factory.estimate(key);
-    let claim = account.map(|account| reserve(account, estimate)).transpose().map_err(AcquireError::OverBudget)?;
+    let claim =
+        account.map(|account| reserve(account, estimate)).transpose().map_err(AcquireError::OverBudget)?;
     let object = factory.create(key).map_err(AcquireError::Create)?;
     let bytes = factory.measure(&object);
     let mut made = Made { object, bytes, claim };

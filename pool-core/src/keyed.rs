@@ -356,11 +356,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// The oldest idle slot from `at` on that nobody is inspecting and `may_go` allows; and how many were passed.
-    fn oldest_from(
-        &mut self,
-        mut at: Option<u32>,
-        may_go: impl Fn(&Self, &Meta) -> bool,
-    ) -> Option<u32> {
+    fn oldest_from(&mut self, mut at: Option<u32>, may_go: impl Fn(&Self, &Meta) -> bool) -> Option<u32> {
         while let Some(slot) = at {
             let meta = &self.metas[slot as usize];
             if meta.state == SlotState::Idle && may_go(self, meta) {
@@ -846,11 +842,13 @@ where
         match account.pressure() {
             Pressure::None => {}
             Pressure::Critical => {
-                destroyed += self.evict_while(Leave::Evicted, |state| within(state.idle > 0), |_, _, _| true).0;
+                destroyed +=
+                    self.evict_while(Leave::Evicted, |state| within(state.idle > 0), |_, _, _| true).0;
             }
             Pressure::Moderate => {
                 let min_idle = self.limits.min_idle;
-                let spare = |class: &Class<K>, epoch: u64, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
+                let spare =
+                    |class: &Class<K>, epoch: u64, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
                 destroyed += self.evict_while(Leave::Evicted, |_| within(account.excess() > 0), spare).0;
             }
         }

@@ -286,7 +286,7 @@ impl<T, const N: usize> Cells<T> for Inline<T, N> {
 }
 
 #[cfg(feature = "alloc")]
-pub use growing::Pages;
+pub(crate) use growing::Pages;
 
 #[cfg(feature = "alloc")]
 mod growing {
@@ -333,7 +333,9 @@ mod growing {
             let Some(entry) = self.0.get(page) else { return false };
             if entry.get().is_none() {
                 let cells: Box<[Slot<T>]> =
-                    core::iter::repeat_with(|| UnsafeCell::new(MaybeUninit::uninit())).take(page_len(page)).collect();
+                    core::iter::repeat_with(|| UnsafeCell::new(MaybeUninit::uninit()))
+                        .take(page_len(page))
+                        .collect();
                 entry.set(NonNull::new(Box::into_raw(cells).cast()));
             }
             true

@@ -1,2 +1,91 @@
-//! x
-fn main() {}
+//! One command for the demos and for every check: `cargo xtask help`.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `args` | the command line |
+//! | `interrupt`, `process` | Ctrl-C; child processes |
+//! | `workspace` | facts asked from cargo |
+//! | `setup` | what is installed if it is missing |
+//! | `site`, `server` | the demo's site, built and served |
+//! | `chromium`, `webdriver` | the browser's flags; a client of its driver |
+//! | `trace`, `memory` | garbage collections and memory, measured from outside the page |
+//! | `headless`, `native` | the two demos |
+//! | `report`, `picture`, `sound` | checks of what they leave |
+//! | `testing` | every test |
+//! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
+//! | `ci` | every step in turn |
+
+mod args;
+mod chromium;
+mod ci;
+mod features;
+mod fuzzing;
+mod headless;
+mod interrupt;
+mod memory;
+mod native;
+mod picture;
+mod process;
+mod publishing;
+mod report;
+mod server;
+mod setup;
+mod site;
+mod sound;
+mod testing;
+mod trace;
+mod webdriver;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::Task;
+use crate::server::SiteServer;
+use crate::workspace::Workspace;
+
+/// The port of the demo, if it is free.
+const DEFAULT_PORT: u16 = 8080;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let task = args::parse(std::env::args_os().skip(1))?;
+    match task {
+        Task::Help => {
+            println!("{}", args::HELP);
+            return Ok(());
+        }
+        // Has a driver and a browser of its own, which end with it on a signal.
+        Task::WasmRunner(arguments) => return testing::wasm_runner(arguments),
+        _ => {}
+    }
+    interrupt::install()?;
+    let workspace = Workspace::load()?;
+    match task {
+        Task::DemoServe { port } => serve(&workspace, port),
+        Task::DemoHeadless(options) => headless::run(&workspace, options),
+        Task::DemoNative(arguments) => native::run(&workspace, &arguments),
+        Task::Test(scope) => testing::run(&workspace, scope),
+        Task::Ci(scope) => ci::run(&workspace, &scope),
+        Task::Help | Task::WasmRunner(_) => Ok(()),
+    }
+}
+
+fn serve(workspace: &Workspace, port: Option<u16>) -> Result<()> {
+    let site = site::build(workspace)?;
+    let server = SiteServer::start(&site, port.unwrap_or(DEFAULT_PORT))?;
+    println!("\nThe demo is at {} - end it with Ctrl-C.", server.address());
+    server.wait();
+    println!("\nEnded.");
+    Ok(())
+}

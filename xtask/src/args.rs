@@ -1,0 +1,229 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use anyhow::{Context, Result, bail};
+
+/// What `cargo xtask help` prints.
+pub(crate) const HELP: &str = "\
+cargo xtask demo [--port N]
+    Builds the demo for the browser, serves it on 127.0.0.1 and prints the address.
+cargo xtask demo --headless [--seconds N] [--rate N]
+    Runs the demo in Chromium, pooled and fresh in turn, N seconds each (default 20) at N voices a
+    second (default 200); prints a table, writes report.json and page.png under target/demo/.
+cargo xtask demo --native [OPTIONS] [FILES...]
+    Mixes audio files (default: the bundled kit) through pool-audio; writes mix.wav and native.json
+    under target/demo/. Options go to the demo: see `cargo xtask demo --native --help`.
+cargo xtask test [--host | --browser]
+    Every test: on the host with doctests, then in headless Chromium.
+cargo xtask ci [--only STEP | --list]
+    Every check, the tests first; stops at the first failure.
+
+What a command needs (targets of rustc, Chromium and its driver, cargo-fuzz) it looks for first and
+installs if it is missing, saying what and why.";
+
+/// What is asked for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Task {
+    /// Print [`HELP`].
+    Help,
+    /// Serve the demo.
+    DemoServe {
+        /// The port that is tried first.
+        port: Option<u16>,
+    },
+    /// Measure the demo in Chromium.
+    DemoHeadless(HeadlessOptions),
+    /// Run the native demo with these arguments.
+    DemoNative(Vec<OsString>),
+    /// Run tests.
+    Test(TestScope),
+    /// Run the steps of the continuous integration.
+    Ci(CiScope),
+    /// Serve as cargo's runner of WASM tests, with these arguments.
+    WasmRunner(Vec<OsString>),
+}
+
+/// How long and how hard the headless demo runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct HeadlessOptions {
+    /// Seconds measured per mode, after the warm-up.
+    pub(crate) seconds: u32,
+    /// Voices started per second.
+    pub(crate) rate: u32,
+}
+
+impl Default for HeadlessOptions {
+    fn default() -> Self {
+        Self { seconds: 20, rate: 200 }
+    }
+}
+
+/// Which tests to run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum TestScope {
+    /// On the host and in the browser.
+    All,
+    /// On the host only.
+    Host,
+    /// In the browser only.
+    Browser,
+}
+
+/// Which steps of the continuous integration to run.
+#[derive(Debug, PartialEq)]
+pub(crate) enum CiScope {
+    /// Every step.
+    All,
+    /// The step of this name.
+    Only(String),
+    /// None: print the names.
+    List,
+}
+
+/// Parses the arguments that follow the program's name.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
+    let mut args = args.into_iter();
+    let Some(name) = args.next() else { return Ok(Task::Help) };
+    match name.to_str() {
+        Some("help" | "--help" | "-h") => Ok(Task::Help),
+        Some("demo") => parse_demo(args),
+        Some("test") => parse_test(args),
+        Some("ci") => parse_ci(args),
+        Some("wasm-runner") => Ok(Task::WasmRunner(args.collect())),
+        _ => bail!("there is no command `{}`; the commands are:\n\n{HELP}", name.to_string_lossy()),
+    }
+}
+
+fn parse_demo(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
+    let (mut port, mut headless, mut seconds, mut rate) = (None, false, None, None);
+    while let Some(arg) = args.next() {
+        match arg.to_str() {
+            Some("--help" | "-h") => return Ok(Task::Help),
+            // The rest belongs to the native demo, its own options included.
+            Some("--native") => {
+                if port.is_some() || headless || seconds.is_some() || rate.is_some() {
+                    bail!("write `--native` first: what follows it goes to the native demo");
+                }
+                return Ok(Task::DemoNative(args.collect()));
+            }
+            Some("--headless") => headless = true,
+            Some("--port") => port = Some(number(&mut args, "--port", 1, u16::MAX)?),
+            Some("--seconds") => seconds = Some(number(&mut args, "--seconds", 1, 3600)?),
+            Some("--rate") => rate = Some(number(&mut args, "--rate", 1, 5000)?),
+            _ => bail!("`demo` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
+        }
+    }
+    let default = HeadlessOptions::default();
+    match (headless, port, seconds, rate) {
+        (true, None, ..) => Ok(Task::DemoHeadless(HeadlessOptions {
+            seconds: seconds.unwrap_or(default.seconds),
+            rate: rate.unwrap_or(default.rate),
+        })),
+        (true, Some(_), ..) => bail!("`--headless` takes any free port; leave `--port` out"),
+        (false, _, None, None) => Ok(Task::DemoServe { port }),
+        (false, ..) => bail!("`--seconds` and `--rate` go with `--headless`"),
+    }
+}
+
+fn parse_test(args: impl Iterator<Item = OsString>) -> Result<Task> {
+    let mut scope = TestScope::All;
+    for arg in args {
+        let asked = match arg.to_str() {
+            Some("--help" | "-h") => return Ok(Task::Help),
+            Some("--host") => TestScope::Host,
+            Some("--browser") => TestScope::Browser,
+            _ => bail!("`test` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
+        };
+        // Both halves asked for one by one are the whole.
+        scope = if scope == TestScope::All || scope == asked {
+            asked
+        } else {
+            return Ok(Task::Test(TestScope::All));
+        };
+    }
+    Ok(Task::Test(scope))
+}
+
+fn parse_ci(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
+    let Some(arg) = args.next() else { return Ok(Task::Ci(CiScope::All)) };
+    let scope = match arg.to_str() {
+        Some("--help" | "-h") => return Ok(Task::Help),
+        Some("--list") => CiScope::List,
+        Some("--only") => CiScope::Only(value(&mut args, "--only")?),
+        _ => bail!("`ci` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
+    };
+    match args.next() {
+        None => Ok(Task::Ci(scope)),
+        Some(extra) => bail!("`ci` takes one option, and `{}` is too many", extra.to_string_lossy()),
+    }
+}
+
+fn value(args: &mut impl Iterator<Item = OsString>, option: &str) -> Result<String> {
+    let value = args.next().with_context(|| format!("`{option}` needs a value"))?;
+    value.into_string().map_err(|value| anyhow::anyhow!("`{option}`: {value:?} is no UTF-8"))
+}
+
+fn number<N>(args: &mut impl Iterator<Item = OsString>, option: &str, min: N, max: N) -> Result<N>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let text = value(args, option)?;
+    match text.parse::<N>() {
+        Ok(number) if number >= min && number <= max => Ok(number),
+        _ => bail!("`{option}` needs a whole number from {min} to {max}, not `{text}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn every_command_of_the_help_is_understood() {
+        assert_eq!(parsed("").unwrap(), Task::Help);
+        assert_eq!(parsed("demo").unwrap(), Task::DemoServe { port: None });
+        assert_eq!(parsed("demo --port 9000").unwrap(), Task::DemoServe { port: Some(9000) });
+        let options = HeadlessOptions { seconds: 5, rate: 300 };
+        assert_eq!(parsed("demo --headless --seconds 5 --rate 300").unwrap(), Task::DemoHeadless(options));
+        assert_eq!(parsed("demo --headless").unwrap(), Task::DemoHeadless(HeadlessOptions::default()));
+        assert_eq!(parsed("test").unwrap(), Task::Test(TestScope::All));
+        assert_eq!(parsed("test --browser").unwrap(), Task::Test(TestScope::Browser));
+        assert_eq!(parsed("test --browser --host").unwrap(), Task::Test(TestScope::All));
+        assert_eq!(parsed("ci").unwrap(), Task::Ci(CiScope::All));
+        assert_eq!(parsed("ci --only fmt").unwrap(), Task::Ci(CiScope::Only("fmt".into())));
+    }
+
+    /// Catches: an option of the native demo that is eaten or refused here.
+    #[test]
+    fn everything_after_native_is_passed_on() {
+        let Task::DemoNative(rest) = parsed("demo --native --seconds 2 --port kick.flac").unwrap() else {
+            panic!("not the native demo");
+        };
+        assert_eq!(rest, ["--seconds", "2", "--port", "kick.flac"]);
+    }
+
+    /// Catches: a typo that silently runs with the default.
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for (line, named) in [
+            ("demos", "demos"),
+            ("demo --second 5", "--second"),
+            ("demo --headless --seconds 0", "`0`"),
+            ("demo --headless --seconds", "--seconds"),
+            ("demo --port 70000", "70000"),
+            ("demo --seconds 5", "--headless"),
+            ("demo --headless --port 9000", "--port"),
+            ("test --firefox", "--firefox"),
+            ("ci --only", "--only"),
+            ("ci --list all", "all"),
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains(named), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How Chromium is started: the flags that live audio without a screen, a user or a sound card needs.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::setup::is_root;
+
+/// Categories of trace events: garbage collections are in `v8`, the marks that tell the page's
+/// process and the measured time in `blink.user_timing`. No more, as the buffer has an end.
+const TRACE_CATEGORIES: &str = "v8,blink.user_timing";
+
+/// The arguments of Chromium.
+fn arguments() -> Vec<&'static str> {
+    let mut arguments = vec![
+        "--headless=new",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        // Containers have a /dev/shm of 64 MB, which a page with audio overflows.
+        "--disable-dev-shm-usage",
+        // Without it an AudioContext waits for a click that never comes.
+        "--autoplay-policy=no-user-gesture-required",
+    ];
+    // Chromium's sandbox refuses to run as root, and containers of CI machines seldom allow it.
+    if is_root() || std::env::var_os("CI").is_some() {
+        arguments.push("--no-sandbox");
+    }
+    arguments
+}
+
+/// Capabilities of a session that tests run in.
+pub(crate) fn test_capabilities(chromium: &Path) -> Value {
+    json!({ "goog:chromeOptions": { "binary": chromium, "args": arguments() } })
+}
+
+/// Capabilities of a session that is measured: its console and its trace events are logged.
+pub(crate) fn measuring_capabilities(chromium: &Path) -> Value {
+    json!({
+        "goog:chromeOptions": {
+            "binary": chromium,
+            "args": arguments(),
+            "perfLoggingPrefs": {
+                "enableNetwork": false,
+                "enablePage": false,
+                "traceCategories": TRACE_CATEGORIES,
+            },
+        },
+        "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+    })
+}

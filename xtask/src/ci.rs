@@ -1,0 +1,138 @@
+//! Every check, one step after the other; each can be repeated alone.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::{CiScope, HeadlessOptions, TestScope};
+use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
+use crate::workspace::Workspace;
+use crate::{features, fuzzing, headless, native, process, publishing, setup, testing};
+
+/// Long enough for a warm pool and some garbage collections, short enough for every change.
+const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200 };
+
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Workspace) -> Result<()>,
+}
+
+/// The README's command comes first: a newcomer's first steps must work before anything else counts.
+const STEPS: &[Step] = &[
+    Step {
+        name: "test",
+        what: "every test, on the host and in the browser",
+        run: |w| testing::run(w, TestScope::All),
+    },
+    Step { name: "fmt", what: "the sources are formatted", run: format },
+    Step { name: "clippy", what: "no lint, on the host", run: clippy },
+    Step { name: "clippy-web", what: "no lint, as WebAssembly", run: clippy_web },
+    Step { name: "docs", what: "the documentation builds without a warning", run: docs },
+    Step { name: "no-std", what: "the core builds without an operating system", run: features::no_std },
+    Step { name: "features", what: "every subset of features builds", run: features::host },
+    Step { name: "metadata", what: "the packages are ready for publishing", run: publishing::metadata },
+    Step {
+        name: "oldest-rust",
+        what: "the oldest Rust that is promised suffices",
+        run: publishing::oldest_rust,
+    },
+    Step { name: "fuzz", what: "a short run of every fuzz target", run: fuzzing::run },
+    Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },
+    Step {
+        name: "demo-web",
+        what: "the demo in the browser, its report and its pictures",
+        run: |w| headless::run(w, DEMO),
+    },
+];
+
+/// Runs the steps that are asked for.
+pub(crate) fn run(workspace: &Workspace, scope: &CiScope) -> Result<()> {
+    let steps: Vec<&Step> = match scope {
+        CiScope::List => {
+            for step in STEPS {
+                println!("{:<12} {}", step.name, step.what);
+            }
+            return Ok(());
+        }
+        CiScope::All => STEPS.iter().collect(),
+        CiScope::Only(name) => match STEPS.iter().find(|step| step.name == name) {
+            Some(step) => vec![step],
+            None => bail!("there is no step `{name}`; `cargo xtask ci --list` shows them"),
+        },
+    };
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        println!("\n=== {}/{} {}: {}", index + 1, steps.len(), step.name, step.what);
+        let start = Instant::now();
+        let outcome = (step.run)(workspace);
+        times.push((step.name, start.elapsed()));
+        if let Err(error) = outcome {
+            summary(&times, steps.len());
+            return Err(error).with_context(|| {
+                format!("the step `{0}` failed; repeat it alone with `cargo xtask ci --only {0}`", step.name)
+            });
+        }
+        println!("=== {} passed in {}", step.name, seconds(start.elapsed()));
+    }
+    summary(&times, steps.len());
+    println!("Every check passed.");
+    Ok(())
+}
+
+fn summary(times: &[(&str, Duration)], all: usize) {
+    println!("\n=== {} of {all} steps ran", times.len());
+    for (name, time) in times {
+        println!("{name:<12} {:>8}", seconds(*time));
+    }
+    println!("{:<12} {:>8}", "all", seconds(times.iter().map(|(_, time)| *time).sum()));
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// `cargo` in the root of the workspace, with these words.
+fn cargo(workspace: &Workspace, words: &[&str]) -> std::process::Command {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).args(words).arg("--target-dir").arg(&workspace.target);
+    command
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    setup::component("rustfmt", "fmt", "it formats the sources")?;
+    process::run(process::cargo().current_dir(&workspace.root).args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(workspace: &Workspace) -> Result<()> {
+    setup::component("clippy", "clippy", "it finds what the compiler lets pass")?;
+    let mut clippy = cargo(workspace, &["clippy", "--workspace", "--all-targets", "--all-features"]);
+    process::run(clippy.args(["--", "-D", "warnings"]))
+}
+
+fn clippy_web(workspace: &Workspace) -> Result<()> {
+    setup::component("clippy", "clippy", "it finds what the compiler lets pass")?;
+    setup::rust_target(WASM_TARGET, "half of the code is built for no other")?;
+    let words = ["clippy", "--package", "pool-web", "--package", WEB_DEMO, "--all-targets", "--all-features"];
+    let mut clippy = cargo(workspace, &words);
+    process::run(clippy.args(["--target", WASM_TARGET, "--", "-D", "warnings"]))
+}
+
+fn docs(workspace: &Workspace) -> Result<()> {
+    let mut doc = cargo(workspace, &["doc", "--workspace", "--no-deps", "--all-features"]);
+    process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a step that `--only` cannot reach, and tests that do not come first.
+    #[test]
+    fn steps_have_names_of_their_own() {
+        assert_eq!(STEPS[0].name, "test");
+        for (index, step) in STEPS.iter().enumerate() {
+            assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{}", step.name);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Builds of every subset of features, on the host and where there is no `std`.
+
+use anyhow::Result;
+
+use crate::process;
+use crate::setup;
+use crate::site::WASM_TARGET;
+use crate::workspace::{Package, Workspace};
+
+/// The package that builds without `std`.
+const NO_STD_PACKAGE: &str = "pool-core";
+/// A core without compare-and-swap, one without 64-bit atomics, and one without threads.
+const NO_STD_TARGETS: &[&str] = &["thumbv6m-none-eabi", "thumbv7em-none-eabihf", WASM_TARGET];
+/// The feature that needs an operating system.
+const STD: &str = "std";
+/// Of more features than this only single ones are built, none, and all.
+const MAX_POWERSET: usize = 4;
+
+/// Builds every published package with every subset of its features, on the host.
+pub(crate) fn host(workspace: &Workspace) -> Result<()> {
+    for package in workspace.published() {
+        for subset in subsets(&names(package, &[])) {
+            build(workspace, package, &subset, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the core for machines without an operating system.
+pub(crate) fn no_std(workspace: &Workspace) -> Result<()> {
+    let package = workspace.member(NO_STD_PACKAGE)?;
+    for target in NO_STD_TARGETS {
+        setup::rust_target(target, "the core must build without an operating system")?;
+        for subset in subsets(&names(package, &[STD])) {
+            build(workspace, package, &subset, Some(target))?;
+        }
+    }
+    Ok(())
+}
+
+fn names<'p>(package: &'p Package, without: &[&str]) -> Vec<&'p str> {
+    package.features.iter().map(String::as_str).filter(|name| !without.contains(name)).collect()
+}
+
+fn build(workspace: &Workspace, package: &Package, subset: &[&str], target: Option<&str>) -> Result<()> {
+    let mut build = process::cargo();
+    build.current_dir(&workspace.root);
+    build.args(["rustc", "--quiet", "--lib", "--package", &package.name, "--no-default-features"]);
+    build.arg("--target-dir").arg(&workspace.target);
+    if !subset.is_empty() {
+        build.arg("--features").arg(subset.join(","));
+    }
+    if let Some(target) = target {
+        build.args(["--target", target]);
+    }
+    // A warning that only one combination shows is seen here and nowhere else.
+    build.args(["--", "-D", "warnings"]);
+    process::run(&mut build)
+}
+
+/// Every subset, the empty one first; of many features only the empty, the single and the full one.
+fn subsets<'n>(names: &[&'n str]) -> Vec<Vec<&'n str>> {
+    if names.len() > MAX_POWERSET {
+        let mut few = vec![Vec::new()];
+        few.extend(names.iter().map(|name| vec![*name]));
+        few.push(names.to_vec());
+        return few;
+    }
+    let member = |bits: usize, index: usize| bits >> index & 1 == 1;
+    (0..1_usize << names.len())
+        .map(|bits| {
+            names
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| member(bits, *index))
+                .map(|(_, name)| *name)
+                .collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a combination that is never built.
+    #[test]
+    fn every_subset_is_there_once() {
+        let all = subsets(&["alloc", "serde", "std"]);
+        assert_eq!(all.len(), 8);
+        for wanted in [vec![], vec!["alloc"], vec!["alloc", "serde"], vec!["alloc", "serde", "std"]] {
+            assert_eq!(all.iter().filter(|subset| **subset == wanted).count(), 1, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn many_features_are_built_singly_and_together() {
+        let names = ["a", "b", "c", "d", "e"];
+        let some = subsets(&names);
+        assert_eq!(some.len(), 7);
+        assert_eq!(some[6], names);
+    }
+}

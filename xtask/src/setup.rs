@@ -1,0 +1,181 @@
+//! What the other commands need and a machine with only Rust does not have: looked for first, then
+//! installed with a word of what and why, else an error with the remedy.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{self, find_on_path};
+use crate::workspace::Workspace;
+
+/// Makes sure that this toolchain (the running one if `None`) can build for the target.
+pub(crate) fn rust_target(target: &str, why: &str) -> Result<()> {
+    // Asks the compiler and not rustup, so that a distribution's Rust serves as well.
+    let mut ask = Command::new("rustc");
+    ask.args(["--print", "target-libdir", "--target", target]);
+    if let Ok(folder) = process::output(&mut ask) {
+        let core = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("libcore-");
+        let has_core = std::fs::read_dir(folder.trim())
+            .is_ok_and(|entries| entries.flatten().any(|entry| core(&entry.file_name())));
+        if has_core {
+            return Ok(());
+        }
+    }
+    println!("Installing the Rust target {target}: {why}.");
+    process::run(Command::new("rustup").args(["target", "add", target])).map_err(|error| {
+        error.context(format!(
+            "the Rust target {target} is missing and rustup could not add it.\n\
+             Remedy: install Rust with rustup (https://rustup.rs), then `rustup target add {target}`"
+        ))
+    })
+}
+
+/// Makes sure that a toolchain is installed.
+pub(crate) fn toolchain(name: &str, why: &str) -> Result<()> {
+    if process::succeeds(process::cargo_of(name).arg("--version")) {
+        return Ok(());
+    }
+    println!("Installing the Rust toolchain {name}: {why}.");
+    process::run(Command::new("rustup").args(["toolchain", "install", name, "--profile", "minimal"])).map_err(
+        |error| {
+            error.context(format!(
+                "the Rust toolchain {name} is missing and rustup could not install it.\n\
+                 Remedy: install Rust with rustup (https://rustup.rs), then `rustup toolchain install {name}`"
+            ))
+        },
+    )
+}
+
+/// Makes sure that a component of the running toolchain is installed; `probe` is the subcommand of
+/// cargo that it brings.
+pub(crate) fn component(name: &str, probe: &str, why: &str) -> Result<()> {
+    if process::succeeds(process::cargo().args([probe, "--version"])) {
+        return Ok(());
+    }
+    println!("Installing the Rust component {name}: {why}.");
+    process::run(Command::new("rustup").args(["component", "add", name])).map_err(|error| {
+        error.context(format!(
+            "the Rust component {name} is missing and rustup could not add it.\n\
+             Remedy: `rustup component add {name}`"
+        ))
+    })
+}
+
+/// Makes sure that `cargo fuzz` runs; the folder to put first on `PATH` for it, if it is our own.
+pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    let tools = workspace.target.join("tools");
+    let ours = tools.join("bin");
+    if ours.join("cargo-fuzz").with_extension(std::env::consts::EXE_EXTENSION).is_file() {
+        return Ok(Some(ours));
+    }
+    if process::succeeds(process::cargo().args(["fuzz", "--version"])) {
+        return Ok(None);
+    }
+    println!("Installing cargo-fuzz under {}: it builds and runs the fuzz targets.", tools.display());
+    let mut install = process::cargo();
+    install.args(["install", "cargo-fuzz", "--locked", "--root"]).arg(&tools);
+    match process::run(&mut install) {
+        Ok(()) => Ok(Some(ours)),
+        Err(error) => Err(error.context(
+            "cargo-fuzz is missing and could not be built.\n\
+             Remedy: `cargo install cargo-fuzz` where crates.io can be reached",
+        )),
+    }
+}
+
+/// A browser and the driver that speaks WebDriver for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Browser {
+    /// Chromium or Chrome.
+    pub(crate) chromium: PathBuf,
+    /// The chromedriver of the same version.
+    pub(crate) driver: PathBuf,
+}
+
+const CHROMIUM_NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const CHROMIUM_PLACES: &[&str] = &[
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+];
+const REMEDY: &str = "Remedy: install Chromium and its driver by hand (Debian: `apt-get install chromium \
+     chromium-driver`), or name the programs in the variables CHROME and CHROMEDRIVER";
+
+/// Finds Chromium and its driver, or installs them.
+pub(crate) fn browser() -> Result<Browser> {
+    if let Some(browser) = find_browser()? {
+        return Ok(browser);
+    }
+    println!("Chromium or its driver is missing: the page and its tests run in a real browser.");
+    let (Some(apt), true) = (find_on_path(&["apt-get"]), cfg!(target_os = "linux")) else {
+        bail!(
+            "Chromium or its driver is missing, and this machine has no apt-get to install them.\n{REMEDY}"
+        );
+    };
+    let Some(as_root) = root_prefix() else {
+        bail!(
+            "Chromium or its driver is missing, and installing them needs root: we are not root, and \
+             `sudo -n` asks for a password.\n{REMEDY}"
+        );
+    };
+    println!("Installing the packages chromium and chromium-driver with apt-get.");
+    apt_get(as_root, &apt, &["update", "-q"])?;
+    apt_get(as_root, &apt, &["install", "-y", "--no-install-recommends", "chromium", "chromium-driver"])?;
+    match find_browser()? {
+        Some(browser) => Ok(browser),
+        None => bail!("the packages are installed, but Chromium and its driver are not on PATH.\n{REMEDY}"),
+    }
+}
+
+fn apt_get(as_root: &[&str], apt: &Path, args: &[&str]) -> Result<()> {
+    let mut command = Command::new("env");
+    if let Some((sudo, options)) = as_root.split_first() {
+        command = Command::new(sudo);
+        // Named again: sudo drops variables that are set before it.
+        command.args(options).arg("env");
+    }
+    command.arg("DEBIAN_FRONTEND=noninteractive").arg(apt).args(args);
+    process::run(&mut command).map_err(|error| error.context(REMEDY))
+}
+
+/// What to write before a command that needs root, if there is a way.
+fn root_prefix() -> Option<&'static [&'static str]> {
+    if is_root() {
+        Some(&[])
+    } else if process::succeeds(Command::new("sudo").args(["-n", "true"])) {
+        Some(&["sudo", "-n"])
+    } else {
+        None
+    }
+}
+
+/// Whether we are root (Chromium then refuses its sandbox).
+pub(crate) fn is_root() -> bool {
+    cfg!(unix) && process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+fn find_browser() -> Result<Option<Browser>> {
+    let chromium = named_by("CHROME")?
+        .or_else(|| find_on_path(CHROMIUM_NAMES))
+        .or_else(|| CHROMIUM_PLACES.iter().map(PathBuf::from).find(|path| path.is_file()));
+    // GitHub's machines name the driver's folder in CHROMEWEBDRIVER.
+    let in_folder = || {
+        let folder = PathBuf::from(std::env::var_os("CHROMEWEBDRIVER")?);
+        Some(folder.join("chromedriver").with_extension(std::env::consts::EXE_EXTENSION))
+            .filter(|path| path.is_file())
+    };
+    let driver = named_by("CHROMEDRIVER")?.or_else(in_folder).or_else(|| find_on_path(&["chromedriver"]));
+    Ok(chromium.zip(driver).map(|(chromium, driver)| Browser { chromium, driver }))
+}
+
+/// The program that an environment variable names; an error if it names none that exists.
+fn named_by(variable: &str) -> Result<Option<PathBuf>> {
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(&value);
+    if !path.is_file() {
+        bail!("the variable {variable} names `{}`, and no such file exists", path.display());
+    }
+    Ok(Some(path))
+}

@@ -1,0 +1,108 @@
+//! Every test: on the host, and in a browser with this program as cargo's runner.
+
+use std::ffi::OsString;
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::TestScope;
+use crate::chromium;
+use crate::process;
+use crate::setup;
+use crate::site::WASM_TARGET;
+use crate::workspace::Workspace;
+
+/// The package whose tests need a browser.
+const BROWSER_PACKAGE: &str = "pool-web";
+/// Seconds that the tests of one binary may take in the browser.
+const BROWSER_TIMEOUT: &str = "300";
+/// Seconds that the driver may take to listen on a busy machine.
+const DRIVER_TIMEOUT: &str = "30";
+
+/// Runs the tests.
+pub(crate) fn run(workspace: &Workspace, scope: TestScope) -> Result<()> {
+    if scope != TestScope::Browser {
+        println!("\nTests on the host");
+        host(workspace)?;
+    }
+    if scope != TestScope::Host {
+        println!("\nTests in headless Chromium");
+        browser(workspace)?;
+    }
+    Ok(())
+}
+
+fn host(workspace: &Workspace) -> Result<()> {
+    let mut test = process::cargo();
+    test.current_dir(&workspace.root).args(["test", "--workspace", "--all-features"]);
+    test.arg("--target-dir").arg(&workspace.target);
+    run_counting(&mut test)
+}
+
+fn browser(workspace: &Workspace) -> Result<()> {
+    setup::rust_target(WASM_TARGET, "the browser's tests are WebAssembly")?;
+    let browser = setup::browser()?;
+    let capabilities = workspace.target.join("webdriver.json");
+    fs::create_dir_all(&workspace.target)?;
+    fs::write(&capabilities, serde_json::to_string_pretty(&chromium::test_capabilities(&browser.chromium))?)
+        .with_context(|| format!("cannot write {}", capabilities.display()))?;
+
+    let ourselves = std::env::current_exe().context("this program does not know its own path")?;
+    // As an array a path with spaces stays one word; JSON's strings are TOML's.
+    let runner = serde_json::json!([ourselves, "wasm-runner"]);
+    let mut test = process::cargo();
+    test.current_dir(&workspace.root);
+    test.args(["test", "--package", BROWSER_PACKAGE, "--all-features", "--tests", "--target", WASM_TARGET]);
+    test.arg("--target-dir").arg(&workspace.target);
+    test.arg("--config").arg(format!("target.{WASM_TARGET}.runner={runner}"));
+    for other in
+        ["GECKODRIVER", "GECKODRIVER_REMOTE", "SAFARIDRIVER", "SAFARIDRIVER_REMOTE", "CHROMEDRIVER_REMOTE"]
+    {
+        // The runner would prefer these.
+        test.env_remove(other);
+    }
+    test.env("CHROMEDRIVER", &browser.driver)
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &capabilities)
+        .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TIMEOUT)
+        .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", DRIVER_TIMEOUT)
+        .env("WASM_BINDGEN_USE_BROWSER", "1");
+    run_counting(&mut test)
+}
+
+/// Runs a test command; an error too if no test ran, which every runner takes for a success.
+fn run_counting(command: &mut std::process::Command) -> Result<()> {
+    let mut passed = 0;
+    process::run_looking(command, |line| passed += passed_in(line).unwrap_or(0))?;
+    if passed == 0 {
+        bail!("`{}` ran no test", process::shown(command));
+    }
+    println!("{passed} tests passed.");
+    Ok(())
+}
+
+/// `test result: ok. 12 passed; 0 failed; ...`
+fn passed_in(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("test result: ")?;
+    let (count, _) = rest.split_once(" passed")?;
+    count.rsplit(' ').next()?.parse().ok()
+}
+
+/// Cargo's runner of WASM tests: the library of wasm-bindgen's version in the lock file.
+pub(crate) fn wasm_runner(arguments: Vec<OsString>) -> Result<()> {
+    let program = OsString::from("wasm-bindgen-test-runner");
+    let arguments = std::iter::once(program).chain(arguments);
+    wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a suite that ran nothing and counts as passed, or one that ran and counts as nothing.
+    #[test]
+    fn passed_tests_are_counted() {
+        assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 1 ignored"), Some(12));
+        assert_eq!(passed_in("test result: ok. 0 passed; 0 failed"), Some(0));
+        assert_eq!(passed_in("test clock::ticks ... ok"), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! Times of garbage collection out of Chromium's trace events.
+//!
+//! The page sets two marks (`performance.mark`); they tell the process and the thread of the page,
+//! which no other source does reliably, and the time that counts. A trace whose buffer ran over has
+//! lost its end and so the second mark: then the answer is "not known" and no smaller figure.
+
+use serde_json::Value;
+
+/// The mark that opens the measured time.
+pub(crate) const START_MARK: &str = "pool-demo-measure-start";
+/// The mark that closes it.
+pub(crate) const END_MARK: &str = "pool-demo-measure-end";
+
+/// What the page's main thread spent on garbage collection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct GcTimes {
+    /// All collections together, milliseconds.
+    pub(crate) total_ms: f64,
+    /// The longest stretch without a break, milliseconds.
+    pub(crate) longest_ms: f64,
+}
+
+/// Where something happened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Thread {
+    pid: u64,
+    tid: u64,
+}
+
+/// Gathers events as they are drained from the driver's log.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    start: Option<(Thread, f64)>,
+    end: Option<f64>,
+    /// Thread, begin and end in microseconds of each collection.
+    collections: Vec<(Thread, f64, f64)>,
+}
+
+impl Trace {
+    /// Takes entries of chromedriver's log `performance`.
+    pub(crate) fn add(&mut self, entries: &[Value]) {
+        for entry in entries {
+            let Some(text) = entry["message"].as_str() else { continue };
+            let Ok(mut outer) = serde_json::from_str::<Value>(text) else { continue };
+            let message = outer["message"].take();
+            if message["method"] == "Tracing.dataCollected" {
+                self.add_event(&message["params"]);
+            }
+        }
+    }
+
+    fn add_event(&mut self, event: &Value) {
+        let (Some(name), Some(begin), Some(pid), Some(tid)) =
+            (event["name"].as_str(), event["ts"].as_f64(), event["pid"].as_u64(), event["tid"].as_u64())
+        else {
+            return;
+        };
+        let thread = Thread { pid, tid };
+        match name {
+            START_MARK => self.start = Some((thread, begin)),
+            END_MARK => self.end = Some(begin),
+            // Only complete events have a duration.
+            "MinorGC" | "MajorGC" => self.add_collection(thread, begin, event),
+            _ if name.starts_with("V8.GC") => self.add_collection(thread, begin, event),
+            _ => {}
+        }
+    }
+
+    fn add_collection(&mut self, thread: Thread, begin: f64, event: &Value) {
+        if let Some(duration) = event["dur"].as_f64() {
+            self.collections.push((thread, begin, begin + duration));
+        }
+    }
+
+    /// The process of the page, once the first mark was seen.
+    pub(crate) fn page_pid(&self) -> Option<u32> {
+        self.start.and_then(|(thread, _)| thread.pid.try_into().ok())
+    }
+
+    /// Whether the second mark was seen: nothing that counts is still to come.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.start.is_some() && self.end.is_some()
+    }
+
+    /// The times between the marks, if both were seen.
+    pub(crate) fn gc_times(&self) -> Option<GcTimes> {
+        let ((page, from), to) = self.start.zip(self.end)?;
+        let mut spans: Vec<(f64, f64)> = self
+            .collections
+            .iter()
+            .filter(|(thread, begin, end)| *thread == page && *end > from && *begin < to)
+            .map(|&(_, begin, end)| (begin.max(from), end.min(to)))
+            .collect();
+        spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+
+        // Events nest (a `MajorGC` holds its `V8.GC...` phases), so what counts is their union.
+        let (mut total, mut longest) = (0.0_f64, 0.0_f64);
+        let mut current: Option<(f64, f64)> = None;
+        for (begin, end) in spans {
+            current = match current {
+                Some((open, close)) if begin <= close => Some((open, close.max(end))),
+                finished => {
+                    if let Some((open, close)) = finished {
+                        total += close - open;
+                        longest = longest.max(close - open);
+                    }
+                    Some((begin, end))
+                }
+            };
+        }
+        if let Some((open, close)) = current {
+            total += close - open;
+            longest = longest.max(close - open);
+        }
+        Some(GcTimes { total_ms: total / 1000.0, longest_ms: longest / 1000.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(name: &str, tid: u64, begin: f64, duration: Option<f64>) -> Value {
+        let mut params = json!({ "name": name, "pid": 7, "tid": tid, "ts": begin });
+        if let Some(duration) = duration {
+            params["dur"] = json!(duration);
+        }
+        let message = json!({ "message": { "method": "Tracing.dataCollected", "params": params } });
+        json!({ "message": message.to_string() })
+    }
+
+    /// Catches: nested phases counted twice, another thread's collections, and ones outside the
+    /// measured time.
+    #[test]
+    fn collections_of_the_page_between_the_marks_count_once() {
+        let mut trace = Trace::default();
+        trace.add(&[
+            entry("MinorGC", 1, 500.0, Some(400.0)),
+            entry(START_MARK, 1, 1000.0, None),
+            entry("MajorGC", 1, 2000.0, Some(3000.0)),
+            entry("V8.GC_MARK_COMPACTOR", 1, 2100.0, Some(2000.0)),
+            entry("V8.GCScavenger", 1, 8000.0, Some(1000.0)),
+            entry("MinorGC", 2, 8000.0, Some(9000.0)),
+            entry("FunctionCall", 1, 1000.0, Some(9000.0)),
+            entry(END_MARK, 1, 10_000.0, None),
+            entry("MinorGC", 1, 11_000.0, Some(400.0)),
+        ]);
+        assert_eq!(trace.page_pid(), Some(7));
+        assert_eq!(trace.gc_times(), Some(GcTimes { total_ms: 4.0, longest_ms: 3.0 }));
+    }
+
+    /// Catches: a trace cut short by a full buffer that looks like a page without collections.
+    #[test]
+    fn a_trace_without_its_end_tells_nothing() {
+        let mut trace = Trace::default();
+        trace.add(&[entry(START_MARK, 1, 1000.0, None), entry("MinorGC", 1, 2000.0, Some(100.0))]);
+        assert!(!trace.is_complete());
+        assert_eq!(trace.gc_times(), None);
+    }
+}

@@ -7,10 +7,11 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-// A file may use only files above it.
+// Who may use whom: error < key < sample < pool < memory, and histogram < profiler.
 mod error;
 mod histogram;
 mod key;
+mod memory;
 mod pool;
 mod profiler;
 mod sample;
@@ -18,6 +19,7 @@ mod sample;
 pub use error::BufferError;
 pub use histogram::Histogram;
 pub use key::BufferKey;
+pub use memory::{AudioMemory, AudioMemoryBuilder, DEFAULT_BUDGET, Evicted, MemoryReport, PoolReport};
 pub use pool::{
     BufferFactory, BufferLease, BufferPool, BufferPoolBuilder, FullLength, KeyedBuffers, OwnedBufferLease,
 };

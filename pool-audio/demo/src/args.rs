@@ -125,7 +125,8 @@ mod tests {
     /// Would catch an option that swallows a file or the other way round.
     #[test]
     fn options_and_files_are_told_apart() {
-        let Ok(Request::Mix(args)) = parsed("a.wav --out o --seconds 2.5 --voices 100 --budget 9 b.flac -- --c")
+        let Ok(Request::Mix(args)) =
+            parsed("a.wav --out o --seconds 2.5 --voices 100 --budget 9 b.flac -- --c")
         else {
             panic!("a good line was refused")
         };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pool_audio::{BufferError, SampleBuffer};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
@@ -22,15 +22,9 @@ pub(crate) struct Decoded {
     pub(crate) warning: Option<String>,
 }
 
-/// Why a file gave no samples.
+/// Why a file gave no samples. The text does not name the file; whoever asked knows it.
 #[derive(Debug)]
-pub(crate) struct DecodeError {
-    path: PathBuf,
-    reason: Reason,
-}
-
-#[derive(Debug)]
-enum Reason {
+pub(crate) enum DecodeError {
     Io(io::Error),
     NotAFile,
     Empty,
@@ -42,22 +36,7 @@ enum Reason {
     Buffer(BufferError),
 }
 
-impl DecodeError {
-    /// The reason without the file's name.
-    pub(crate) fn reason(&self) -> String {
-        self.reason.to_string()
-    }
-}
-
 impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.reason)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
-impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::NotFound => write!(f, "there is no such file"),
@@ -80,22 +59,20 @@ impl fmt::Display for Reason {
     }
 }
 
+impl std::error::Error for DecodeError {}
+
 /// Decodes the first audio track of `path` whole, if it takes no more than `byte_limit` bytes of samples.
 ///
 /// A file that breaks off or is damaged somewhere still gives what could be decoded, with a warning.
 pub(crate) fn decode(path: &Path, byte_limit: usize) -> Result<Decoded, DecodeError> {
-    decode_track(path, byte_limit).map_err(|reason| DecodeError { path: path.to_path_buf(), reason })
-}
-
-fn decode_track(path: &Path, byte_limit: usize) -> Result<Decoded, Reason> {
-    let metadata = fs::metadata(path).map_err(Reason::Io)?;
+    let metadata = fs::metadata(path).map_err(DecodeError::Io)?;
     if !metadata.is_file() {
-        return Err(Reason::NotAFile);
+        return Err(DecodeError::NotAFile);
     }
     if metadata.len() == 0 {
-        return Err(Reason::Empty);
+        return Err(DecodeError::Empty);
     }
-    let file = File::open(path).map_err(Reason::Io)?;
+    let file = File::open(path).map_err(DecodeError::Io)?;
     let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
     let mut hint = Hint::new();
     if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
@@ -105,14 +82,17 @@ fn decode_track(path: &Path, byte_limit: usize) -> Result<Decoded, Reason> {
     let mut format = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|error| match error {
-            CodecError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => Reason::Io(error),
-            _ => Reason::NotAudio,
+            CodecError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                DecodeError::Io(error)
+            }
+            _ => DecodeError::NotAudio,
         })?;
-    let track = format.default_track(TrackType::Audio).ok_or(Reason::NoTrack)?;
-    let parameters = track.codec_params.as_ref().and_then(|codec| codec.audio()).ok_or(Reason::NoTrack)?;
+    let track = format.default_track(TrackType::Audio).ok_or(DecodeError::NoTrack)?;
+    let parameters =
+        track.codec_params.as_ref().and_then(|codec| codec.audio()).ok_or(DecodeError::NoTrack)?;
     let mut decoder = symphonia::default::get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default())
-        .map_err(Reason::UnknownCodec)?;
+        .map_err(DecodeError::UnknownCodec)?;
     let expected = track.num_frames;
     let id = track.id;
     let planes = Planes::decode(format.as_mut(), id, decoder.as_mut(), byte_limit)?;
@@ -135,7 +115,7 @@ impl Planes {
         track: u32,
         decoder: &mut dyn AudioDecoder,
         byte_limit: usize,
-    ) -> Result<Self, Reason> {
+    ) -> Result<Self, DecodeError> {
         let mut planes = Self { rate: 0, channels: Vec::new(), damaged: 0, broken_off: None };
         let mut packet_planes: Vec<Vec<f32>> = Vec::new();
         loop {
@@ -176,7 +156,7 @@ impl Planes {
             }
             let needed = (planes.frames() * planes.channels.len() * size_of::<f32>()) as u64;
             if needed > byte_limit as u64 {
-                return Err(Reason::OverBudget { needed, limit: byte_limit });
+                return Err(DecodeError::OverBudget { needed, limit: byte_limit });
             }
         }
         Ok(planes)
@@ -186,16 +166,16 @@ impl Planes {
         self.channels.first().map_or(0, Vec::len)
     }
 
-    fn into_samples(self, expected: Option<u64>) -> Result<Decoded, Reason> {
+    fn into_samples(self, expected: Option<u64>) -> Result<Decoded, DecodeError> {
         let frames = self.frames();
         if frames == 0 {
-            return Err(Reason::NoSamples(self.broken_off));
+            return Err(DecodeError::NoSamples(self.broken_off));
         }
         // A count beyond the type saturates, and the buffer refuses it with the numbers.
         let channel_count = u16::try_from(self.channels.len()).unwrap_or(u16::MAX);
         let frame_count = u32::try_from(frames).unwrap_or(u32::MAX);
         let mut samples =
-            SampleBuffer::new(channel_count, frame_count, self.rate).map_err(Reason::Buffer)?;
+            SampleBuffer::new(channel_count, frame_count, self.rate).map_err(DecodeError::Buffer)?;
         let mut repaired = 0usize;
         for (target, source) in samples.planes_mut().zip(&self.channels) {
             for (target, &source) in target.iter_mut().zip(source) {

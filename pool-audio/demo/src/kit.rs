@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use pool_audio::{AudioMemory, SampleBuffer};
 
-use crate::decode::{DecodeError, decode};
+use crate::decode::decode;
 
 /// Quiet recordings are made louder, but not by more than this: what is left of the noise stays noise.
 const MOST_GAIN: f32 = 4.0;
@@ -15,6 +15,8 @@ const MOST_GAIN: f32 = 4.0;
 pub(crate) struct Recording {
     /// Its file's name, which is also its id in the audio memory.
     pub(crate) name: String,
+    /// Its file.
+    path: PathBuf,
     /// Its samples at the file's own rate: frames are played one by one, whatever the rate.
     pub(crate) samples: SampleBuffer,
     /// Factor that brings its loudest sample to 1.
@@ -25,28 +27,46 @@ pub(crate) struct Recording {
 #[derive(Debug, Default)]
 pub(crate) struct Kit {
     pub(crate) recordings: Vec<Rc<Recording>>,
-    pub(crate) failed: Vec<(PathBuf, DecodeError)>,
+    /// Files that could not be used, and why.
+    pub(crate) failed: Vec<(PathBuf, String)>,
     pub(crate) warnings: Vec<String>,
 }
 
 /// Decodes `files` and tracks each in `memory` under its path. What does not fit the budget, less `spare` bytes
 /// that are kept free for the mixer, is refused like a file that cannot be read.
-pub(crate) fn load(files: &[PathBuf], memory: &AudioMemory, spare: usize, mut done: impl FnMut(&Path)) -> Kit {
+pub(crate) fn load(
+    files: &[PathBuf],
+    memory: &mut AudioMemory,
+    spare: usize,
+    mut done: impl FnMut(&Path),
+) -> Kit {
     let mut kit = Kit::default();
     for path in files {
-        let byte_limit = memory.account().free().saturating_sub(spare);
+        let byte_limit = memory.free().saturating_sub(spare);
         match decode(path, byte_limit) {
             Ok(decoded) => {
-                let name = path.display().to_string();
+                // A file that is named twice is in memory twice, so its id must not be the same.
+                let name = match kit.recordings.iter().filter(|recording| recording.path == *path).count() {
+                    0 => path.display().to_string(),
+                    times => format!("{} ({})", path.display(), times + 1),
+                };
+                if let Err(refusal) = memory.track(name.clone(), &decoded.samples) {
+                    kit.failed.push((path.clone(), refusal.to_string()));
+                    continue;
+                }
                 if let Some(warning) = decoded.warning {
                     kit.warnings.push(format!("{name}: {warning}"));
                 }
-                let loudest =
-                    decoded.samples.planes().flatten().fold(0.0, |loudest: f32, sample| loudest.max(sample.abs()));
+                let loudest = decoded
+                    .samples
+                    .planes()
+                    .flatten()
+                    .fold(0.0, |loudest: f32, sample| loudest.max(sample.abs()));
                 let gain = if loudest > 0.0 { loudest.recip().min(MOST_GAIN) } else { 1.0 };
-                kit.recordings.push(Rc::new(Recording { name, samples: decoded.samples, gain }));
+                let recording = Recording { name, path: path.clone(), samples: decoded.samples, gain };
+                kit.recordings.push(Rc::new(recording));
             }
-            Err(error) => kit.failed.push((path.clone(), error)),
+            Err(reason) => kit.failed.push((path.clone(), reason.to_string())),
         }
         done(path);
     }

@@ -64,10 +64,10 @@ fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let mut memory = AudioMemory::new(args.budget);
 
     let mut progress = Progress::new("decoding", files.len() as u64);
-    let kit = kit::load(&files, &memory, Mixer::spare(args.voices), |_| progress.step(1));
+    let kit = kit::load(&files, &mut memory, Mixer::spare(args.voices), |_| progress.step(1));
     progress.finish();
-    for (_, error) in &kit.failed {
-        eprintln!("error: {error}");
+    for (path, reason) in &kit.failed {
+        eprintln!("error: {}: {reason}", path.display());
     }
     for warning in &kit.warnings {
         eprintln!("warning: {warning}");
@@ -100,19 +100,19 @@ fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let mut pools = PoolTotals::default();
     memory.pools().for_each(|pool| pools.add(&pool.stats()));
     let counts = mixer.counts();
-    let peak_bytes = memory.account().peak();
+    let peak_bytes = memory.peak();
     drop(mixer);
     memory.clear();
     let report = Report {
         files: names,
-        failed: kit.failed.into_iter().map(|(path, error)| (path, error.reason())).collect(),
+        failed: kit.failed,
         counts,
         profile: profiler.snapshot(),
         pools,
         budget: args.budget,
         peak_bytes,
         tracked_bytes,
-        bytes_left: memory.account().used(),
+        bytes_left: memory.used(),
         loudness,
     };
     let json = serde_json::to_string_pretty(&report.to_json())?;

@@ -15,7 +15,9 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use pool_audio::{AcquireError, AudioMemory, BufferError, BufferKey, BufferPool, OwnedBufferLease, SampleBuffer};
+use pool_audio::{
+    AcquireError, AudioMemory, BufferError, BufferKey, BufferPool, OwnedBufferLease, SampleBuffer,
+};
 
 use crate::kit::Recording;
 use crate::limiter::limit;
@@ -271,11 +273,8 @@ impl Mixer {
         let accent = if step % 4 == 0 { 1.0 } else { 0.75 };
         let pan = 0.5 + 0.3 * ((recording % 5) as f32 / 2.0 - 1.0);
         let echo = sequence::echo_steps(recording, step).and_then(|steps| {
-            let key = BufferKey {
-                channels: 1,
-                frames: (steps * STEP_FRAMES) as u32,
-                sample_rate: SAMPLE_RATE,
-            };
+            let key =
+                BufferKey { channels: 1, frames: (steps * STEP_FRAMES) as u32, sample_rate: SAMPLE_RATE };
             let line = self.echo_pool.acquire_owned(key);
             self.counts.echoes_refused += u64::from(line.is_err());
             line.ok().map(|line| Echo { line, position: 0 })

@@ -205,3 +205,155 @@ impl Planes {
         Ok(Decoded { samples, warning })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::bundled;
+    use crate::sequence::Dice;
+    use std::path::PathBuf;
+
+    const PLENTY: usize = 96_000_000;
+
+    /// A file that is removed when it is dropped.
+    struct TestFile(PathBuf);
+
+    impl TestFile {
+        fn new(name: &str, contents: &[u8]) -> Self {
+            let path = std::env::temp_dir().join(format!("pool-audio-demo-{}-{name}", std::process::id()));
+            fs::write(&path, contents).unwrap();
+            Self(path)
+        }
+
+        fn decode(&self) -> Result<Decoded, DecodeError> {
+            decode(&self.0, PLENTY)
+        }
+    }
+
+    impl Drop for TestFile {
+        fn drop(&mut self) {
+            fs::remove_file(&self.0).ok();
+        }
+    }
+
+    /// A WAV file of 32-bit floats, with whatever its header says.
+    fn wav(channels: u16, rate: u32, samples: &[f32]) -> Vec<u8> {
+        let data = (samples.len() * 4) as u32;
+        let mut file = Vec::new();
+        file.extend(b"RIFF");
+        file.extend((36 + data).to_le_bytes());
+        file.extend(b"WAVEfmt \x10\0\0\0\x03\0");
+        file.extend(channels.to_le_bytes());
+        file.extend(rate.to_le_bytes());
+        file.extend((rate.saturating_mul(u32::from(channels) * 4)).to_le_bytes());
+        file.extend((channels * 4).to_le_bytes());
+        file.extend(32u16.to_le_bytes());
+        file.extend(b"data");
+        file.extend(data.to_le_bytes());
+        samples.iter().for_each(|sample| file.extend(sample.to_le_bytes()));
+        file
+    }
+
+    /// Would catch channels that are swapped, or samples that are lost or scaled on the way.
+    #[test]
+    fn samples_arrive_as_they_were_written() {
+        let samples: Vec<f32> = (0..2000u16).map(|step| f32::from(step) / 2000.0 - 0.5).collect();
+        let decoded = TestFile::new("ramp.wav", &wav(2, 44_100, &samples)).decode().unwrap();
+        assert_eq!((decoded.samples.channels(), decoded.samples.frames()), (2, 1000));
+        assert_eq!(decoded.samples.sample_rate().get(), 44_100);
+        let mut back = vec![0.0; 2000];
+        decoded.samples.copy_to_interleaved(&mut back).unwrap();
+        assert_eq!(back, samples);
+        assert_eq!(decoded.warning, None);
+    }
+
+    /// Would catch a kit that cannot be decoded whole: shape and loudness of each recording, without a warning.
+    #[test]
+    fn the_bundled_kit_decodes_whole() {
+        let files = bundled().unwrap();
+        assert_eq!(files.len(), 18);
+        for path in files {
+            let Decoded { samples, warning } = decode(&path, PLENTY).unwrap();
+            assert_eq!(warning, None, "{}", path.display());
+            assert!([44_100, 96_000, 192_000].contains(&samples.sample_rate().get()));
+            let loudest =
+                samples.planes().flatten().fold(0.0f32, |loudest, sample| loudest.max(sample.abs()));
+            assert!((0.3..=1.0).contains(&loudest), "{}: {loudest}", path.display());
+        }
+    }
+
+    /// Would catch a reason that does not fit, or a panic, for each thing that is no recording.
+    #[test]
+    fn what_is_no_audio_is_refused_with_its_reason() {
+        let reason = |name: &str, contents: &[u8]| TestFile::new(name, contents).decode().unwrap_err();
+        assert!(matches!(decode(Path::new("no such file"), PLENTY), Err(DecodeError::Io(_))));
+        assert!(matches!(decode(&std::env::temp_dir(), PLENTY), Err(DecodeError::NotAFile)));
+        assert!(matches!(reason("empty.wav", b""), DecodeError::Empty));
+        let text = "Sing, O goddess, the anger of Achilles son of Peleus.\n".repeat(200);
+        assert!(matches!(reason("song.flac", text.as_bytes()), DecodeError::NotAudio));
+        assert!(matches!(reason("zeros.mp3", &[0; 5000]), DecodeError::NotAudio));
+        assert!(matches!(reason("silent.wav", &wav(2, 48_000, &[])), DecodeError::NoSamples(_)));
+        // What the demuxer says about these is its own affair; that they give no samples is not.
+        for (name, contents) in [
+            ("no-channels.wav", wav(0, 48_000, &[0.5; 100])),
+            ("no-rate.wav", wav(1, 0, &[0.5; 100])),
+            ("many-channels.wav", wav(4000, 48_000, &[0.5; 100])),
+        ] {
+            let error = reason(name, &contents);
+            assert!(!error.to_string().is_empty(), "{name}");
+        }
+    }
+
+    /// Would catch NaN and infinities from a file of floats, which silence a mix for good.
+    #[test]
+    fn samples_that_are_no_numbers_are_made_silent_and_told() {
+        let samples = [0.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.5];
+        let decoded = TestFile::new("nan.wav", &wav(1, 48_000, &samples)).decode().unwrap();
+        assert_eq!(decoded.samples[0], [0.5, 0.0, 0.0, 0.0, -0.5]);
+        assert!(decoded.warning.unwrap().starts_with("3 samples"));
+    }
+
+    /// Would catch a file that is decoded past the budget, or refused when it just fits.
+    #[test]
+    fn a_file_beyond_the_limit_is_refused_with_the_numbers() {
+        let file = TestFile::new("large.wav", &wav(2, 48_000, &vec![0.5; 20_000]));
+        assert!(decode(&file.0, 80_000).is_ok());
+        match decode(&file.0, 79_999).unwrap_err() {
+            DecodeError::OverBudget { needed, limit: 79_999 } => assert!(needed >= 80_000),
+            other => panic!("{other}"),
+        }
+    }
+
+    /// Would catch a panic or a hang on files that break off anywhere or have a few bytes changed: an answer or a
+    /// reason, never more frames than the whole file has.
+    #[test]
+    fn damaged_recordings_never_panic() {
+        let mut dice = Dice::new(1);
+        for path in bundled().unwrap() {
+            let whole = fs::read(&path).unwrap();
+            let frames = decode(&path, PLENTY).unwrap().samples.frames();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            for round in 0..6 {
+                let mut contents = whole.clone();
+                if round % 2 == 0 {
+                    contents.truncate(dice.below(whole.len()));
+                } else {
+                    for _ in 0..1 + dice.below(20) {
+                        let at = dice.below(whole.len());
+                        contents[at] ^= 1 << dice.below(8);
+                    }
+                }
+                match TestFile::new(&format!("{name}-{round}.flac"), &contents).decode() {
+                    Ok(decoded) if round % 2 == 0 => {
+                        assert!(decoded.samples.frames() <= frames);
+                        assert!(decoded.samples.frames() == frames || decoded.warning.is_some(), "{name}");
+                    }
+                    Ok(decoded) => {
+                        assert!(decoded.samples.planes().flatten().all(|sample| sample.is_finite()))
+                    }
+                    Err(error) => assert!(!error.to_string().is_empty()),
+                }
+            }
+        }
+    }
+}

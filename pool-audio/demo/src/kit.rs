@@ -97,3 +97,39 @@ pub(crate) fn bundled() -> Result<Vec<PathBuf>, Vec<PathBuf>> {
     }
     Err(folders)
 }
+
+/// A quiet tone of so many frames, for tests.
+#[cfg(test)]
+pub(crate) fn tone(frames: u32) -> Recording {
+    let mut samples = SampleBuffer::new(1, frames, 48_000).expect("a small buffer");
+    for (frame, sample) in samples[0].iter_mut().enumerate() {
+        *sample = 0.5 * (frame as f32 * 0.05).cos();
+    }
+    Recording { name: "tone".into(), path: PathBuf::new(), samples, gain: 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Would catch one bad file that ends the loading, a file that is counted twice or not, and a budget that is
+    /// passed by what is kept free.
+    #[test]
+    fn the_good_files_are_loaded_and_the_others_named() {
+        let good = bundled().unwrap().swap_remove(2);
+        let files = [good.clone(), "missing.wav".into(), good.clone()];
+        let mut memory = AudioMemory::default();
+        let mut seen = 0;
+        let kit = load(&files, &mut memory, 0, |_| seen += 1);
+        assert_eq!((kit.recordings.len(), kit.failed.len(), seen), (2, 1, 3));
+        assert_eq!(kit.failed[0].0, Path::new("missing.wav"));
+        assert_ne!(kit.recordings[0].name, kit.recordings[1].name);
+        let bytes = kit.recordings[0].samples.bytes();
+        assert_eq!((memory.tracked_count(), memory.tracked_bytes()), (2, 2 * bytes));
+
+        let mut small = AudioMemory::new(bytes + bytes / 2);
+        let kit = load(&files, &mut small, bytes / 4, |_| ());
+        assert_eq!((kit.recordings.len(), kit.failed.len()), (1, 2));
+        assert_eq!(small.overcommitted(), 0);
+    }
+}

@@ -27,8 +27,9 @@ use crate::sequence::{self, Dice};
 pub(crate) const QUANTUM: u32 = 128;
 /// The sample rate of the mix.
 pub(crate) const SAMPLE_RATE: NonZeroU32 = NonZeroU32::new(48_000).expect("a constant above 0");
-/// Bytes that echo lines may take, leased and idle. Two lengths of echo fit, but not all five.
-pub(crate) const ECHO_BUDGET: usize = 3 * 1024 * 1024;
+/// Bytes that echo lines may take, leased and idle: enough for those that sound at once, not for those of all
+/// five lengths.
+pub(crate) const ECHO_BUDGET: usize = 4 * 1024 * 1024;
 /// Bytes that scratch and bus buffers may take, per voice that sounds: one buffer is 1.2 KiB.
 const SCRATCH_PER_VOICE: usize = 4096;
 
@@ -246,7 +247,7 @@ impl Mixer {
         let count = self.recordings.len();
         let mut hits: Vec<usize> =
             (0..count).filter(|&recording| sequence::starts(recording, count, step)).collect();
-        if hits.is_empty() && self.voices.len() < self.wanted {
+        if hits.is_empty() && self.voices.len() <= self.wanted {
             hits.push(self.dice.below(count));
         }
         let Some(&shortest) = hits.iter().min_by_key(|&&hit| self.recordings[hit].samples.frames()) else {
@@ -257,8 +258,8 @@ impl Mixer {
         }
         // All repeats of a step have begun before the shortest of its recordings is half over, so they overlap.
         let spread = (self.recordings[shortest].samples.frames() / 2).min(ROOM_FRAMES);
-        // A number below, for a quantum in which old voices end.
-        let missing = self.wanted.saturating_sub(self.voices.len());
+        // A quarter more than wanted, since some of them end before the next step.
+        let missing = (self.wanted + self.wanted.div_ceil(4)).saturating_sub(self.voices.len());
         for repeat in 0..missing {
             let distance = (repeat + 1) as f32 / missing as f32;
             let gain = ROOM_GAIN / self.wanted as f32 * (1.5 - distance);
@@ -295,5 +296,88 @@ impl Mixer {
         let recording = Rc::clone(&self.recordings[recording]);
         self.voices.push(Voice { recording, wait, position: 0, tail, gain, pan, echo, stopping: false });
         self.counts.voices += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit;
+    use crate::limiter::CEILING;
+
+    /// Recordings of a quiet tone with these many frames.
+    fn tones(frames: &[u32]) -> Vec<Rc<Recording>> {
+        frames.iter().map(|&frames| Rc::new(kit::tone(frames))).collect()
+    }
+
+    /// Mixes so many quanta; the counts, and what the memory holds when everything is gone.
+    fn mix(frames: &[u32], wanted: usize, quanta: usize, budget: usize) -> Result<(Counts, usize), MixError> {
+        let mut memory = AudioMemory::new(budget);
+        let mut mixer = Mixer::new(tones(frames), wanted, &mut memory);
+        for _ in 0..quanta {
+            let quantum = mixer.quantum()?;
+            let loudest =
+                quantum.planes().flatten().fold(0.0f32, |loudest, sample| loudest.max(sample.abs()));
+            assert!(loudest <= CEILING, "{loudest}");
+            assert!(memory.used() <= budget);
+        }
+        let counts = mixer.counts();
+        drop(mixer);
+        memory.clear();
+        Ok((counts, memory.used()))
+    }
+
+    /// Would catch a mix of fewer voices than asked for, whether recordings last a frame or a minute, and buffers
+    /// that are never given back.
+    #[test]
+    fn as_many_voices_as_wanted_sound_at_once_and_nothing_is_left() {
+        for frames in [&[1][..], &[100], &[200, 3_000_000], &[20_000, 30_000, 9_000, 500]] {
+            let (counts, left) = mix(frames, 64, 400, 96_000_000).unwrap();
+            assert!(counts.max_overlap >= 64, "{frames:?}: {counts:?}");
+            assert!(counts.max_overlap <= 2 * 64 + frames.len() + 1, "{frames:?}: {counts:?}");
+            assert_eq!((counts.quanta, left), (400, 0));
+        }
+    }
+
+    /// Would catch a pool that is by-passed or refilled each time: created must be what is out at once, and all
+    /// else reuse.
+    #[test]
+    fn buffers_are_created_once_and_reused_ever_after() {
+        let mut memory: AudioMemory = AudioMemory::default();
+        let mut mixer = Mixer::new(tones(&[20_000, 30_000]), 64, &mut memory);
+        for _ in 0..500 {
+            drop(mixer.quantum().unwrap());
+        }
+        let stats = mixer.scratch_pool.stats();
+        assert_eq!(stats.created, stats.peak_leased as u64);
+        assert_eq!((stats.leased, stats.evicted), (0, 0));
+        assert!(stats.hit_rate().unwrap() > 0.99);
+        // Each quantum: a scratch per voice, and the bus.
+        assert!(stats.hits + stats.misses >= mixer.counts().overlap_sum + 500);
+    }
+
+    /// Would catch echo lines of past lengths that stay for ever, or a mix that stops when they do not fit.
+    #[test]
+    fn echo_lines_make_room_for_one_another() {
+        let mut memory: AudioMemory = AudioMemory::default();
+        let mut mixer = Mixer::new(tones(&[9_000; 18]), 16, &mut memory);
+        for _ in 0..6 * 16 * 50 {
+            drop(mixer.quantum().unwrap());
+        }
+        let stats = mixer.echo_pool.stats();
+        assert!(stats.evicted > 0 && stats.hits > 0, "{stats:?}");
+        assert!(mixer.echo_pool.account().peak() <= ECHO_BUDGET);
+        mixer.echo_pool.set_budget(0);
+        for _ in 0..16 * 50 {
+            drop(mixer.quantum().unwrap());
+        }
+        assert!(mixer.counts().echoes_refused > 0, "voices go on without an echo");
+    }
+
+    /// Would catch a panic where a budget has no room for one quantum.
+    #[test]
+    fn a_budget_smaller_than_a_quantum_is_an_error() {
+        let error = mix(&[1000], 4, 1, 1000).unwrap_err();
+        assert!(error.to_string().starts_with("there is no buffer to mix in"), "{error}");
     }
 }

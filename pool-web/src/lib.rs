@@ -1,1 +1,53 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+extern crate alloc;
+
+pub mod edges;
+mod error;
+mod key;
+mod memory;
+mod metrics;
+pub mod quarantine;
+pub mod recipe;
+pub mod timing;
+
+pub use error::{BufferFault, Exception, WebError};
+pub use key::{BufferKey, DELAY_LIMIT, DelayKey, MAX_CHANNELS, buffer_bytes};
+pub use memory::{AudioMemory, AudioMemoryBuilder, DEFAULT_BUDGET, Member, MemoryStats};
+pub use metrics::{LatencyInfo, Metrics, UnderrunCount};
+pub use pool_core::{Bytes, LeaseId, OverBudget, PoolStats, ReleaseError, Verdict};
+pub use timing::CallbackTiming;
+
+#[cfg(feature = "web-sys")]
+mod bindings;
+#[cfg(feature = "web-sys")]
+mod buffer;
+#[cfg(feature = "web-sys")]
+mod console;
+#[cfg(feature = "web-sys")]
+mod context;
+#[cfg(feature = "web-sys")]
+mod ended;
+#[cfg(feature = "web-sys")]
+mod node;
+#[cfg(feature = "web-sys")]
+mod nodes;
+#[cfg(feature = "web-sys")]
+mod pool_error;
+#[cfg(feature = "web-sys")]
+mod probe;
+#[cfg(feature = "web-sys")]
+mod profiler;
+#[cfg(feature = "web-sys")]
+mod time;
+
+#[cfg(feature = "web-sys")]
+pub use self::{
+    bindings::Interval,
+    buffer::{AudioBufferPool, AudioBufferPoolBuilder, BufferLease, Hold},
+    context::PoolContext,
+    ended::{Ended, ended},
+    node::{AudioNodePool, AudioNodePoolBuilder, NodeLease, NodeStats, PoolNode, Source},
+    nodes::{AudioNodePoolManager, AudioNodePoolManagerBuilder, NodeManagerStats},
+    profiler::{AudioProfiler, WORKLET_MODULE},
+};

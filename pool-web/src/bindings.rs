@@ -1,0 +1,191 @@
+//! What web-sys lacks, or binds without `catch`: each of these returns an exception as an error.
+//!
+//! Private: the types here are views of web-sys' types, reached by an unchecked cast that costs nothing.
+
+use crate::error::{Exception, WebError};
+use crate::recipe::{AutomationRate, CountMode, Interpretation};
+use alloc::boxed::Box;
+use js_sys::Float32Array;
+use wasm_bindgen::prelude::*;
+use web_sys::{AudioBuffer, AudioNode, AudioParam};
+
+#[wasm_bindgen]
+extern "C" {
+    pub(crate) type RawParam;
+    #[wasm_bindgen(method, setter, structural, catch, js_name = value)]
+    fn set_value(this: &RawParam, value: f32) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, setter, structural, catch, js_name = automationRate)]
+    fn set_automation_rate(this: &RawParam, rate: RateName) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch, js_name = cancelScheduledValues)]
+    fn cancel_scheduled_values(this: &RawParam, from: f64) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, structural, catch, js_name = cancelAndHoldAtTime)]
+    fn cancel_and_hold_at_time(this: &RawParam, from: f64) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, structural, js_name = cancelAndHoldAtTime)]
+    fn cancel_and_hold_method(this: &RawParam) -> JsValue;
+
+    pub(crate) type RawNode;
+    #[wasm_bindgen(method, setter, structural, catch, js_name = channelCount)]
+    fn set_channel_count(this: &RawNode, count: u32) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, setter, structural, catch, js_name = channelCountMode)]
+    fn set_channel_count_mode(this: &RawNode, mode: CountModeName) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, setter, structural, catch, js_name = channelInterpretation)]
+    fn set_channel_interpretation(this: &RawNode, mode: InterpretationName) -> Result<(), JsValue>;
+
+    pub(crate) type RawBuffer;
+    #[wasm_bindgen(method, structural, catch, js_name = getChannelData)]
+    fn channel_data(this: &RawBuffer, channel: u32) -> Result<Float32Array, JsValue>;
+
+    pub(crate) type RawSource;
+    #[wasm_bindgen(method, setter, structural, catch, js_name = buffer)]
+    fn set_buffer(this: &RawSource, buffer: &AudioBuffer) -> Result<(), JsValue>;
+
+    /// An audio context with what the specification gained lately; each may be missing.
+    pub(crate) type RawContext;
+    #[wasm_bindgen(method, getter, structural, js_name = baseLatency)]
+    pub(crate) fn base_latency(this: &RawContext) -> Option<f64>;
+    #[wasm_bindgen(method, getter, structural, js_name = outputLatency)]
+    pub(crate) fn output_latency(this: &RawContext) -> Option<f64>;
+    #[wasm_bindgen(method, getter, structural, js_name = renderQuantumSize)]
+    pub(crate) fn render_quantum_size(this: &RawContext) -> Option<f64>;
+    #[wasm_bindgen(method, getter, structural, catch, js_name = playbackStats)]
+    pub(crate) fn playback_stats(this: &RawContext) -> Result<Option<RawPlaybackStats>, JsValue>;
+    #[wasm_bindgen(method, getter, structural, js_name = suspend)]
+    pub(crate) fn suspend_method(this: &RawContext) -> JsValue;
+    /// An offline context's: at a time. Firefox lacks it.
+    #[wasm_bindgen(method, structural, catch, js_name = suspend)]
+    pub(crate) fn suspend_at(this: &RawContext, time: f64) -> Result<js_sys::Promise, JsValue>;
+
+    pub(crate) type RawPlaybackStats;
+    #[wasm_bindgen(method, getter, structural, js_name = underrunEvents)]
+    pub(crate) fn underrun_events(this: &RawPlaybackStats) -> Option<f64>;
+    #[wasm_bindgen(method, getter, structural, js_name = underrunDuration)]
+    pub(crate) fn underrun_duration(this: &RawPlaybackStats) -> Option<f64>;
+    #[wasm_bindgen(method, getter, structural, js_name = averageLatency)]
+    pub(crate) fn average_latency(this: &RawPlaybackStats) -> Option<f64>;
+
+    #[wasm_bindgen(catch, js_namespace = performance, js_name = now)]
+    fn performance_now() -> Result<f64, JsValue>;
+    #[wasm_bindgen(catch, js_namespace = Reflect, js_name = set)]
+    fn reflect_set(target: &JsValue, key: &JsValue, value: &JsValue) -> Result<bool, JsValue>;
+    #[wasm_bindgen(catch, js_name = setInterval)]
+    fn set_interval(callback: &JsValue, milliseconds: f64) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = clearInterval)]
+    fn clear_interval(id: &JsValue) -> Result<(), JsValue>;
+}
+
+/// Strings that cross as numbers: the glue holds them in a table.
+#[wasm_bindgen]
+#[derive(Clone, Copy)]
+pub(crate) enum RateName {
+    Sample = "a-rate",
+    Quantum = "k-rate",
+}
+
+#[wasm_bindgen]
+#[derive(Clone, Copy)]
+pub(crate) enum CountModeName {
+    Max = "max",
+    ClampedMax = "clamped-max",
+    Explicit = "explicit",
+}
+
+#[wasm_bindgen]
+#[derive(Clone, Copy)]
+pub(crate) enum InterpretationName {
+    Speakers = "speakers",
+    Discrete = "discrete",
+}
+
+type Thrown = Result<(), JsValue>;
+
+pub(crate) fn set_param(param: &AudioParam, value: f32) -> Thrown {
+    param.unchecked_ref::<RawParam>().set_value(value)
+}
+
+pub(crate) fn set_param_rate(param: &AudioParam, rate: AutomationRate) -> Thrown {
+    param.unchecked_ref::<RawParam>().set_automation_rate(match rate {
+        AutomationRate::Sample => RateName::Sample,
+        AutomationRate::Quantum => RateName::Quantum,
+    })
+}
+
+pub(crate) fn cancel_param(param: &AudioParam, from: f64) -> Thrown {
+    param.unchecked_ref::<RawParam>().cancel_scheduled_values(from).map(drop)
+}
+
+/// Holds the value that the parameter has at `time`; `Ok(false)` where the browser cannot (Firefox).
+pub(crate) fn hold_param(param: &AudioParam, time: f64) -> Result<bool, JsValue> {
+    let param = param.unchecked_ref::<RawParam>();
+    if param.cancel_and_hold_method().is_undefined() {
+        return Ok(false);
+    }
+    param.cancel_and_hold_at_time(time).map(|_| true)
+}
+
+pub(crate) fn set_channel_count(node: &AudioNode, count: u32) -> Thrown {
+    node.unchecked_ref::<RawNode>().set_channel_count(count)
+}
+
+pub(crate) fn set_count_mode(node: &AudioNode, mode: CountMode) -> Thrown {
+    node.unchecked_ref::<RawNode>().set_channel_count_mode(match mode {
+        CountMode::Max => CountModeName::Max,
+        CountMode::ClampedMax => CountModeName::ClampedMax,
+        CountMode::Explicit => CountModeName::Explicit,
+    })
+}
+
+pub(crate) fn set_interpretation(node: &AudioNode, interpretation: Interpretation) -> Thrown {
+    node.unchecked_ref::<RawNode>().set_channel_interpretation(match interpretation {
+        Interpretation::Speakers => InterpretationName::Speakers,
+        Interpretation::Discrete => InterpretationName::Discrete,
+    })
+}
+
+/// Writes an attribute; name and value are strings that already live in JavaScript.
+pub(crate) fn set_attribute(node: &AudioNode, name: &JsValue, value: &JsValue) -> Thrown {
+    reflect_set(node, name, value).map(drop)
+}
+
+/// The samples themselves, not a copy as with web-sys.
+pub(crate) fn channel_data(buffer: &AudioBuffer, channel: u32) -> Result<Float32Array, JsValue> {
+    buffer.unchecked_ref::<RawBuffer>().channel_data(channel)
+}
+
+/// Sets the buffer of a source; a second time is an exception, which web-sys lets through.
+pub(crate) fn set_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> Thrown {
+    source.unchecked_ref::<RawSource>().set_buffer(buffer)
+}
+
+/// Milliseconds since the page was opened, in steps that the browser chooses; 0 where there is no such clock, as
+/// in a worklet.
+pub(crate) fn now_ms() -> f64 {
+    performance_now().unwrap_or(0.0)
+}
+
+/// A call that repeats until this is dropped.
+#[must_use = "dropping the interval stops it"]
+pub struct Interval {
+    id: JsValue,
+    _closure: Closure<dyn FnMut()>,
+}
+
+impl Interval {
+    /// Calls `work` about every `milliseconds`. Browsers slow timers of hidden pages down, to once a second or once
+    /// a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`] where there are no timers, as in a worklet.
+    pub fn new(milliseconds: f64, work: impl FnMut() + 'static) -> Result<Self, WebError> {
+        let closure = Closure::<dyn FnMut()>::wrap(Box::new(work));
+        let id = set_interval(closure.as_ref(), milliseconds).map_err(Exception::of("setInterval"))?;
+        Ok(Self { id, _closure: closure })
+    }
+}
+
+impl Drop for Interval {
+    fn drop(&mut self) {
+        // An interval that was set can be cleared.
+        let _ = clear_interval(&self.id);
+    }
+}

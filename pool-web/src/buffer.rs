@@ -1,0 +1,542 @@
+//! [`AudioBufferPool`]: `AudioBuffer`s by shape; [`BufferLease`]: one of them, out.
+
+use crate::bindings;
+use crate::ended::{Ended, ended};
+use crate::error::{BufferFault, Exception, WebError};
+use crate::key::BufferKey;
+use crate::memory::{AudioMemory, Member};
+use crate::pool_error;
+use crate::time::PageClock;
+use alloc::rc::{Rc, Weak};
+use core::cell::{Cell, RefCell};
+use pool_core::{Factory, KeyedPool, Lease, LeaseId, PoolStats, Resetter, Verdict};
+use web_sys::{AudioBuffer, AudioBufferSourceNode, AudioContextState, BaseAudioContext};
+
+/// A buffer in the pool.
+pub(crate) struct Pooled {
+    buffer: AudioBuffer,
+    key: BufferKey,
+    /// Whether somebody had it since it was last all zeros.
+    dirty: bool,
+    holds: Rc<Holds>,
+}
+
+/// The sources that may be reading a buffer. To rewrite it then would be heard at once.
+#[derive(Default)]
+struct Holds {
+    count: Cell<usize>,
+    /// The lease of a buffer that its user has released, until the last source has ended.
+    released: RefCell<Option<CoreLease>>,
+}
+
+impl Holds {
+    fn end_one(&self) {
+        let left = self.count.get().saturating_sub(1);
+        self.count.set(left);
+        if left == 0 {
+            let released = self.released.take();
+            // With nothing borrowed: it runs the release.
+            drop(released);
+        }
+    }
+}
+
+pub(crate) struct BufferFactory {
+    context: BaseAudioContext,
+}
+
+impl Factory<BufferKey> for BufferFactory {
+    type Object = Pooled;
+    type Error = WebError;
+
+    fn create(&self, key: &BufferKey) -> Result<Pooled, WebError> {
+        let (channels, frames, sample_rate) = (key.channels(), key.frames(), key.sample_rate());
+        match self.context.create_buffer(channels, frames, sample_rate) {
+            Ok(buffer) => Ok(Pooled { buffer, key: *key, dirty: false, holds: Rc::default() }),
+            Err(thrown) => {
+                let fault = BufferFault::Refused(Exception::from_js("createBuffer", &thrown));
+                Err(WebError::BadBuffer { channels, frames, sample_rate, fault })
+            }
+        }
+    }
+
+    fn estimate(&self, key: &BufferKey) -> usize {
+        key.bytes()
+    }
+
+    fn measure(&self, pooled: &Pooled) -> usize {
+        pooled.key.bytes()
+    }
+}
+
+/// Marks what was leased. Zeroing waits until somebody wants zeros.
+pub(crate) struct MarkDirty;
+
+impl Resetter<Pooled> for MarkDirty {
+    fn reset(&self, pooled: &mut Pooled) -> Verdict {
+        pooled.dirty = true;
+        Verdict::Keep
+    }
+}
+
+type Core = KeyedPool<BufferKey, BufferFactory, MarkDirty, PageClock>;
+type CoreLease = Lease<Rc<Core>>;
+
+struct Home {
+    core: Rc<Core>,
+    memory: Option<AudioMemory>,
+}
+
+impl Home {
+    fn give_back(&self, lease: CoreLease) {
+        let holds = Rc::clone(&lease.holds);
+        if holds.count.get() > 0 {
+            holds.released.replace(Some(lease));
+        } else {
+            drop(lease);
+        }
+        if let Some(memory) = &self.memory {
+            memory.deliver();
+        }
+    }
+}
+
+impl Member for Home {
+    fn holds_nodes(&self) -> bool {
+        false
+    }
+
+    fn stats(&self) -> PoolStats {
+        self.core.stats()
+    }
+
+    fn evict(&self, bytes: usize) -> usize {
+        self.core.evict_to(self.core.stats().bytes().saturating_sub(bytes))
+    }
+}
+
+/// Builds an [`AudioBufferPool`].
+#[must_use = "a builder makes nothing until `build`"]
+pub struct AudioBufferPoolBuilder {
+    context: BaseAudioContext,
+    memory: Option<AudioMemory>,
+    max_per_key: Option<usize>,
+    max_idle_per_key: Option<usize>,
+    idle_ttl_ms: Option<f64>,
+}
+
+impl AudioBufferPoolBuilder {
+    /// The budget that the samples are charged to. Default: one of its own, of
+    /// [`DEFAULT_BUDGET`](crate::DEFAULT_BUDGET).
+    pub fn memory(mut self, memory: &AudioMemory) -> Self {
+        self.memory = Some(memory.clone());
+        self
+    }
+
+    /// Most buffers of one shape, leased and idle. An acquire beyond fails. Default: no bound but the budget.
+    pub fn max_per_key(mut self, buffers: usize) -> Self {
+        self.max_per_key = Some(buffers);
+        self
+    }
+
+    /// Most idle buffers of one shape. A release beyond evicts the one that waited longest. Default: no bound.
+    pub fn max_idle_per_key(mut self, buffers: usize) -> Self {
+        self.max_idle_per_key = Some(buffers);
+        self
+    }
+
+    /// Milliseconds that a buffer may wait; one that waited longer is never handed out. It goes when
+    /// [`maintain`](AudioBufferPool::maintain) is called. Default: no bound, and then no release reads the clock.
+    pub fn idle_ttl_ms(mut self, milliseconds: f64) -> Self {
+        self.idle_ttl_ms = Some(milliseconds);
+        self
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn build(self) -> AudioBufferPool {
+        let memory = self.memory.unwrap_or_default();
+        let sample_rate = self.context.sample_rate();
+        let factory = BufferFactory { context: self.context };
+        let mut core = KeyedPool::builder(factory)
+            .resetter(MarkDirty)
+            .clock(PageClock)
+            .account(memory.account().clone());
+        if let Some(buffers) = self.max_per_key {
+            core = core.max_per_key(buffers);
+        }
+        if let Some(buffers) = self.max_idle_per_key {
+            core = core.max_idle_per_key(buffers);
+        }
+        if let Some(milliseconds) = self.idle_ttl_ms {
+            core = core.idle_ttl(PageClock::ticks(milliseconds));
+        }
+        let home = Rc::new(Home { core: Rc::new(core.build()), memory: Some(memory.clone()) });
+        let member: Weak<Home> = Rc::downgrade(&home);
+        memory.join(member);
+        AudioBufferPool { home, sample_rate }
+    }
+}
+
+/// Audio buffers by channels, frames and sample rate, under a budget. A handle: clones are the same pool.
+///
+/// A buffer goes back to the pool when its lease is dropped **and** every source that plays it has ended, for what is
+/// written into a buffer while it plays is heard at once.
+///
+/// | call | calls into JavaScript |
+/// |---|---|
+/// | acquire, hit | 1, whether the context is open; 3 per channel to check and to zero it |
+/// | acquire_dirty, hit | 1, and 2 per channel to check |
+/// | acquire, miss | 2 |
+/// | write | 3 |
+/// | play_on | 3 |
+/// | release | none |
+#[derive(Clone)]
+pub struct AudioBufferPool {
+    home: Rc<Home>,
+    sample_rate: f32,
+}
+
+impl AudioBufferPool {
+    /// A pool with a budget of its own, of [`DEFAULT_BUDGET`](crate::DEFAULT_BUDGET).
+    #[must_use]
+    pub fn new(context: &BaseAudioContext) -> Self {
+        Self::builder(context).build()
+    }
+
+    /// Chooses bounds and budget.
+    pub fn builder(context: &BaseAudioContext) -> AudioBufferPoolBuilder {
+        AudioBufferPoolBuilder {
+            context: context.clone(),
+            memory: None,
+            max_per_key: None,
+            max_idle_per_key: None,
+            idle_ttl_ms: None,
+        }
+    }
+
+    /// Takes a silent buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::BadBuffer`] for a shape that cannot be or that the browser refuses; [`WebError::OverBudget`];
+    /// [`WebError::Exhausted`]; closed context or pool.
+    pub fn acquire(&self, channels: u32, frames: u32, sample_rate: f32) -> Result<BufferLease, WebError> {
+        self.take(BufferKey::new(channels, frames, sample_rate)?, true)
+    }
+
+    /// As [`acquire`](Self::acquire), at the sample rate of the context.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_at_context_rate(&self, channels: u32, frames: u32) -> Result<BufferLease, WebError> {
+        self.acquire(channels, frames, self.sample_rate)
+    }
+
+    /// As [`acquire`](Self::acquire), but with whatever sound its last user left in it: for those who write all of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_dirty(
+        &self,
+        channels: u32,
+        frames: u32,
+        sample_rate: f32,
+    ) -> Result<BufferLease, WebError> {
+        self.take(BufferKey::new(channels, frames, sample_rate)?, false)
+    }
+
+    fn take(&self, key: BufferKey, zeroed: bool) -> Result<BufferLease, WebError> {
+        self.check_open("acquire")?;
+        let home = &self.home;
+        loop {
+            let mut lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(&key))?;
+            // One whose data was transferred away goes, and with it one idle object: so this ends.
+            match clean(&mut lease, zeroed) {
+                Ok(true) => return Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) }),
+                Ok(false) => lease.discard(),
+                Err(error) => {
+                    lease.discard();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// As [`acquire`](Self::acquire), with a token in place of a guard: for JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_id(
+        &self,
+        channels: u32,
+        frames: u32,
+        sample_rate: f32,
+    ) -> Result<(LeaseId, AudioBuffer), WebError> {
+        let mut lease = self.acquire(channels, frames, sample_rate)?;
+        let buffer = lease.as_raw().clone();
+        // A lease that was just made holds its buffer.
+        lease.lease.take().map(|lease| (lease.into_id(), buffer)).ok_or(WebError::PoolClosed)
+    }
+
+    /// Turns a token back into a lease.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Token`] if it is of another pool, or was given back before; nothing is changed by it.
+    pub fn redeem(&self, id: LeaseId) -> Result<BufferLease, WebError> {
+        let lease = self.home.core.redeem_owned(id)?;
+        Ok(BufferLease { lease: Some(lease), home: Rc::clone(&self.home) })
+    }
+
+    /// Releases the buffer of a token, as dropping its lease would.
+    ///
+    /// # Errors
+    ///
+    /// As [`redeem`](Self::redeem).
+    pub fn release_id(&self, id: LeaseId) -> Result<(), WebError> {
+        self.redeem(id).map(drop)
+    }
+
+    /// Makes buffers of a shape until at least `count` are idle; returns how many were made. Nothing is evicted for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire); what was made before stays.
+    pub fn prewarm(
+        &self,
+        channels: u32,
+        frames: u32,
+        sample_rate: f32,
+        count: usize,
+    ) -> Result<usize, WebError> {
+        let key = BufferKey::new(channels, frames, sample_rate)?;
+        self.check_open("prewarm")?;
+        self.home.core.prewarm(&key, count).map_err(pool_error::from_core)
+    }
+
+    /// Housekeeping, to be called about once a second: buffers that waited too long go, and under memory pressure
+    /// those that were not needed lately. Looks at no more than 256 buffers. Returns how many it destroyed.
+    pub fn maintain(&self) -> usize {
+        let destroyed = self.home.core.maintain(256);
+        if let Some(memory) = &self.home.memory {
+            memory.deliver();
+        }
+        destroyed
+    }
+
+    /// Evicts idle buffers, those released longest ago first, until at most `idle` are left. Returns how many went.
+    pub fn trim(&self, idle: usize) -> usize {
+        self.home.core.trim(idle)
+    }
+
+    /// Evicts idle buffers until this pool holds at most `bytes`, leased and idle. Returns the bytes freed.
+    pub fn evict_to(&self, bytes: usize) -> usize {
+        self.home.core.evict_to(bytes)
+    }
+
+    /// Evicts every idle buffer. Leased ones stay.
+    pub fn clear(&self) {
+        self.home.core.retain(|_, _| false);
+    }
+
+    /// Refuses all further acquires, and clears. Leased buffers stay usable, and are given up as they come back.
+    pub fn close(&self) {
+        self.home.core.close();
+    }
+
+    /// What the pool has done and holds. A buffer that was released while a source plays it counts as leased. No call
+    /// into JavaScript.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        self.home.core.stats()
+    }
+
+    /// Shapes of which the pool holds buffers. O(objects).
+    #[must_use]
+    pub fn shapes(&self) -> usize {
+        self.home.core.keys().len()
+    }
+
+    /// The budget.
+    #[must_use]
+    pub fn memory(&self) -> Option<&AudioMemory> {
+        self.home.memory.as_ref()
+    }
+
+    fn check_open(&self, operation: &'static str) -> Result<(), WebError> {
+        match self.home.core.factory().context.state() {
+            AudioContextState::Closed => Err(WebError::ContextClosed { operation }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks that the data of a used buffer is still there, and zeroes it if asked; `Ok(false)` if it is gone.
+fn clean(lease: &mut CoreLease, zeroed: bool) -> Result<bool, WebError> {
+    if !lease.dirty {
+        return Ok(true);
+    }
+    let (channels, frames) = (lease.key.channels(), lease.key.frames());
+    for channel in 0..channels {
+        let data = bindings::channel_data(&lease.buffer, channel).map_err(Exception::of("getChannelData"))?;
+        if data.length() != frames {
+            return Ok(false);
+        }
+        if zeroed {
+            data.fill(0.0, 0, frames);
+        }
+    }
+    lease.dirty = !zeroed;
+    Ok(true)
+}
+
+/// One buffer that is out. Dropping it releases the buffer, once every source that plays it has ended.
+#[must_use = "dropping a lease releases the buffer at once"]
+pub struct BufferLease {
+    /// `None` only while it is taken apart.
+    lease: Option<CoreLease>,
+    home: Rc<Home>,
+}
+
+impl BufferLease {
+    fn pooled(&self) -> &Pooled {
+        match &self.lease {
+            Some(lease) => lease,
+            // Those that take the lease out consume `self`.
+            None => unreachable!("the lease was taken apart"),
+        }
+    }
+
+    /// The buffer. To play it, [`play_on`](Self::play_on) is the way: a source that gets the buffer otherwise does not
+    /// hold it, and the next user's sound would be heard through it.
+    #[must_use]
+    pub fn as_raw(&self) -> &AudioBuffer {
+        &self.pooled().buffer
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn key(&self) -> BufferKey {
+        self.pooled().key
+    }
+
+    /// Copies `samples` into a channel, from its first frame on. 3 calls into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::OutOfRange`] for a channel that there is not or too many samples; [`WebError::Detached`] if the
+    /// buffer's data was transferred away; [`WebError::Exception`] if the browser refuses. Nothing is written then.
+    pub fn write(&self, channel: u32, samples: &[f32]) -> Result<(), WebError> {
+        let data = self.channel(channel, samples.len())?;
+        if data.length() as usize == samples.len() {
+            // One copy straight out of the program's memory, shared or not; `copyToChannel` refuses shared memory.
+            data.copy_from(samples);
+        } else {
+            data.subarray(0, samples.len() as u32).copy_from(samples);
+        }
+        Ok(())
+    }
+
+    /// As [`write`](Self::write), from an array that lives in JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_array(&self, channel: u32, samples: &js_sys::Float32Array) -> Result<(), WebError> {
+        let data = self.channel(channel, samples.length() as usize)?;
+        data.set(samples, 0);
+        Ok(())
+    }
+
+    fn channel(&self, channel: u32, samples: usize) -> Result<js_sys::Float32Array, WebError> {
+        let Pooled { buffer, key, .. } = self.pooled();
+        let (channels, frames) = (key.channels(), key.frames());
+        if channel >= channels || samples > frames as usize {
+            return Err(WebError::OutOfRange { channel, samples, channels, frames });
+        }
+        let data = bindings::channel_data(buffer, channel).map_err(Exception::of("getChannelData"))?;
+        if data.length() == frames { Ok(data) } else { Err(WebError::Detached { channel }) }
+    }
+
+    /// Gives the buffer to `source`, and keeps it out of the pool until that has ended. May be called for several
+    /// sources. 3 calls into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], such as for a source that has a buffer already; then it holds nothing.
+    pub fn play_on(&self, source: &AudioBufferSourceNode) -> Result<Hold, WebError> {
+        let pooled = self.pooled();
+        bindings::set_source_buffer(source, &pooled.buffer)
+            .map_err(Exception::of("AudioBufferSourceNode.buffer"))?;
+        let held = Held::new(&pooled.holds);
+        ended(source, move || drop(held)).map(Hold)
+    }
+
+    /// Sources that hold the buffer now.
+    #[must_use]
+    pub fn holds(&self) -> usize {
+        self.pooled().holds.count.get()
+    }
+
+    /// Takes the buffer out of the pool for good.
+    #[must_use = "dropping the buffer gives it up"]
+    pub fn detach(mut self) -> AudioBuffer {
+        let buffer = self.as_raw().clone();
+        if let Some(lease) = self.lease.take() {
+            drop(lease.detach());
+        }
+        buffer
+    }
+
+    /// Gives the buffer up instead of releasing it. Sources that play it go on playing.
+    pub fn discard(mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.discard();
+        }
+    }
+}
+
+impl Drop for BufferLease {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.home.give_back(lease);
+        }
+    }
+}
+
+/// One source's claim on a buffer, which its end takes back.
+struct Held(Rc<Holds>);
+
+impl Held {
+    fn new(holds: &Rc<Holds>) -> Self {
+        holds.count.set(holds.count.get() + 1);
+        Self(Rc::clone(holds))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.end_one();
+    }
+}
+
+/// A source that holds a buffer; made by [`BufferLease::play_on`]. It may be dropped: the source's `ended` is what
+/// counts.
+pub struct Hold(Ended);
+
+impl Hold {
+    /// Lets go of the buffer now: for a source that will never be started, and so never end. `false` if it has ended.
+    pub fn cancel(self) -> bool {
+        self.0.cancel()
+    }
+
+    /// Whether the source still holds the buffer.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.0.is_pending()
+    }
+}

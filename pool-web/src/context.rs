@@ -1,0 +1,222 @@
+//! [`PoolContext`]: what the node pools of one audio context share.
+
+use crate::bindings::{self, RawContext};
+use crate::edges::{EdgeId, EdgeTable, NodeId};
+use crate::error::{Exception, WebError};
+use crate::probe;
+use alloc::rc::Rc;
+use core::cell::{OnceCell, RefCell};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{AudioBufferSourceNode, AudioContextState, AudioNode, AudioParam, BaseAudioContext, GainNode};
+
+/// A connection to cut.
+pub(crate) enum Wire {
+    /// From an output to an input.
+    Node { source: AudioNode, target: AudioNode, output: u32, input: u32 },
+    /// From an output to a parameter.
+    Param { source: AudioNode, target: AudioParam, output: u32 },
+}
+
+impl Wire {
+    /// Cuts it. One call into JavaScript. That it was cut before, behind our back, is no failure.
+    pub(crate) fn cut(&self) -> Result<(), JsValue> {
+        let cut = match self {
+            Self::Node { source, target, output, input } => {
+                source.disconnect_with_audio_node_and_output_and_input(target, *output, *input)
+            }
+            Self::Param { source, target, output } => {
+                source.disconnect_with_audio_param_and_output(target, *output)
+            }
+        };
+        cut.or_else(|thrown| {
+            let exception = Exception::from_js("disconnect", &thrown);
+            if exception.name == "InvalidAccessError" { Ok(()) } else { Err(thrown) }
+        })
+    }
+
+    fn join(&self) -> Result<(), JsValue> {
+        match self {
+            Self::Node { source, target, output, input } => {
+                source.connect_with_audio_node_and_output_and_input(target, *output, *input).map(drop)
+            }
+            Self::Param { source, target, output } => {
+                source.connect_with_audio_param_and_output(target, *output)
+            }
+        }
+    }
+}
+
+/// Where nodes that still hold a signal are pulled with zeros: a looping buffer of zeros feeds them, and a gain of
+/// 0 leads to the destination, because what leads nowhere is not pulled. The buffer is stereo, so that both lines
+/// of a node that was stereo are pulled. (A `ConstantSourceNode` at 0 would be taken for silence, and pull nothing.)
+struct FlushBus {
+    zeros: AudioBufferSourceNode,
+    sink: GainNode,
+}
+
+impl FlushBus {
+    fn new(context: &BaseAudioContext, sample_rate: f32) -> Result<Self, JsValue> {
+        let sink = context.create_gain()?;
+        bindings::set_param(&sink.gain(), 0.0)?;
+        sink.connect_with_audio_node(&context.destination())?;
+        let zeros = context.create_buffer_source()?;
+        bindings::set_source_buffer(&zeros, &context.create_buffer(2, 128, sample_rate)?)?;
+        zeros.set_loop(true);
+        zeros.start()?;
+        Ok(Self { zeros, sink })
+    }
+}
+
+/// Unplugs the bus for good when the last pool of the context goes.
+impl Drop for FlushBus {
+    fn drop(&mut self) {
+        // `disconnect()` without arguments does not throw.
+        let _ = self.zeros.disconnect();
+        let _ = self.sink.disconnect();
+    }
+}
+
+struct Inner {
+    context: BaseAudioContext,
+    sample_rate: f32,
+    /// Length of a render quantum in seconds.
+    quantum: f64,
+    edges: RefCell<EdgeTable<Wire>>,
+    bus: OnceCell<FlushBus>,
+}
+
+/// One audio context, with what its pools share: which connection feeds which node, and where used delays are pulled
+/// with zeros. Nodes of different contexts cannot be connected, so there is one of these per context. A handle:
+/// clones are the same.
+#[derive(Clone)]
+pub struct PoolContext(Rc<Inner>);
+
+impl PoolContext {
+    /// For pools of `context`, live or offline. 2 calls into JavaScript.
+    #[must_use]
+    pub fn new(context: &BaseAudioContext) -> Self {
+        let sample_rate = context.sample_rate();
+        // 128 frames unless the context was made with another size, which only new browsers can, and they tell.
+        let frames = context.unchecked_ref::<RawContext>().render_quantum_size().unwrap_or(128.0);
+        Self(Rc::new(Inner {
+            context: context.clone(),
+            sample_rate,
+            quantum: frames / f64::from(sample_rate),
+            edges: RefCell::default(),
+            bus: OnceCell::new(),
+        }))
+    }
+
+    /// Whether both are handles of the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The context itself.
+    #[must_use]
+    pub fn as_raw(&self) -> &BaseAudioContext {
+        &self.0.context
+    }
+
+    /// Its sample rate in hertz.
+    #[must_use]
+    pub fn sample_rate(&self) -> f32 {
+        self.0.sample_rate
+    }
+
+    /// Length of a render quantum in seconds: mostly 128 frames.
+    #[must_use]
+    pub fn quantum(&self) -> f64 {
+        self.0.quantum
+    }
+
+    /// Connections into pooled nodes that are recorded now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.0.edges.borrow().len()
+    }
+
+    /// Finds out, once per page, whether writing `type` away and back empties a filter in this browser, and returns
+    /// it. Until it is known, filters are pulled with zeros for 0.2 s after each use, which works anywhere. Renders 24
+    /// quanta of an offline context; a browser that cannot suspend one (Firefox) is taken for one where it does not
+    /// work.
+    pub async fn probe(&self) -> bool {
+        probe::attribute_reset().await
+    }
+
+    /// Whether the probe has said yes.
+    #[must_use]
+    pub fn attribute_reset_works(&self) -> bool {
+        probe::attribute_reset_works()
+    }
+
+    /// An error if the context is closed. One call into JavaScript.
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), WebError> {
+        match self.0.context.state() {
+            AudioContextState::Closed => Err(WebError::ContextClosed { operation }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn now(&self) -> f64 {
+        self.0.context.current_time()
+    }
+
+    pub(crate) fn add_node(&self) -> NodeId {
+        self.0.edges.borrow_mut().add_node()
+    }
+
+    /// Forgets a node without cutting anything.
+    pub(crate) fn forget_node(&self, node: NodeId) {
+        self.0.edges.borrow_mut().remove_node(node);
+    }
+
+    /// Makes a connection, and records it.
+    pub(crate) fn connect(&self, from: Option<NodeId>, to: NodeId, wire: Wire) -> Result<EdgeId, WebError> {
+        wire.join().map_err(Exception::of("connect"))?;
+        let edge = self.0.edges.borrow_mut().connect(from, to, wire);
+        // Both nodes are leased, so neither was removed.
+        edge.ok_or(WebError::PoolClosed)
+    }
+
+    /// Cuts one connection; `false` if it is gone already.
+    pub(crate) fn cut(&self, edge: EdgeId) -> Result<bool, WebError> {
+        let wire = self.0.edges.borrow_mut().take(edge);
+        match wire {
+            Some(wire) => wire.cut().map(|()| true).map_err(Exception::of("disconnect")),
+            None => Ok(false),
+        }
+    }
+
+    /// Cuts all that feeds `node`. All of it is tried, whatever fails; the first failure is returned.
+    pub(crate) fn cut_inputs(&self, node: NodeId) -> Result<(), JsValue> {
+        let mut outcome = Ok(());
+        loop {
+            let wire = self.0.edges.borrow_mut().take_incoming(node);
+            match wire {
+                Some(wire) => outcome = outcome.and(wire.cut()),
+                None => return outcome,
+            }
+        }
+    }
+
+    /// `disconnect()`, and forgets where it led.
+    pub(crate) fn disconnect(&self, id: NodeId, node: &AudioNode) -> Result<(), JsValue> {
+        self.0.edges.borrow_mut().drop_outgoing(id);
+        node.disconnect()
+    }
+
+    /// Lets zeros flow through a node that was reset, until its release is done a second time.
+    pub(crate) fn flush(&self, id: NodeId, node: &AudioNode) -> Result<(), WebError> {
+        let inner = &*self.0;
+        if inner.bus.get().is_none() {
+            let bus = FlushBus::new(&inner.context, inner.sample_rate).map_err(Exception::of("flush bus"))?;
+            // Empty a moment ago, and nothing ran since that could have filled it.
+            let _ = inner.bus.set(bus);
+        }
+        let Some(bus) = inner.bus.get() else { return Err(WebError::PoolClosed) };
+        node.connect_with_audio_node(&bus.sink).map_err(Exception::of("connect"))?;
+        let wire = Wire::Node { source: bus.zeros.clone().into(), target: node.clone(), output: 0, input: 0 };
+        self.connect(None, id, wire).map(drop)
+    }
+}

@@ -1,0 +1,175 @@
+//! Keys: what of a buffer or a node cannot be changed once it is made.
+
+use crate::error::{BufferFault, WebError};
+
+/// The most channels that every browser supports.
+pub const MAX_CHANNELS: u32 = 32;
+
+/// The longest delay line that Web Audio allows is just below this, in seconds.
+pub const DELAY_LIMIT: f64 = 180.0;
+
+/// Size of one sample: Web Audio buffers hold `f32`.
+const SAMPLE_BYTES: usize = size_of::<f32>();
+
+/// The shape of an `AudioBuffer`: buffers of equal shape are interchangeable.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct BufferKey {
+    channels: u32,
+    frames: u32,
+    /// The bits of the rate, so that keys can be compared and hashed. Positive and finite, so equal rates have
+    /// equal bits.
+    sample_rate: u32,
+}
+
+impl BufferKey {
+    /// A buffer of `channels` times `frames` samples at `sample_rate` hertz. O(1), no call into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::BadBuffer`] for no channels, more than [`MAX_CHANNELS`], no frames, a rate that is not a
+    /// positive number, or more bytes than can be addressed. What rates a browser supports only it knows; that
+    /// error comes when the buffer is made.
+    pub fn new(channels: u32, frames: u32, sample_rate: f32) -> Result<Self, WebError> {
+        let fault = if channels == 0 {
+            BufferFault::ZeroChannels
+        } else if channels > MAX_CHANNELS {
+            BufferFault::TooManyChannels
+        } else if frames == 0 {
+            BufferFault::ZeroFrames
+        } else if !(sample_rate.is_finite() && sample_rate > 0.0) {
+            BufferFault::SampleRate
+        } else if buffer_bytes(channels, frames).is_none() {
+            BufferFault::Overflow
+        } else {
+            return Ok(Self { channels, frames, sample_rate: sample_rate.to_bits() });
+        };
+        Err(WebError::BadBuffer { channels, frames, sample_rate, fault })
+    }
+
+    /// Number of channels.
+    #[must_use]
+    pub const fn channels(self) -> u32 {
+        self.channels
+    }
+
+    /// Samples per channel.
+    #[must_use]
+    pub const fn frames(self) -> u32 {
+        self.frames
+    }
+
+    /// Sample rate in hertz.
+    #[must_use]
+    pub const fn sample_rate(self) -> f32 {
+        f32::from_bits(self.sample_rate)
+    }
+
+    /// Bytes of the samples. What a browser keeps beside them is small, and not known.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        // Checked in `new`.
+        buffer_bytes(self.channels, self.frames).unwrap_or(usize::MAX)
+    }
+}
+
+/// Bytes of a buffer's samples; `None` if they cannot be addressed.
+#[must_use]
+pub fn buffer_bytes(channels: u32, frames: u32) -> Option<usize> {
+    (channels as usize).checked_mul(frames as usize)?.checked_mul(SAMPLE_BYTES)
+}
+
+/// The longest delay of a `DelayNode`, fixed when it is made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DelayKey(u64);
+
+impl DelayKey {
+    /// A delay line of at most `max_delay` seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::BadDelay`] unless it is above 0 and below [`DELAY_LIMIT`].
+    pub fn new(max_delay: f64) -> Result<Self, WebError> {
+        if max_delay > 0.0 && max_delay < DELAY_LIMIT {
+            Ok(Self(max_delay.to_bits()))
+        } else {
+            Err(WebError::BadDelay { max_delay })
+        }
+    }
+
+    /// The longest delay, in seconds.
+    #[must_use]
+    pub const fn max_delay(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+
+    /// Bytes of the line of a stereo signal, which is what is charged: browsers make one line per channel. A
+    /// signal of more channels needs more, and no browser tells.
+    #[must_use]
+    pub fn bytes(self, sample_rate: f32) -> usize {
+        let frames = self.max_delay() * f64::from(sample_rate);
+        // At most 180 s at a rate below 1 MHz: far inside usize on 32 bits; `as` saturates above. The part of a
+        // frame counts as a whole one.
+        (frames as usize).saturating_add(1).saturating_mul(2 * SAMPLE_BYTES)
+    }
+}
+
+/// 5 seconds, as in the design note.
+impl Default for DelayKey {
+    fn default() -> Self {
+        Self(5.0_f64.to_bits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(channels: u32, frames: u32, rate: f32) -> Option<BufferFault> {
+        match BufferKey::new(channels, frames, rate) {
+            Err(WebError::BadBuffer { channels: c, frames: f, fault, .. }) => {
+                assert_eq!((c, f), (channels, frames), "the numbers that were asked for");
+                Some(fault)
+            }
+            _ => None,
+        }
+    }
+
+    // Each would otherwise reach the browser as an exception, or wrap the byte count.
+    #[test]
+    fn shapes_that_cannot_be_are_refused() {
+        assert_eq!(fault(0, 128, 48000.0), Some(BufferFault::ZeroChannels));
+        assert_eq!(fault(33, 128, 48000.0), Some(BufferFault::TooManyChannels));
+        assert_eq!(fault(2, 0, 48000.0), Some(BufferFault::ZeroFrames));
+        for rate in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert_eq!(fault(2, 128, rate), Some(BufferFault::SampleRate));
+        }
+        assert_eq!(fault(32, 128, 48000.0), None);
+    }
+
+    // 32 x 2^32 samples are 2^39 bytes: more than a 32-bit address space, less than a 64-bit one.
+    #[test]
+    fn bytes_do_not_wrap() {
+        let overflows = fault(32, u32::MAX, 48000.0) == Some(BufferFault::Overflow);
+        assert_eq!(overflows, usize::BITS == 32);
+        assert_eq!(buffer_bytes(2, 48000), Some(384_000));
+    }
+
+    // Rates that differ must not share buffers; equal ones must.
+    #[test]
+    fn keys_tell_rates_apart() {
+        let key = |rate| BufferKey::new(1, 1, rate).ok();
+        assert_ne!(key(44100.0), key(48000.0));
+        assert_eq!(key(44100.0), key(44100.0));
+        assert_eq!(key(44100.5).map(BufferKey::sample_rate), Some(44100.5));
+    }
+
+    // A line of 0 s or 180 s is an exception in the browser, NaN too.
+    #[test]
+    fn delays_have_bounds() {
+        for bad in [0.0, -1.0, 180.0, f64::NAN, f64::INFINITY] {
+            assert!(matches!(DelayKey::new(bad), Err(WebError::BadDelay { .. })), "{bad}");
+        }
+        assert_eq!(DelayKey::default().max_delay(), 5.0);
+        assert_eq!(DelayKey::default().bytes(48000.0), (240_000 + 1) * 8);
+    }
+}

@@ -1,0 +1,240 @@
+//! [`AudioProfiler`]: what the browser tells of an audio context, and the load of its audio thread.
+//!
+//! Underruns and latencies come from the browser or not at all. The often seen rule "a callback came 1.5 times later
+//! than expected" is not used: measured against a browser's own count, it reported 644 underruns where there was none,
+//! and 325 where there were 567. The load is measured by a small processor on the audio thread; see
+//! [`timing`](crate::timing) for how.
+
+use crate::bindings::RawContext;
+use crate::console;
+use crate::error::{Exception, WebError};
+use crate::metrics::{LatencyInfo, Metrics, UnderrunCount};
+use crate::timing::{CallbackTiming, Timings};
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use js_sys::{Array, Float64Array, Object, Reflect};
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AudioContext, AudioWorkletNode, AudioWorkletNodeOptions, Blob, BlobPropertyBag, MessageEvent,
+    MessagePort, Url,
+};
+
+/// The processor, to be hosted where a page's policy forbids modules from a blob; see
+/// [`AudioProfiler::with_module_url`].
+pub const WORKLET_MODULE: &str = include_str!("worklet/timing.js");
+const PROCESSOR: &str = "pool-web-timing";
+
+/// Quanta per message: about 6 messages a second at 48 kHz.
+const BATCH: u32 = 64;
+
+struct Shared {
+    context: AudioContext,
+    timings: RefCell<Timings>,
+    /// What the browser had counted at the last reset.
+    baseline: Cell<UnderrunCount>,
+    monitor: RefCell<Option<Monitor>>,
+    /// Counts starts and stops, so that a start that was overtaken by a stop gives up.
+    turn: Cell<u32>,
+    module_url: Option<String>,
+}
+
+/// The processor on the audio thread, until this is dropped.
+struct Monitor {
+    node: AudioWorkletNode,
+    port: MessagePort,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.port.set_onmessage(None);
+        // Any message ends the processor. None of these can fail for a node that was set up, nor would it matter.
+        let _ = self.port.post_message(&JsValue::TRUE);
+        let _ = self.node.disconnect();
+    }
+}
+
+/// Watches one live audio context. Dropping it ends the monitoring.
+///
+/// Asking for metrics costs 3 to 6 calls into JavaScript; the monitoring itself one message of 64 quanta, about 6 times
+/// a second.
+pub struct AudioProfiler(Rc<Shared>);
+
+impl AudioProfiler {
+    /// A profiler of `context` that is not monitoring yet.
+    #[must_use]
+    pub fn new(context: &AudioContext) -> Self {
+        Self::with_module(context, None)
+    }
+
+    /// As [`new`](Self::new), with the processor's module at `url` in place of a blob, for pages whose policy
+    /// (`script-src` without `blob:`) forbids those. Serve [`WORKLET_MODULE`] there.
+    #[must_use]
+    pub fn with_module_url(context: &AudioContext, url: &str) -> Self {
+        Self::with_module(context, Some(url.to_string()))
+    }
+
+    fn with_module(context: &AudioContext, module_url: Option<String>) -> Self {
+        let sample_rate = f64::from(context.sample_rate());
+        let profiler = Self(Rc::new(Shared {
+            context: context.clone(),
+            timings: RefCell::new(Timings::new(sample_rate, base_latency(context))),
+            baseline: Cell::default(),
+            monitor: RefCell::default(),
+            turn: Cell::new(0),
+            module_url,
+        }));
+        profiler.reset();
+        profiler
+    }
+
+    /// Begins to measure the load. Does nothing if it has begun already.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::ContextClosed`]; [`WebError::Unsupported`] where there are no worklets, as on pages that are not
+    /// secure; [`WebError::Exception`] if the module is refused, by a content policy for example.
+    pub async fn start(&self) -> Result<(), WebError> {
+        let shared = Rc::clone(&self.0);
+        if shared.monitor.borrow().is_some() {
+            return Ok(());
+        }
+        if shared.context.state() == web_sys::AudioContextState::Closed {
+            return Err(WebError::ContextClosed { operation: "start" });
+        }
+        let turn = shared.turn.get().wrapping_add(1);
+        shared.turn.set(turn);
+        add_module(&shared).await?;
+        // Stopped, started once more or dropped in the meantime: then it is for somebody else to do, or nobody.
+        if shared.turn.get() != turn {
+            return Ok(());
+        }
+        let monitor = Monitor::new(&shared)?;
+        shared.monitor.replace(Some(monitor));
+        Ok(())
+    }
+
+    /// Ends the measurement of the load. What was measured stays until [`reset`](Self::reset).
+    pub fn stop(&self) {
+        self.0.turn.set(self.0.turn.get().wrapping_add(1));
+        // Taken first: its destructor runs with nothing borrowed.
+        let monitor = self.0.monitor.take();
+        drop(monitor);
+    }
+
+    /// Whether the load is being measured.
+    #[must_use]
+    pub fn is_monitoring(&self) -> bool {
+        self.0.monitor.borrow().is_some()
+    }
+
+    /// How the context is doing.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let shared = &self.0;
+        let underruns = underruns(&shared.context).map(|count| count.since(shared.baseline.get()));
+        Metrics::new(shared.context.current_time(), self.latency(), underruns, &shared.timings.borrow())
+    }
+
+    /// Where the delay between the graph and the ear comes from.
+    #[must_use]
+    pub fn latency(&self) -> LatencyInfo {
+        let raw = self.0.context.unchecked_ref::<RawContext>();
+        LatencyInfo::new(base_latency(&self.0.context), raw.output_latency())
+    }
+
+    /// The latest 1000 callbacks of the sound device, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<CallbackTiming> {
+        self.0.timings.borrow().history()
+    }
+
+    /// Forgets the history, and counts underruns from now on.
+    pub fn reset(&self) {
+        self.0.timings.borrow_mut().reset();
+        self.0.baseline.set(underruns(&self.0.context).unwrap_or_default());
+    }
+
+    /// Writes the metrics to the console, as a group.
+    pub fn log(&self) {
+        console::group("Audio performance", &self.metrics().report());
+    }
+
+    /// Ends the monitoring and forgets the history; dropping the profiler does the same.
+    pub fn dispose(self) {}
+}
+
+impl Drop for AudioProfiler {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Monitor {
+    fn new(shared: &Rc<Shared>) -> Result<Self, WebError> {
+        let set_up = || {
+            let processor_options = Object::new();
+            Reflect::set(&processor_options, &JsValue::from_str("batch"), &JsValue::from(BATCH))?;
+            let options = AudioWorkletNodeOptions::new();
+            options.set_number_of_inputs(0);
+            options.set_processor_options(Some(&processor_options));
+            let node = AudioWorkletNode::new_with_options(&shared.context, PROCESSOR, &options)?;
+            let port = node.port()?;
+            let timings = Rc::downgrade(shared);
+            let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+                if let Some(shared) = timings.upgrade() {
+                    let mut pairs = [0.0; 2 * BATCH as usize];
+                    let sent: Float64Array = event.data().unchecked_into();
+                    if sent.length() as usize == pairs.len() {
+                        sent.copy_to(&mut pairs);
+                        shared.timings.borrow_mut().push_pairs(&pairs);
+                    }
+                }
+            });
+            port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+            let monitor = Self { node, port, _on_message: on_message };
+            // It is silent; but what leads nowhere is not asked to render.
+            monitor.node.connect_with_audio_node(&shared.context.destination())?;
+            Ok(monitor)
+        };
+        set_up().map_err(Exception::of("AudioWorkletNode"))
+    }
+}
+
+async fn add_module(shared: &Shared) -> Result<(), WebError> {
+    let worklet = shared.context.audio_worklet().map_err(Exception::of("audioWorklet"))?;
+    if worklet.is_undefined() {
+        return Err(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" });
+    }
+    let failed = Exception::of("addModule");
+    if let Some(url) = &shared.module_url {
+        return JsFuture::from(worklet.add_module(url).map_err(&failed)?).await.map(drop).map_err(&failed);
+    }
+    let kind = BlobPropertyBag::new();
+    kind.set_type("text/javascript");
+    let parts = Array::of1(&JsValue::from_str(WORKLET_MODULE));
+    let blob = Blob::new_with_str_sequence_and_options(&parts, &kind).map_err(&failed)?;
+    let url = Url::create_object_url_with_blob(&blob).map_err(&failed)?;
+    let added = match worklet.add_module(&url) {
+        Ok(promise) => JsFuture::from(promise).await.map(drop),
+        Err(thrown) => Err(thrown),
+    };
+    // A URL that was made can be revoked, and nothing is lost if not.
+    let _ = Url::revoke_object_url(&url);
+    added.map_err(&failed)
+}
+
+/// The browser's base latency in seconds.
+fn base_latency(context: &AudioContext) -> Option<f64> {
+    context.unchecked_ref::<RawContext>().base_latency()
+}
+
+/// What the browser has counted of underruns, if it does.
+fn underruns(context: &AudioContext) -> Option<UnderrunCount> {
+    let stats = context.unchecked_ref::<RawContext>().playback_stats().ok()??;
+    Some(UnderrunCount { events: stats.underrun_events()?, seconds: stats.underrun_duration()? })
+}

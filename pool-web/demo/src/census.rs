@@ -25,6 +25,8 @@ impl Kind {
 pub struct Count {
     /// In a voice that sounds or is about to.
     pub leased: u64,
+    /// Given back, and waiting to be silent before the next use. Always 0 for fresh objects.
+    pub resting: u64,
     /// Waiting in a pool. Always 0 for fresh objects.
     pub idle: u64,
     /// Made new for a voice: misses.
@@ -94,21 +96,36 @@ pub struct Played {
     pub seconds: f64,
 }
 
+/// How the audio thread is doing; what the browser does not tell is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Health {
+    /// Part of its time that the audio thread needs.
+    pub load: Option<f64>,
+    /// Underruns since the last reset.
+    pub underruns: Option<u64>,
+    /// Seconds from the graph to the browser's audio system.
+    pub base_latency: Option<f64>,
+    /// Seconds from there to the ear.
+    pub output_latency: Option<f64>,
+}
+
 /// Names of the numbers of [`flatten`], in its order.
 pub const FIELDS: &str = "voices,sounding,late,refused,busy_ms,seconds,\
+load,underruns,base_latency_ms,output_latency_ms,latency_ms,\
 leased_bytes,idle_bytes,kit_bytes,used_bytes,peak_bytes,limit_bytes,evicted,\
 nodes_created,nodes_reused,buffers_created,buffers_reused,\
-gain_leased,gain_idle,gain_created,gain_reused,\
-filter_leased,filter_idle,filter_created,filter_reused,\
-panner_leased,panner_idle,panner_created,panner_reused,\
-delay_leased,delay_idle,delay_created,delay_reused,\
-buffer_leased,buffer_idle,buffer_created,buffer_reused";
+gain_leased,gain_resting,gain_idle,gain_created,gain_reused,\
+filter_leased,filter_resting,filter_idle,filter_created,filter_reused,\
+panner_leased,panner_resting,panner_idle,panner_created,panner_reused,\
+delay_leased,delay_resting,delay_idle,delay_created,delay_reused,\
+buffer_leased,buffer_resting,buffer_idle,buffer_created,buffer_reused";
 
 /// How many numbers [`flatten`] yields.
-pub const FIELD_COUNT: usize = 17 + 4 * Kind::ALL.len();
+pub const FIELD_COUNT: usize = 22 + 5 * Kind::ALL.len();
 
-/// The counts as plain numbers, so that the page reads them several times a second without garbage.
-pub fn flatten(played: &Played, census: &Census) -> [f64; FIELD_COUNT] {
+/// The counts as plain numbers, so that the page reads them several times a second without garbage. What is not known
+/// is NaN.
+pub fn flatten(played: &Played, health: &Health, census: &Census) -> [f64; FIELD_COUNT] {
     let (nodes_created, nodes_reused) = census.nodes();
     let buffers = census.kind(Kind::Buffer);
     let mut numbers = [0.0; FIELD_COUNT];
@@ -119,6 +136,15 @@ pub fn flatten(played: &Played, census: &Census) -> [f64; FIELD_COUNT] {
         played.refused as f64,
         played.busy_ms,
         played.seconds,
+    ]);
+    let ms = |seconds: Option<f64>| seconds.map_or(f64::NAN, |seconds| seconds * 1_000.0);
+    let both = health.base_latency.zip(health.output_latency).map(|(base, output)| base + output);
+    numbers[6..11].copy_from_slice(&[
+        health.load.unwrap_or(f64::NAN),
+        health.underruns.map_or(f64::NAN, |count| count as f64),
+        ms(health.base_latency),
+        ms(health.output_latency),
+        ms(both),
     ]);
     let counts = [
         census.leased_bytes,
@@ -133,11 +159,11 @@ pub fn flatten(played: &Played, census: &Census) -> [f64; FIELD_COUNT] {
         buffers.created,
         buffers.reused,
     ];
-    for (number, count) in numbers[6..].iter_mut().zip(counts) {
+    for (number, count) in numbers[11..].iter_mut().zip(counts) {
         *number = count as f64;
     }
-    for (chunk, count) in numbers[17..].chunks_exact_mut(4).zip(census.kinds) {
-        let values = [count.leased, count.idle, count.created, count.reused];
+    for (chunk, count) in numbers[22..].chunks_exact_mut(5).zip(census.kinds) {
+        let values = [count.leased, count.resting, count.idle, count.created, count.reused];
         for (number, value) in chunk.iter_mut().zip(values) {
             *number = value as f64;
         }
@@ -157,16 +183,26 @@ mod tests {
         let mut census = Census { leased_bytes: 10, idle_bytes: 20, kit_bytes: 30, ..Census::default() };
         for (index, &kind) in Kind::ALL.iter().enumerate() {
             let base = 100 * (index as u64 + 1);
-            *census.kind_mut(kind) =
-                Count { leased: base, idle: base + 1, created: base + 2, reused: base + 3 };
+            *census.kind_mut(kind) = Count {
+                leased: base,
+                idle: base + 1,
+                created: base + 2,
+                reused: base + 3,
+                resting: base + 4,
+            };
         }
         census.evicted = 7;
         let played = Played { voices: 1, busy_ms: 2.5, seconds: 3.5, ..Played::default() };
-        let numbers = flatten(&played, &census);
+        let health = Health { load: Some(0.25), base_latency: Some(0.01), ..Health::default() };
+        let numbers = flatten(&played, &health, &census);
         let get = |name: &str| numbers[names.iter().position(|&other| other == name).unwrap()];
         assert_eq!(get("voices"), 1.0);
         assert_eq!(get("busy_ms"), 2.5);
         assert_eq!(get("seconds"), 3.5);
+        assert_eq!(get("load"), 0.25);
+        assert_eq!(get("base_latency_ms"), 10.0);
+        // Half of a sum that is unknown is no sum.
+        assert!(get("latency_ms").is_nan() && get("underruns").is_nan());
         assert_eq!(get("used_bytes"), 60.0);
         assert_eq!(get("evicted"), 7.0);
         assert_eq!(get("nodes_created"), 102.0 + 202.0 + 302.0 + 402.0);
@@ -174,6 +210,7 @@ mod tests {
         assert_eq!(get("buffers_created"), 502.0);
         assert_eq!(get("gain_leased"), 100.0);
         assert_eq!(get("delay_idle"), 401.0);
+        assert_eq!(get("delay_resting"), 404.0);
         assert_eq!(get("buffer_reused"), 503.0);
     }
 }

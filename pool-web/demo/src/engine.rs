@@ -12,23 +12,26 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use pool_web::AudioProfiler;
 use wasm_bindgen::prelude::*;
 use web_sys::{
     AudioBuffer, AudioBufferSourceNode, AudioContext, AudioContextState, AudioNode, AudioScheduledSourceNode,
-    BiquadFilterType, DynamicsCompressorNode, GainNode,
+    BiquadFilterNode, BiquadFilterType, DelayNode, DynamicsCompressorNode, GainNode, StereoPannerNode,
 };
 
 use crate::{
-    census::{FIELDS, Played, flatten},
+    census::{FIELDS, Health, Played, flatten},
     kit::{Kit, Recording},
     pattern::{Hit, Pattern, SHORT, Track},
     rng::Rng,
     schedule::{Scheduler, TEMPO},
-    supply::{Chain, Fresh, MAX_DELAY, Supply, describe},
+    supply::{Chain, Fresh, MAX_DELAY, Pooled, Supply, describe},
 };
 
 /// Voices at once; beyond it something is wrong (the context never ends its sources), and voices are refused.
 const MOST_VOICES: usize = 2_048;
+/// Seconds between two rounds of the pools' housekeeping.
+const CARE_SECONDS: f64 = 1.0;
 /// Messages that are kept for the page.
 const MOST_ERRORS: usize = 20;
 /// Seconds of an echo: a dotted eighth note, which must fit the delay line.
@@ -58,6 +61,11 @@ struct Inner {
     /// Seconds that were played between resets and the last stop.
     seconds: f64,
     busy_ms: f64,
+    /// The budget of pooled voices in bytes.
+    limit: usize,
+    /// When the pools' housekeeping ran last, on the audio clock.
+    last_care: f64,
+    profiler: Rc<AudioProfiler>,
     band: Band,
 }
 
@@ -72,6 +80,8 @@ struct Band {
     free: Vec<usize>,
     /// Voices whose source has ended but whose echo still rings: slot, and when it is over on the audio clock.
     ringing: Vec<(usize, f64)>,
+    /// Of the context, which does not change.
+    sample_rate: f32,
     left: Vec<f32>,
     right: Vec<f32>,
     voices: u64,
@@ -108,17 +118,18 @@ impl Demo {
     /// What the browser throws when the master bus cannot be built, as when the context is closed.
     #[wasm_bindgen(constructor)]
     pub fn new(context: &AudioContext, limit_bytes: f64) -> Result<Self, JsValue> {
-        let _ = limit_bytes;
+        let limit = limit_bytes as usize;
         let bus = Bus::new(context)?;
         let mut band = Band {
             context: context.clone(),
-            supply: Supply::Fresh(Fresh::new(context, 0)),
+            supply: Supply::Pooled(Pooled::new(context, limit, 0).map_err(thrown)?),
             kit: Kit::default(),
             rng: Rng::new(0),
             bus,
             slots: Vec::new(),
             free: Vec::new(),
             ringing: Vec::new(),
+            sample_rate: context.sample_rate(),
             left: Vec::new(),
             right: Vec::new(),
             voices: 0,
@@ -136,6 +147,9 @@ impl Demo {
             since: 0.0,
             seconds: 0.0,
             busy_ms: 0.0,
+            limit,
+            last_care: 0.0,
+            profiler: Rc::new(AudioProfiler::new(context)),
             band,
         };
         Ok(Self { inner: Rc::new(RefCell::new(inner)) })
@@ -154,6 +168,18 @@ impl Demo {
             Recording::new(planes?).ok_or_else(|| js_sys::Error::new(&format!("{file} holds no sound")))?;
         self.inner.borrow_mut().band.kit.add(file, recording);
         Ok(())
+    }
+
+    /// Begins to measure the load of the audio thread; what goes wrong is told by [`Self::errors`].
+    pub fn watch(&self) {
+        let profiler = Rc::clone(&self.inner.borrow().profiler);
+        let inner = Rc::downgrade(&self.inner);
+        wasm_bindgen_futures::spawn_local(async move {
+            let outcome = profiler.start().await;
+            if let (Err(error), Some(inner)) = (outcome, inner.upgrade()) {
+                inner.borrow_mut().band.note(format!("the load cannot be measured: {error}"));
+            }
+        });
     }
 
     /// Begins at bar 1. Without recordings nothing will sound.
@@ -193,22 +219,37 @@ impl Demo {
             let weak = Rc::downgrade(&self.inner);
             inner.scheduler.advance(now, &inner.pattern, |hit| band.play(hit, now, &weak));
         }
+        if now - inner.last_care >= CARE_SECONDS {
+            inner.last_care = now;
+            if let Some(failure) = inner.band.supply.maintain() {
+                inner.band.note(failure);
+            }
+        }
         inner.busy_ms += performance_now() - begin;
     }
 
-    /// Pooled or fresh voices.
+    /// Fresh or pooled voices from now on. Pools start empty; the old ones go as the last of their voices ends.
+    ///
+    /// # Errors
+    /// A message if the recordings' bytes cannot be counted.
     #[wasm_bindgen(js_name = setMode)]
-    pub fn set_mode(&self, fresh: bool) {
+    pub fn set_mode(&self, fresh: bool) -> Result<(), JsValue> {
         let inner = &mut *self.inner.borrow_mut();
-        let _ = fresh;
-        let kit = inner.band.kit.bytes() as u64;
-        inner.band.supply = Supply::Fresh(Fresh::new(&inner.context, kit));
+        let (context, kit) = (&inner.context, inner.band.kit.bytes());
+        inner.band.supply = if fresh {
+            Supply::Fresh(Fresh::new(context, kit).map_err(thrown)?)
+        } else {
+            Supply::Pooled(Pooled::new(context, inner.limit, kit).map_err(thrown)?)
+        };
+        Ok(())
     }
 
-    /// The budget in bytes.
+    /// The budget of pooled voices in bytes. What no longer fits is evicted if it is idle, and refused if it is new.
     #[wasm_bindgen(js_name = setLimit)]
     pub fn set_limit(&self, bytes: f64) {
-        let _ = bytes;
+        let inner = &mut *self.inner.borrow_mut();
+        inner.limit = bytes as usize;
+        inner.band.supply.set_limit(inner.limit);
     }
 
     /// Voices per second from the next beat on.
@@ -269,6 +310,7 @@ impl Demo {
         inner.band.refused = 0;
         inner.band.errors.clear();
         inner.band.supply.reset();
+        inner.profiler.reset();
     }
 
     /// Names of the numbers that [`Self::read`] writes, separated by commas.
@@ -289,7 +331,14 @@ impl Demo {
             busy_ms: inner.busy_ms,
             seconds: inner.seconds + running,
         };
-        let values = flatten(&played, &band.supply.census());
+        let metrics = inner.profiler.metrics();
+        let health = Health {
+            load: metrics.load,
+            underruns: metrics.underruns,
+            base_latency: metrics.base_latency,
+            output_latency: metrics.output_latency,
+        };
+        let values = flatten(&played, &health, &band.supply.census());
         for (number, value) in numbers.iter_mut().zip(values) {
             *number = value;
         }
@@ -299,6 +348,11 @@ impl Demo {
     pub fn errors(&self) -> Vec<String> {
         self.inner.borrow().band.errors.clone()
     }
+}
+
+/// A message as something to throw.
+fn thrown(message: String) -> JsValue {
+    js_sys::Error::new(&message).into()
 }
 
 /// The interface that has `ended` and `stop`; web-sys deprecates its copies in the derived one.
@@ -361,8 +415,10 @@ impl Band {
         recording.slice(hit.offset, &mut self.left, &mut self.right);
 
         let chain = self.supply.chain(hit.frames, hit.echo)?;
-        let source = self.start_source(hit, now, &chain).map_err(|error| describe(&error))?;
+        let source = self.context.create_buffer_source().map_err(|error| describe(&error))?;
+        chain.sound.load(&self.left, &self.right, &source)?;
         self.wire(&source, &chain)?;
+        self.start_source(hit, now, &source, &chain).map_err(|error| describe(&error))?;
         let slot = self.take_slot(inner).ok_or_else(|| format!("more than {MOST_VOICES} voices at once"))?;
         let place = &mut self.slots[slot];
         scheduled(&source).set_onended(Some(place.ended.as_ref().unchecked_ref()));
@@ -370,50 +426,50 @@ impl Band {
         Ok(())
     }
 
-    /// Fills the buffer, writes the automation, and starts a new source: the one node that cannot be pooled.
-    fn start_source(&self, hit: &Hit, now: f64, chain: &Chain) -> Result<AudioBufferSourceNode, JsValue> {
-        chain.buffer.copy_to_channel(&self.left, 0)?;
-        chain.buffer.copy_to_channel(&self.right, 1)?;
+    /// Writes the automation, and starts the source: the one node that cannot be pooled.
+    fn start_source(
+        &self,
+        hit: &Hit,
+        now: f64,
+        source: &AudioBufferSourceNode,
+        chain: &Chain,
+    ) -> Result<(), JsValue> {
         let time = hit.time.max(now);
-        let length = f64::from(hit.frames) / f64::from(self.context.sample_rate()) / f64::from(hit.speed);
+        let length = f64::from(hit.frames) / f64::from(self.sample_rate) / f64::from(hit.speed);
         let end = time + length;
-
-        let source = self.context.create_buffer_source()?;
-        source.set_buffer(Some(&chain.buffer));
         source.playback_rate().set_value_at_time(hit.speed, time)?;
 
         let headroom = if hit.grain { self.grain_gain } else { 0.6 };
-        let gain = chain.gain.gain();
+        let gain = chain.gain.param("gain", GainNode::gain);
         gain.set_value_at_time(hit.level * headroom, time)?;
         gain.set_value_at_time(hit.level * headroom, time + length * 0.3)?;
         gain.exponential_ramp_to_value_at_time(1e-4, end)?;
 
         // Hits open the filter at their attack and close it; grains are narrow bands, which keeps many of them clear.
-        let nyquist = self.context.sample_rate() / 2.0;
-        let top = (400.0 * 40f32.powf(hit.brightness)).min(nyquist * 0.9);
+        let top = (400.0 * 40f32.powf(hit.brightness)).min(self.sample_rate * 0.45);
         let bottom = if hit.grain { top * 0.6 } else { (top * 0.25).max(200.0) };
         chain.filter.set_type(if hit.grain { BiquadFilterType::Bandpass } else { BiquadFilterType::Lowpass });
-        chain.filter.q().set_value_at_time(0.7, time)?;
-        chain.filter.frequency().set_value_at_time(top, time)?;
-        chain.filter.frequency().exponential_ramp_to_value_at_time(bottom, end)?;
+        chain.filter.param("Q", BiquadFilterNode::q).set_value_at_time(0.7, time)?;
+        let frequency = chain.filter.param("frequency", BiquadFilterNode::frequency);
+        frequency.set_value_at_time(top, time)?;
+        frequency.exponential_ramp_to_value_at_time(bottom, end)?;
 
-        chain.panner.pan().set_value_at_time(hit.pan, time)?;
+        chain.panner.param("pan", StereoPannerNode::pan).set_value_at_time(hit.pan, time)?;
         if let Some(delay) = &chain.delay {
-            delay.delay_time().set_value_at_time(ECHO_SECONDS as f32, now)?;
+            let delay_time = delay.param("delayTime", DelayNode::delay_time);
+            delay_time.set_value_at_time(ECHO_SECONDS as f32, now)?;
         }
-        source.start_with_when(time)?;
-        Ok(source)
+        source.start_with_when(time)
     }
 
     fn wire(&self, source: &AudioBufferSourceNode, chain: &Chain) -> Result<(), String> {
-        let supply = &self.supply;
-        supply.connect(source, &chain.filter)?;
-        supply.connect(&chain.filter, &chain.gain)?;
-        supply.connect(&chain.gain, &chain.panner)?;
-        supply.connect(&chain.panner, &self.bus.master)?;
+        chain.filter.feed(source)?;
+        chain.filter.lead_to(&chain.gain)?;
+        chain.gain.lead_to(&chain.panner)?;
+        chain.panner.end_at(&self.bus.master)?;
         if let Some(delay) = &chain.delay {
-            supply.connect(&chain.panner, delay)?;
-            supply.connect(delay, &self.bus.echo)?;
+            chain.panner.lead_to(delay)?;
+            delay.end_at(&self.bus.echo)?;
         }
         Ok(())
     }
@@ -431,7 +487,9 @@ impl Band {
             if let Some(inner) = inner.upgrade() {
                 // `ended` is a task of its own, so nothing is borrowed then.
                 if let Ok(mut inner) = inner.try_borrow_mut() {
+                    let begin = performance_now();
                     inner.band.end(slot);
+                    inner.busy_ms += performance_now() - begin;
                 }
             }
         });

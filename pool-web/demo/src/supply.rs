@@ -1,39 +1,126 @@
-//! Where a voice's nodes and buffer come from: made fresh by the browser, or leased from the pools.
+//! Where a voice's nodes and buffer come from: leased from the pools, or made fresh by the browser.
 //!
 //! Both give the same [`Chain`], so that the engine plays it without knowing, and both sound the same.
 
-use std::{cell::RefCell, ops::Deref, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, ops::Deref, rc::Rc};
 
+use pool_web::{
+    AudioBufferPool, AudioMemory, AudioNodePoolManager, BufferLease, DelayKey, NodeLease, NodeManagerStats,
+    NodeStats, PoolNode, PoolStats,
+};
 use wasm_bindgen::JsValue;
 use web_sys::{
-    AudioBuffer, AudioContext, AudioNode, BiquadFilterNode, DelayNode, GainNode, StereoPannerNode,
+    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioNode, AudioParam, BiquadFilterNode, DelayNode,
+    GainNode, StereoPannerNode,
 };
 
-use crate::census::{Census, Kind};
+use crate::census::{Census, Count, Kind};
 
 /// Channels of every voice's buffer.
-pub(crate) const CHANNELS: u32 = 2;
+const CHANNELS: u32 = 2;
 /// Longest delay of an echo in seconds, which decides the size of its delay line.
 pub(crate) const MAX_DELAY: f64 = 0.5;
 
-/// A node or buffer of a voice; dropping it gives it back to where it came from.
-pub(crate) enum Part<T> {
-    /// Made for this voice alone, and left to the garbage collector.
-    Fresh(T),
+/// A node of a voice. A leased one is reset and goes back to its pool when it is dropped.
+pub(crate) enum Part<N: PoolNode> {
+    Leased(NodeLease<N>),
+    Fresh(N),
 }
 
-impl<T> Deref for Part<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
+impl<N: PoolNode> Part<N> {
+    /// The parameter `name`: the pool keeps it at hand, a fresh node is asked for it by `getter`.
+    pub(crate) fn param(&self, name: &str, getter: impl Fn(&N) -> AudioParam) -> Cow<'_, AudioParam> {
         match self {
-            Self::Fresh(object) => object,
+            Self::Leased(lease) => match lease.param(name) {
+                Some(param) => Cow::Borrowed(param),
+                None => Cow::Owned(getter(lease)),
+            },
+            Self::Fresh(node) => Cow::Owned(getter(node)),
+        }
+    }
+
+    /// Lets a node that is neither pooled nor fresh, the source, feed this one.
+    pub(crate) fn feed(&self, source: &AudioNode) -> Result<(), String> {
+        match self {
+            Self::Leased(lease) => lease.connect_from(&source).map(drop).map_err(|error| error.to_string()),
+            Self::Fresh(node) => connect(source, node.as_ref()),
+        }
+    }
+
+    /// Connects this node to another one of the same voice.
+    pub(crate) fn lead_to<M: PoolNode>(&self, next: &Part<M>) -> Result<(), String> {
+        match (self, next) {
+            (Self::Leased(from), Part::Leased(to)) => {
+                to.connect_from(from).map(drop).map_err(|error| error.to_string())
+            }
+            // A voice is all of one kind, so these are two fresh ones.
+            (from, to) => connect(from.as_node(), to.as_node()),
+        }
+    }
+
+    /// Connects this node to a bus that outlives it.
+    pub(crate) fn end_at(&self, bus: &GainNode) -> Result<(), String> {
+        match self {
+            Self::Leased(lease) => lease.connect_to(bus).map_err(|error| error.to_string()),
+            Self::Fresh(node) => connect(node.as_ref(), bus),
+        }
+    }
+
+    fn as_node(&self) -> &AudioNode {
+        N::as_ref(self)
+    }
+}
+
+impl<N: PoolNode> Deref for Part<N> {
+    type Target = N;
+
+    fn deref(&self) -> &N {
+        match self {
+            Self::Leased(lease) => lease,
+            Self::Fresh(node) => node,
+        }
+    }
+}
+
+fn connect(source: &AudioNode, destination: &AudioNode) -> Result<(), String> {
+    source.connect_with_audio_node(destination).map(drop).map_err(|error| describe(&error))
+}
+
+/// The buffer of a voice. A leased one goes back to its pool when it is dropped and its source has ended.
+pub(crate) enum Sound {
+    Leased(BufferLease),
+    Fresh(AudioBuffer),
+}
+
+impl Sound {
+    /// Fills both sides and gives the buffer to `source`.
+    pub(crate) fn load(
+        &self,
+        left: &[f32],
+        right: &[f32],
+        source: &AudioBufferSourceNode,
+    ) -> Result<(), String> {
+        match self {
+            Self::Leased(lease) => lease
+                .write(0, left)
+                .and_then(|()| lease.write(1, right))
+                .and_then(|()| lease.play_on(source))
+                // The hold ends with the source, whether we watch it or not.
+                .map(drop)
+                .map_err(|error| error.to_string()),
+            Self::Fresh(buffer) => {
+                let filled = buffer.copy_to_channel(left, 0).and_then(|()| buffer.copy_to_channel(right, 1));
+                filled.map_err(|error| describe(&error))?;
+                source.set_buffer(Some(buffer));
+                Ok(())
+            }
         }
     }
 }
 
 /// Everything of a voice but its one-shot source.
 pub(crate) struct Chain {
-    pub(crate) buffer: Part<AudioBuffer>,
+    pub(crate) sound: Sound,
     pub(crate) filter: Part<BiquadFilterNode>,
     pub(crate) gain: Part<GainNode>,
     pub(crate) panner: Part<StereoPannerNode>,
@@ -46,9 +133,9 @@ impl Drop for Chain {
         // Leases undo their connections themselves; fresh nodes are disconnected here, as careful code without pools
         // does, so that the comparison is fair.
         if self.fresh.is_some() {
-            let delay = self.delay.as_ref().map(|delay| &***delay);
-            let nodes: [Option<&AudioNode>; 4] =
-                [Some(&self.filter), Some(&self.gain), Some(&self.panner), delay];
+            let delay = self.delay.as_ref().map(Part::as_node);
+            let nodes =
+                [Some(self.filter.as_node()), Some(self.gain.as_node()), Some(self.panner.as_node()), delay];
             for node in nodes.into_iter().flatten() {
                 // A node that is already disconnected, or whose context is closed, is what we want.
                 let _ = node.disconnect();
@@ -59,6 +146,7 @@ impl Drop for Chain {
 
 /// Where voices come from.
 pub(crate) enum Supply {
+    Pooled(Pooled),
     Fresh(Fresh),
 }
 
@@ -66,31 +154,123 @@ impl Supply {
     /// The nodes and the buffer of one voice.
     pub(crate) fn chain(&self, frames: u32, echo: bool) -> Result<Chain, String> {
         match self {
+            Self::Pooled(pooled) => pooled.chain(frames, echo).map_err(|error| error.to_string()),
             Self::Fresh(fresh) => fresh.chain(frames, echo).map_err(|error| describe(&error)),
-        }
-    }
-
-    /// Connects two nodes so that the connection is undone when the destination goes back to where it came from.
-    pub(crate) fn connect(&self, source: &AudioNode, destination: &AudioNode) -> Result<(), String> {
-        match self {
-            Self::Fresh(_) => {
-                source.connect_with_audio_node(destination).map(drop).map_err(|error| describe(&error))
-            }
         }
     }
 
     /// What there is, and what was made and reused since the last [`Self::reset`].
     pub(crate) fn census(&self) -> Census {
         match self {
+            Self::Pooled(pooled) => pooled.census(),
             Self::Fresh(fresh) => fresh.tally.borrow().clone(),
         }
     }
 
     /// Counts from zero again.
-    pub(crate) fn reset(&self) {
+    pub(crate) fn reset(&mut self) {
         match self {
+            Self::Pooled(pooled) => pooled.reset(),
             Self::Fresh(fresh) => fresh.reset(),
         }
+    }
+
+    /// Housekeeping, about once a second. Returns why a node had to be thrown away, if one was.
+    pub(crate) fn maintain(&self) -> Option<String> {
+        let Self::Pooled(pooled) = self else { return None };
+        pooled.nodes.maintain();
+        pooled.buffers.maintain();
+        pooled.nodes.take_failure().map(|failure| failure.to_string())
+    }
+
+    /// Changes the budget, if this has one.
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        if let Self::Pooled(pooled) = self {
+            // What is over it all the same is leased: it goes as its voices end, and shows in the chart.
+            pooled.memory.set_limit(bytes);
+        }
+    }
+}
+
+/// Nodes and buffers from the pools of `pool-web`, all under one budget.
+pub(crate) struct Pooled {
+    nodes: AudioNodePoolManager,
+    buffers: AudioBufferPool,
+    memory: AudioMemory,
+    sample_rate: f32,
+    /// The pools count from their beginning; this is what they had counted at the last reset.
+    base_nodes: NodeManagerStats,
+    base_buffers: PoolStats,
+}
+
+impl Pooled {
+    /// Empty pools with a budget of `limit` bytes, of which the recordings take `kit_bytes`.
+    pub(crate) fn new(context: &AudioContext, limit: usize, kit_bytes: usize) -> Result<Self, String> {
+        let memory = AudioMemory::builder().budget(limit).build();
+        memory.track("recordings", kit_bytes).map_err(|error| error.to_string())?;
+        let nodes = AudioNodePoolManager::builder(context).memory(&memory).build();
+        let buffers = AudioBufferPool::builder(context).memory(&memory).build();
+        let (base_nodes, base_buffers) = (nodes.stats(), buffers.stats());
+        Ok(Self { nodes, buffers, memory, sample_rate: context.sample_rate(), base_nodes, base_buffers })
+    }
+
+    fn chain(&self, frames: u32, echo: bool) -> Result<Chain, pool_web::WebError> {
+        // Every frame is overwritten, so that the pool need not zero them.
+        let sound = self.buffers.acquire_dirty(CHANNELS, frames, self.sample_rate)?;
+        let delay = if echo { Some(self.nodes.acquire_delay_with(MAX_DELAY)?) } else { None };
+        Ok(Chain {
+            sound: Sound::Leased(sound),
+            filter: Part::Leased(self.nodes.acquire_filter()?),
+            gain: Part::Leased(self.nodes.acquire_gain()?),
+            panner: Part::Leased(self.nodes.acquire_panner()?),
+            delay: delay.map(Part::Leased),
+            fresh: None,
+        })
+    }
+
+    fn census(&self) -> Census {
+        let (now, base) = (self.nodes.stats(), self.base_nodes);
+        let buffers = self.buffers.stats();
+        let memory = self.memory.stats();
+        let nodes = now.total();
+        let evicted = nodes.evicted - base.total().evicted + buffers.evicted - self.base_buffers.evicted;
+        let mut census = Census {
+            leased_bytes: memory.leased as u64,
+            idle_bytes: memory.idle as u64,
+            kit_bytes: memory.tracked as u64,
+            peak_bytes: memory.peak as u64,
+            limit_bytes: memory.limit as u64,
+            evicted,
+            ..Census::default()
+        };
+        *census.kind_mut(Kind::Gain) = count_nodes(now.gain, base.gain);
+        *census.kind_mut(Kind::Filter) = count_nodes(now.filter, base.filter);
+        *census.kind_mut(Kind::Panner) = count_nodes(now.panner, base.panner);
+        *census.kind_mut(Kind::Delay) = count_nodes(now.delay, base.delay);
+        *census.kind_mut(Kind::Buffer) = Count {
+            leased: buffers.leased as u64,
+            resting: 0,
+            idle: buffers.idle as u64,
+            created: buffers.created - self.base_buffers.created,
+            reused: buffers.hits - self.base_buffers.hits,
+        };
+        census
+    }
+
+    fn reset(&mut self) {
+        self.base_nodes = self.nodes.stats();
+        self.base_buffers = self.buffers.stats();
+        self.memory.reset_peak();
+    }
+}
+
+fn count_nodes(now: NodeStats, base: NodeStats) -> Count {
+    Count {
+        leased: now.leased as u64,
+        resting: now.quarantined as u64,
+        idle: now.idle as u64,
+        created: now.created - base.created,
+        reused: now.hits - base.hits,
     }
 }
 
@@ -98,27 +278,34 @@ impl Supply {
 pub(crate) struct Fresh {
     context: AudioContext,
     tally: Rc<RefCell<Census>>,
+    /// Bytes of an echo's delay line, counted as the pools do.
+    line_bytes: u64,
 }
 
 impl Fresh {
     /// Counts `kit_bytes` of decoded recordings among its bytes, as the pools do.
-    pub(crate) fn new(context: &AudioContext, kit_bytes: u64) -> Self {
+    pub(crate) fn new(context: &AudioContext, kit_bytes: usize) -> Result<Self, String> {
+        let kit_bytes = kit_bytes as u64;
         let census = Census { kit_bytes, peak_bytes: kit_bytes, ..Census::default() };
-        Self { context: context.clone(), tally: Rc::new(RefCell::new(census)) }
+        let line = DelayKey::new(MAX_DELAY).map_err(|error| error.to_string())?;
+        Ok(Self {
+            context: context.clone(),
+            tally: Rc::new(RefCell::new(census)),
+            line_bytes: line.bytes(context.sample_rate()) as u64,
+        })
     }
 
     fn chain(&self, frames: u32, echo: bool) -> Result<Chain, JsValue> {
         let context = &self.context;
-        let rate = context.sample_rate();
-        let buffer = context.create_buffer(CHANNELS, frames, rate)?;
+        let buffer = context.create_buffer(CHANNELS, frames, context.sample_rate())?;
         let filter = context.create_biquad_filter()?;
         let gain = context.create_gain()?;
         let panner = context.create_stereo_panner()?;
         let delay = if echo { Some(context.create_delay_with_max_delay_time(MAX_DELAY)?) } else { None };
-        let line = if echo { delay_line_bytes(rate) } else { 0 };
+        let line = if echo { self.line_bytes } else { 0 };
         let bytes = u64::from(frames * CHANNELS) * size_of::<f32>() as u64 + line;
         Ok(Chain {
-            buffer: Part::Fresh(buffer),
+            sound: Sound::Fresh(buffer),
             filter: Part::Fresh(filter),
             gain: Part::Fresh(gain),
             panner: Part::Fresh(panner),
@@ -171,11 +358,6 @@ impl Drop for Tallied {
 
 fn kinds(echo: bool) -> impl Iterator<Item = Kind> {
     Kind::ALL.into_iter().filter(move |&kind| echo || kind != Kind::Delay)
-}
-
-/// Bytes of a delay line at `rate` hertz, as the pools count it.
-fn delay_line_bytes(rate: f32) -> u64 {
-    (MAX_DELAY * f64::from(rate)).ceil() as u64 * u64::from(CHANNELS) * size_of::<f32>() as u64
 }
 
 /// An exception of the browser in words.

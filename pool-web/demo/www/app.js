@@ -117,6 +117,7 @@ async function start() {
     status("The browser keeps audio silent until you press Play.");
     return;
   }
+  demo.watch();
   demo.start();
   page.playing = true;
   runTimer();
@@ -140,22 +141,15 @@ function runTimer() {
 function tick() {
   page.demo.tick();
   if (!calm.matches) page.grid.show(page.demo.step());
-  // Stopped and everything given back: the timer rests.
-  if (!page.playing && page.idle) {
-    clearInterval(page.timer);
-    page.timer = 0;
-  }
 }
 
 /** Resolves when no voice is left, or after a while: a suspended context never ends its voices. */
 async function drain() {
   const deadline = performance.now() + DRAIN_MS;
-  page.idle = false;
   do {
     await wait(TICK_MS);
     read();
   } while (page.now.sounding > 0 && performance.now() < deadline);
-  page.idle = true;
 }
 
 async function setMode(mode) {
@@ -247,15 +241,24 @@ function sample() {
   page.before ??= {};
   Object.assign(page.before, { time, made, reused, voices: now.voices, busy: now.busy_ms, underruns: now.underruns });
   page.history.push(point);
+  // Stopped, everything given back and silent: the timer rests.
+  if (!page.playing && now.sounding === 0 && now.delay_resting + now.filter_resting === 0) {
+    clearInterval(page.timer);
+    page.timer = 0;
+  }
   if (now.voices > 0) page.runs[page.mode] = Object.assign(page.runs[page.mode] ?? {}, now);
 }
 
 function show() {
-  for (const chart of page.charts) chart.show(page.history);
-  page.bars.show(page.now);
-  showTable();
+  // Texts every second time: each one that changes makes the browser lay the page out again.
+  page.texts = !page.texts;
+  for (const chart of page.charts) chart.show(page.history, page.texts);
+  page.bars.show(page.now, page.texts);
   showMeter();
-  if (page.playing) showState();
+  if (page.texts) {
+    showTable();
+    if (page.playing) showState();
+  }
 }
 
 function showTable() {
@@ -291,7 +294,8 @@ function showMeter() {
   // The bar shows 60 decibels below full scale.
   const decibels = 20 * Math.log10(peak);
   $("meter").style.transform = `scaleX(${Math.min(1, Math.max(0, 1 + decibels / 60)).toFixed(3)})`;
-  const text = peak > 0.001 ? `${decibels.toFixed(0)} dB` : "–";
+  if (!page.texts) return;
+  const text = peak > 0.001 ? `${decibels.toFixed(0).replace("-", "\u2212")} dB` : "–";
   if ($("meter-value").textContent !== text) $("meter-value").textContent = text;
 }
 
@@ -325,6 +329,7 @@ function buildPage(demo, context) {
   const orNone = (format) => (value) => (Number.isFinite(value) ? format(value) : "n/a");
   const perSecond = orNone((value) => `${formatCount(value)}/s`);
   const percent = orNone((value) => `${(value * 100).toFixed(1)} %`);
+  const total = (now, state) => formatCount(["gain", "filter", "panner", "delay", "buffer"].reduce((sum, kind) => sum + now[`${kind}_${state}`], 0));
   const ms = orNone((value) => `${value.toFixed(1)} ms`);
 
   const memory = new TimeChart(charts, palette, {
@@ -342,7 +347,7 @@ function buildPage(demo, context) {
   });
   page.bars = new BarChart(charts, palette, {
     title: "Objects by type",
-    hint: "How many are out in voices, how many wait in the pool, and how many had to be made since the last reset.",
+    hint: "How many are out in voices, how many wait in the pool, and how many had to be made since the last reset. A used delay rests until it is silent.",
     alt: "Nodes and buffers by type: leased, idle and made",
     rows: [
       { key: "gain", label: "Gain" },
@@ -352,8 +357,9 @@ function buildPage(demo, context) {
       { key: "buffer", label: "Buffer" },
     ],
     series: [
-      { label: "Leased", color: "leased", style: "area", read: (now) => formatCount(now.gain_leased + now.filter_leased + now.panner_leased + now.delay_leased + now.buffer_leased) },
-      { label: "Idle", color: "idle", style: "area", read: (now) => formatCount(now.gain_idle + now.filter_idle + now.panner_idle + now.delay_idle + now.buffer_idle) },
+      { label: "Leased", state: "leased", color: "leased", style: "area", read: (now) => total(now, "leased") },
+      { label: "Resting", state: "resting", color: "kit", style: "area", read: (now) => total(now, "resting") },
+      { label: "Idle", state: "idle", color: "idle", style: "area", read: (now) => total(now, "idle") },
     ],
   });
   const hits = new TimeChart(charts, palette, {

@@ -141,10 +141,10 @@ class Chart {
     this.redraw();
   }
 
-  /** Draws the data of `source`, a History or a snapshot; texts of the legend only where they changed. */
-  show(source) {
+  /** Draws the data of `source`, a History or a snapshot; with `texts` the legend too, where it has changed. */
+  show(source, texts) {
     this.source = source;
-    for (const entry of this.series) {
+    for (const entry of texts ? this.series : []) {
       const text = entry.read(source);
       if (text !== entry.text) entry.value.textContent = entry.text = text;
     }
@@ -319,7 +319,7 @@ export class TimeChart extends Chart {
   }
 }
 
-/** Horizontal bars, one per kind: what is out, what is idle, and how many were ever made. */
+/** Horizontal bars, one per kind: what is out, what rests, what is idle, and how many were made. */
 export class BarChart extends Chart {
   constructor(parent, palette, options) {
     super(parent, palette, options);
@@ -332,7 +332,7 @@ export class BarChart extends Chart {
     const right = width - 92;
     const bottom = height - MARGIN.bottom;
     let most = UNITS.count.least;
-    for (const row of rows) most = Math.max(most, snapshot[`${row.key}_leased`] + snapshot[`${row.key}_idle`]);
+    for (const row of rows) most = Math.max(most, snapshot[`${row.key}_leased`] + snapshot[`${row.key}_resting`] + snapshot[`${row.key}_idle`]);
     const step = stepFor(most, UNITS.count);
     const top = step * Math.ceil(most / step - 1e-9);
     const dx = (right - left) / top;
@@ -355,12 +355,13 @@ export class BarChart extends Chart {
     paint.textBaseline = "middle";
     for (const [index, row] of rows.entries()) {
       const middle = MARGIN.top + band * (index + 0.5);
-      const out = snapshot[`${row.key}_leased`];
-      const idle = snapshot[`${row.key}_idle`];
-      paint.fillStyle = palette.leased;
-      paint.fillRect(left, middle - thick / 2, out * dx, thick);
-      paint.fillStyle = palette.idle;
-      paint.fillRect(left + out * dx, middle - thick / 2, idle * dx, thick);
+      let from = left;
+      for (const entry of this.series) {
+        const wide = snapshot[`${row.key}_${entry.state}`] * dx;
+        paint.fillStyle = palette[entry.color];
+        paint.fillRect(from, middle - thick / 2, wide, thick);
+        from += wide;
+      }
       paint.textAlign = "right";
       paint.fillStyle = palette.ink;
       paint.fillText(row.label, left - 8, middle);

@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// The example there reads the clock of `std`.
+#![cfg_attr(feature = "std", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "std"), doc = "Pooled sample buffers and a callback profiler; see the README.")]
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -131,13 +131,12 @@ struct Previous {
 ///
 /// ```
 /// use core::num::{NonZeroU32, NonZeroU64};
-/// use pool_audio::CallbackProfiler;
-/// use pool_core::ManualClock;
+/// use pool_audio::{CallbackProfiler, ManualClock};
 ///
+/// const RATE: NonZeroU32 = NonZeroU32::new(48_000).unwrap();
+/// const MICROSECONDS: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
 /// let clock = ManualClock::default();
-/// let [rate, ticks] = [48_000, 1_000_000]; // a clock of microseconds
-/// let (rate, ticks) = (NonZeroU32::new(rate).ok_or("rate")?, NonZeroU64::new(ticks).ok_or("ticks")?);
-/// let mut profiler = CallbackProfiler::with_clock(&clock, ticks, rate);
+/// let mut profiler = CallbackProfiler::with_clock(&clock, MICROSECONDS, RATE);
 ///
 /// profiler.begin(480); // 10 ms of sound
 /// clock.advance(2_500); // made in 2.5 ms

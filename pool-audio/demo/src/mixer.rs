@@ -200,7 +200,7 @@ impl Mixer {
     ///
     /// If the budget has no room for a buffer of one quantum.
     pub(crate) fn quantum(&mut self) -> Result<OwnedBufferLease, MixError> {
-        if self.frame % STEP_FRAMES == 0 {
+        if self.frame.is_multiple_of(STEP_FRAMES) {
             self.begin_step(self.frame / STEP_FRAMES);
         }
         let mut bus = self.scratch_pool.acquire_owned(QUANTUM_KEY).map_err(MixError)?;
@@ -271,7 +271,7 @@ impl Mixer {
 
     /// Starts a hit itself: loud, near the middle, some of them with an echo.
     fn start_hit(&mut self, recording: usize, step: usize) {
-        let accent = if step % 4 == 0 { 1.0 } else { 0.75 };
+        let accent = if step.is_multiple_of(4) { 1.0 } else { 0.75 };
         let pan = 0.5 + 0.3 * ((recording % 5) as f32 / 2.0 - 1.0);
         let echo = sequence::echo_steps(recording, step).and_then(|steps| {
             let key =
@@ -282,11 +282,11 @@ impl Mixer {
         });
         // Room for a new voice, when long recordings have piled up.
         let sounding = self.voices.iter().filter(|voice| !voice.stopping).count();
-        if sounding >= 2 * self.wanted {
-            if let Some(oldest) = self.voices.iter_mut().find(|voice| !voice.stopping) {
-                oldest.stopping = true;
-                self.counts.stopped_early += 1;
-            }
+        if sounding >= 2 * self.wanted
+            && let Some(oldest) = self.voices.iter_mut().find(|voice| !voice.stopping)
+        {
+            oldest.stopping = true;
+            self.counts.stopped_early += 1;
         }
         self.start(recording, 0, HIT_GAIN * accent, pan, echo);
     }

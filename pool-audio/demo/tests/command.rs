@@ -1,5 +1,8 @@
 //! The demo as a person or a script runs it: exit codes, messages, and the files it writes.
 
+// Helpers of tests may stop the test, as tests may.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

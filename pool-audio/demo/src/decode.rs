@@ -52,7 +52,7 @@ impl fmt::Display for DecodeError {
             Self::NoSamples(None) => write!(f, "it holds no samples"),
             Self::NoSamples(Some(error)) => write!(f, "not one sample of it could be decoded: {error}"),
             Self::OverBudget { needed, limit } => {
-                write!(f, "its samples take at least {needed} bytes and {limit} bytes are left of the budget")
+                write!(f, "its samples take at least {needed} bytes and the budget has {limit} left for them")
             }
             Self::Buffer(error) => write!(f, "its samples do not fit a buffer: {error}"),
         }

@@ -64,7 +64,7 @@ fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let mut memory = AudioMemory::new(args.budget);
 
     let mut progress = Progress::new("decoding", files.len() as u64);
-    let kit = kit::load(&files, &mut memory, Mixer::spare(args.voices), |_| progress.step(1));
+    let kit = kit::load(&files, &mut memory, Mixer::spare(args.voices, args.budget), |_| progress.step(1));
     progress.finish();
     for (path, reason) in &kit.failed {
         eprintln!("error: {}: {reason}", path.display());

@@ -170,7 +170,7 @@ impl Mixer {
             recordings,
             wanted,
             scratch_pool: memory.pool("quanta", Self::scratch_budget(wanted)),
-            echo_pool: memory.pool("echo lines", ECHO_BUDGET),
+            echo_pool: memory.pool("echo lines", Self::echo_budget(memory.account().hard_limit())),
             voices: Vec::with_capacity(2 * wanted),
             scratches: Vec::with_capacity(2 * wanted),
             dice: Dice::new(128),
@@ -184,9 +184,14 @@ impl Mixer {
         (2 * wanted + 2) * SCRATCH_PER_VOICE
     }
 
-    /// Bytes that a mixer of so many voices needs beside the recordings.
-    pub(crate) fn spare(wanted: usize) -> usize {
-        Self::scratch_budget(wanted) + ECHO_BUDGET
+    /// Bytes that echo lines may take under a budget for everything: no more than an eighth of it.
+    fn echo_budget(budget: usize) -> usize {
+        ECHO_BUDGET.min(budget / 8)
+    }
+
+    /// Bytes of `budget` that a mixer of so many voices needs beside the recordings.
+    pub(crate) fn spare(wanted: usize, budget: usize) -> usize {
+        Self::scratch_budget(wanted) + Self::echo_budget(budget)
     }
 
     pub(crate) fn counts(&self) -> Counts {

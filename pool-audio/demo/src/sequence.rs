@@ -74,9 +74,9 @@ mod tests {
     /// Would catch a rhythm whose hits bunch up: between neighbours at most one step of difference.
     #[test]
     fn hits_are_spread_evenly() {
-        for recording in 0..HITS.len() {
+        for (recording, wanted) in HITS.into_iter().enumerate() {
             let hits: Vec<usize> = (0..STEPS).filter(|&step| starts(recording, 1, step)).collect();
-            assert_eq!(hits.len(), HITS[recording]);
+            assert_eq!(hits.len(), wanted);
             let gaps: Vec<usize> = (0..hits.len())
                 .map(|hit| (hits[(hit + 1) % hits.len()] + STEPS - hits[hit] - 1) % STEPS + 1)
                 .collect();

@@ -103,7 +103,7 @@ fn when_nothing_can_be_mixed_the_exit_code_says_so() {
     fs::write(&blocked, "in the way").unwrap();
     for (arguments, code, message) in [
         (&["--out", to, "missing.flac"][..], 1, "none of 1 files could be used"),
-        (&["--out", to, "--budget", "1000", good], 1, "0 bytes are left of the budget"),
+        (&["--out", to, "--budget", "1000", good], 1, "the budget has 0 left for them"),
         (&["--out", blocked.to_str().unwrap(), "--seconds", "1", good], 1, "cannot be made"),
         (&["--seconds", "nine"], 2, "--seconds wants"),
         (&["--loud"], 2, "there is no option --loud"),

@@ -627,6 +627,13 @@ mod tests {
         assert_eq!(buffer.planes_mut().len(), 2);
     }
 
+    /// Would catch a header that grows unnoticed; the README tells its size.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn the_header_is_as_small_as_it_is_said_to_be() {
+        assert_eq!(size_of::<SampleBuffer>(), 72);
+    }
+
     /// Would catch Debug output that dumps samples or says nothing.
     #[test]
     fn debug_says_shape_bytes_and_silence() {

@@ -1,0 +1,100 @@
+//! The keyed pools against the naive model of `pool-fuzz`, with operations that proptest invents and shrinks.
+//!
+//! A failure prints the shortest list of operations that shows it, and what differs after which of them; as a test
+//! it is `pool_fuzz::run(&[..], &Config { .. })`. What is compared after each operation: what it returned, every
+//! number, every idle object in its order, every event, and every object's end.
+
+use pool_fuzz::{Config, Limits, Op, run};
+use proptest::prelude::*;
+
+/// Miri is some hundred times slower, and looks for other things.
+const CASES: u32 = if cfg!(miri) { 4 } else { 512 };
+const OPS: usize = if cfg!(miri) { 40 } else { 200 };
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = 0..4u8;
+    let nth = || 0..8u8;
+    let level = || 0..2u8;
+    prop_oneof![
+        20 => key.clone().prop_map(|key| Op::Acquire { key }),
+        4 => key.clone().prop_map(|key| Op::TryAcquire { key }),
+        16 => nth().prop_map(|nth| Op::Release { nth }),
+        4 => nth().prop_map(|nth| Op::IntoId { nth }),
+        2 => nth().prop_map(|nth| Op::Redeem { nth }),
+        2 => (nth(), any::<bool>()).prop_map(|(nth, redeem)| Op::Stale { nth, redeem }),
+        1 => any::<bool>().prop_map(|redeem| Op::Foreign { redeem }),
+        2 => (nth(), 0..128u8).prop_map(|(nth, bit)| Op::Forged { nth, bit }),
+        1 => nth().prop_map(|nth| Op::Detach { nth }),
+        2 => nth().prop_map(|nth| Op::Discard { nth }),
+        1 => nth().prop_map(|nth| Op::Forget { nth }),
+        3 => (nth(), 0..200u8).prop_map(|(nth, bytes)| Op::Resize { nth, bytes }),
+        1 => (0..8u8).prop_map(|target| Op::Trim { target }),
+        1 => (0..16u8).prop_map(|keys| Op::Retain { keys }),
+        1 => (0..512u16).prop_map(|bytes| Op::EvictTo { bytes }),
+        3 => (key, 0..5u8).prop_map(|(key, count)| Op::Prewarm { key, count }),
+        4 => (0..8u8).prop_map(|limit| Op::Maintain { limit }),
+        3 => (0..10u8).prop_map(|ticks| Op::Advance { ticks }),
+        2 => (level(), 0..1024u16).prop_map(|(level, bytes)| Op::SetHardLimit { level, bytes }),
+        2 => (level(), 0..1024u16).prop_map(|(level, bytes)| Op::SetSoftLimit { level, bytes }),
+        1 => Just(Op::ResetPeak),
+        2 => (level(), 0..300u16, any::<bool>())
+            .prop_map(|(level, bytes, external)| Op::Charge { level, bytes, external }),
+        2 => nth().prop_map(|nth| Op::Uncharge { nth }),
+        1 => Just(Op::Close),
+        1 => Just(Op::FailNext),
+        1 => Just(Op::DiscardNext),
+        2 => (-50..50i8).prop_map(|by| Op::MisjudgeNext { by }),
+    ]
+}
+
+fn bound(range: std::ops::Range<u8>) -> impl Strategy<Value = Option<u8>> {
+    prop_oneof![Just(None), range.prop_map(Some)]
+}
+
+fn limits() -> impl Strategy<Value = Option<Limits>> {
+    let bytes = || prop_oneof![1 => Just(1000u16), 3 => 0..600u16];
+    prop_oneof![1 => Just(None), 3 => (bytes(), bytes()).prop_map(|(hard, soft)| Some(Limits { hard, soft }))]
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let counts = (bound(0..16), bound(0..8), bound(0..8), 0..3u8);
+    let times = (bound(0..30), bound(0..60));
+    (counts, times, bound(40..160), (limits(), limits()), prop::bool::weighted(0.1)).prop_map(
+        |(
+            (max_objects, max_per_key, max_idle_per_key, min_idle),
+            (idle_ttl, max_lifetime),
+            max_retained_bytes,
+            (own, parent),
+            closes,
+        )| Config {
+            max_objects,
+            max_per_key,
+            max_idle_per_key,
+            min_idle,
+            idle_ttl,
+            max_lifetime,
+            max_retained_bytes,
+            accounts: [own, parent],
+            closes,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: CASES,
+        max_shrink_iters: 20_000,
+        // Regressions become tests of their own, with a name; a file of seeds says nothing.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    // Whatever differs between what the pool does and what is promised: order, counts, bytes, errors, ends.
+    #[test]
+    fn a_keyed_pool_does_what_the_model_does(
+        ops in prop::collection::vec(op(), 1..OPS),
+        config in config(),
+    ) {
+        run(&ops, &config);
+    }
+}

@@ -635,7 +635,7 @@ mod tests {
         assert_eq!(stats.used, stats.leased + stats.idle + stats.tracked);
         assert_eq!((stats.active_nodes, stats.idle_nodes), (2, 1));
         assert_eq!(memory.report().lines().count(), stats.report().len());
-        assert!(memory.report().starts_with("In use: 1.14 KiB of 9.76 KiB"), "{}", memory.report());
+        assert!(memory.report().starts_with("In use: 1.14 KiB of 9.77 KiB"), "{}", memory.report());
         memory.untrack_node();
         memory.untrack_node();
         drop(leases);

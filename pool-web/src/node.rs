@@ -181,38 +181,43 @@ impl<N: PoolNode> Factory<N::Key> for NodeFactory<N> {
 pub(crate) struct NodeResetter<N: PoolNode> {
     attributes: Box<[(JsValue, JsValue)]>,
     user: UserReset<N>,
+    /// For tests, which show that no step can be spared.
+    left_out: Option<Step>,
     /// Why the latest node was discarded.
     failure: Rc<Cell<Option<Exception>>>,
 }
 
 impl<N: PoolNode> NodeResetter<N> {
+    /// The whole release: the recipe, then what the user has to add.
     fn recycle(&self, pooled: &Pooled<N>) -> Verdict {
-        let mut port = Port { pooled, attributes: &self.attributes };
-        if let Err(failed) = recipe::run(N::SPEC.steps(), &mut port) {
-            let operation = match failed.step {
-                Step::CutInputs | Step::Disconnect => "disconnect",
-                Step::CancelParam(i) | Step::DefaultParam(i) | Step::RateParam(i) => N::SPEC.params[i].name,
-                Step::Attribute(i) => N::SPEC.attributes[i].name,
-                Step::Interpretation => "channelInterpretation",
-                Step::ChannelCount => "channelCount",
-                Step::CountMode => "channelCountMode",
-            };
-            self.failure.set(Some(Exception::from_js(operation, &failed.error)));
-            return Verdict::Discard;
+        match self.perform(pooled, N::SPEC.steps()) {
+            Verdict::Keep => self.user.as_ref().map_or(Verdict::Keep, |reset| reset(&pooled.node)),
+            Verdict::Discard => Verdict::Discard,
         }
-        self.user.as_ref().map_or(Verdict::Keep, |reset| reset(&pooled.node))
+    }
+
+    fn perform(&self, pooled: &Pooled<N>, steps: impl Iterator<Item = Step>) -> Verdict {
+        let mut port = Port { pooled, attributes: &self.attributes };
+        let steps = steps.filter(|step| Some(*step) != self.left_out);
+        let Err(failed) = recipe::run(steps, &mut port) else { return Verdict::Keep };
+        let operation = match failed.step {
+            Step::CutInputs | Step::Disconnect => "disconnect",
+            Step::CancelParam(i) | Step::DefaultParam(i) | Step::RateParam(i) => N::SPEC.params[i].name,
+            Step::Attribute(i) => N::SPEC.attributes[i].name,
+            Step::Interpretation => "channelInterpretation",
+            Step::ChannelCount => "channelCount",
+            Step::CountMode => "channelCountMode",
+        };
+        self.failure.set(Some(Exception::from_js(operation, &failed.error)));
+        Verdict::Discard
     }
 }
 
 impl<N: PoolNode> Resetter<Pooled<N>> for Rc<NodeResetter<N>> {
     fn reset(&self, pooled: &mut Pooled<N>) -> Verdict {
         let verdict = match pooled.phase {
-            // The recipe was run when it went there; only the bus has to go.
-            Phase::Flushing => {
-                let cut = pooled.context.cut_inputs(pooled.id);
-                let cut = cut.and(pooled.context.disconnect(pooled.id, pooled.raw()));
-                if cut.is_ok() { Verdict::Keep } else { Verdict::Discard }
-            }
+            // The rest was done before it was put on the bus.
+            Phase::Flushing => self.perform(pooled, [Step::CutInputs, Step::Disconnect].into_iter()),
             _ => self.recycle(pooled),
         };
         if verdict == Verdict::Keep {
@@ -410,6 +415,7 @@ pub struct AudioNodePoolBuilder<N: PoolNode> {
     context: PoolContext,
     make: Make<N>,
     reset: UserReset<N>,
+    left_out: Option<Step>,
     memory: Option<AudioMemory>,
     max_per_key: Option<usize>,
     max_idle_per_key: Option<usize>,
@@ -449,6 +455,13 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
         self
     }
 
+    /// For tests only: a release without `step`, to show that it is needed.
+    #[doc(hidden)]
+    pub fn leave_out(mut self, step: Step) -> Self {
+        self.left_out = Some(step);
+        self
+    }
+
     /// The pool.
     #[must_use]
     pub fn build(self) -> AudioNodePool<N> {
@@ -456,6 +469,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
         let resetter = Rc::new(NodeResetter {
             attributes: attributes.map(|a| (JsValue::from_str(a.name), JsValue::from_str(a.value))).collect(),
             user: self.reset,
+            left_out: self.left_out,
             failure: Rc::default(),
         });
         let factory = NodeFactory { context: self.context.clone(), make: self.make };
@@ -513,6 +527,7 @@ impl<N: PoolNode> AudioNodePool<N> {
             context: context.clone(),
             make: Box::new(factory),
             reset: None,
+            left_out: None,
             memory: None,
             max_per_key: None,
             max_idle_per_key: None,

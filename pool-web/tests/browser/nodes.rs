@@ -1,0 +1,345 @@
+//! Node pools: connections, errors, quarantine, the manager.
+
+use crate::support::{QUANTUM, RATE, close, gains, get, live, noise, offline, samples_of, until};
+use pool_web::{
+    AudioBufferPool, AudioMemory, AudioNodePool, AudioNodePoolManager, DelayKey, NodeStats, PoolContext,
+    ReleaseError, Verdict, WebError, ended,
+};
+use std::cell::Cell;
+use std::rc::Rc;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_test::wasm_bindgen_test;
+use web_sys::{AudioBuffer, AudioNode, DelayNode, GainNode};
+
+fn balanced(stats: NodeStats) -> bool {
+    stats.created == (stats.leased + stats.quarantined + stats.idle) as u64 + stats.destroyed + stats.detached
+}
+
+// In whatever order a chain is released, no connection may survive, and no node be lost for one cut twice.
+#[wasm_bindgen_test]
+fn chains_come_apart_in_any_order() {
+    let context = offline(2, 0.01);
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let pool = gains(&context);
+        let source = noise(&context, 1, 0.5, 1);
+        let mut chain: Vec<_> = (0..3).map(|_| Some(pool.acquire().expect("a gain"))).collect();
+        {
+            let [a, b, c] = [0, 1, 2].map(|i| chain[i].as_ref().expect("not yet released"));
+            a.connect_from(&source).expect("a connection");
+            b.connect_from(a).expect("a connection");
+            c.connect_from(b).expect("a connection");
+            a.connect_param_from(c, "gain").expect("a parameter may be fed by what it feeds");
+        }
+        for i in order {
+            chain[i] = None;
+        }
+        let stats = pool.stats();
+        assert_eq!((stats.idle, stats.discarded), (3, 0), "{order:?}: {:?}", pool.take_failure());
+        assert_eq!(pool.context().connections(), 0, "{order:?}");
+    }
+}
+
+// A connection that was cut by hand is no failure; nor one that is recorded twice.
+#[wasm_bindgen_test]
+fn connections_cut_by_hand_are_no_failure() {
+    let context = offline(1, 0.01);
+    let pool = gains(&context);
+    let source = noise(&context, 1, 0.5, 1);
+    let lease = pool.acquire().expect("a gain");
+    lease.connect_from(&source).expect("a connection");
+    lease.connect_from(&source).expect("the same again");
+    let third = lease.connect_param_from(&source, "gain").expect("a connection");
+    assert!(lease.cut(third).expect("it is there"));
+    assert!(!lease.cut(third).expect("it is gone"));
+    source.disconnect().expect("it was connected");
+    drop(lease);
+    assert_eq!((pool.stats().idle, pool.context().connections()), (1, 0));
+}
+
+// Exceptions must come back as errors: web-sys alone would end the program.
+#[wasm_bindgen_test]
+async fn exceptions_are_errors() {
+    let (context, other) = (offline(1, 0.01), live().await);
+    let pool = gains(&context);
+    let lease = pool.acquire().expect("a gain");
+    let stranger = other.create_gain().expect("a gain");
+    assert!(matches!(lease.connect_from(&stranger), Err(WebError::Exception(e)) if e.operation == "connect"));
+    assert!(matches!(lease.connect_to(&stranger), Err(WebError::Exception(_))));
+    assert!(matches!(
+        lease.connect_from_output(&noise(&context, 1, 0.1, 1), 7, 0),
+        Err(WebError::Exception(_))
+    ));
+    assert!(matches!(lease.set("gain", f32::NAN), Err(WebError::Exception(e)) if e.name == "TypeError"));
+    assert!(
+        matches!(lease.ramp_to("gain", 1.0, -1.0), Err(WebError::Exception(e)) if e.name == "RangeError")
+    );
+    match lease.set("volume", 1.0) {
+        Err(WebError::UnknownParam { interface, name }) => {
+            assert_eq!((interface, &*name), ("GainNode", "volume"))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(lease.param("volume").is_none());
+    let value: JsValue = WebError::PoolClosed.into();
+    assert_eq!(get(&value, "message").as_string().as_deref(), Some("the pool is closed"));
+    drop(lease);
+    assert_eq!(pool.context().connections(), 0, "what failed was not recorded");
+    assert_eq!(pool.stats().idle, 1);
+    close(&other).await;
+}
+
+// A factory that throws must give back its place and its bytes.
+#[wasm_bindgen_test]
+fn a_factory_that_fails_costs_nothing() {
+    let context = offline(1, 0.01);
+    let memory = AudioMemory::new();
+    let healthy = Rc::new(Cell::new(false));
+    let works = Rc::clone(&healthy);
+    let pool =
+        AudioNodePool::<DelayNode>::builder(&PoolContext::new(&context), move |raw, key: &DelayKey| {
+            if !works.get() {
+                return Err(js_sys::Error::new("out of order").into());
+            }
+            raw.create_delay_with_max_delay_time(key.max_delay())
+        })
+        .memory(&memory)
+        .build();
+    match pool.acquire().map(drop) {
+        Err(WebError::Exception(e)) => {
+            assert_eq!((e.operation, &*e.name, &*e.message), ("node factory", "Error", "out of order"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((memory.used(), pool.stats().total(), pool.stats().created), (0, 0, 0));
+    healthy.set(true);
+    assert!(pool.acquire().is_ok());
+}
+
+// The user's own resetter is asked at each release, and its word counts.
+#[wasm_bindgen_test]
+fn the_users_resetter_may_discard() {
+    let context = offline(1, 0.01);
+    let pool = AudioNodePool::builder(&PoolContext::new(&context), |raw, ()| raw.create_gain())
+        .resetter(|gain: &GainNode| {
+            assert_eq!(gain.gain().value(), 1.0, "it runs after the recipe");
+            if get(gain, "broken").is_truthy() { Verdict::Discard } else { Verdict::Keep }
+        })
+        .max_per_key(2)
+        .max_idle_per_key(1)
+        .build();
+    let lease = pool.acquire().expect("a gain");
+    lease.set("gain", 0.5).expect("a value");
+    crate::support::set(lease.as_raw(), "broken", true);
+    drop(lease);
+    assert_eq!((pool.stats().discarded, pool.stats().idle), (1, 0));
+    let both = (pool.acquire().expect("room"), pool.acquire().expect("room"));
+    assert!(matches!(pool.acquire(), Err(WebError::Exhausted { leased: 2, limit: 2 })));
+    drop(both);
+    assert_eq!((pool.stats().idle, pool.stats().evicted), (1, 1));
+    assert!(balanced(pool.stats()));
+}
+
+#[wasm_bindgen_test]
+fn tokens_discard_and_detach() {
+    let context = offline(1, 0.01);
+    let (pool, other) = (gains(&context), gains(&context));
+    let (id, _) = pool.acquire_id(&()).expect("a gain");
+    assert!(matches!(other.release_id(id), Err(WebError::Token(ReleaseError::Foreign { .. }))));
+    pool.release_id(id).expect("once");
+    assert!(matches!(pool.release_id(id), Err(WebError::Token(ReleaseError::Stale { .. }))));
+    let source = noise(&context, 1, 0.5, 1);
+    let lease = pool.acquire().expect("a gain");
+    lease.connect_from(&source).expect("a connection");
+    lease.discard();
+    let lease = pool.acquire().expect("a gain");
+    lease.connect_from(&source).expect("a connection");
+    let mine = lease.detach();
+    let stats = pool.stats();
+    assert_eq!((stats.discarded, stats.detached, stats.total(), pool.context().connections()), (1, 1, 0, 0));
+    assert!(balanced(stats));
+    // Discarded: cut off, so that cutting again throws. Detached: as it was.
+    source.disconnect_with_audio_node(&mine).expect("a detached node keeps its connections");
+}
+
+// A delay that is idle at once repeats the last voice, and one that is counted as gone breaks the budget.
+#[wasm_bindgen_test]
+async fn a_delay_waits_in_quarantine_and_stays_charged() {
+    let context = live().await;
+    let memory = AudioMemory::new();
+    let nodes = AudioNodePoolManager::builder(&context).memory(&memory).build();
+    let bytes = DelayKey::new(0.05).expect("a length").bytes(context.sample_rate());
+    let delay = nodes.acquire_delay_with(0.05).expect("a delay");
+    delay.connect_from(&noise(&context, 2, 0.1, 1)).expect("a connection");
+    let began = context.current_time();
+    drop(delay);
+    let stats = nodes.stats().delay;
+    assert_eq!((stats.leased, stats.quarantined, stats.idle), (0, 1, 0));
+    assert!(balanced(stats));
+    assert_eq!((memory.used(), memory.stats().leased), (bytes, bytes));
+    let other = nodes.acquire_delay_with(0.05).expect("another");
+    assert_eq!(nodes.stats().delay.hits, 0, "not the one that still holds sound");
+    drop(other.detach());
+
+    // A suspended context pulls nothing: no time on the wall makes it clean.
+    JsFuture::from(context.suspend().expect("a promise")).await.expect("it is suspended");
+    if context.current_time() < began + 0.05 {
+        crate::support::sleep(150.0).await;
+        nodes.maintain();
+        assert_eq!(nodes.stats().delay.quarantined, 1);
+    }
+    JsFuture::from(context.resume().expect("a promise")).await.expect("it runs");
+    until("the line is empty", || nodes.maintain() > 0).await;
+    assert!(context.current_time() >= began + 0.05 + QUANTUM);
+    let stats = nodes.stats().delay;
+    assert_eq!((stats.quarantined, stats.idle, memory.stats().idle), (0, 1, bytes));
+    assert_eq!(nodes.context().connections(), 0, "off the bus");
+    drop(nodes.acquire_delay_with(0.05).expect("a delay"));
+    assert_eq!(nodes.stats().delay.hits, 1);
+    nodes.clear();
+    assert_eq!((memory.used(), nodes.stats().delay.total()), (0, 0));
+    close(&context).await;
+}
+
+// In a context that is closed the time stands still: what goes to the quarantine would stay there.
+#[wasm_bindgen_test]
+async fn a_closed_context_makes_nothing_and_keeps_no_delays() {
+    let context = live().await;
+    let memory = AudioMemory::new();
+    let nodes = AudioNodePoolManager::builder(&context).memory(&memory).build();
+    let (gain, delay) = (nodes.acquire_gain().expect("a gain"), nodes.acquire_delay().expect("a delay"));
+    close(&context).await;
+    assert!(matches!(nodes.acquire_gain(), Err(WebError::ContextClosed { operation: "acquire" })));
+    assert!(matches!(nodes.prewarm(1, 1, 1), Err(WebError::ContextClosed { .. })));
+    drop((gain, delay));
+    let stats = nodes.stats();
+    assert_eq!((stats.gain.idle, stats.delay.total(), memory.used()), (1, 0, 0));
+    nodes.close();
+    nodes.close();
+    assert_eq!(nodes.stats().total().total(), 0);
+}
+
+#[wasm_bindgen_test]
+fn bad_delays_are_refused() {
+    let context = offline(1, 0.01);
+    let memory = AudioMemory::builder().budget(1_000_000).build();
+    let nodes = AudioNodePoolManager::builder(&context).memory(&memory).build();
+    for bad in [0.0, -1.0, 180.0, f64::NAN] {
+        assert!(matches!(nodes.acquire_delay_with(bad), Err(WebError::BadDelay { .. })), "{bad}");
+    }
+    match nodes.acquire_delay().map(drop) {
+        Err(WebError::OverBudget(refusal)) => {
+            assert_eq!((refusal.requested, refusal.limit), (1_920_008, 1_000_000))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((memory.used(), nodes.stats().delay.created), (0, 0));
+}
+
+// Two pools, one budget: what one sits on idle, or in quarantine, the other may have.
+#[wasm_bindgen_test]
+fn pools_of_one_budget_make_room_for_each_other() {
+    let context = offline(1, 0.01);
+    let memory = AudioMemory::builder().budget(2_000_000).build();
+    let nodes = AudioNodePoolManager::builder(&context).memory(&memory).build();
+    let buffers = AudioBufferPool::builder(&context).memory(&memory).build();
+    assert_eq!(nodes.prewarm_delays(1.0, 2).expect("room"), 2);
+    drop(nodes.acquire_delay_with(1.0).expect("a delay"));
+    assert_eq!((nodes.stats().delay.idle, nodes.stats().delay.quarantined), (1, 1));
+    let buffer = buffers.acquire(1, 400_000, RATE).expect("the idle one makes room");
+    assert_eq!((nodes.stats().delay.idle, nodes.stats().delay.quarantined), (0, 1));
+    let second = buffers.acquire(1, 50_000, RATE).expect("so does the quarantined one");
+    assert_eq!(nodes.stats().delay.total(), 0);
+    assert!(matches!(buffers.acquire(1, 100_000, RATE), Err(WebError::OverBudget(_))));
+    assert_eq!(memory.used(), 1_800_000);
+    drop((buffer, second));
+}
+
+// Voices on a live context, released by the end of their source: all of the manager, as a page uses it.
+#[wasm_bindgen_test]
+async fn voices_are_recycled_when_they_end() {
+    let context = live().await;
+    let memory = AudioMemory::new();
+    let nodes = AudioNodePoolManager::builder(&context).memory(&memory).build();
+    assert!(nodes.ready().await, "Chromium resets filters at once");
+    let buffers = AudioBufferPool::builder(&context).memory(&memory).build();
+    assert_eq!(nodes.prewarm(2, 1, 1).expect("room"), 4);
+    for round in 0..3 {
+        for _ in 0..4 {
+            let source = context.create_buffer_source().expect("a source");
+            let buffer = buffers.acquire(2, 480, RATE).expect("a buffer");
+            buffer.write(0, &[0.01; 480]).expect("it fits");
+            let _ = buffer.play_on(&source).expect("no buffer yet");
+            let (filter, gain, panner) = (
+                nodes.acquire_filter().expect("a filter"),
+                nodes.acquire_gain().expect("a gain"),
+                nodes.acquire_panner().expect("a panner"),
+            );
+            filter.connect_from(&source).expect("a connection");
+            gain.connect_from(&filter).expect("a connection");
+            panner.connect_from(&gain).expect("a connection");
+            panner.connect_to(&context.destination()).expect("a connection");
+            panner.set("pan", -0.5).expect("a value");
+            gain.ramp_to("gain", 0.0, context.current_time() + 0.01).expect("a ramp");
+            let _ = ended(&source, move || drop((gain, panner, filter))).expect("a listener");
+            source.start().expect("it starts");
+        }
+        assert_eq!(nodes.stats().total().leased, 12);
+        until("all ended", || nodes.stats().total().leased == 0 && buffers.stats().leased == 0).await;
+        assert!(nodes.take_failure().is_none(), "round {round}");
+    }
+    let stats = nodes.stats();
+    for (pool, name) in [(stats.gain, "gain"), (stats.filter, "filter"), (stats.panner, "panner")] {
+        assert_eq!((pool.created, pool.idle, pool.quarantined, pool.discarded), (4, 4, 0, 0), "{name}");
+        assert!(balanced(pool), "{name}");
+    }
+    assert_eq!(stats.total().hits, 4 + 24);
+    assert_eq!((buffers.stats().created, buffers.stats().hits), (4, 8));
+    assert_eq!(memory.stats().idle_nodes, 12);
+    assert_eq!(nodes.context().connections(), 0);
+    nodes.clear();
+    assert_eq!(nodes.stats().total().total(), 0);
+    close(&context).await;
+}
+
+// A ramp without an anchor starts at the reset of the last release, and not at the present.
+#[wasm_bindgen_test]
+async fn a_ramp_starts_at_the_present() {
+    let context = offline(1, 0.1);
+    let pool = gains(&context);
+    drop(pool.acquire().expect("a gain"));
+    let gain = pool.acquire().expect("a gain");
+    gain.connect_from(&constant(&context)).expect("a connection");
+    gain.connect_to(&context.destination()).expect("a connection");
+    gain.set("gain", 0.0).expect("a value");
+    let at = 18.0 * QUANTUM;
+    let there = crate::support::suspend_at(&context, at);
+    let rendering = JsFuture::from(context.start_rendering().expect("a promise"));
+    there.await.expect("it gets there");
+    gain.ramp_to("gain", 1.0, at + 0.02).expect("a ramp");
+    let _ = context.resume().expect("it goes on");
+    let rendered: AudioBuffer = rendering.await.expect("a rendering").unchecked_into();
+    let sound = samples_of(&rendered, 0).to_vec();
+    let frame = (at * f64::from(RATE)) as usize;
+    assert!(sound[..frame].iter().all(|sample| *sample == 0.0));
+    assert!((sound[frame + 480] - 0.5).abs() < 0.01, "half-way: {}", sound[frame + 480]);
+    assert_eq!(sound[frame + 1000], 1.0);
+}
+
+/// Ones, for ever.
+fn constant(context: &web_sys::OfflineAudioContext) -> AudioNode {
+    let source = noise(context, 1, 0.0, 1);
+    let buffer = source.buffer().expect("a buffer");
+    samples_of(&buffer, 0).fill(1.0, 0, buffer.length());
+    source.into()
+}
+
+// Chromium can hold a parameter in mid-flight; a browser that cannot says so instead of throwing.
+#[wasm_bindgen_test]
+fn holding_is_reported() {
+    let context = offline(1, 0.01);
+    let gain = gains(&context).acquire().expect("a gain");
+    let can = !get(&gain.gain(), "cancelAndHoldAtTime").is_undefined();
+    assert_eq!(gain.hold("gain", 0.0).ok(), Some(can));
+    assert!(matches!(gain.hold("gain", -1.0), Err(WebError::Exception(_))) || !can);
+}

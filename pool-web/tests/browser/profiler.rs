@@ -1,0 +1,133 @@
+//! The profiler on a live context.
+
+use crate::support::{close, get, live, set, sleep, until};
+use pool_web::{AudioMemory, AudioProfiler, WORKLET_MODULE, WebError};
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_test::wasm_bindgen_test;
+use web_sys::{AudioContext, AudioWorkletNode, Blob, BlobPropertyBag, Url};
+
+/// A module in a URL of its own.
+fn module(source: &str) -> String {
+    let kind = BlobPropertyBag::new();
+    kind.set_type("text/javascript");
+    let parts = js_sys::Array::of1(&JsValue::from_str(source));
+    let blob = Blob::new_with_str_sequence_and_options(&parts, &kind).expect("a blob");
+    Url::create_object_url_with_blob(&blob).expect("a URL")
+}
+
+async fn add(context: &AudioContext, source: &str) {
+    let added = context.audio_worklet().expect("worklets").add_module(&module(source)).expect("a promise");
+    JsFuture::from(added).await.expect("a module");
+}
+
+#[wasm_bindgen_test]
+async fn metrics_come_from_the_context() {
+    let context = live().await;
+    let profiler = AudioProfiler::new(&context);
+    let metrics = profiler.metrics();
+    // What the browser has must be found; what it has not must not be made up.
+    assert_eq!(metrics.base_latency, get(&context, "baseLatency").as_f64());
+    assert_eq!(metrics.output_latency.is_some(), get(&context, "outputLatency").as_f64().is_some());
+    let stats = get(&context, "playbackStats");
+    assert_eq!(metrics.underruns.is_some(), !stats.is_undefined());
+    assert_eq!((metrics.load, metrics.average_callback_interval, metrics.quanta), (None, None, 0));
+    let latency = profiler.latency();
+    assert_eq!(latency.total, latency.base.zip(latency.output).map(|(base, output)| base + output));
+    assert!(!profiler.is_monitoring());
+    until("time passes", || profiler.metrics().context_time > metrics.context_time).await;
+    close(&context).await;
+    assert!(matches!(profiler.start().await, Err(WebError::ContextClosed { operation: "start" })));
+}
+
+#[wasm_bindgen_test]
+async fn monitoring_starts_stops_and_resets() {
+    let context = live().await;
+    let profiler = AudioProfiler::new(&context);
+    profiler.start().await.expect("worklets");
+    profiler.start().await.expect("a second start changes nothing");
+    assert!(profiler.is_monitoring());
+    until("callbacks are seen", || profiler.history().len() > 4).await;
+    let history = profiler.history();
+    assert!(history.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp));
+    assert!(profiler.metrics().average_callback_interval.is_some_and(|interval| interval > 1.0));
+    profiler.stop();
+    sleep(100.0).await;
+    let quanta = profiler.metrics().quanta;
+    sleep(300.0).await;
+    assert_eq!(profiler.metrics().quanta, quanta, "nothing comes after a stop");
+    assert!(quanta > 0, "what was measured stays");
+    profiler.reset();
+    assert_eq!((profiler.metrics().quanta, profiler.history().len()), (0, 0));
+    // The processor's name can be registered once per context: a second start must not stumble over the first.
+    profiler.start().await.expect("once more");
+    until("callbacks are seen again", || profiler.metrics().quanta > 0).await;
+    profiler.dispose();
+    let hosted = AudioProfiler::with_module_url(&context, &module(WORKLET_MODULE));
+    hosted.start().await.expect("a module of the page's own");
+    until("callbacks are seen there", || hosted.metrics().quanta > 0).await;
+    let refused = AudioProfiler::with_module_url(&context, "data:text/javascript,throw 1");
+    assert!(matches!(refused.start().await, Err(WebError::Exception(e)) if e.operation == "addModule"));
+    assert!(!refused.is_monitoring());
+    close(&context).await;
+}
+
+// The processor waits for the millisecond to change in each quantum: 1 ms of 2.667 once it is in step, a load of
+// 0.375. A profiler that counts the waiting between callbacks reads 1, one that counts callbacks alone 0.
+#[wasm_bindgen_test]
+async fn load_is_what_was_burnt() {
+    let context = live().await;
+    let profiler = AudioProfiler::new(&context);
+    profiler.start().await.expect("worklets");
+    add(
+        &context,
+        "registerProcessor('burn', class extends AudioWorkletProcessor {
+            process() { const t = Date.now(); while (Date.now() === t) {} return true; }
+        })",
+    )
+    .await;
+    let burner = AudioWorkletNode::new(&context, "burn").expect("a node");
+    burner.connect_with_audio_node(&context.destination()).expect("a connection");
+    sleep(300.0).await;
+    profiler.reset();
+    until("half a second of callbacks", || profiler.metrics().quanta > 200).await;
+    sleep(1500.0).await;
+    let load = profiler.metrics().load.expect("Chromium tells its base latency");
+    // Wide, for machines that are busy with something else; the arithmetic is tested exactly on the host.
+    assert!((load - 0.375).abs() < 0.1, "{load}");
+    close(&context).await;
+}
+
+/// What `action` writes to the console, as lines; a group's title begins with '#'.
+fn console_of(action: impl FnOnce()) -> Vec<String> {
+    let console = get(&js_sys::global(), "console");
+    let lines = js_sys::Array::new();
+    let hooks = js_sys::Function::new_with_args(
+        "lines",
+        "return {
+        group: t => lines.push('#' + t), log: t => lines.push(t), groupEnd: () => lines.push('end') }",
+    );
+    let hooks = hooks.call1(&JsValue::NULL, &lines).expect("an object");
+    let names = ["group", "log", "groupEnd"];
+    let originals = names.map(|name| get(&console, name));
+    names.iter().for_each(|name| set(&console, name, get(&hooks, name)));
+    action();
+    names.iter().zip(originals).for_each(|(name, original)| set(&console, name, original));
+    lines.iter().filter_map(|line| line.as_string()).collect()
+}
+
+#[wasm_bindgen_test]
+async fn logs_are_groups_of_lines() {
+    let context = live().await;
+    let profiler = AudioProfiler::new(&context);
+    let lines = console_of(|| profiler.log());
+    assert_eq!((&*lines[0], lines.len(), &*lines[8]), ("#Audio performance", 9, "end"));
+    assert_eq!(lines[7], "Load: unavailable");
+    let memory = AudioMemory::new();
+    let buffer = context.create_buffer(2, 128, 48_000.0).expect("a buffer");
+    assert_eq!(memory.track_buffer("kick", &buffer).expect("it fits"), None);
+    let lines = console_of(|| memory.log());
+    assert_eq!((&*lines[0], &*lines[4]), ("#Audio memory", "Tracked: 1.00 KiB"));
+    assert_eq!(memory.untrack_buffer("kick"), Some(1024));
+    close(&context).await;
+}

@@ -1,0 +1,279 @@
+//! What the tests share: contexts, sounds, and a comparison of a recycled node with a fresh one.
+
+use pool_web::recipe::Step;
+use pool_web::{AudioNodePool, NodeLease, PoolContext, PoolNode};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioContextState, AudioNode, AudioParam,
+    BaseAudioContext, OfflineAudioContext,
+};
+
+pub(crate) const RATE: f32 = 48_000.0;
+pub(crate) const QUANTUM: f64 = 128.0 / RATE as f64;
+
+#[wasm_bindgen]
+extern "C" {
+    type Suspendable;
+    #[wasm_bindgen(method, structural, catch)]
+    fn suspend(this: &Suspendable, time: f64) -> Result<js_sys::Promise, JsValue>;
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(callback: &js_sys::Function, milliseconds: f64);
+    #[wasm_bindgen(js_name = structuredClone)]
+    fn structured_clone(value: &JsValue, options: &JsValue) -> JsValue;
+}
+
+pub(crate) async fn sleep(milliseconds: f64) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| set_timeout(&resolve, milliseconds));
+    JsFuture::from(promise).await.expect("timers do not fail");
+}
+
+/// Waits until `done` says so, or fails after 5 seconds.
+pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..250 {
+        if done() {
+            return;
+        }
+        sleep(20.0).await;
+    }
+    panic!("waited in vain for: {what}");
+}
+
+/// A live context that is running.
+pub(crate) async fn live() -> AudioContext {
+    let context = AudioContext::new().expect("a context");
+    JsFuture::from(context.resume().expect("a promise")).await.expect("it runs");
+    assert_eq!(context.state(), AudioContextState::Running);
+    context
+}
+
+pub(crate) async fn close(context: &AudioContext) {
+    JsFuture::from(context.close().expect("a promise")).await.expect("it closes");
+}
+
+pub(crate) fn offline(channels: u32, seconds: f64) -> OfflineAudioContext {
+    let frames = (seconds * f64::from(RATE)) as u32;
+    OfflineAudioContext::new_with_number_of_channels_and_length_and_sample_rate(channels, frames, RATE)
+        .expect("an offline context")
+}
+
+/// Takes the data of a channel away, as a transfer to a worker does.
+pub(crate) fn transfer(buffer: &AudioBuffer, channel: u32) {
+    let data = samples_of(buffer, channel).buffer();
+    let options = js_sys::Object::new();
+    js_sys::Reflect::set(&options, &"transfer".into(), &js_sys::Array::of1(&data)).expect("an object");
+    structured_clone(&data, &options);
+}
+
+/// The samples themselves.
+pub(crate) fn samples_of(buffer: &AudioBuffer, channel: u32) -> js_sys::Float32Array {
+    let method = get(buffer, "getChannelData").unchecked_into::<js_sys::Function>();
+    method.call1(buffer, &channel.into()).expect("a channel").unchecked_into()
+}
+
+pub(crate) fn get(target: &JsValue, name: &str) -> JsValue {
+    js_sys::Reflect::get(target, &name.into()).expect("an object")
+}
+
+pub(crate) fn set(target: &JsValue, name: &str, value: impl Into<JsValue>) {
+    js_sys::Reflect::set(target, &name.into(), &value.into()).expect("an attribute that takes this");
+}
+
+/// A looping source of noise that differs by `seed`, between -amount and amount, already started.
+pub(crate) fn noise(
+    context: &BaseAudioContext,
+    channels: u32,
+    amount: f32,
+    seed: u32,
+) -> AudioBufferSourceNode {
+    let buffer = context.create_buffer(channels, 4800, RATE).expect("a buffer");
+    let mut random = seed;
+    for channel in 0..channels {
+        let sound: Vec<f32> = (0..4800)
+            .map(|_| {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                amount * ((random >> 8) as f32 / (1 << 23) as f32 - 1.0)
+            })
+            .collect();
+        samples_of(&buffer, channel).copy_from(&sound);
+    }
+    let source = context.create_buffer_source().expect("a source");
+    source.set_buffer(Some(&buffer));
+    source.set_loop(true);
+    source.start().expect("it starts");
+    source
+}
+
+/// What the second user of a node does with it, so as to hear what the first one left behind.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Use {
+    /// One mono signal. A change of the channel count clears filters in Chromium, so stereo alone would hide leaks.
+    Mono,
+    /// One stereo signal.
+    Stereo,
+    /// A mono and a stereo signal at once, which have to be mixed.
+    Mixed,
+    /// A stereo signal, and a count of channels that is obeyed.
+    Clamped,
+    /// A stereo signal, and noise on each parameter; filters as peaking ones, since only those heed them all.
+    Modulated,
+}
+
+pub(crate) const USES: [Use; 5] = [Use::Mono, Use::Stereo, Use::Mixed, Use::Clamped, Use::Modulated];
+
+/// How the tests treat a type of node.
+pub(crate) trait Tested: PoolNode {
+    /// Values and depths of modulation that are heard, one per parameter.
+    const VALUES: &'static [(f32, f32)];
+    fn pool(context: &PoolContext) -> pool_web::AudioNodePoolBuilder<Self>;
+    fn key() -> Self::Key;
+    fn fresh(context: &BaseAudioContext) -> Self;
+    /// What the second user sets, if anything.
+    fn prepare(_node: &Self) {}
+}
+
+/// When the first user releases the node, and the second acquires it. Between the two a delay of 20 ms is pulled
+/// empty: 7.5 quanta, and the margin.
+const RELEASE: f64 = 18.0 * QUANTUM;
+const ACQUIRE: f64 = 36.0 * QUANTUM;
+const END: f64 = 60.0 * QUANTUM;
+
+/// The loudest difference between a recycled node and a fresh one, in one context and fed the same; `None` if the
+/// node did not come back to the pool.
+pub(crate) async fn difference<N: Tested>(
+    first_kind: Option<&str>,
+    second: Use,
+    left_out: Option<Step>,
+) -> Option<f32> {
+    let context = offline(4, END);
+    let pooled = PoolContext::new(&context);
+    assert!(pooled.probe().await, "filters can be reset in this browser");
+    let mut pool = N::pool(&pooled);
+    if let Some(step) = left_out {
+        pool = pool.leave_out(step);
+    }
+    let pool = pool.build();
+
+    // Outputs 0 and 1 are the fresh node's, 2 and 3 the recycled one's.
+    let merger = context.create_channel_merger_with_number_of_inputs(4).expect("a merger");
+    merger.connect_with_audio_node(&context.destination()).expect("a connection");
+    let path = |node: &AudioNode, first: u32| {
+        let splitter = context.create_channel_splitter_with_number_of_outputs(2).expect("a splitter");
+        node.connect_with_audio_node(&splitter).expect("a connection");
+        for channel in 0..2 {
+            splitter
+                .connect_with_audio_node_and_output_and_input(&merger, channel, first + channel)
+                .expect("a connection");
+        }
+    };
+
+    let lease = pool.acquire_key(&N::key()).expect("a node");
+    misuse(&context, &lease, first_kind, second, &merger);
+
+    let suspendable = context.unchecked_ref::<Suspendable>();
+    let released = JsFuture::from(suspendable.suspend(RELEASE).expect("a promise"));
+    let acquired = JsFuture::from(suspendable.suspend(ACQUIRE).expect("a promise"));
+    let rendering = JsFuture::from(context.start_rendering().expect("a promise"));
+    released.await.expect("it gets there");
+    drop(lease);
+    let _ = context.resume().expect("it goes on");
+    acquired.await.expect("it gets there");
+
+    let recycled = pool.acquire_key(&N::key()).expect("a node");
+    let came_back = pool.stats().hits == 1;
+    let fresh = N::fresh(&context);
+    path(fresh.as_ref(), 0);
+    path(N::as_ref(&recycled), 2);
+    for node in [&fresh, &*recycled] {
+        exercise::<N>(&context, node, second);
+    }
+    let _ = context.resume().expect("it goes on");
+    let rendered: AudioBuffer = rendering.await.expect("a rendering").unchecked_into();
+
+    // From the release on: in between, nothing may be heard of either.
+    let from = (RELEASE * f64::from(RATE)) as usize;
+    let channel = |index| samples_of(&rendered, index).to_vec().split_off(from);
+    let [left, right, recycled_left, recycled_right] = [0, 1, 2, 3].map(channel);
+    let loudest = left.iter().chain(&right).fold(0.0_f32, |most, sample| most.max(sample.abs()));
+    assert!(loudest > 0.05, "the fresh node is heard: {loudest}");
+    let pairs = left.iter().zip(&recycled_left).chain(right.iter().zip(&recycled_right));
+    came_back.then(|| pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())))
+}
+
+/// Leaves everything behind that can be left behind.
+fn misuse<N: Tested>(
+    context: &OfflineAudioContext,
+    lease: &NodeLease<N>,
+    kind: Option<&str>,
+    second: Use,
+    merger: &AudioNode,
+) {
+    if let Some(kind) = kind {
+        set(lease.as_raw().as_ref(), "type", kind);
+    }
+    // In mono for the mono user, so that the number of channels does not change between them.
+    let channels = if second == Use::Mono { 1 } else { 2 };
+    lease.connect_from(&noise(context, channels, 0.5, 7)).expect("a connection");
+    let modulator = noise(context, 1, 0.02, 11);
+    for (spec, (value, _)) in N::SPEC.params.iter().zip(N::VALUES) {
+        lease.set(spec.name, *value).expect("a value");
+        let param = lease.param(spec.name).expect("a parameter");
+        set(param, "automationRate", "k-rate");
+        lease.connect_param_from(&modulator, spec.name).expect("a connection");
+        for (time, factor) in [(0.5 * RELEASE, 0.5), (ACQUIRE + 6.0 * QUANTUM, 1.3)] {
+            param.set_value_at_time(value * factor, time).expect("an event");
+        }
+    }
+    set(lease.as_raw().as_ref(), "channelInterpretation", "discrete");
+    if matches!(second, Use::Mono | Use::Clamped) {
+        set(lease.as_raw().as_ref(), "channelCount", 1);
+    }
+    set(lease.as_raw().as_ref(), "channelCountMode", "explicit");
+    // Its way out: on top of where the second user will be heard.
+    let target = context.create_gain().expect("a gain");
+    target.connect_with_audio_node_and_output_and_input(merger, 0, 2).expect("a connection");
+    lease.connect_to(&target).expect("a connection");
+}
+
+/// The same for the fresh and the recycled node: seeds make the noise the same.
+fn exercise<N: Tested>(context: &OfflineAudioContext, node: &N, second: Use) {
+    let raw: &AudioNode = node.as_ref();
+    let feed = |channels, seed| {
+        noise(context, channels, 0.5, seed).connect_with_audio_node(raw).expect("a connection");
+    };
+    match second {
+        Use::Mono => feed(1, 23),
+        Use::Stereo => feed(2, 29),
+        Use::Mixed => {
+            feed(1, 31);
+            feed(2, 37);
+        }
+        Use::Clamped => {
+            set(raw, "channelCountMode", "clamped-max");
+            feed(2, 41);
+        }
+        Use::Modulated => {
+            if N::SPEC.interface == "BiquadFilterNode" {
+                set(raw, "type", "peaking");
+            }
+            feed(2, 43);
+            for (spec, (value, depth)) in N::SPEC.params.iter().zip(N::VALUES) {
+                let param: AudioParam = get(raw, spec.name).unchecked_into();
+                noise(context, 1, depth * value, 47).connect_with_audio_param(&param).expect("a connection");
+            }
+        }
+    }
+    if second != Use::Modulated {
+        N::prepare(node);
+    }
+}
+
+/// A pool of gains, for tests to which the type does not matter.
+pub(crate) fn gains(context: &BaseAudioContext) -> AudioNodePool<web_sys::GainNode> {
+    AudioNodePool::builder(&PoolContext::new(context), |raw, ()| raw.create_gain()).build()
+}
+
+/// A future that is ready when the rendering has got to `time` and waits there.
+pub(crate) fn suspend_at(context: &OfflineAudioContext, time: f64) -> JsFuture {
+    JsFuture::from(context.unchecked_ref::<Suspendable>().suspend(time).expect("a promise"))
+}

@@ -446,7 +446,7 @@ impl Band {
         gain.exponential_ramp_to_value_at_time(1e-4, end)?;
 
         // Hits open the filter at their attack and close it; grains are narrow bands, which keeps many of them clear.
-        let top = (400.0 * 40f32.powf(hit.brightness)).min(self.sample_rate * 0.45);
+        let top = (400.0 + 15_000.0 * hit.brightness.powi(3)).min(self.sample_rate * 0.45);
         let bottom = if hit.grain { top * 0.6 } else { (top * 0.25).max(200.0) };
         chain.filter.set_type(if hit.grain { BiquadFilterType::Bandpass } else { BiquadFilterType::Lowpass });
         chain.filter.param("Q", BiquadFilterNode::q).set_value_at_time(0.7, time)?;
@@ -509,8 +509,11 @@ impl Band {
     fn free_slot(&mut self, slot: usize) {
         if let Some(voice) = self.slots[slot].voice.take() {
             scheduled(&voice.source).set_onended(None);
-            // Already cut by the lease, or the context is closed: either way it is disconnected.
-            let _ = voice.source.disconnect();
+            // A leased filter cuts its input itself, and what is cut twice throws, which is slow.
+            if voice.chain.is_fresh() {
+                // A closed context throws; the source is silent all the same.
+                let _ = voice.source.disconnect();
+            }
             self.free.push(slot);
         }
     }

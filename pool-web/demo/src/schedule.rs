@@ -5,7 +5,7 @@
 //! thread), what should already have sounded is skipped and counted, never played in a burst.
 
 use crate::{
-    pattern::{Hit, Pattern, STEPS, STEPS_PER_BEAT},
+    pattern::{Beat, Hit, Pattern, STEPS, STEPS_PER_BEAT},
     rng::Rng,
 };
 
@@ -137,9 +137,7 @@ impl Scheduler {
         let voices = wanted.floor();
         self.carry = wanted - voices;
         pattern.plan_beat(
-            self.beat,
-            start,
-            Self::beat_seconds(),
+            Beat { number: self.beat, start, duration: Self::beat_seconds() },
             voices as usize,
             self.planned,
             &mut self.rng,

@@ -128,11 +128,18 @@ pub(crate) struct Chain {
     fresh: Option<Tallied>,
 }
 
+impl Chain {
+    /// Whether its nodes were made for it alone.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh.is_some()
+    }
+}
+
 impl Drop for Chain {
     fn drop(&mut self) {
         // Leases undo their connections themselves; fresh nodes are disconnected here, as careful code without pools
         // does, so that the comparison is fair.
-        if self.fresh.is_some() {
+        if self.is_fresh() {
             let delay = self.delay.as_ref().map(Part::as_node);
             let nodes =
                 [Some(self.filter.as_node()), Some(self.gain.as_node()), Some(self.panner.as_node()), delay];

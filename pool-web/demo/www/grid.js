@@ -70,7 +70,8 @@ export class Grid {
   }
 
   place() {
-    this.head.style.visibility = this.step < 0 ? "hidden" : "visible";
+    const visibility = this.step < 0 ? "hidden" : "visible";
+    if (this.head.style.visibility !== visibility) this.head.style.visibility = visibility;
     if (this.step >= 0 && this.places) this.head.style.transform = `translateX(${this.places[this.step] - 2}px)`;
   }
 }

@@ -33,7 +33,7 @@ use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
 use crate::lru::{Links, List, NONE, Node};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
-use crate::slots::{self, Cells, Fixed, Index, List as _, Storage};
+use crate::slots::{Cells, Fixed, Index, List as _, Slot, Storage};
 use crate::stats::PoolStats;
 #[cfg(feature = "alloc")]
 use alloc::rc::Rc;
@@ -114,7 +114,7 @@ where
     account: Option<Account>,
     hasher: S::Hasher,
     id: u32,
-    cells: S::Cells<F::Object>,
+    cells: S::Cells<Slot<F::Object>>,
     state: RefCell<State<K, S>>,
     _key: PhantomData<K>,
 }
@@ -399,7 +399,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// A vacant slot for an object of `class`, marked as pending; `None` if there is no room.
-    fn begin_create<T>(&mut self, class: u32, cells: &impl Cells<T>) -> Option<u32> {
+    fn begin_create<T>(&mut self, class: u32, cells: &S::Cells<Slot<T>>) -> Option<u32> {
         let slot = match self.vacant.newest() {
             Some(slot) => {
                 self.vacant.unlink(&mut self.metas, slot);
@@ -792,7 +792,7 @@ where
             let inspection = Inspection { pool: self, slot };
             // SAFETY: the slot is marked as inspected, so nobody takes its object until the inspection ends, and
             // all that is lent here is a shared reference.
-            let kept = keep(&key, unsafe { self.cells.slot(slot).as_ref() });
+            let kept = keep(&key, unsafe { self.cells.at(slot).object().as_ref() });
             at = List::<RECENT>::newer_than(&mut self.state.borrow_mut().metas, slot);
             mem::forget(inspection);
             destroyed += usize::from(self.end_inspect(slot, kept));
@@ -1117,7 +1117,7 @@ where
         mem::forget(pending);
         let Made { object, bytes, claim } = made;
         // SAFETY: the slot was reached and vacant when it was marked as pending, for this caller alone.
-        unsafe { slots::fill(&self.cells, slot, object) };
+        unsafe { self.cells.at(slot).fill(object) };
         if let Some(claim) = claim {
             claim.commit();
         }
@@ -1143,7 +1143,7 @@ where
         let Left { slot, bytes, key } = left;
         // SAFETY: the slot held an object until `State::remove` marked it as vacant, whose caller alone knows.
         // Nothing has run since that could have filled it again.
-        let object = unsafe { slots::take(&self.cells, slot) };
+        let object = unsafe { self.cells.at(slot).take() };
         if let Some(account) = &self.account {
             account.uncharge(bytes, false);
         }
@@ -1441,14 +1441,14 @@ where
 {
     #[inline]
     fn object(&self, slot: u32) -> NonNull<F::Object> {
-        self.cells.slot(slot)
+        self.cells.at(slot).object()
     }
 
     #[inline]
     unsafe fn give_back(&self, slot: u32) {
         let resetting = Resetting { pool: self, slot };
         // SAFETY: the caller held the slot's object, so until it is linked or removed below this is its only use.
-        let object = unsafe { self.cells.slot(slot).as_mut() };
+        let object = unsafe { self.cells.at(slot).object().as_mut() };
         let mut keep = self.resetter.reset(object) == Verdict::Keep;
         if keep && (self.account.is_some() || self.limits.max_retained_bytes != usize::MAX) {
             let bytes = self.factory.measure(object);
@@ -1552,7 +1552,7 @@ where
                         continue;
                     }
                     // SAFETY: the slot holds an object, nothing borrows the pool any more, and its state is gone.
-                    let object = unsafe { slots::take(&pool.cells, slot) };
+                    let object = unsafe { pool.cells.at(slot).take() };
                     if let Some(account) = &pool.account {
                         account.uncharge(bytes, false);
                     }

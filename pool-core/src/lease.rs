@@ -147,7 +147,7 @@ where
     P: Deref,
     P::Target: Pool,
 {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: this lease held the slot, and is going.
         unsafe { self.pool.give_back(self.slot) }

@@ -1,13 +1,13 @@
 //! Where objects live: numbered slots whose addresses never change. The only unsafe access to values.
 //!
-//! A pool keeps the state of its slots (vacant, idle, leased) beside them, in safe code, and that state says who
-//! may touch a slot's value. A lease therefore holds a plain pointer, and acquiring moves no object.
+//! A pool keeps the state of its slots (vacant, idle, leased) in safe code, and that state says who may touch a
+//! slot's object. A lease therefore holds a plain pointer, and acquiring moves no object.
 //!
 //! # Growing
 //!
 //! ```text
 //! page      0        1         2               3
-//! slots   0..32   32..96   96..224  ...   doubling, so a slot's page is one `leading_zeros`
+//! slots   0..32   32..96   96..224  ...   doubling, so a slot's page is the highest bit of slot + 32
 //! ```
 //!
 //! Pages are never moved or freed while the pool lives; the table of pages is a fixed array inside the pool.
@@ -36,7 +36,7 @@ mod sealed {
 pub trait Storage: sealed::Sealed {
     /// Slots for objects.
     #[doc(hidden)]
-    type Cells<T>: Cells<T>;
+    type Cells<N: Default>: Cells<N>;
     /// A list of state, as long as there are slots.
     #[doc(hidden)]
     type List<T>: List<T>;
@@ -66,22 +66,21 @@ impl<const N: usize> sealed::Sealed for Fixed<N> {}
 
 #[cfg(feature = "alloc")]
 impl Storage for Growing {
-    type Cells<T> = Pages<T>;
+    type Cells<N: Default> = Pages<N>;
     type List<T> = alloc::vec::Vec<T>;
     type Index = hashbrown::HashTable<u32>;
     type Hasher = hashbrown::DefaultHashBuilder;
-    // `u32::MAX` is the mark for "no slot".
-    const MAX_SLOTS: usize = if usize::BITS > 32 { u32::MAX as usize } else { usize::MAX / 2 };
+    const MAX_SLOTS: usize = growing::SLOTS as usize;
 }
 
 impl<const N: usize> Storage for Fixed<N> {
-    type Cells<T> = Inline<T, N>;
+    type Cells<M: Default> = Inline<M, N>;
     type List<T> = heapless::Vec<T, N>;
     type Index = Chains<N>;
     type Hasher = BuildHasherDefault<Fnv>;
     const MAX_SLOTS: usize = {
         assert!(N > 0, "a pool of no slots");
-        assert!((N as u64) < u32::MAX as u64, "more slots than a slot number can tell apart");
+        assert!((N as u64) < 1 << 31, "more slots than a slot number can tell apart");
         N
     };
 }
@@ -229,59 +228,86 @@ impl Hasher for Fnv {
     }
 }
 
+/// Room for one object, and what its pool notes beside it.
+pub(crate) struct Slot<T, M = ()> {
+    value: UnsafeCell<MaybeUninit<T>>,
+    note: M,
+}
+
+impl<T, M: Default> Default for Slot<T, M> {
+    fn default() -> Self {
+        Self { value: UnsafeCell::new(MaybeUninit::uninit()), note: M::default() }
+    }
+}
+
+impl<T, M> Slot<T, M> {
+    #[inline(always)]
+    pub(crate) fn note(&self) -> &M {
+        &self.note
+    }
+
+    /// Where the object is, if there is one.
+    #[inline(always)]
+    pub(crate) fn object(&self) -> NonNull<T> {
+        let value: NonNull<UnsafeCell<MaybeUninit<T>>> = NonNull::from(&self.value);
+        value.cast()
+    }
+
+    /// Puts an object in.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds none, and nobody else uses it.
+    pub(crate) unsafe fn fill(&self, object: T) {
+        // SAFETY: the caller's promise; the memory is inside an `UnsafeCell`.
+        unsafe { self.object().write(object) }
+    }
+
+    /// Takes the object out.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds one, and nobody else uses it. Afterwards it holds none.
+    pub(crate) unsafe fn take(&self) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { self.object().read() }
+    }
+}
+
 /// Numbered slots at addresses that stay.
 ///
-/// Memory only: which slots hold a value is for the pool to know, and it must drop those values itself.
+/// Which of them hold an object is for the pool to know, and it must drop those objects itself.
 #[doc(hidden)]
-pub trait Cells<T>: Default {
+pub trait Cells<N: Default>: Default {
     /// Makes sure that slot `at` exists, where all below it do; false if there is no room for it.
     fn reach(&self, at: u32) -> bool;
 
-    /// Where slot `at` is. The address stays for as long as the cells are not moved (`Fixed`) or live (`Growing`).
+    /// Slot `at`. Its address stays for as long as the cells are not moved (`Fixed`) or live (`Growing`).
     ///
-    /// Panics or returns a dangling pointer, but touches nothing, if the slot was never reached.
-    fn slot(&self, at: u32) -> NonNull<T>;
-}
-
-/// Puts a value into a slot.
-///
-/// # Safety
-///
-/// The slot was reached, holds no value, and nobody else uses it.
-pub(crate) unsafe fn fill<T>(cells: &impl Cells<T>, at: u32, value: T) {
-    // SAFETY: the caller's promise; the slot is valid for writes since it was reached.
-    unsafe { cells.slot(at).write(value) }
-}
-
-/// Takes the value out of a slot.
-///
-/// # Safety
-///
-/// The slot holds a value, and nobody else uses it. Afterwards it holds none.
-pub(crate) unsafe fn take<T>(cells: &impl Cells<T>, at: u32) -> T {
-    // SAFETY: the caller's promise.
-    unsafe { cells.slot(at).read() }
+    /// # Panics
+    ///
+    /// If the slot was never reached.
+    fn at(&self, at: u32) -> &N;
 }
 
 /// Slots inside the pool.
 #[doc(hidden)]
-pub struct Inline<T, const N: usize>([UnsafeCell<MaybeUninit<T>>; N]);
+pub struct Inline<N, const LEN: usize>([N; LEN]);
 
-impl<T, const N: usize> Default for Inline<T, N> {
+impl<N: Default, const LEN: usize> Default for Inline<N, LEN> {
     fn default() -> Self {
-        Self([const { UnsafeCell::new(MaybeUninit::uninit()) }; N])
+        Self(core::array::from_fn(|_| N::default()))
     }
 }
 
-impl<T, const N: usize> Cells<T> for Inline<T, N> {
+impl<N: Default, const LEN: usize> Cells<N> for Inline<N, LEN> {
     fn reach(&self, at: u32) -> bool {
-        (at as usize) < N
+        (at as usize) < LEN
     }
 
-    #[inline]
-    fn slot(&self, at: u32) -> NonNull<T> {
-        let cell: NonNull<UnsafeCell<MaybeUninit<T>>> = NonNull::from(&self.0[at as usize]);
-        cell.cast()
+    #[inline(always)]
+    fn at(&self, at: u32) -> &N {
+        &self.0[at as usize]
     }
 }
 
@@ -290,77 +316,105 @@ pub(crate) use growing::Pages;
 
 #[cfg(feature = "alloc")]
 mod growing {
-    use super::{Cells, MaybeUninit, NonNull, UnsafeCell};
+    use super::Cells;
     use alloc::boxed::Box;
     use core::cell::Cell;
+    use core::marker::PhantomData;
+    use core::ptr;
 
     const FIRST: u32 = 32;
     const FIRST_BITS: u32 = FIRST.trailing_zeros();
-    const PAGES: usize = (u32::BITS - FIRST_BITS) as usize;
-
-    type Slot<T> = UnsafeCell<MaybeUninit<T>>;
-    /// Set once, by `reach`; a `Cell` because leases look at other pages meanwhile.
-    type PageEntry<T> = Cell<Option<NonNull<Slot<T>>>>;
+    /// The last page would end beyond `u32`, so there is none.
+    const PAGES: usize = 31 - FIRST_BITS as usize;
+    pub(super) const SLOTS: u32 = (1 << 31) - FIRST;
 
     /// Slots in pages that double.
     #[doc(hidden)]
-    pub struct Pages<T>([PageEntry<T>; PAGES]);
+    pub struct Pages<N> {
+        /// By the number of the highest bit of `slot + 32`: the page, less that many slots, so that adding
+        /// `slot + 32` to it yields the slot. Set once, by `reach`; in a `Cell` because leases look at other pages
+        /// meanwhile.
+        bases: [Cell<*mut N>; 32],
+        /// Slots reached: those below this are in pages that exist.
+        reached: Cell<u32>,
+        owns: PhantomData<N>,
+    }
 
-    // SAFETY: the pages are owned like boxes, and give access to values only through raw pointers.
-    unsafe impl<T: Send> Send for Pages<T> {}
+    // SAFETY: the pages are owned like boxes.
+    unsafe impl<N: Send> Send for Pages<N> {}
 
-    impl<T> Default for Pages<T> {
+    impl<N> Default for Pages<N> {
         fn default() -> Self {
-            Self([const { Cell::new(None) }; PAGES])
+            Self {
+                bases: [const { Cell::new(ptr::null_mut()) }; 32],
+                reached: Cell::new(0),
+                owns: PhantomData,
+            }
         }
+    }
+
+    /// Apart and without arguments, so that the check costs a comparison and nothing else.
+    #[cold]
+    #[inline(never)]
+    fn never_reached() -> ! {
+        panic!("the slot was never reached")
     }
 
     const fn page_len(page: usize) -> usize {
         (FIRST as usize) << page
     }
 
-    /// Page and offset of a slot: page `p` begins at `32 * (2^p - 1)`.
-    #[inline]
-    fn place(at: u32) -> (usize, usize) {
-        let shifted = at as u64 + u64::from(FIRST);
-        let page = shifted.ilog2() - FIRST_BITS;
-        (page as usize, (shifted - (u64::from(FIRST) << page)) as usize)
+    impl<N> Pages<N> {
+        /// The slots of a page, for its `reached` slots exist.
+        fn page(&self, page: usize) -> *mut N {
+            self.bases[page + FIRST_BITS as usize].get().wrapping_add(page_len(page))
+        }
+
+        fn pages(&self) -> usize {
+            match self.reached.get() {
+                0 => 0,
+                reached => (reached - 1 + FIRST).ilog2() as usize - FIRST_BITS as usize + 1,
+            }
+        }
     }
 
-    impl<T> Cells<T> for Pages<T> {
+    impl<N: Default> Cells<N> for Pages<N> {
         fn reach(&self, at: u32) -> bool {
-            let (page, _) = place(at);
-            let Some(entry) = self.0.get(page) else { return false };
-            if entry.get().is_none() {
-                let cells: Box<[Slot<T>]> =
-                    core::iter::repeat_with(|| UnsafeCell::new(MaybeUninit::uninit()))
-                        .take(page_len(page))
-                        .collect();
-                entry.set(NonNull::new(Box::into_raw(cells).cast()));
+            if at >= SLOTS {
+                return false;
             }
+            let page = (at + FIRST).ilog2() as usize - FIRST_BITS as usize;
+            if page == self.pages() && page < PAGES {
+                let slots: Box<[N]> = core::iter::repeat_with(N::default).take(page_len(page)).collect();
+                let first: *mut N = Box::into_raw(slots).cast();
+                self.bases[page + FIRST_BITS as usize].set(first.wrapping_sub(page_len(page)));
+            }
+            self.reached.set(self.reached.get().max(at + 1));
             true
         }
 
-        #[inline]
-        fn slot(&self, at: u32) -> NonNull<T> {
-            let (page, offset) = place(at);
-            match self.0[page].get() {
-                // SAFETY: the page was allocated with `page_len` cells, and `place` keeps the offset below that.
-                Some(base) => unsafe { base.add(offset) }.cast(),
-                None => NonNull::dangling(),
+        #[inline(always)]
+        fn at(&self, at: u32) -> &N {
+            if at >= self.reached.get() {
+                never_reached();
             }
+            let shifted = at + FIRST;
+            // The `| 1` changes no highest bit; it tells the compiler that there is one.
+            let base = self.bases[(shifted | 1).ilog2() as usize].get();
+            // SAFETY: the slot was reached, so its page was allocated, and `base` is that page's start less
+            // `2^highest bit` slots; `shifted` lies as far beyond that as the slot is into its page. Pages hold
+            // initialised slots, are not freed before `self`, and are shared only by reference.
+            unsafe { &*base.wrapping_add(shifted as usize) }
         }
     }
 
-    impl<T> Drop for Pages<T> {
+    impl<N> Drop for Pages<N> {
         fn drop(&mut self) {
-            for (page, base) in self.0.iter().enumerate() {
-                if let Some(base) = base.get() {
-                    let cells = NonNull::slice_from_raw_parts(base, page_len(page));
-                    // SAFETY: `reach` made this box with this length and gave it to the table, once. Its cells drop
-                    // nothing; the pool has dropped the values.
-                    drop(unsafe { Box::from_raw(cells.as_ptr()) });
-                }
+            for page in 0..self.pages() {
+                let slots = ptr::slice_from_raw_parts_mut(self.page(page), page_len(page));
+                // SAFETY: `reach` made this box with this length and gave it to the table, once. Its slots drop no
+                // object; the pool has done that.
+                drop(unsafe { Box::from_raw(slots) });
             }
         }
     }
@@ -368,36 +422,33 @@ mod growing {
     #[cfg(test)]
     mod tests {
         use super::*;
+        use alloc::vec::Vec;
 
-        // Two slots at one address, or a slot outside its page.
+        // Two slots at one address, a slot outside its page (Miri would see it), or one that moves on growth.
         #[test]
-        fn places_are_distinct_and_inside_their_pages() {
-            let mut expected = (0, 0);
-            for at in 0..100_000 {
-                assert_eq!(place(at), expected);
-                expected.1 += 1;
-                if expected.1 == page_len(expected.0) {
-                    expected = (expected.0 + 1, 0);
-                }
+        fn slots_are_distinct_and_stay() {
+            let count = if cfg!(miri) { 300 } else { 20_000 };
+            let pages = Pages::<Cell<u32>>::default();
+            let mut addresses = Vec::new();
+            for at in 0..count {
+                assert!(pages.reach(at));
+                pages.at(at).set(at);
+                addresses.push(ptr::from_ref(pages.at(at)));
             }
-            let (page, offset) = place(u32::MAX - 1 - FIRST);
-            assert!(page < PAGES && offset < page_len(page));
+            for at in 0..count {
+                assert_eq!(pages.at(at).get(), at);
+                assert_eq!(ptr::from_ref(pages.at(at)), addresses[at as usize]);
+            }
+            assert!(!pages.reach(SLOTS) && !pages.reach(u32::MAX));
         }
 
-        // A value that moves when its pool grows.
+        // A slot of a page that exists, but beyond what the pool asked for, or of one that does not.
         #[test]
-        fn addresses_stay_while_it_grows() {
-            let pages = Pages::<u64>::default();
+        #[should_panic(expected = "never reached")]
+        fn a_slot_that_was_not_reached_panics() {
+            let pages = Pages::<Cell<u32>>::default();
             assert!(pages.reach(0));
-            let first = pages.slot(0);
-            // SAFETY: slot 0 was reached and is empty.
-            unsafe { super::super::fill(&pages, 0, 7) };
-            for at in 1..5000 {
-                assert!(pages.reach(at));
-            }
-            assert_eq!(pages.slot(0), first);
-            // SAFETY: filled above.
-            assert_eq!(unsafe { super::super::take(&pages, 0) }, 7);
+            pages.at(1);
         }
     }
 }

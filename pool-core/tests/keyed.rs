@@ -1,0 +1,639 @@
+//! What only keyed pools promise: one order across all keys, bounds per key, time, pressure, a budget for all.
+//!
+//! What they share with the other kinds is in `contract.rs`; whether all of it holds together in `model.rs`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use pool_core::{
+    Account, AcquireError, Factory, KeepAll, KeyedPool, KeyedPoolBuilder, ManualClock, OverBudget, Pressure,
+    Storage,
+};
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Objects of as many bytes as their key says.
+#[derive(Default)]
+struct Sized {
+    made: Cell<u32>,
+    destroyed: Rc<RefCell<Vec<u32>>>,
+    fail: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Object {
+    /// Their number, from 1 on.
+    serial: u32,
+    bytes: usize,
+    destroyed: Rc<RefCell<Vec<u32>>>,
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.destroyed.borrow_mut().push(self.serial);
+    }
+}
+
+#[derive(PartialEq, Eq, Debug)]
+struct Refused;
+
+impl Factory<usize> for Sized {
+    type Object = Object;
+    type Error = Refused;
+
+    fn create(&self, &bytes: &usize) -> Result<Object, Refused> {
+        if self.fail.get() {
+            return Err(Refused);
+        }
+        self.made.set(self.made.get() + 1);
+        Ok(Object { serial: self.made.get(), bytes, destroyed: Rc::clone(&self.destroyed) })
+    }
+    fn estimate(&self, &bytes: &usize) -> usize {
+        bytes
+    }
+    fn measure(&self, object: &Object) -> usize {
+        object.bytes
+    }
+}
+
+type Builder = KeyedPoolBuilder<usize, Sized>;
+type Pool<C = pool_core::NoClock, S = pool_core::Growing> = KeyedPool<usize, Sized, KeepAll, C, S>;
+
+fn builder() -> Builder {
+    KeyedPoolBuilder::new(Sized::default())
+}
+
+/// Makes an object of each key, leased together, and releases them in this order: the first is the oldest.
+fn fill<C: pool_core::Clock, S: Storage>(pool: &Pool<C, S>, keys: &[usize]) {
+    let leases: Vec<_> = keys.iter().map(|key| pool.acquire(key).unwrap()).collect();
+    leases.into_iter().for_each(drop);
+}
+
+fn destroyed<C: pool_core::Clock, S: Storage>(pool: &Pool<C, S>) -> Vec<u32> {
+    pool.factory().destroyed.take()
+}
+
+/// The keys of the idle objects, the one released longest ago first.
+fn order<C: pool_core::Clock, S: Storage>(pool: &Pool<C, S>) -> Vec<usize> {
+    let mut keys = Vec::new();
+    pool.retain(|&key, _| (keys.push(key), true).1);
+    keys
+}
+
+fn over_budget<T>(result: Result<T, AcquireError<Refused>>) -> OverBudget {
+    match result {
+        Err(AcquireError::OverBudget(refusal)) => refusal,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it fits"),
+    }
+}
+
+// Order
+
+// A key's object that counts as the age of the whole key; an order by creation, or by acquire.
+#[test]
+fn eviction_follows_the_order_of_release_across_keys() {
+    let pool = builder().build();
+    fill(&pool, &[1, 2, 3, 1, 2, 3]);
+    let [one, three] = [pool.acquire(&1).unwrap(), pool.acquire(&3).unwrap()];
+    assert_eq!((one.serial, three.serial), (4, 6), "the newest of its key");
+    drop(three);
+    drop(one);
+    assert_eq!(order(&pool), [1, 2, 3, 2, 3, 1]);
+    for (left, expected) in [(4, vec![1, 2]), (1, vec![3, 5, 6]), (0, vec![4])] {
+        pool.trim(left);
+        assert_eq!(destroyed(&pool), expected);
+    }
+}
+
+// An order by the clock, in which objects released in one tick have none.
+#[test]
+fn order_does_not_depend_on_the_clock() {
+    let pool = builder().clock(ManualClock::default()).idle_ttl(1).build();
+    fill(&pool, &[5, 4, 3, 2, 1]);
+    assert_eq!(order(&pool), [5, 4, 3, 2, 1]);
+    drop(pool.acquire(&4).unwrap());
+    assert_eq!(order(&pool), [5, 3, 2, 1, 4]);
+}
+
+// A leased object that is destroyed to make room; or a failure although there is something idle.
+#[test]
+fn leased_objects_are_never_evicted() {
+    let pool = builder().max_objects(2).build_fixed::<2>();
+    let held = pool.acquire(&1).unwrap();
+    for key in 2..50 {
+        drop(pool.acquire(&key).unwrap());
+        assert_eq!((held.serial, pool.stats().idle), (1, 1));
+    }
+    let other = pool.acquire(&9).unwrap();
+    assert_eq!(pool.acquire(&1).map(drop), Err(AcquireError::Exhausted { leased: 2, max_objects: 2 }));
+    drop((held, other));
+    assert_eq!(pool.stats().evicted, 48);
+}
+
+// Bounds on objects
+
+// One key that takes the place of all, or a bound that counts other keys' objects.
+#[test]
+fn a_key_has_at_most_its_share() {
+    let pool = builder().max_per_key(2).build();
+    let leases = [pool.acquire(&1).unwrap(), pool.acquire(&1).unwrap()];
+    assert_eq!(pool.acquire(&1).map(drop), Err(AcquireError::KeyExhausted { leased: 2, max_per_key: 2 }));
+    drop(pool.acquire(&2).unwrap());
+    let [one, two] = leases;
+    drop(one.detach());
+    two.discard();
+    drop([pool.acquire(&1).unwrap(), pool.acquire(&1).unwrap()]);
+    let none = builder().max_per_key(0).build();
+    assert_eq!(none.acquire(&1).map(drop), Err(AcquireError::KeyExhausted { leased: 0, max_per_key: 0 }));
+}
+
+// An error that calls idle objects leased.
+#[test]
+fn prewarm_reports_what_is_out_not_what_is_idle() {
+    let pool = builder().max_per_key(2).build();
+    assert_eq!(pool.prewarm(&1, 3), Err(AcquireError::KeyExhausted { leased: 0, max_per_key: 2 }));
+    let lease = pool.acquire(&1).unwrap();
+    assert_eq!(pool.prewarm(&1, 3), Err(AcquireError::KeyExhausted { leased: 1, max_per_key: 2 }));
+    drop(lease);
+    assert_eq!(pool.key_stats(&1).unwrap().idle, 2);
+    let full = builder().max_objects(2).build();
+    assert_eq!(full.prewarm(&1, 3), Err(AcquireError::Exhausted { leased: 0, max_objects: 2 }));
+}
+
+// A bound that a destructor can pass by taking another of the same key while the first is being admitted.
+#[test]
+fn the_share_of_a_key_holds_when_a_destructor_acquires() {
+    struct Bomb(Rc<RefCell<Option<Box<dyn FnOnce()>>>>);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            let action = self.0.borrow_mut().take();
+            if let Some(action) = action {
+                action();
+            }
+        }
+    }
+    impl pool_core::Footprint for Bomb {}
+
+    let action: Rc<RefCell<Option<Box<dyn FnOnce()>>>> = Rc::default();
+    let fuse = Rc::clone(&action);
+    let pool = KeyedPool::builder(move |_: &u8| Ok::<_, Infallible>(Bomb(Rc::clone(&fuse))))
+        .max_objects(2)
+        .max_per_key(1)
+        .build();
+    let pool = Rc::new(pool);
+    let other = pool.acquire_owned(&1).unwrap();
+    drop(pool.acquire(&2).unwrap());
+    // To make room for an object of key 3, the idle one of key 2 goes; its destructor takes one of key 3 first.
+    let taken = Rc::new(RefCell::new(None));
+    let (inner, keep) = (Rc::downgrade(&pool), Rc::clone(&taken));
+    *action.borrow_mut() = Some(Box::new(move || {
+        *keep.borrow_mut() = Some(inner.upgrade().unwrap().acquire_owned(&3).unwrap());
+        other.discard();
+    }));
+    let second = pool.acquire(&3).map(|lease| lease.into_id());
+    let leased = pool.key_stats(&3).unwrap().leased;
+    assert_eq!(leased, 1, "more than its share of key 3: {second:?}");
+    taken.borrow_mut().take();
+}
+
+// A bound that evicts the newest, or another key's.
+#[test]
+fn a_release_beyond_max_idle_per_key_evicts_the_oldest_of_the_key() {
+    let pool = builder().max_idle_per_key(2).build();
+    fill(&pool, &[9, 1, 1, 1, 1]);
+    assert_eq!((destroyed(&pool), order(&pool)), (vec![2, 3], vec![9, 1, 1]));
+    assert_eq!(pool.stats().evicted, 2);
+    let none = builder().max_idle_per_key(0).build();
+    fill(&none, &[1, 2]);
+    assert_eq!((none.stats().idle, none.stats().destroyed), (0, 2));
+}
+
+// A bound that only releases respect.
+#[test]
+fn prewarm_stays_within_max_idle_per_key() {
+    let pool = builder().max_idle_per_key(3).build();
+    let _ = pool.prewarm(&1, 10);
+    assert_eq!(pool.stats().idle, 3);
+}
+
+// A trim that takes what a key is to keep, or stops at the first key that has no more to give.
+#[test]
+fn trim_leaves_each_key_its_min_idle() {
+    let pool = builder().min_idle(1).build();
+    fill(&pool, &[1, 1, 1, 2, 3, 3]);
+    assert_eq!(pool.trim(4), 2);
+    assert_eq!(order(&pool), [1, 2, 3, 3]);
+    assert_eq!(pool.trim(0), 1);
+    assert_eq!(order(&pool), [1, 2, 3]);
+    assert_eq!(pool.evict_to(3), 3, "not asked by evict_to");
+    assert_eq!(order(&pool), [3]);
+}
+
+// Budget
+
+// One more eviction than needed, or the wrong objects.
+#[test]
+fn the_fewest_are_evicted_and_those_released_longest_ago() {
+    let account = Account::new("budget", 100);
+    let pool = builder().account(account.clone()).build();
+    fill(&pool, &[10, 20, 30, 40]);
+    drop(pool.acquire(&25).unwrap());
+    assert_eq!(destroyed(&pool), [1, 2], "10 and 20 make room for 25");
+    drop(pool.acquire(&5).unwrap());
+    assert_eq!(destroyed(&pool), [], "5 are free");
+    drop(pool.acquire(&1).unwrap());
+    assert_eq!(destroyed(&pool), [3], "30 for 1");
+    assert_eq!((order(&pool), account.used(), account.peak()), (vec![40, 25, 5, 1], 71, 100));
+}
+
+// Idle objects that are thrown away for one that does not fit anyway.
+#[test]
+fn what_cannot_fit_fails_before_anything_is_evicted() {
+    let account = Account::new("budget", 100);
+    let pool = builder().account(account.clone()).build();
+    let held = pool.acquire(&30).unwrap();
+    fill(&pool, &[20, 40]);
+    let refusal = over_budget(pool.acquire(&71).map(drop));
+    assert_eq!(
+        (refusal.requested, refusal.used, refusal.limit, refusal.free, refusal.evictable),
+        (71, 90, 100, 10, 60)
+    );
+    assert_eq!((destroyed(&pool), pool.stats().idle, account.peak()), (vec![], 2, 90));
+    assert!(refusal.to_string().contains("budget"), "{refusal}");
+    drop(pool.acquire(&70).unwrap());
+    assert_eq!(destroyed(&pool), [2, 3]);
+    drop(held);
+}
+
+// The same when it turns out only after the create that it does not fit, and when the account above refuses.
+#[test]
+fn a_parents_limit_evicts_from_the_pool_that_asks() {
+    let root = Account::new("root", 100);
+    let [mine, yours] =
+        ["mine", "yours"].map(|name| Account::builder(name).parent(&root).hard_limit(90).build());
+    let (pool, other) = (builder().account(mine).build(), builder().account(yours).build());
+    fill(&other, &[50]);
+    fill(&pool, &[20, 20]);
+    let refusal = over_budget(pool.acquire(&60).map(drop));
+    assert_eq!((refusal.account.name(), refusal.free, refusal.evictable), ("root", 10, 40));
+    assert_eq!((pool.stats().idle, other.stats().idle), (2, 1));
+    drop(pool.acquire(&30).unwrap());
+    assert_eq!((destroyed(&pool), other.stats().idle, root.used()), (vec![1], 1, 100));
+}
+
+// A limit on objects and one on bytes that each evict for themselves.
+#[test]
+fn room_for_the_slot_is_room_for_the_bytes() {
+    let pool = builder().account(Account::new("budget", 100)).max_objects(3).build();
+    fill(&pool, &[40, 30, 30]);
+    drop(pool.acquire(&35).unwrap());
+    assert_eq!(destroyed(&pool), [1]);
+    pool.factory().fail.set(true);
+    assert_eq!(pool.acquire(&1).map(drop), Err(AcquireError::Create(Refused)));
+    assert_eq!(pool.account().unwrap().used(), pool.stats().bytes());
+}
+
+// A target of bytes that is missed, or passed by one object too many.
+#[test]
+fn evict_to_frees_what_it_says() {
+    let pool = builder().account(Account::new("budget", 1000)).build();
+    let held = pool.acquire(&100).unwrap();
+    fill(&pool, &[10, 20, 30]);
+    assert_eq!(pool.evict_to(160), 0);
+    assert_eq!(pool.evict_to(131), 30);
+    assert_eq!(order(&pool), [30]);
+    assert_eq!(pool.evict_to(0), 30);
+    assert_eq!((pool.evict_to(0), pool.stats().bytes()), (0, 100));
+    drop(held);
+}
+
+// Bytes beside the pool that it does not make room for, or a limit that is lowered in vain.
+#[test]
+fn lowering_the_limit_is_felt_at_the_next_maintenance_and_acquire() {
+    let account = Account::new("budget", 100);
+    let pool = builder().account(account.clone()).build();
+    let held = pool.acquire(&30).unwrap();
+    fill(&pool, &[20, 40]);
+    assert_eq!(account.set_hard_limit(50), 40);
+    assert_eq!(account.pressure(), Pressure::Critical);
+    let refusal = over_budget(pool.acquire(&21).map(drop));
+    assert_eq!((refusal.free, refusal.evictable), (0, 60));
+    drop(pool.acquire(&20).unwrap()); // a hit needs no bytes
+    pool.maintain(usize::MAX);
+    assert_eq!((pool.stats().idle, account.used(), account.overcommitted()), (0, 30, 0));
+
+    let decoded = account.charge_external(60).unwrap();
+    assert_eq!(account.overcommitted(), 40);
+    over_budget(pool.acquire(&1).map(drop));
+    drop(decoded);
+    drop(pool.acquire(&20).unwrap());
+    drop(held);
+}
+
+// Time
+
+// An expired object that is handed out because nobody called `maintain`.
+#[test]
+fn an_expired_object_is_never_handed_out() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).idle_ttl(10).build();
+    fill(&pool, &[1, 1]);
+    clock.advance(10);
+    drop(pool.acquire(&1).unwrap()); // just in time, and renewed by its release
+    clock.advance(1);
+    assert_eq!(pool.try_acquire(&1).unwrap().serial, 2);
+    clock.advance(11);
+    assert!(pool.try_acquire(&1).is_none());
+    assert_eq!((pool.stats().expired, pool.stats().idle), (2, 0));
+    assert_eq!(pool.acquire(&1).unwrap().serial, 3);
+    assert_eq!((pool.stats().hits, pool.stats().misses), (2, 3));
+}
+
+// A lifetime that use prolongs, or that only idle objects have.
+#[test]
+fn an_object_lives_no_longer_than_its_lifetime() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).max_lifetime(10).build();
+    for _ in 0..5 {
+        drop(pool.acquire(&1).unwrap());
+        clock.advance(2);
+    }
+    assert_eq!(pool.acquire(&1).unwrap().serial, 1, "10 ticks old");
+    let held = pool.acquire(&1).unwrap();
+    clock.advance(1);
+    assert_eq!(held.serial, 1, "a lease is never taken back");
+    drop(held);
+    assert_eq!((pool.stats().expired, pool.stats().idle), (1, 0));
+
+    drop(pool.acquire(&1).unwrap());
+    clock.advance(11);
+    assert!(pool.try_acquire(&1).is_none());
+    drop(pool.acquire(&1).unwrap());
+    clock.advance(11);
+    assert_eq!(pool.maintain(1), 1);
+    assert_eq!((pool.stats().expired, pool.stats().idle), (3, 0));
+}
+
+// Expiry that takes one that is not due, or goes on beyond the limit of work.
+#[test]
+fn maintenance_expires_the_oldest_within_its_limit() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).idle_ttl(5).build();
+    fill(&pool, &[1, 2, 3, 4]);
+    clock.advance(3);
+    fill(&pool, &[5, 6]);
+    clock.advance(3);
+    assert_eq!(pool.maintain(0), 0);
+    assert_eq!(pool.maintain(3), 3);
+    assert_eq!(destroyed(&pool), [1, 2, 3]);
+    assert_eq!(pool.maintain(3), 1);
+    assert_eq!(order(&pool), [5, 6]);
+    assert_eq!(pool.maintain(100), 0);
+}
+
+// A lifetime's scan that never comes round to some of the slots.
+#[test]
+fn maintenance_comes_round_to_every_object() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).max_lifetime(5).build();
+    fill(&pool, &[1; 50]);
+    clock.advance(6);
+    let fresh = pool.acquire(&2).unwrap();
+    drop(fresh);
+    let mut destroyed = 0;
+    for _ in 0..20 {
+        let slice = pool.maintain(7);
+        assert!(slice <= 7);
+        destroyed += slice;
+    }
+    assert_eq!((destroyed, order(&pool)), (50, vec![2]));
+}
+
+// Pressure
+
+/// A pool under moderate pressure as soon as it holds more than `soft` bytes.
+fn pressed(soft: usize, low: usize, min_idle: usize) -> Pool {
+    let account = Account::builder("pressed").soft_limit(soft).low_watermark(low).build();
+    builder().account(account).min_idle(min_idle).build()
+}
+
+// Trimming of what was needed a moment ago: the next peak would have to make it all again.
+#[test]
+fn moderate_pressure_spares_the_working_set() {
+    let pool = pressed(50, 0, 0);
+    fill(&pool, &[10; 6]);
+    assert_eq!(pool.account().unwrap().pressure(), Pressure::Moderate);
+    assert_eq!(pool.maintain(usize::MAX), 0, "all six were out since the beginning");
+    let four: Vec<_> = (0..4).map(|_| pool.acquire(&10).unwrap()).collect();
+    drop(four); // never fewer than two idle since
+    assert_eq!(pool.maintain(usize::MAX), 2);
+    assert_eq!(pool.stats().idle, 4);
+    assert_eq!(pool.maintain(usize::MAX), 4, "none was needed since");
+}
+
+// A working set of all keys together, so that a busy key is trimmed for an idle one.
+#[test]
+fn the_working_set_is_by_key() {
+    let pool = pressed(50, 0, 0);
+    fill(&pool, &[10, 10, 10, 11, 11, 11]);
+    pool.maintain(usize::MAX);
+    drop([(); 3].map(|()| pool.acquire(&10).unwrap()));
+    assert_eq!(pool.maintain(usize::MAX), 3);
+    assert_eq!(order(&pool), [10, 10, 10]);
+}
+
+// A trim below the watermark, below what a key is to keep, or beyond the limit of work.
+#[test]
+fn moderate_pressure_stops_at_the_low_watermark_and_min_idle() {
+    let pool = pressed(50, 35, 0);
+    fill(&pool, &[10; 6]);
+    pool.maintain(usize::MAX);
+    assert_eq!(pool.maintain(1), 1);
+    assert_eq!(pool.maintain(usize::MAX), 2);
+    assert_eq!((pool.stats().bytes(), pool.account().unwrap().pressure()), (30, Pressure::None));
+    assert_eq!(pool.maintain(usize::MAX), 0);
+
+    let pool = pressed(50, 0, 2);
+    fill(&pool, &[10, 10, 10, 11, 11, 11]);
+    pool.maintain(usize::MAX);
+    assert_eq!(pool.maintain(usize::MAX), 2);
+    assert_eq!(order(&pool), [10, 10, 11, 11]);
+}
+
+// Idle objects that stay although memory is gone; or more of them than the limit of work.
+#[test]
+fn critical_pressure_drops_every_idle_object() {
+    let account = Account::new("budget", 100);
+    let pool = builder().account(account.clone()).min_idle(2).build();
+    let held = pool.acquire(&40).unwrap();
+    fill(&pool, &[10, 10, 10, 11]);
+    account.set_hard_limit(1);
+    assert_eq!(pool.maintain(1), 1);
+    assert_eq!(pool.maintain(usize::MAX), 3);
+    assert_eq!((pool.stats().idle, pool.stats().leased, account.overcommitted()), (0, 1, 39));
+    drop(held);
+}
+
+// A slice of housekeeping that looks at every idle object to find one that may go.
+#[test]
+#[cfg_attr(miri, ignore = "measures time")]
+fn maintain_is_bounded_by_its_work_limit() {
+    let slices = |keys: usize| {
+        let pool = pressed(1, 0, 1);
+        fill(&pool, &(1..=keys).collect::<Vec<_>>());
+        // None may go: each key has its least.
+        let once = || {
+            let begin = Instant::now();
+            for _ in 0..20 {
+                assert_eq!(pool.maintain(1), 0);
+            }
+            begin.elapsed()
+        };
+        (0..5).map(|_| once()).min().unwrap_or(Duration::MAX)
+    };
+    let (few, many) = (slices(10), slices(100_000));
+    assert!(many < few * 100 + Duration::from_micros(100), "10 idle: {few:?}, 100 000 idle: {many:?}");
+}
+
+// An event that is raised with each charge, or that ends pressure while the use is above the soft limit.
+#[test]
+fn a_low_watermark_above_the_soft_limit_raises_no_storm() {
+    let events = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::clone(&events);
+    let account = Account::builder("a")
+        .soft_limit(100)
+        .low_watermark(80)
+        .on_event(move |_| _ = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        .build();
+    let mut claim = account.try_reserve(60).unwrap();
+    account.set_soft_limit(50);
+    for _ in 0..10 {
+        claim.try_grow(1).unwrap();
+    }
+    assert_eq!(events.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(account.pressure(), Pressure::Moderate);
+    claim.free();
+    assert_eq!(events.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+// Keys
+
+// A table that keeps every key it ever saw.
+#[test]
+fn keys_without_objects_are_forgotten() {
+    thread_local!(static ALIVE: Cell<u32> = const { Cell::new(0) });
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key(u32);
+    impl Clone for Key {
+        fn clone(&self) -> Self {
+            ALIVE.set(ALIVE.get() + 1);
+            Self(self.0)
+        }
+    }
+    impl Drop for Key {
+        fn drop(&mut self) {
+            ALIVE.set(ALIVE.get() - 1);
+        }
+    }
+    fn key(number: u32) -> Key {
+        ALIVE.set(ALIVE.get() + 1);
+        Key(number)
+    }
+    let keys: u32 = if cfg!(miri) { 300 } else { 1_000_000 };
+    let pool = KeyedPool::builder(|key: &Key| Ok::<u32, Infallible>(key.0)).max_objects(16).build();
+    for number in 0..keys {
+        assert_eq!(*pool.acquire(&key(number)).unwrap(), number);
+        // One key for each object that there is: no other is kept.
+        assert!(ALIVE.get() <= 16, "{} keys are kept after {number}", ALIVE.get());
+    }
+    assert_eq!(pool.keys().len(), 16);
+    assert_eq!(ALIVE.get(), 16);
+    pool.trim(0);
+    assert_eq!((pool.keys().len(), ALIVE.get()), (0, 0));
+    let lease = pool.acquire(&key(1)).unwrap();
+    assert_eq!(ALIVE.get(), 1);
+    assert_eq!(lease.detach(), 1);
+    assert_eq!(ALIVE.get(), 0, "the last object was detached");
+    drop(pool.acquire(&key(2)).unwrap());
+    drop(pool);
+    assert_eq!(ALIVE.get(), 0);
+}
+
+// A key that is kept when the create for it failed.
+#[test]
+fn a_failed_create_leaves_no_key() {
+    let pool = builder().max_objects(1).build_fixed::<1>();
+    pool.factory().fail.set(true);
+    for key in 0..10 {
+        assert_eq!(pool.acquire(&key).map(drop), Err(AcquireError::Create(Refused)));
+        assert_eq!((pool.key_stats(&key), pool.keys().len()), (None, 0));
+    }
+    pool.factory().fail.set(false);
+    let held = pool.acquire(&1).unwrap();
+    assert!(pool.acquire(&2).is_err());
+    assert_eq!(pool.key_stats(&2), None);
+    drop(held);
+}
+
+// Keys that meet in one chain of the hash table and are taken for each other.
+#[test]
+fn colliding_keys_are_told_apart() {
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    struct Same(u8);
+    impl std::hash::Hash for Same {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            state.write_u8(0);
+        }
+    }
+    fn check<S: Storage>(
+        pool: &KeyedPool<Same, fn(&Same) -> Result<u8, Infallible>, KeepAll, pool_core::NoClock, S>,
+    ) {
+        for round in 0..4 {
+            let leases: Vec<_> = (0..8).map(|key| (key, pool.acquire(&Same(key)).unwrap())).collect();
+            assert!(leases.iter().all(|(key, lease)| **lease == *key));
+            leases.into_iter().for_each(drop);
+            // Heads, middles and ends of the chain go.
+            pool.retain(|key, _| key.0 % (round + 2) != 0);
+            for key in 0..8 {
+                assert_eq!(pool.key_stats(&Same(key)).is_some(), key % (round + 2) != 0, "{key}");
+            }
+        }
+    }
+    let make: fn(&Same) -> Result<u8, Infallible> = |key| Ok(key.0);
+    check(&KeyedPoolBuilder::new(make).build());
+    check(&KeyedPoolBuilder::new(make).build_fixed::<8>());
+}
+
+// Numbers of one key that are those of all, or that are lost on the way.
+#[test]
+fn key_stats_tell_what_is_held_for_a_key() {
+    let pool = builder().account(Account::new("budget", 1000)).build();
+    assert_eq!(pool.key_stats(&10), None);
+    let mut held = pool.acquire(&10).unwrap();
+    fill(&pool, &[10, 10, 20]);
+    let stats = pool.key_stats(&10).unwrap();
+    assert_eq!((stats.leased, stats.idle, stats.leased_bytes, stats.idle_bytes), (1, 2, 10, 20));
+    held.bytes = 50;
+    drop(held);
+    let stats = pool.key_stats(&10).unwrap();
+    assert_eq!((stats.leased, stats.idle, stats.leased_bytes, stats.idle_bytes), (0, 3, 0, 70));
+    let mut keys: Vec<_> = pool.keys().into_iter().map(|(key, stats)| (key, stats.idle)).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [(10, 3), (20, 1)]);
+    pool.retain(|&key, _| key == 20);
+    assert_eq!(pool.key_stats(&10), None);
+}
+
+// Tokens whose slot went to another key.
+#[test]
+fn a_token_is_not_good_for_the_next_key_in_its_slot() {
+    let pool = builder().build_fixed::<1>();
+    let token = pool.acquire(&1).unwrap().into_id();
+    pool.release(token).unwrap();
+    let other = pool.acquire(&2).unwrap();
+    assert!(pool.release(token).is_err());
+    let second = other.into_id();
+    assert!(pool.redeem(token).is_err());
+    assert_eq!(pool.redeem(second).unwrap().serial, 2);
+}

@@ -432,7 +432,7 @@ impl BufferLease {
     /// buffer's data was transferred away; [`WebError::Exception`] if the browser refuses. Nothing is written then.
     pub fn write(&self, channel: u32, samples: &[f32]) -> Result<(), WebError> {
         let data = self.channel(channel, samples.len())?;
-        if data.length() as usize == samples.len() {
+        if self.key().frames() as usize == samples.len() {
             // One copy straight out of the program's memory, shared or not; `copyToChannel` refuses shared memory.
             data.copy_from(samples);
         } else {
@@ -474,6 +474,19 @@ impl BufferLease {
             .map_err(Exception::of("AudioBufferSourceNode.buffer"))?;
         let held = Held::new(&pooled.holds);
         ended(source, move || drop(held)).map(Hold)
+    }
+
+    /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 4 calls
+    /// into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], though none is known.
+    pub fn source(&self) -> Result<AudioBufferSourceNode, WebError> {
+        let context = &self.home.core.factory().context;
+        let source = context.create_buffer_source().map_err(Exception::of("createBufferSource"))?;
+        self.play_on(&source)?;
+        Ok(source)
     }
 
     /// Sources that hold the buffer now.

@@ -1,4 +1,10 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "web-sys", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "web-sys"),
+    doc = "The bookkeeping of pooled Web Audio, without a browser: keys, errors, recipes, edges, quarantine, memory, and \
+           the profiler's arithmetic. The pools themselves need the feature `web-sys`, which is on by default."
+)]
+#![deny(missing_docs)]
 
 extern crate alloc;
 
@@ -17,6 +23,10 @@ pub use memory::{AudioMemory, AudioMemoryBuilder, DEFAULT_BUDGET, Member, Memory
 pub use metrics::{LatencyInfo, Metrics, UnderrunCount};
 pub use pool_core::{Bytes, LeaseId, OverBudget, PoolStats, ReleaseError, Verdict};
 pub use timing::CallbackTiming;
+
+#[cfg(feature = "web-sys")]
+#[doc = include_str!("design_note.md")]
+pub mod coming_from_the_design_note {}
 
 #[cfg(feature = "web-sys")]
 mod bindings;

@@ -8,5 +8,6 @@ mod nodes;
 mod profiler;
 mod recycled;
 mod support;
+mod table;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

@@ -66,7 +66,7 @@ async fn monitoring_starts_stops_and_resets() {
     let hosted = AudioProfiler::with_module_url(&context, &module(WORKLET_MODULE));
     hosted.start().await.expect("a module of the page's own");
     until("callbacks are seen there", || hosted.metrics().quanta > 0).await;
-    let refused = AudioProfiler::with_module_url(&context, "data:text/javascript,throw 1");
+    let refused = AudioProfiler::with_module_url(&context, "data:text/javascript,(");
     assert!(matches!(refused.start().await, Err(WebError::Exception(e)) if e.operation == "addModule"));
     assert!(!refused.is_monitoring());
     close(&context).await;

@@ -15,6 +15,8 @@ fn arguments() -> Vec<&'static str> {
     let mut arguments = vec![
         "--headless=new",
         "--disable-gpu",
+        // Pictures are as wide as the window is.
+        "--hide-scrollbars",
         "--disable-quic",
         "--no-first-run",
         "--disable-background-networking",

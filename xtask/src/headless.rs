@@ -17,7 +17,7 @@ use crate::report::{self, Mode};
 use crate::server::SiteServer;
 use crate::setup::{self, Browser};
 use crate::site;
-use crate::trace::{END_MARK, START_MARK, Trace};
+use crate::trace::{END_MARK, PAGE_MARK, START_MARK, Trace};
 use crate::webdriver::{Driver, Session};
 use crate::workspace::Workspace;
 
@@ -25,8 +25,6 @@ use crate::workspace::Workspace;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// How long the page may take from loading to the first voice.
 const PAGE_START: Duration = Duration::from_secs(40);
-/// How often the trace is taken out of the browser, whose buffer is finite.
-const DRAIN_EVERY: Duration = Duration::from_secs(10);
 /// How long the last trace events may take to arrive.
 const TRACE_END: Duration = Duration::from_secs(15);
 /// The size of the page in CSS pixels at a desk.
@@ -34,7 +32,7 @@ const DESKTOP: Viewport = Viewport { width: 1280, height: 900, mobile: false };
 /// The size of the page in CSS pixels in a hand.
 const PHONE: Viewport = Viewport { width: 390, height: 844, mobile: true };
 /// A picture of a page that is longer than this is cut.
-const MAX_PICTURE_HEIGHT: u64 = 4000;
+const MAX_PICTURE_HEIGHT: f64 = 4000.0;
 
 struct Viewport {
     width: u32,
@@ -147,17 +145,18 @@ fn measure(
     let query = format!("?mode={}&rate={}&autostart=1", mode.name(), options.rate);
     session.open(&format!("{address}{query}"))?;
     wait_for_voices(session)?;
-    interrupt::sleep(WARM_UP)?;
-
+    let warm = Instant::now() + WARM_UP;
     let mut trace = Trace::default();
+    // The process is known once its mark has come through the trace, which takes some seconds.
+    session.run_async(&format!("performance.mark('{PAGE_MARK}');"))?;
+    drain_until(session, &mut trace, |trace| trace.page_pid().is_some())?;
+    interrupt::sleep(warm.saturating_duration_since(Instant::now()))?;
+
     session.run_async(&format!("poolDemo.resetStats(); performance.mark('{START_MARK}');"))?;
     let script_before = script_seconds(session)?;
-    // The process is known once the mark has come through the trace.
-    drain_until(session, &mut trace, |trace| trace.page_pid().is_some())?;
     let renderer = trace.page_pid();
     let peak_was_reset = renderer.is_some_and(memory::reset_peak);
-
-    wait_showing_progress(session, &mut trace, mode, options.seconds)?;
+    wait_showing_progress(mode, options.seconds)?;
 
     let script_after = script_seconds(session)?;
     let page = session.run_async(&format!(
@@ -204,7 +203,13 @@ fn wait_for_voices(session: &Session<'_>) -> Result<()> {
         }
         interrupt::sleep(interrupt::POLL)?;
     }
-    session.run_async("await poolDemo.ready;").context("the page did not get ready")?;
+    let left = end.saturating_duration_since(Instant::now()).as_millis();
+    session
+        .run_async(&format!(
+            "const late = (_, reject) => setTimeout(reject, {left}, 'poolDemo.ready is still pending');
+             await Promise.race([poolDemo.ready, new Promise(late)]);"
+        ))
+        .context("the page did not get ready")?;
     loop {
         let state = session
             .run_async("const r = poolDemo.report(); return [r.voices, r.context_state, r.errors];")?;
@@ -223,10 +228,9 @@ fn wait_for_voices(session: &Session<'_>) -> Result<()> {
     }
 }
 
-fn wait_showing_progress(session: &Session<'_>, trace: &mut Trace, mode: Mode, seconds: u32) -> Result<()> {
+fn wait_showing_progress(mode: Mode, seconds: u32) -> Result<()> {
     let start = Instant::now();
     let whole = Duration::from_secs(seconds.into());
-    let mut drained = start;
     loop {
         let passed = start.elapsed().min(whole);
         print!("\r{:>7}: {:3} of {seconds} s", mode.name(), passed.as_secs());
@@ -236,11 +240,8 @@ fn wait_showing_progress(session: &Session<'_>, trace: &mut Trace, mode: Mode, s
             println!();
             return Ok(());
         }
-        if drained.elapsed() >= DRAIN_EVERY {
-            drained = Instant::now();
-            trace.add(&session.drain_log("performance")?);
-        }
-        // Nothing is asked from the page meanwhile: a script of ours would count as its own.
+        // Nothing is asked meanwhile: a script of ours would count as the page's, and taking trace
+        // events out stops the trace for a moment.
         interrupt::sleep((whole - passed).min(Duration::from_secs(1)))?;
     }
 }
@@ -282,9 +283,8 @@ fn take_picture(session: &Session<'_>, path: &Path) -> Result<()> {
     let (Some(width), Some(height)) = (size("width"), size("height")) else {
         bail!("DevTools gave no size of the page");
     };
-    let clip = json!({
-        "x": 0, "y": 0, "width": width, "height": height.min(MAX_PICTURE_HEIGHT as f64), "scale": 1,
-    });
+    let height = height.min(MAX_PICTURE_HEIGHT);
+    let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
     let params = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
     let picture = session.devtools("Page.captureScreenshot", params)?;
     let bytes = base64_decoded(picture["data"].as_str().context("DevTools gave no picture")?)

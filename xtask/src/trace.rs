@@ -1,11 +1,13 @@
 //! Times of garbage collection out of Chromium's trace events.
 //!
-//! The page sets two marks (`performance.mark`); they tell the process and the thread of the page,
-//! which no other source does reliably, and the time that counts. A trace whose buffer ran over has
-//! lost its end and so the second mark: then the answer is "not known" and no smaller figure.
+//! The page sets marks (`performance.mark`): the first tells its process and thread, which no other
+//! source does reliably, two more tell the time that counts. A trace whose buffer ran over has
+//! lost its end and so the last mark: then the answer is "not known" and no smaller figure.
 
 use serde_json::Value;
 
+/// The mark that tells the page's process.
+pub(crate) const PAGE_MARK: &str = "pool-demo-page";
 /// The mark that opens the measured time.
 pub(crate) const START_MARK: &str = "pool-demo-measure-start";
 /// The mark that closes it.
@@ -30,7 +32,8 @@ struct Thread {
 /// Gathers events as they are drained from the driver's log.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    start: Option<(Thread, f64)>,
+    page: Option<Thread>,
+    start: Option<f64>,
     end: Option<f64>,
     /// Thread, begin and end in microseconds of each collection.
     collections: Vec<(Thread, f64, f64)>,
@@ -57,7 +60,8 @@ impl Trace {
         };
         let thread = Thread { pid, tid };
         match name {
-            START_MARK => self.start = Some((thread, begin)),
+            PAGE_MARK => self.page = Some(thread),
+            START_MARK => self.start = Some(begin),
             END_MARK => self.end = Some(begin),
             // Only complete events have a duration.
             "MinorGC" | "MajorGC" => self.add_collection(thread, begin, event),
@@ -72,19 +76,19 @@ impl Trace {
         }
     }
 
-    /// The process of the page, once the first mark was seen.
+    /// The process of the page, once its mark was seen.
     pub(crate) fn page_pid(&self) -> Option<u32> {
-        self.start.and_then(|(thread, _)| thread.pid.try_into().ok())
+        self.page.and_then(|thread| thread.pid.try_into().ok())
     }
 
-    /// Whether the second mark was seen: nothing that counts is still to come.
+    /// Whether the last mark was seen: nothing that counts is still to come.
     pub(crate) fn is_complete(&self) -> bool {
-        self.start.is_some() && self.end.is_some()
+        self.end.is_some()
     }
 
-    /// The times between the marks, if both were seen.
+    /// The times between the marks, if all were seen.
     pub(crate) fn gc_times(&self) -> Option<GcTimes> {
-        let ((page, from), to) = self.start.zip(self.end)?;
+        let (page, from, to) = (self.page?, self.start?, self.end?);
         let mut spans: Vec<(f64, f64)> = self
             .collections
             .iter()
@@ -137,6 +141,7 @@ mod tests {
     fn collections_of_the_page_between_the_marks_count_once() {
         let mut trace = Trace::default();
         trace.add(&[
+            entry(PAGE_MARK, 1, 400.0, None),
             entry("MinorGC", 1, 500.0, Some(400.0)),
             entry(START_MARK, 1, 1000.0, None),
             entry("MajorGC", 1, 2000.0, Some(3000.0)),
@@ -155,7 +160,9 @@ mod tests {
     #[test]
     fn a_trace_without_its_end_tells_nothing() {
         let mut trace = Trace::default();
-        trace.add(&[entry(START_MARK, 1, 1000.0, None), entry("MinorGC", 1, 2000.0, Some(100.0))]);
+        let marks = [entry(PAGE_MARK, 1, 900.0, None), entry(START_MARK, 1, 1000.0, None)];
+        trace.add(&marks);
+        trace.add(&[entry("MinorGC", 1, 2000.0, Some(100.0))]);
         assert!(!trace.is_complete());
         assert_eq!(trace.gc_times(), None);
     }

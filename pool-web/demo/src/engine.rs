@@ -122,7 +122,7 @@ impl Demo {
         let bus = Bus::new(context)?;
         let mut band = Band {
             context: context.clone(),
-            supply: Supply::Pooled(Pooled::new(context, limit, 0).map_err(thrown)?),
+            supply: Supply::Pooled(Box::new(Pooled::new(context, limit, 0).map_err(thrown)?)),
             kit: Kit::default(),
             rng: Rng::new(0),
             bus,
@@ -239,7 +239,7 @@ impl Demo {
         inner.band.supply = if fresh {
             Supply::Fresh(Fresh::new(context, kit).map_err(thrown)?)
         } else {
-            Supply::Pooled(Pooled::new(context, inner.limit, kit).map_err(thrown)?)
+            Supply::Pooled(Box::new(Pooled::new(context, inner.limit, kit).map_err(thrown)?))
         };
         Ok(())
     }
@@ -350,6 +350,11 @@ impl Demo {
     }
 }
 
+/// What a message says before its first figure.
+fn kind_of(message: &str) -> &str {
+    message.split(|c: char| c.is_ascii_digit()).next().unwrap_or(message)
+}
+
 /// A message as something to throw.
 fn thrown(message: String) -> JsValue {
     js_sys::Error::new(&message).into()
@@ -400,8 +405,10 @@ impl Band {
         }
     }
 
+    /// Keeps a message, unless there is one like it that differs in its figures only.
     fn note(&mut self, message: String) {
-        if self.errors.len() < MOST_ERRORS && !self.errors.contains(&message) {
+        let kind = kind_of(&message);
+        if self.errors.len() < MOST_ERRORS && !self.errors.iter().any(|error| kind_of(error) == kind) {
             self.errors.push(message);
         }
     }

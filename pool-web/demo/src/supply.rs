@@ -153,7 +153,7 @@ impl Drop for Chain {
 
 /// Where voices come from.
 pub(crate) enum Supply {
-    Pooled(Pooled),
+    Pooled(Box<Pooled>),
     Fresh(Fresh),
 }
 

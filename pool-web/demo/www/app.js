@@ -45,10 +45,13 @@ function note(error) {
 addEventListener("error", (event) => note(event.error ?? event.message));
 addEventListener("unhandledrejection", (event) => note(event.reason));
 
+/** One line for the eye, and for screen readers only what is no running count. */
 function status(text, kind = "info") {
   const line = $("status");
   if (line.textContent !== text) line.textContent = text;
   line.dataset.kind = kind;
+  const spoken = kind === "count" ? `Playing ${page.mode} voices, ${page.rate} per second.` : text;
+  if ($("announce").textContent !== spoken) $("announce").textContent = spoken;
 }
 
 // ---- loading ---------------------------------------------------------------------------------------------------
@@ -106,8 +109,21 @@ async function prepare() {
 
 // ---- playing ---------------------------------------------------------------------------------------------------
 
-async function start() {
-  await poolDemo.ready;
+// Starting, stopping and switching take a while, since voices ring out. They wait for each other, so that whatever is
+// asked for last is what happens.
+let turn = Promise.resolve();
+
+function inTurn(work) {
+  const done = turn.then(() => poolDemo.ready).then(work);
+  turn = done.catch(() => {});
+  return done;
+}
+
+const start = () => inTurn(startNow);
+const stop = () => inTurn(stopNow);
+const setMode = (mode) => inTurn(() => setModeNow(mode));
+
+async function startNow() {
   if (page.playing) return;
   const { context, demo } = page;
   if (context.state !== "running") {
@@ -124,8 +140,7 @@ async function start() {
   showState();
 }
 
-async function stop() {
-  await poolDemo.ready;
+async function stopNow() {
   if (!page.playing) return;
   page.playing = false;
   page.demo.stop();
@@ -152,16 +167,15 @@ async function drain() {
   } while (page.now.sounding > 0 && performance.now() < deadline);
 }
 
-async function setMode(mode) {
-  await poolDemo.ready;
+async function setModeNow(mode) {
   if (mode !== "pooled" && mode !== "fresh") throw new Error(`The mode is "pooled" or "fresh", not ${JSON.stringify(mode)}.`);
   const playing = page.playing;
-  if (playing) await stop();
+  if (playing) await stopNow();
   page.mode = mode;
   page.demo.setMode(mode === "fresh");
   for (const input of document.querySelectorAll("input[name=mode]")) input.checked = input.value === mode;
   resetStats();
-  if (playing) await start();
+  if (playing) await startNow();
   showState();
 }
 
@@ -232,7 +246,8 @@ function sample() {
   point.hits = rate(reused, before?.reused);
   point.misses = rate(made, before?.made);
   const voices = before ? now.voices - before.voices : 0;
-  point.script_us = voices > 0 ? ((now.busy_ms - before.busy) * 1000) / voices : NaN;
+  // A handful of voices says nothing: the last of them end while none begin.
+  point.script_us = voices >= Math.min(5, page.rate / 8) && page.playing ? ((now.busy_ms - before.busy) * 1000) / voices : NaN;
   point.load = now.load;
   point.peak_load = now.peak_load;
   point.underruns = before ? now.underruns - before.underruns : 0;
@@ -308,9 +323,10 @@ function showState() {
   else if (page.playing && context.state !== "running") status("The browser has suspended the audio. It goes on when the browser lets it; nothing is queued up meanwhile.");
   else if (page.playing) {
     const late = now.late > 0 ? ` ${formatCount(now.late)} were skipped because the timer was held up.` : "";
-    const refused = now.refused > 0 ? ` ${formatCount(now.refused)} were refused: over the memory limit.` : "";
-    status(`${formatCount(now.voices)} voices started, ${formatCount(now.sounding)} out now.${late}${refused}`);
+    const refused = now.refused > 0 ? ` ${formatCount(now.refused)} were refused, as in: ${page.demo.errors()[0] ?? "unknown"}.` : "";
+    status(`${formatCount(now.voices)} voices started, ${formatCount(now.sounding)} out now.${late}${refused}`, "count");
   } else if (now.voices > 0) status(`Stopped after ${formatCount(now.voices)} voices.`);
+  else status(`${page.mode === "fresh" ? "Fresh" : "Pooled"} voices are next. Press Play, or the space bar.`);
 }
 
 // ---- page ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ export const UNITS = {
   perSecond: { label: (v) => (v === 0 ? "0" : `${formatCount(v)}/s`), base: 10, least: 10 },
   percent: { label: (v) => `${Math.round(v * 100)} %`, base: 10, least: 0.1 },
   ms: { label: (v) => (v === 0 ? "0" : `${+v.toFixed(1)} ms`), base: 10, least: 10 },
-  us: { label: (v) => (v === 0 ? "0" : `${Math.round(v)} µs`), base: 10, least: 20 },
+  us: { label: (v) => (v === 0 ? "0" : v >= 1000 ? `${+(v / 1000).toFixed(1)} ms` : `${Math.round(v)} µs`), base: 10, least: 20 },
   count: { label: (v) => formatCount(v), base: 10, least: 10 },
 };
 

@@ -142,12 +142,11 @@ impl Ledger {
     }
 
     fn low(&self) -> usize {
+        let soft = self.soft_limit.load(Relaxed);
         match self.low_watermark.load(Relaxed) {
-            usize::MAX => {
-                let soft = self.soft_limit.load(Relaxed);
-                soft - soft / 8
-            }
-            low => low,
+            usize::MAX => soft - soft / 8,
+            // A watermark above the soft limit would end the pressure that begins there.
+            low => low.min(soft),
         }
     }
 }

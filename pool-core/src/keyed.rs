@@ -186,14 +186,14 @@ struct Meta {
 }
 
 impl Node<RECENT> for Meta {
-    #[inline]
+    #[inline(always)]
     fn links(&mut self) -> &mut Links {
         &mut self.recent
     }
 }
 
 impl Node<PEERS> for Meta {
-    #[inline]
+    #[inline(always)]
     fn links(&mut self) -> &mut Links {
         &mut self.peers
     }
@@ -355,11 +355,17 @@ impl<K: Eq, S: Storage> State<K, S> {
         None
     }
 
-    /// The oldest idle slot from `at` on that nobody is inspecting and `may_go` allows; and how many were passed.
-    fn oldest_from(&mut self, mut at: Option<u32>, may_go: impl Fn(&Self, &Meta) -> bool) -> Option<u32> {
+    /// The oldest idle slot from `at` on that nobody is inspecting and `may_go` allows, among the next `looks`.
+    fn oldest_from(
+        &mut self,
+        mut at: Option<u32>,
+        looks: &mut usize,
+        may_go: impl Fn(&Class<K>, &Meta) -> bool,
+    ) -> Option<u32> {
         while let Some(slot) = at {
+            *looks = looks.checked_sub(1)?;
             let meta = &self.metas[slot as usize];
-            if meta.state == SlotState::Idle && may_go(self, meta) {
+            if meta.state == SlotState::Idle && may_go(&self.classes[meta.class as usize], meta) {
                 return Some(slot);
             }
             at = List::<RECENT>::newer_than(&mut self.metas, slot);
@@ -373,7 +379,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let meta = &self.metas[slot as usize];
         let class = &mut self.classes[meta.class as usize];
         self.idle -= 1;
-        self.idle_bytes -= meta.bytes;
+        self.idle_bytes = self.idle_bytes.wrapping_sub(meta.bytes);
         note(class, self.epoch);
         class.idle_list.unlink(&mut self.metas, slot);
         self.recent.unlink(&mut self.metas, slot);
@@ -386,7 +392,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         meta.state = SlotState::Idle;
         let class = &mut self.classes[meta.class as usize];
         self.idle += 1;
-        self.idle_bytes += meta.bytes;
+        self.idle_bytes = self.idle_bytes.wrapping_add(meta.bytes);
         class.idle_added(self.epoch);
         class.idle_list.push_newest(&mut self.metas, slot);
         self.recent.push_newest(&mut self.metas, slot);
@@ -492,14 +498,13 @@ impl<K: Eq, S: Storage> State<K, S> {
         match state {
             SlotState::Idle => self.unlink(slot, Class::idle_lost),
             SlotState::Inspected => {
-                self.inspected_bytes -= bytes;
+                self.inspected_bytes = self.inspected_bytes.wrapping_sub(bytes);
                 self.unlink(slot, Class::idle_lost);
             }
             SlotState::Leased | SlotState::Token | SlotState::Pending | SlotState::Vacant => {}
         }
         self.occupied -= 1;
-        self.bytes -= bytes;
-        self.classes[class as usize].bytes -= bytes;
+        self.count_bytes(class, bytes, 0);
         *match why {
             Leave::Evicted => &mut self.evicted,
             Leave::Expired => &mut self.expired,
@@ -507,6 +512,16 @@ impl<K: Eq, S: Storage> State<K, S> {
             Leave::Detached => &mut self.detached,
         } += 1;
         Left { slot, bytes, key: self.vacate(slot) }
+    }
+
+    /// Counts the change of an object's bytes. Wrapping, because a pool without account refuses no size that a factory
+    /// claims, however absurd their sum.
+    fn count_bytes(&mut self, class: u32, before: usize, after: usize) {
+        let change = |bytes: usize| bytes.wrapping_sub(before).wrapping_add(after);
+        let class = &mut self.classes[class as usize];
+        class.bytes = change(class.bytes);
+        self.bytes = change(self.bytes);
+        self.peak_bytes = self.peak_bytes.max(self.bytes);
     }
 
     /// Changes whenever an idle slot is unlinked, so that a remembered place in the order is known to be good.
@@ -745,7 +760,8 @@ where
 
     /// Makes idle objects of `key` until it has at least `count` of them. Returns how many were made.
     ///
-    /// They count as released now. Nothing idle is evicted for it, of this key or another: where the bounds have
+    /// They count as released now, and are no more than [`max_idle_per_key`](KeyedPoolBuilder::max_idle_per_key).
+    /// Nothing idle is evicted for it, of this key or another: where the bounds have
     /// no room left, it stops with the error.
     ///
     /// # Errors
@@ -753,13 +769,12 @@ where
     /// As [`acquire`](Self::acquire); what was made before the error stays.
     pub fn prewarm(&self, key: &K, count: usize) -> Result<usize, AcquireError<F::Error>> {
         let hash = self.hasher.hash_one(key);
+        let count = count.min(self.limits.max_idle_per_key);
         let mut made = 0;
         while self.idle_of(key, hash) < count {
+            // Linked as it is: the creation stamped it as released now.
             let slot = self.create_slot(key, hash, Room::AsItIs)?;
-            let now = self.now();
-            let mut state = self.state.borrow_mut();
-            state.metas[slot as usize].released = now;
-            state.link(slot);
+            self.state.borrow_mut().link(slot);
             made += 1;
         }
         Ok(made)
@@ -769,13 +784,20 @@ where
     /// each key its [`min_idle`](KeyedPoolBuilder::min_idle). Returns how many were destroyed.
     pub fn trim(&self, target: usize) -> usize {
         let min_idle = self.limits.min_idle;
-        self.evict_while(Leave::Evicted, |state| state.idle > target, |class, _, _| class.idle > min_idle).0
+        self.evict_while(
+            Leave::Evicted,
+            &mut unbounded(),
+            |state| state.idle > target,
+            |class, _| class.idle > min_idle,
+        )
+        .0
     }
 
     /// Destroys the idle objects that `keep` refuses. Returns how many.
     ///
-    /// The predicate sees each object that was idle at the start once, those released longest ago first, and may
-    /// use the pool: it will not be handed the object that it looks at. The order of the others is untouched.
+    /// The predicate sees each idle object once, those released longest ago first, and may use the pool: it will not
+    /// be handed the object that it looks at. What it acquires meanwhile it may not see, and what it releases it may
+    /// see again. The order of the others is untouched.
     pub fn retain(&self, mut keep: impl FnMut(&K, &F::Object) -> bool) -> usize {
         let mut destroyed = 0;
         let (mut at, mut left) = {
@@ -803,7 +825,7 @@ where
     /// Destroys idle objects, those released longest ago first, until the pool holds at most `bytes`, leased and
     /// idle, or nothing is idle. Returns the bytes freed.
     pub fn evict_to(&self, bytes: usize) -> usize {
-        self.evict_while(Leave::Evicted, |state| state.bytes > bytes, |_, _, _| true).1
+        self.evict_while(Leave::Evicted, &mut unbounded(), |state| state.bytes > bytes, |_, _| true).1
     }
 
     /// One bounded slice of housekeeping: looks at no more than `work_limit` slots for each of these, and returns
@@ -819,48 +841,57 @@ where
         if self.limits.timed() {
             let (now, limits) = (self.now(), self.limits);
             let waited = |meta: &Meta| now.since(meta.released) > limits.idle_ttl;
-            let mut budget = work_limit;
             let expired = |state: &State<K, S>| {
-                let oldest = state.recent.oldest().map(|slot| &state.metas[slot as usize]);
-                budget > 0 && oldest.is_some_and(waited) && {
-                    budget -= 1;
-                    true
-                }
+                state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize]))
             };
-            destroyed += self.evict_while(Leave::Expired, expired, |_, _, meta| waited(meta)).0;
+            let mut looks = work_limit;
+            destroyed += self.evict_while(Leave::Expired, &mut looks, expired, |_, meta| waited(meta)).0;
             if limits.max_lifetime != u64::MAX {
                 destroyed += self.expire_old(now, work_limit);
             }
         }
         let Some(account) = &self.account else { return destroyed };
-        let mut budget = work_limit;
-        let mut within = |more: bool| {
-            let go = more && budget > 0;
-            budget -= usize::from(go);
-            go
-        };
+        let mut looks = work_limit;
         match account.pressure() {
             Pressure::None => {}
             Pressure::Critical => {
-                destroyed +=
-                    self.evict_while(Leave::Evicted, |state| within(state.idle > 0), |_, _, _| true).0;
+                destroyed += self.evict_while(Leave::Evicted, &mut looks, |_| true, |_, _| true).0;
             }
             Pressure::Moderate => {
-                let min_idle = self.limits.min_idle;
-                let spare =
-                    |class: &Class<K>, epoch: u64, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
-                destroyed += self.evict_while(Leave::Evicted, |_| within(account.excess() > 0), spare).0;
+                let (min_idle, epoch) = (self.limits.min_idle, self.state.borrow().epoch);
+                let spare = |class: &Class<K>, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
+                destroyed += self.evict_while(Leave::Evicted, &mut looks, |_| account.excess() > 0, spare).0;
             }
         }
         self.state.borrow_mut().epoch += 1;
         destroyed
     }
 
+    /// Changes the hard limit of the pool's account and, if it is over that now, evicts idle objects of this pool,
+    /// those released longest ago first, until it is not. Returns the bytes still in use above the limit, which
+    /// other pools or leases hold; `None` if the pool has no account.
+    pub fn set_hard_limit(&self, bytes: usize) -> Option<usize> {
+        let account = self.account.as_ref()?;
+        account.set_hard_limit(bytes);
+        self.evict_while(Leave::Evicted, &mut unbounded(), |_| account.overcommitted() > 0, |_, _| true);
+        Some(account.overcommitted())
+    }
+
     /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are destroyed and
     /// uncharged as they come back. Closing again changes nothing.
     pub fn close(&self) {
+        /// Goes on if a destructor panics: whoever closes a pool wants everything gone.
+        struct Closing<E: Fn()>(E);
+        impl<E: Fn()> Drop for Closing<E> {
+            fn drop(&mut self) {
+                (self.0)();
+            }
+        }
         self.state.borrow_mut().closed = true;
-        self.evict_while(Leave::Evicted, |state| state.idle > 0, |_, _, _| true);
+        let closing = Closing(|| {
+            self.evict_while(Leave::Evicted, &mut unbounded(), |_| true, |_, _| true);
+        });
+        (closing.0)();
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -885,7 +916,7 @@ where
             hits: state.hits,
             misses: state.misses,
             peak_leased: state.peak_leased,
-            leased_bytes: state.bytes - state.idle_bytes,
+            leased_bytes: state.bytes.wrapping_sub(state.idle_bytes),
             idle_bytes: state.idle_bytes,
             peak_bytes: state.peak_bytes,
         }
@@ -952,7 +983,8 @@ where
             let mut guard = self.state.borrow_mut();
             let state = &mut *guard;
             let class = state.class_of(key, hash)?;
-            let slot = state.newest_of(class)?;
+            // A closed pool may still have idle objects: those that `close` is destroying at this moment.
+            let slot = if state.closed { None } else { state.newest_of(class) }?;
             if timed && self.limits.expired(&state.metas[slot as usize], now) {
                 let left = state.remove(slot, Leave::Expired);
                 drop(guard);
@@ -996,16 +1028,12 @@ where
             return Err(AcquireError::Closed);
         }
         if let Some(class) = state.class_of(key, hash) {
-            let objects = state.classes[class as usize].objects;
-            if objects >= self.limits.max_per_key {
-                let max_per_key = self.limits.max_per_key;
-                return Err(AcquireError::KeyExhausted { leased: objects, max_per_key });
-            }
+            self.admit_key(&state.classes[class as usize])?;
         } else if self.limits.max_per_key == 0 {
             return Err(AcquireError::KeyExhausted { leased: 0, max_per_key: 0 });
         }
         let (evictable_objects, evictable_bytes) = match room {
-            Room::MayEvict => (state.idle, state.idle_bytes - state.inspected_bytes),
+            Room::MayEvict => (state.idle, state.idle_bytes.wrapping_sub(state.inspected_bytes)),
             Room::AsItIs => (0, 0),
         };
         if state.occupied + state.pending >= self.limits.max_objects.saturating_add(evictable_objects) {
@@ -1018,6 +1046,15 @@ where
             return Err(AcquireError::OverBudget(OverBudget { evictable: evictable_bytes, ..refusal }));
         }
         Ok(())
+    }
+
+    fn admit_key(&self, class: &Class<K>) -> Result<(), AcquireError<F::Error>> {
+        let (leased, max_per_key) = (class.objects - class.idle, self.limits.max_per_key);
+        if class.objects < max_per_key {
+            Ok(())
+        } else {
+            Err(AcquireError::KeyExhausted { leased, max_per_key })
+        }
     }
 
     fn exhausted(&self, state: &State<K, S>) -> AcquireError<F::Error> {
@@ -1047,6 +1084,10 @@ where
                     return Err(self.exhausted(&self.state.borrow()));
                 }
                 continue;
+            }
+            // Once more, for an evicted object's destructor may have acquired.
+            if let Some(class) = state.class_of(key, hash) {
+                self.admit_key(&state.classes[class as usize])?;
             }
             let Some(candidate) = entry.take() else { return Err(self.exhausted(state)) };
             let (class, spare_key) = state.enter_class(candidate, hash);
@@ -1081,7 +1122,7 @@ where
                 Room::AsItIs => 0,
                 Room::MayEvict => {
                     let state = self.state.borrow();
-                    state.idle_bytes - state.inspected_bytes
+                    state.idle_bytes.wrapping_sub(state.inspected_bytes)
                 }
             };
             let refusal = OverBudget { evictable, ..refusal };
@@ -1091,7 +1132,7 @@ where
             let mut freed = 0;
             while freed < over {
                 match self.evict_oldest() {
-                    Some(bytes) => freed += bytes,
+                    Some(bytes) => freed = bytes.saturating_add(freed),
                     None => return Err(refusal),
                 }
             }
@@ -1125,12 +1166,11 @@ where
         meta.state = SlotState::Leased;
         meta.bytes = bytes;
         (meta.created, meta.released) = (now, now);
-        state.classes[meta.class as usize].bytes += bytes;
+        let class = meta.class;
+        state.count_bytes(class, 0, bytes);
         state.pending -= 1;
         state.occupied += 1;
         state.created += 1;
-        state.bytes += bytes;
-        state.peak_bytes = state.peak_bytes.max(state.bytes);
         Ok(slot)
     }
 
@@ -1156,7 +1196,7 @@ where
         let left = {
             let mut state = self.state.borrow_mut();
             let oldest = state.recent.oldest();
-            let slot = state.oldest_from(oldest, |_, _| true)?;
+            let slot = state.oldest_from(oldest, &mut unbounded(), |_, _| true)?;
             state.remove(slot, Leave::Evicted)
         };
         let bytes = left.bytes;
@@ -1164,17 +1204,18 @@ where
         Some(bytes)
     }
 
-    /// Destroys idle objects, oldest first, while `more` says so, passing over those whose class is not to lose
-    /// any by `may_lose(class, epoch, slot)`. Returns how many and how many bytes.
+    /// Destroys idle objects, oldest first, while `more` says so, passing over those that `may_go` forbids and
+    /// looking at no more than `looks` of them. Returns how many and how many bytes.
     fn evict_while(
         &self,
         why: Leave,
+        looks: &mut usize,
         mut more: impl FnMut(&State<K, S>) -> bool,
-        may_lose: impl Fn(&Class<K>, u64, &Meta) -> bool,
+        may_go: impl Fn(&Class<K>, &Meta) -> bool,
     ) -> (usize, usize) {
         let (mut objects, mut bytes) = (0, 0);
         // Where to go on, good as long as nobody has unlinked anything since.
-        let mut resume: Option<(Option<u32>, u64)> = None;
+        let mut resume = None;
         loop {
             let left = {
                 let mut guard = self.state.borrow_mut();
@@ -1183,20 +1224,17 @@ where
                     break;
                 }
                 let from = match resume {
-                    Some((at, unlinkings)) if unlinkings == state.unlinkings() => at,
+                    Some((Some(at), unlinkings)) if unlinkings == state.unlinkings() => Some(at),
                     _ => state.recent.oldest(),
                 };
-                let may_go = |state: &State<K, S>, meta: &Meta| {
-                    may_lose(&state.classes[meta.class as usize], state.epoch, meta)
-                };
-                let Some(slot) = state.oldest_from(from, may_go) else { break };
+                let Some(slot) = state.oldest_from(from, looks, &may_go) else { break };
                 let next = List::<RECENT>::newer_than(&mut state.metas, slot);
                 let left = state.remove(slot, why);
                 resume = Some((next, state.unlinkings()));
                 left
             };
             objects += 1;
-            bytes += left.bytes;
+            bytes = left.bytes.wrapping_add(bytes);
             self.destroy_left(left);
         }
         (objects, bytes)
@@ -1233,7 +1271,7 @@ where
         }
         let key = state.classes[meta.class as usize].key.clone()?;
         meta.state = SlotState::Inspected;
-        state.inspected_bytes += meta.bytes;
+        state.inspected_bytes = state.inspected_bytes.wrapping_add(meta.bytes);
         Some(key)
     }
 
@@ -1245,7 +1283,7 @@ where
             if kept && !state.closed {
                 let meta = &mut state.metas[slot as usize];
                 meta.state = SlotState::Idle;
-                state.inspected_bytes -= meta.bytes;
+                state.inspected_bytes = state.inspected_bytes.wrapping_sub(meta.bytes);
                 return false;
             }
             state.remove(slot, Leave::Evicted)
@@ -1295,10 +1333,8 @@ where
         let state = &mut *guard;
         let meta = &mut state.metas[slot as usize];
         meta.bytes = bytes;
-        let class = &mut state.classes[meta.class as usize];
-        class.bytes = class.bytes - before + bytes;
-        state.bytes = state.bytes - before + bytes;
-        state.peak_bytes = state.peak_bytes.max(state.bytes);
+        let class = meta.class;
+        state.count_bytes(class, before, bytes);
         drop(guard);
         // Last, because the account may call a handler, and that may panic: the slot then has its new bytes.
         match (growth, &self.account) {
@@ -1318,10 +1354,15 @@ impl<K: Eq, S: Storage> State<K, S> {
         let mut idle_bytes = 0;
         let mut at = entry.idle_list.newest();
         while let Some(slot) = at {
-            idle_bytes += self.metas[slot as usize].bytes;
+            idle_bytes = self.metas[slot as usize].bytes.wrapping_add(idle_bytes);
             at = List::<PEERS>::older_than(&mut self.metas, slot);
         }
-        Some(KeyStats { leased: objects - idle, idle, leased_bytes: bytes - idle_bytes, idle_bytes })
+        Some(KeyStats {
+            leased: objects - idle,
+            idle,
+            leased_bytes: bytes.wrapping_sub(idle_bytes),
+            idle_bytes,
+        })
     }
 }
 
@@ -1338,6 +1379,11 @@ pub struct KeyStats {
     pub leased_bytes: usize,
     /// Bytes of those that wait.
     pub idle_bytes: usize,
+}
+
+/// Looks without end.
+fn unbounded() -> usize {
+    usize::MAX
 }
 
 /// Whether idle objects may go to make room for a new one.

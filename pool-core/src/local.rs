@@ -156,6 +156,12 @@ struct State {
     misses: Cell<u64>,
 }
 
+impl State {
+    fn count_chained(&self, before: usize, after: usize) {
+        self.chained_bytes.set(self.chained_bytes.get().wrapping_sub(before).wrapping_add(after));
+    }
+}
+
 /// Why an object leaves the pool.
 #[derive(Clone, Copy)]
 enum Leave {
@@ -374,9 +380,10 @@ where
     /// As [`acquire`](Self::acquire); what was made before the error stays.
     pub fn prewarm(&self, count: usize) -> Result<usize, AcquireError<F::Error>> {
         let mut made = 0;
-        while self.height.get() < count {
+        while self.height.get() + self.state.chained.get() < count {
             let slot = self.create_slot()?;
             self.push(slot);
+            self.recount();
             made += 1;
         }
         Ok(made)
@@ -384,12 +391,14 @@ where
 
     /// Destroys idle objects, those released longest ago first, until at most `target` are idle. Returns how many.
     pub fn trim(&self, target: usize) -> usize {
-        let chain = self.chain_below(target);
         let mut destroyed = 0;
-        while let Some(slot) = chain.next() {
-            destroyed += 1;
-            self.unchain(slot);
-            self.destroy_left(self.remove(slot, Leave::Evicted));
+        // Again, if a destructor has released something.
+        while self.height.get() > target {
+            let chain = self.chain_below(target);
+            while let Some(slot) = chain.next() {
+                destroyed += 1;
+                self.destroy_chained(slot);
+            }
         }
         destroyed
     }
@@ -413,8 +422,7 @@ where
                 self.restore(slot);
             } else {
                 destroyed += 1;
-                self.unchain(slot);
-                self.destroy_left(self.remove(slot, Leave::Evicted));
+                self.destroy_chained(slot);
             }
         }
         destroyed
@@ -442,7 +450,7 @@ where
         let mut at = self.top.get();
         while at != NONE {
             let note = self.cells.at(at).note();
-            idle_bytes += note.bytes.get();
+            idle_bytes = note.bytes.get().wrapping_add(idle_bytes);
             at = note.next.get();
         }
         let idle = self.height.get() + state.chained.get();
@@ -458,7 +466,7 @@ where
             hits: self.hits.get(),
             misses: state.misses.get(),
             peak_leased: state.peak_leased.get(),
-            leased_bytes: state.bytes.get() - idle_bytes,
+            leased_bytes: state.bytes.get().wrapping_sub(idle_bytes),
             idle_bytes,
             peak_bytes: state.peak_bytes.get(),
         }
@@ -547,7 +555,7 @@ where
             chain.first.set(at);
             sub(&self.height, 1);
             add(&self.state.chained, 1);
-            add(&self.state.chained_bytes, self.cells.at(at).note().bytes.get());
+            self.state.count_chained(0, self.cells.at(at).note().bytes.get());
             at = below;
         }
         chain
@@ -556,13 +564,23 @@ where
     /// A slot of a chain is no longer to count as idle there.
     fn unchain(&self, slot: u32) {
         sub(&self.state.chained, 1);
-        sub(&self.state.chained_bytes, self.cells.at(slot).note().bytes.get());
+        self.state.count_chained(self.cells.at(slot).note().bytes.get(), 0);
     }
 
-    /// A slot of a chain goes back into the stack.
+    /// A slot of a chain goes back into the stack, unless the pool was closed meanwhile.
     fn restore(&self, slot: u32) {
+        if self.state.closed.get() {
+            self.destroy_chained(slot);
+        } else {
+            self.unchain(slot);
+            self.push(slot);
+            self.recount();
+        }
+    }
+
+    fn destroy_chained(&self, slot: u32) {
         self.unchain(slot);
-        self.push(slot);
+        self.destroy_left(self.remove(slot, Leave::Evicted));
     }
 
     /// A vacant slot, counted as pending.
@@ -633,9 +651,11 @@ where
         Ok(slot)
     }
 
+    /// Counts the change of an object's bytes. Wrapping, because a pool without account refuses no size that a factory
+    /// claims, however absurd their sum.
     fn count_bytes(&self, before: usize, after: usize) {
         let state = &self.state;
-        state.bytes.set(state.bytes.get() - before + after);
+        state.bytes.set(state.bytes.get().wrapping_sub(before).wrapping_add(after));
         state.peak_bytes.set(state.peak_bytes.get().max(state.bytes.get()));
     }
 

@@ -82,13 +82,20 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
         match self.slots.get(&id) {
             Some(&slot) => {
                 let before = self.entries[slot as usize].bytes;
-                self.resize(before, bytes)?;
-                self.entries[slot as usize].bytes = bytes;
-                self.renew(slot);
+                if bytes > before {
+                    let more = self.account.charge_external(bytes - before)?;
+                    self.entries[slot as usize].bytes = bytes;
+                    self.take_over(more);
+                    self.renew(slot);
+                } else {
+                    self.entries[slot as usize].bytes = bytes;
+                    self.renew(slot);
+                    self.give_back(before - bytes);
+                }
                 Ok(Some(before))
             }
             None => {
-                self.resize(0, bytes)?;
+                let claim = self.account.charge_external(bytes)?;
                 let entry = Entry { id: Some(id.clone()), bytes, links: Links::UNLINKED };
                 let slot = match self.vacant.pop() {
                     Some(slot) => {
@@ -103,6 +110,7 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
                 debug_assert!(slot != NONE);
                 self.slots.insert(id, slot);
                 self.recent.push_newest(&mut self.entries, slot);
+                self.take_over(claim);
                 Ok(None)
             }
         }
@@ -113,7 +121,7 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
     where
         Id: Borrow<Q>,
     {
-        let slot = self.slots.remove(id)?;
+        let slot = *self.slots.get(id)?;
         Some(self.forget(slot).1)
     }
 
@@ -137,7 +145,6 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
             if let Some(id) = &entry.id
                 && !keep(id, entry.bytes)
             {
-                self.slots.remove(id);
                 freed += self.forget(slot).1;
             }
         }
@@ -149,10 +156,7 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
         let mut evicted = Vec::new();
         while self.used() > bytes {
             let Some(slot) = self.recent.oldest() else { break };
-            if let (Some(id), _) = self.forget(slot) {
-                self.slots.remove(&id);
-                evicted.push(id);
-            }
+            evicted.extend(self.forget(slot).0);
         }
         evicted
     }
@@ -210,26 +214,32 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
         self.recent.push_newest(&mut self.entries, slot);
     }
 
-    /// Forgets a slot whose id the caller removes or has removed from the map.
+    /// Forgets a slot. The account comes last: its handler may panic, and then all else is in order.
     fn forget(&mut self, slot: u32) -> (Option<Id>, usize) {
         self.recent.unlink(&mut self.entries, slot);
         let entry = &mut self.entries[slot as usize];
         let (id, bytes) = (entry.id.take(), core::mem::take(&mut entry.bytes));
         self.vacant.push(slot);
-        // Shrinking cannot fail: the claim is the sum of all entries.
-        let _ = self.resize(bytes, 0);
+        if let Some(id) = &id {
+            self.slots.remove(id);
+        }
+        self.give_back(bytes);
         (id, bytes)
     }
 
-    /// Changes the claim by the difference.
-    fn resize(&mut self, before: usize, after: usize) -> Result<(), OverBudget> {
+    fn take_over(&mut self, claim: Reservation) {
         match &mut self.claim {
-            Some(claim) if after >= before => claim.try_grow(after - before)?,
-            Some(claim) => drop(claim.shrink(before - after)),
-            None => self.claim = Some(self.account.charge_external(after)?),
+            Some(all) => all.absorb(claim),
+            None => self.claim = Some(claim),
         }
         self.peak = self.peak.max(self.used());
-        Ok(())
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        if let Some(claim) = &mut self.claim {
+            // Cannot fail: the claim is the sum of all entries.
+            let _ = claim.shrink(bytes);
+        }
     }
 }
 

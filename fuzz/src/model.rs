@@ -121,6 +121,8 @@ pub struct Model {
     pub misjudge_next: i8,
     /// Of each key: the fewest idle since the last maintenance, less those that were destroyed.
     pub floors: [usize; KEYS as usize],
+    /// The last maintenance may have stopped half way through the idle objects.
+    sliced: bool,
     totals: PoolStats,
 }
 
@@ -161,6 +163,7 @@ impl Model {
             discard_next: false,
             misjudge_next: 0,
             floors: [0; KEYS as usize],
+            sliced: false,
             totals: PoolStats::default(),
         }
     }
@@ -537,9 +540,9 @@ impl Model {
 
     /// A slice of housekeeping; how many went.
     ///
-    /// Which of the objects that are too old are found is the pool's affair, as long as it is no more than `limit`
-    /// and, without a limit, all. So the model is told by what the pool dropped (`real_dropped`, all there ever were)
-    /// and how many it counted as expired (`real_expired`), and checks that each was due.
+    /// Which of the objects that are too old a slice finds is the pool's affair, as long as they are no more than
+    /// `limit` and, without a limit, all. So the model is told by what the pool dropped (`real_dropped`, all there
+    /// ever were) and how many it counted as expired (`real_expired`), and checks that each was due.
     pub fn maintain(&mut self, limit: usize, real_dropped: &[u64], real_expired: u64) -> usize {
         let mut destroyed = 0;
         while destroyed < limit && self.idle.first().is_some_and(|oldest| self.waited(oldest)) {
@@ -565,7 +568,8 @@ impl Model {
         if self.levels.is_empty() {
             return destroyed;
         }
-        match self.pressure() {
+        let pressure = self.pressure();
+        match pressure {
             Pressure::None => {}
             Pressure::Critical => {
                 for _ in 0..limit.min(self.idle.len()) {
@@ -574,20 +578,35 @@ impl Model {
                 }
             }
             Pressure::Moderate => {
-                let mut left = limit;
                 let over_low = |level: &Level| level.over_soft && level.used > level.low();
-                while left > 0 && self.levels.iter().any(over_low) {
+                // A whole round takes the oldest of those that may go. A slice looks at `limit` objects, and goes on
+                // where the last one ended if it can: which it gets to see is the pool's affair, too.
+                let whole = limit == usize::MAX && !self.sliced;
+                let (mut evicted, mut from) = (0, 0);
+                while self.levels.iter().any(over_low) {
                     let may_go = |object: &Object| {
                         self.floors[usize::from(object.key)] > 0
                             && self.idle_of(object.key) > self.bounds.min_idle
                     };
-                    let Some(at) = self.idle.iter().position(may_go) else { break };
+                    let at = if whole {
+                        self.idle.iter().position(may_go)
+                    } else {
+                        let serial = real_dropped.get(self.dropped.len());
+                        serial.and_then(|&serial| self.idle.iter().position(|object| object.serial == serial))
+                    };
+                    let Some(at) = at else { break };
+                    let object = &self.idle[at];
+                    assert!(may_go(object), "evicted under pressure, and should not: {object:?}");
+                    assert!(at >= from, "evicted after one that was released later: {object:?}");
+                    assert!(evicted < limit, "more work than the limit: {limit}");
+                    from = if whole { 0 } else { at };
+                    evicted += 1;
                     self.destroy_idle(at, Why::Evicted);
-                    destroyed += 1;
-                    left -= 1;
                 }
+                destroyed += evicted;
             }
         }
+        self.sliced = limit != usize::MAX && pressure == Pressure::Moderate;
         for key in 0..KEYS {
             self.floors[usize::from(key)] = self.idle_of(key);
         }
@@ -611,6 +630,16 @@ impl Model {
     pub fn set_hard_limit(&mut self, level: usize, bytes: usize) -> usize {
         self.levels[level].hard = bytes;
         self.levels[level].over()
+    }
+
+    /// Changes the hard limit of the pool's account by way of the pool, which evicts what it must; the excess that is
+    /// left, if there is an account.
+    pub fn set_pool_limit(&mut self, bytes: usize) -> Option<usize> {
+        self.levels.first_mut()?.hard = bytes;
+        while self.levels[0].over() > 0 && !self.idle.is_empty() {
+            self.destroy_idle(0, Why::Evicted);
+        }
+        Some(self.levels[0].over())
     }
 
     /// Changes a soft limit.

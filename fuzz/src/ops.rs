@@ -110,6 +110,11 @@ pub enum Op {
         /// To how many bytes, modulo 1024; from 1000 on: no limit.
         bytes: u16,
     },
+    /// Change the hard limit of the pool's account by way of the pool.
+    SetPoolLimit {
+        /// To how many bytes, as above.
+        bytes: u16,
+    },
     /// Change a soft limit.
     SetSoftLimit {
         /// Of the pool's account (even) or its parent (odd).

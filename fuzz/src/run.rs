@@ -378,6 +378,10 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
                 let excess = self.accounts[level].set_hard_limit(bytes);
                 cx.same("excess", excess, model.set_hard_limit(level, bytes));
             }
+            Op::SetPoolLimit { bytes } => {
+                let bytes = limit_of(bytes);
+                cx.same("excess", self.pool.set_hard_limit(bytes), model.set_pool_limit(bytes));
+            }
             Op::SetSoftLimit { level, bytes } => {
                 let Some(level) = self.level(level) else { return };
                 let bytes = limit_of(bytes);

@@ -197,7 +197,6 @@ impl Account {
 
     /// An account with any of the limits, a parent and a handler for events.
     #[cfg(feature = "alloc")]
-    #[must_use]
     pub fn builder(name: impl Into<Cow<'static, str>>) -> AccountBuilder {
         AccountBuilder { ledger: Ledger { name: name.into(), ..Ledger::new("", usize::MAX) } }
     }
@@ -346,28 +345,12 @@ impl Account {
         self.claim(bytes, true)
     }
 
-    /// The bytes by which a charge would be over at the tightest level, 0 if it would fit; and the refusal.
-    pub(crate) fn shortfall(&self, bytes: usize) -> Option<(usize, OverBudget)> {
+    /// Where a charge would be over by most; `None` if it would fit.
+    pub(crate) fn shortfall(&self, bytes: usize) -> Option<Shortfall<'_>> {
         self.levels()
-            .filter_map(|level| {
-                let (used, limit) = (level.used(), level.hard_limit());
-                // A sum that wraps is short by more than any limit.
-                let over = used.checked_add(bytes).map_or(usize::MAX, |sum| sum.saturating_sub(limit));
-                (over > 0).then(|| (over, level.refusal(bytes, used)))
-            })
-            .max_by_key(|(over, _)| *over)
-    }
-
-    fn refusal(&self, requested: usize, used: usize) -> OverBudget {
-        let limit = self.hard_limit();
-        OverBudget {
-            account: self.clone(),
-            requested,
-            used,
-            limit,
-            free: limit.saturating_sub(used),
-            evictable: 0,
-        }
+            .map(|level| Shortfall { level, requested: bytes, used: level.used(), limit: level.hard_limit() })
+            .filter(|shortfall| shortfall.bytes() > 0)
+            .max_by_key(Shortfall::bytes)
     }
 
     fn claim(&self, bytes: usize, external: bool) -> Result<Reservation, OverBudget> {
@@ -377,13 +360,13 @@ impl Account {
     }
 
     /// Adds `bytes` to every level, or to none.
-    fn charge(&self, bytes: usize, external: bool) -> Result<(), OverBudget> {
+    pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<(), Shortfall<'_>> {
         for (depth, level) in self.levels().enumerate() {
             if let Err(used) = level.ledger().add(bytes, !external) {
                 for charged in self.levels().take(depth) {
                     charged.ledger().used.fetch_sub(bytes, Relaxed);
                 }
-                return Err(level.refusal(bytes, used));
+                return Err(Shortfall { level, requested: bytes, used, limit: level.hard_limit() });
             }
         }
         for level in self.levels() {
@@ -392,13 +375,18 @@ impl Account {
                 ledger.external.fetch_add(bytes, Relaxed);
             }
             let used = level.used();
-            ledger.peak.fetch_max(used, Relaxed);
-            ledger.lifetime_peak.fetch_max(used, Relaxed);
+            // Most charges set no record, and a load is much cheaper than a read-modify-write.
+            for peak in [&ledger.peak, &ledger.lifetime_peak] {
+                if peak.load(Relaxed) < used {
+                    peak.fetch_max(used, Relaxed);
+                }
+            }
         }
         Ok(())
     }
 
-    fn watch(&self) {
+    /// Raises the events that a charge brings. After the charge, and once somebody owns it: a handler may panic.
+    pub(crate) fn watch(&self) {
         for level in self.levels() {
             level.watch_level();
         }
@@ -437,6 +425,76 @@ impl Account {
             #[cfg(feature = "alloc")]
             Some(Handler::Boxed(handler)) => handler(&event),
             None => {}
+        }
+    }
+}
+
+/// A charge that does not fit: what an [`OverBudget`] says, before anybody wants to keep it.
+#[derive(Clone, Copy)]
+pub(crate) struct Shortfall<'a> {
+    level: &'a Account,
+    requested: usize,
+    used: usize,
+    limit: usize,
+}
+
+impl Shortfall<'_> {
+    /// The bytes that are missing.
+    pub(crate) fn bytes(&self) -> usize {
+        // A sum that wraps is short by more than any limit.
+        self.used.checked_add(self.requested).map_or(usize::MAX, |sum| sum.saturating_sub(self.limit))
+    }
+
+    pub(crate) fn refusal(self, evictable: usize) -> OverBudget {
+        let Self { level, requested, used, limit } = self;
+        let account = level.clone();
+        OverBudget { account, requested, used, limit, free: limit.saturating_sub(used), evictable }
+    }
+}
+
+/// A [`Reservation`] that borrows its account, for the time in which an object is made.
+pub(crate) struct Claim<'a> {
+    account: &'a Account,
+    bytes: usize,
+}
+
+impl<'a> Claim<'a> {
+    pub(crate) fn on(account: &'a Account) -> Self {
+        Self { account, bytes: 0 }
+    }
+
+    pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a>> {
+        self.account.charge(bytes, false)?;
+        self.bytes += bytes;
+        self.account.watch();
+        Ok(())
+    }
+
+    /// Gives back what it holds above `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.bytes.saturating_sub(bytes);
+        self.bytes -= surplus;
+        self.account.uncharge(surplus, false);
+    }
+
+    /// Leaves the bytes charged; the caller will [`Account::uncharge`] them one day.
+    pub(crate) fn commit(mut self) {
+        self.bytes = 0;
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn account(&self) -> &'a Account {
+        self.account
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.account.uncharge(self.bytes, false);
         }
     }
 }
@@ -663,7 +721,7 @@ impl Reservation {
     ///
     /// [`OverBudget`]; the reservation keeps what it had.
     pub fn try_grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        self.account.charge(bytes, self.external)?;
+        self.account.charge(bytes, self.external).map_err(|shortfall| shortfall.refusal(0))?;
         self.bytes += bytes;
         // The handlers come last: if one panics, the bytes are already this reservation's to give back.
         self.account.watch();
@@ -702,11 +760,6 @@ impl Reservation {
     pub(crate) fn absorb(&mut self, mut other: Self) {
         debug_assert!(self.account == other.account && self.external == other.external);
         self.bytes += core::mem::take(&mut other.bytes);
-    }
-
-    /// Leaves the bytes charged; the caller will [`Account::uncharge`] them one day.
-    pub(crate) fn commit(mut self) {
-        self.bytes = 0;
     }
 }
 
@@ -761,7 +814,7 @@ mod tests {
         let one = unlimited.try_reserve(1).unwrap();
         assert_eq!(unlimited.try_reserve(usize::MAX).unwrap_err().requested, usize::MAX);
         assert!(unlimited.charge_external(usize::MAX).is_err());
-        assert!(unlimited.shortfall(usize::MAX).is_some());
+        assert_eq!(unlimited.shortfall(usize::MAX).map(|s| s.bytes()), Some(usize::MAX));
         assert_eq!((unlimited.used(), unlimited.external()), (1, 0));
         one.free();
         assert_eq!(unlimited.try_reserve(usize::MAX).unwrap().bytes(), usize::MAX);

@@ -24,7 +24,7 @@
 //! | `Idle` | the pool, linked in both lists | `Leased`, `Inspected`, `Vacant` |
 //! | `Inspected` | `retain`, which shows it to the predicate; linked, but nobody else may take it | `Idle`, `Vacant` |
 
-use crate::account::{Account, OverBudget, Pressure, Reservation};
+use crate::account::{Account, Claim, OverBudget, Pressure};
 use crate::clock::{Clock, NoClock, Tick};
 use crate::create::{Made, create};
 use crate::error::{AcquireError, ReleaseError};
@@ -112,6 +112,8 @@ where
     clock: C,
     limits: Limits,
     account: Option<Account>,
+    /// Whether released objects are measured: there is an account or a bound on what they retain.
+    weighs: bool,
     hasher: S::Hasher,
     id: u32,
     cells: S::Cells<Slot<F::Object>>,
@@ -272,6 +274,8 @@ struct State<K, S: Storage> {
     epoch: u64,
     /// Where `maintain` goes on looking for objects that are too old.
     scan: u32,
+    /// Where `maintain` goes on trimming, as of [`Sweep`].
+    trim_at: Option<(u32, u64)>,
     closed: bool,
 }
 
@@ -282,6 +286,21 @@ enum Leave {
     Expired,
     Discarded,
     Detached,
+}
+
+/// A walk over the idle slots, the oldest first.
+struct Sweep {
+    /// How many it may still look at.
+    looks: usize,
+    /// Where it goes on, good as long as nobody has unlinked anything since; else at the oldest.
+    at: Option<(u32, u64)>,
+}
+
+impl Sweep {
+    /// Over all of them.
+    fn whole() -> Self {
+        Self { looks: usize::MAX, at: None }
+    }
 }
 
 /// What left the state and has to be uncharged and dropped once nothing is borrowed.
@@ -317,6 +336,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             misses: 0,
             epoch: 0,
             scan: 0,
+            trim_at: None,
             closed: false,
         }
     }
@@ -355,21 +375,22 @@ impl<K: Eq, S: Storage> State<K, S> {
         None
     }
 
-    /// The oldest idle slot from `at` on that nobody is inspecting and `may_go` allows, among the next `looks`.
-    fn oldest_from(
-        &mut self,
-        mut at: Option<u32>,
-        looks: &mut usize,
-        may_go: impl Fn(&Class<K>, &Meta) -> bool,
-    ) -> Option<u32> {
+    /// The oldest idle slot that nobody is inspecting and `may_go` allows, from where the sweep is.
+    fn next_to_go(&mut self, sweep: &mut Sweep, may_go: impl Fn(&Class<K>, &Meta) -> bool) -> Option<u32> {
+        let mut at = match sweep.at {
+            Some((slot, unlinkings)) if unlinkings == self.unlinkings() => Some(slot),
+            _ => self.recent.oldest(),
+        };
         while let Some(slot) = at {
-            *looks = looks.checked_sub(1)?;
+            sweep.at = Some((slot, self.unlinkings()));
+            sweep.looks = sweep.looks.checked_sub(1)?;
             let meta = &self.metas[slot as usize];
             if meta.state == SlotState::Idle && may_go(&self.classes[meta.class as usize], meta) {
                 return Some(slot);
             }
             at = List::<RECENT>::newer_than(&mut self.metas, slot);
         }
+        sweep.at = None;
         None
     }
 
@@ -650,6 +671,7 @@ where
             resetter: self.resetter,
             clock: self.clock,
             limits,
+            weighs: self.account.is_some() || limits.max_retained_bytes != usize::MAX,
             account: self.account,
             hasher: S::Hasher::default(),
             id: next_pool_id(),
@@ -693,10 +715,14 @@ where
     /// # Errors
     ///
     /// [`AcquireError`]: closed, too many objects out, over budget, or the factory's own error.
+    #[inline]
     pub fn acquire(&self, key: &K) -> Result<Lease<&Self>, AcquireError<F::Error>> {
-        let slot = self.acquire_slot(key)?;
-        // SAFETY: the slot was just marked as leased, for this lease; `&self` keeps its object in place.
-        Ok(unsafe { Lease::new(self, slot) })
+        let hash = self.hasher.hash_one(key);
+        match self.take_idle(key, hash) {
+            // SAFETY: the slot was just marked as leased, for this lease; `&self` keeps its object in place.
+            Some(slot) => Ok(unsafe { Lease::new(self, slot) }),
+            None => self.acquire_miss(key, hash),
+        }
     }
 
     /// As [`acquire`](Self::acquire), with a lease that shares the pool and so may outlive this handle to it.
@@ -706,7 +732,11 @@ where
     /// As [`acquire`](Self::acquire).
     #[cfg(feature = "alloc")]
     pub fn acquire_owned(self: &Rc<Self>, key: &K) -> Result<Lease<Rc<Self>>, AcquireError<F::Error>> {
-        let slot = self.acquire_slot(key)?;
+        let hash = self.hasher.hash_one(key);
+        let slot = match self.take_idle(key, hash) {
+            Some(slot) => slot,
+            None => self.miss_slot(key, hash)?,
+        };
         // SAFETY: as in `acquire`; the `Rc` keeps pool and object in place.
         Ok(unsafe { Lease::new(Rc::clone(self), slot) })
     }
@@ -786,7 +816,7 @@ where
         let min_idle = self.limits.min_idle;
         self.evict_while(
             Leave::Evicted,
-            &mut unbounded(),
+            &mut Sweep::whole(),
             |state| state.idle > target,
             |class, _| class.idle > min_idle,
         )
@@ -825,7 +855,7 @@ where
     /// Destroys idle objects, those released longest ago first, until the pool holds at most `bytes`, leased and
     /// idle, or nothing is idle. Returns the bytes freed.
     pub fn evict_to(&self, bytes: usize) -> usize {
-        self.evict_while(Leave::Evicted, &mut unbounded(), |state| state.bytes > bytes, |_, _| true).1
+        self.evict_while(Leave::Evicted, &mut Sweep::whole(), |state| state.bytes > bytes, |_, _| true).1
     }
 
     /// One bounded slice of housekeeping: looks at no more than `work_limit` slots for each of these, and returns
@@ -838,29 +868,41 @@ where
     ///   not below [`min_idle`](KeyedPoolBuilder::min_idle).
     pub fn maintain(&self, work_limit: usize) -> usize {
         let mut destroyed = 0;
+        let at = self.state.borrow_mut().trim_at.take();
         if self.limits.timed() {
             let (now, limits) = (self.now(), self.limits);
             let waited = |meta: &Meta| now.since(meta.released) > limits.idle_ttl;
             let expired = |state: &State<K, S>| {
                 state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize]))
             };
-            let mut looks = work_limit;
-            destroyed += self.evict_while(Leave::Expired, &mut looks, expired, |_, meta| waited(meta)).0;
+            destroyed += self
+                .evict_while(
+                    Leave::Expired,
+                    &mut Sweep { looks: work_limit, at: None },
+                    expired,
+                    |_, meta| waited(meta),
+                )
+                .0;
             if limits.max_lifetime != u64::MAX {
                 destroyed += self.expire_old(now, work_limit);
             }
         }
         let Some(account) = &self.account else { return destroyed };
-        let mut looks = work_limit;
         match account.pressure() {
             Pressure::None => {}
             Pressure::Critical => {
-                destroyed += self.evict_while(Leave::Evicted, &mut looks, |_| true, |_, _| true).0;
+                let slice = &mut Sweep { looks: work_limit, at: None };
+                destroyed += self.evict_while(Leave::Evicted, slice, |_| true, |_, _| true).0;
             }
             Pressure::Moderate => {
                 let (min_idle, epoch) = (self.limits.min_idle, self.state.borrow().epoch);
                 let spare = |class: &Class<K>, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
-                destroyed += self.evict_while(Leave::Evicted, &mut looks, |_| account.excess() > 0, spare).0;
+                // The last slice may have ended among objects that are to stay: go on behind them.
+                let slice = &mut Sweep { looks: work_limit, at };
+                destroyed += self.evict_while(Leave::Evicted, slice, |_| account.excess() > 0, spare).0;
+                if slice.looks == 0 {
+                    self.state.borrow_mut().trim_at = slice.at;
+                }
             }
         }
         self.state.borrow_mut().epoch += 1;
@@ -873,7 +915,7 @@ where
     pub fn set_hard_limit(&self, bytes: usize) -> Option<usize> {
         let account = self.account.as_ref()?;
         account.set_hard_limit(bytes);
-        self.evict_while(Leave::Evicted, &mut unbounded(), |_| account.overcommitted() > 0, |_, _| true);
+        self.evict_while(Leave::Evicted, &mut Sweep::whole(), |_| account.overcommitted() > 0, |_, _| true);
         Some(account.overcommitted())
     }
 
@@ -889,7 +931,7 @@ where
         }
         self.state.borrow_mut().closed = true;
         let closing = Closing(|| {
-            self.evict_while(Leave::Evicted, &mut unbounded(), |_| true, |_, _| true);
+            self.evict_while(Leave::Evicted, &mut Sweep::whole(), |_| true, |_, _| true);
         });
         (closing.0)();
     }
@@ -966,16 +1008,7 @@ where
         state.class_of(key, hash).map_or(0, |class| state.classes[class as usize].idle)
     }
 
-    #[inline]
-    fn acquire_slot(&self, key: &K) -> Result<u32, AcquireError<F::Error>> {
-        let hash = self.hasher.hash_one(key);
-        match self.take_idle(key, hash) {
-            Some(slot) => Ok(slot),
-            None => self.acquire_miss(key, hash),
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn take_idle(&self, key: &K, hash: u64) -> Option<u32> {
         let timed = self.limits.timed();
         let now = if timed { self.clock.now() } else { Tick(0) };
@@ -999,7 +1032,14 @@ where
     }
 
     #[cold]
-    fn acquire_miss(&self, key: &K, hash: u64) -> Result<u32, AcquireError<F::Error>> {
+    #[inline(never)]
+    fn acquire_miss(&self, key: &K, hash: u64) -> Result<Lease<&Self>, AcquireError<F::Error>> {
+        let slot = self.miss_slot(key, hash)?;
+        // SAFETY: the slot was just made and marked as leased, for this lease; `&self` keeps its object in place.
+        Ok(unsafe { Lease::new(self, slot) })
+    }
+
+    fn miss_slot(&self, key: &K, hash: u64) -> Result<u32, AcquireError<F::Error>> {
         {
             let mut state = self.state.borrow_mut();
             if !state.closed {
@@ -1015,8 +1055,8 @@ where
     fn create_slot(&self, key: &K, hash: u64, room: Room) -> Result<u32, AcquireError<F::Error>> {
         self.admit(key, hash, room)?;
         let pending = self.begin_create(key, hash, room)?;
-        let reserve = |account: &Account, bytes| self.reserve(account, bytes, room);
-        let made = create(&self.factory, key, self.account.as_ref(), reserve)?;
+        let grow = |claim: &mut Claim<'_>, bytes| self.grow(claim, bytes, room);
+        let made = create(&self.factory, key, self.account.as_ref(), grow)?;
         self.commit(pending, made)
     }
 
@@ -1040,10 +1080,10 @@ where
             return Err(self.exhausted(&state));
         }
         if let Some((account, bytes)) = bytes
-            && let Some((over, refusal)) = account.shortfall(bytes)
-            && over > evictable_bytes
+            && let Some(shortfall) = account.shortfall(bytes)
+            && shortfall.bytes() > evictable_bytes
         {
-            return Err(AcquireError::OverBudget(OverBudget { evictable: evictable_bytes, ..refusal }));
+            return Err(AcquireError::OverBudget(shortfall.refusal(evictable_bytes)));
         }
         Ok(())
     }
@@ -1110,14 +1150,11 @@ where
         }
     }
 
-    /// Claims `bytes`, evicting the fewest objects that make room if there are enough of them.
-    fn reserve(&self, account: &Account, bytes: usize, room: Room) -> Result<Reservation, OverBudget> {
-        loop {
-            if let Ok(claim) = account.try_reserve(bytes) {
-                return Ok(claim);
-            }
-            // Another thread may have made room in the meantime; then there is no shortfall, and we try again.
-            let Some((over, refusal)) = account.shortfall(bytes) else { continue };
+    /// Claims `bytes` more, evicting the fewest objects that make room if there are enough of them.
+    fn grow(&self, claim: &mut Claim<'_>, bytes: usize, room: Room) -> Result<(), OverBudget> {
+        while let Err(refused) = claim.try_grow(bytes) {
+            // Another thread may have made room in the meantime, or taken more.
+            let shortfall = claim.account().shortfall(bytes).unwrap_or(refused);
             let evictable = match room {
                 Room::AsItIs => 0,
                 Room::MayEvict => {
@@ -1125,25 +1162,25 @@ where
                     state.idle_bytes.wrapping_sub(state.inspected_bytes)
                 }
             };
-            let refusal = OverBudget { evictable, ..refusal };
-            if over > evictable {
-                return Err(refusal);
+            if shortfall.bytes() > evictable {
+                return Err(shortfall.refusal(evictable));
             }
-            let mut freed = 0;
-            while freed < over {
+            let mut freed = 0usize;
+            while freed < shortfall.bytes() {
                 match self.evict_oldest() {
-                    Some(bytes) => freed = bytes.saturating_add(freed),
-                    None => return Err(refusal),
+                    Some(bytes) => freed = freed.saturating_add(bytes),
+                    None => return Err(shortfall.refusal(evictable)),
                 }
             }
         }
+        Ok(())
     }
 
     /// Puts a new object into its slot, leased; unless the pool was closed while it was made.
     fn commit(
         &self,
         pending: Pending<'_, K, F, R, C, S>,
-        made: Made<F::Object>,
+        made: Made<'_, F::Object>,
     ) -> Result<u32, AcquireError<F::Error>> {
         let now = self.now();
         let mut guard = self.state.borrow_mut();
@@ -1195,8 +1232,7 @@ where
     fn evict_oldest(&self) -> Option<usize> {
         let left = {
             let mut state = self.state.borrow_mut();
-            let oldest = state.recent.oldest();
-            let slot = state.oldest_from(oldest, &mut unbounded(), |_, _| true)?;
+            let slot = state.next_to_go(&mut Sweep::whole(), |_, _| true)?;
             state.remove(slot, Leave::Evicted)
         };
         let bytes = left.bytes;
@@ -1204,18 +1240,16 @@ where
         Some(bytes)
     }
 
-    /// Destroys idle objects, oldest first, while `more` says so, passing over those that `may_go` forbids and
-    /// looking at no more than `looks` of them. Returns how many and how many bytes.
+    /// Destroys idle objects, oldest first, while `more` says so, passing over those that `may_go` forbids. Returns how
+    /// many and how many bytes.
     fn evict_while(
         &self,
         why: Leave,
-        looks: &mut usize,
+        sweep: &mut Sweep,
         mut more: impl FnMut(&State<K, S>) -> bool,
         may_go: impl Fn(&Class<K>, &Meta) -> bool,
     ) -> (usize, usize) {
         let (mut objects, mut bytes) = (0, 0);
-        // Where to go on, good as long as nobody has unlinked anything since.
-        let mut resume = None;
         loop {
             let left = {
                 let mut guard = self.state.borrow_mut();
@@ -1223,14 +1257,10 @@ where
                 if !more(state) {
                     break;
                 }
-                let from = match resume {
-                    Some((Some(at), unlinkings)) if unlinkings == state.unlinkings() => Some(at),
-                    _ => state.recent.oldest(),
-                };
-                let Some(slot) = state.oldest_from(from, looks, &may_go) else { break };
+                let Some(slot) = state.next_to_go(sweep, &may_go) else { break };
                 let next = List::<RECENT>::newer_than(&mut state.metas, slot);
                 let left = state.remove(slot, why);
-                resume = Some((next, state.unlinkings()));
+                sweep.at = next.map(|next| (next, state.unlinkings()));
                 left
             };
             objects += 1;
@@ -1316,17 +1346,49 @@ where
         self.take_left(left)
     }
 
-    /// Charges the change of an object's bytes while it was out; false if it grew and that does not fit.
-    fn settle_bytes(&self, slot: u32, bytes: usize) -> bool {
+    /// # Safety
+    ///
+    /// As of [`remove_leased`](Self::remove_leased).
+    #[cold]
+    #[inline(never)]
+    unsafe fn destroy_leased(&self, slot: u32, why: Leave) {
+        // SAFETY: the caller's promise.
+        drop(unsafe { self.remove_leased(slot, why) });
+    }
+
+    /// Evicts the object of a class that was released longest ago.
+    #[cold]
+    #[inline(never)]
+    fn evict_oldest_of(&self, class: u32) {
+        let left = {
+            let mut guard = self.state.borrow_mut();
+            let state = &mut *guard;
+            state.oldest_of(class).map(|oldest| state.remove(oldest, Leave::Evicted))
+        };
+        if let Some(left) = left {
+            self.destroy_left(left);
+        }
+    }
+
+    /// Measures an object that comes back, and charges the difference; false if it grew above what it may retain or
+    /// what the account allows.
+    fn settle_bytes(&self, slot: u32, object: &F::Object) -> bool {
+        let bytes = self.factory.measure(object);
+        if bytes > self.limits.max_retained_bytes {
+            return false;
+        }
         let before = self.state.borrow().metas[slot as usize].bytes;
         if bytes == before {
             return true;
         }
         let growth = match (&self.account, bytes.checked_sub(before)) {
-            (Some(account), Some(more)) => match account.try_reserve(more) {
-                Ok(claim) => Some(claim),
-                Err(_) => return false,
-            },
+            (Some(account), Some(more)) => {
+                let mut claim = Claim::on(account);
+                if claim.try_grow(more).is_err() {
+                    return false;
+                }
+                Some(claim)
+            }
             _ => None,
         };
         let mut guard = self.state.borrow_mut();
@@ -1379,11 +1441,6 @@ pub struct KeyStats {
     pub leased_bytes: usize,
     /// Bytes of those that wait.
     pub idle_bytes: usize,
-}
-
-/// Looks without end.
-fn unbounded() -> usize {
-    usize::MAX
 }
 
 /// Whether idle objects may go to make room for a new one.
@@ -1473,7 +1530,7 @@ where
 {
     fn drop(&mut self) {
         // SAFETY: the lease whose release this is held the slot, and nobody else took it since.
-        drop(unsafe { self.pool.remove_leased(self.slot, Leave::Discarded) });
+        unsafe { self.pool.destroy_leased(self.slot, Leave::Discarded) };
     }
 }
 
@@ -1492,13 +1549,13 @@ where
 
     #[inline]
     unsafe fn give_back(&self, slot: u32) {
+        let cell = self.cells.at(slot);
         let resetting = Resetting { pool: self, slot };
         // SAFETY: the caller held the slot's object, so until it is linked or removed below this is its only use.
-        let object = unsafe { self.cells.at(slot).object().as_mut() };
+        let object = unsafe { cell.object().as_mut() };
         let mut keep = self.resetter.reset(object) == Verdict::Keep;
-        if keep && (self.account.is_some() || self.limits.max_retained_bytes != usize::MAX) {
-            let bytes = self.factory.measure(object);
-            keep = bytes <= self.limits.max_retained_bytes && self.settle_bytes(slot, bytes);
+        if keep && self.weighs {
+            keep = self.settle_bytes(slot, object);
         }
         let now = self.now();
         mem::forget(resetting);
@@ -1507,30 +1564,26 @@ where
         let state = &mut *guard;
         let meta = &mut state.metas[slot as usize];
         meta.released = now;
-        let why = match keep {
-            true if self.limits.timed() && self.limits.too_old(meta, now) => Leave::Expired,
-            true if !state.closed => {
-                state.link(slot);
-                let class = state.metas[slot as usize].class;
-                if state.classes[class as usize].idle > self.limits.max_idle_per_key {
-                    let oldest = state.oldest_of(class).map(|oldest| state.remove(oldest, Leave::Evicted));
-                    drop(guard);
-                    if let Some(left) = oldest {
-                        self.destroy_left(left);
-                    }
-                }
-                return;
-            }
-            _ => Leave::Discarded,
-        };
-        let left = state.remove(slot, why);
-        drop(guard);
-        self.destroy_left(left);
+        let class = meta.class;
+        let expired = self.limits.timed() && self.limits.too_old(meta, now);
+        if !keep || expired || state.closed {
+            drop(guard);
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.destroy_leased(slot, if keep && expired { Leave::Expired } else { Leave::Discarded })
+            };
+            return;
+        }
+        state.link(slot);
+        if state.classes[class as usize].idle > self.limits.max_idle_per_key {
+            drop(guard);
+            self.evict_oldest_of(class);
+        }
     }
 
     unsafe fn destroy(&self, slot: u32) {
         // SAFETY: the caller's promise.
-        drop(unsafe { self.remove_leased(slot, Leave::Discarded) });
+        unsafe { self.destroy_leased(slot, Leave::Discarded) };
     }
 
     unsafe fn take_out(&self, slot: u32) -> F::Object {

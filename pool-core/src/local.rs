@@ -12,7 +12,7 @@
 //! Rejected: state behind a `RefCell` and idle slots in an array (2.9 x a `Vec`'s pop and push, where this takes
 //! 1.2 x; `cargo bench -p pool-core`), for the flag, the bounds checks and the second look-up cost more than the pop.
 
-use crate::account::Account;
+use crate::account::{Account, Claim};
 use crate::create::{Made, create};
 use crate::error::{AcquireError, ReleaseError};
 use crate::lease::{Lease, LeaseId, Pool, next_pool_id, sealed};
@@ -626,8 +626,9 @@ where
             max_objects: self.max_objects,
         })?;
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
-        let reserve = |account: &Account, bytes| account.try_reserve(bytes);
-        let made = create(&self.factory, &(), self.account.as_ref(), reserve)?;
+        let grow =
+            |claim: &mut Claim<'_>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refusal(0));
+        let made = create(&self.factory, &(), self.account.as_ref(), grow)?;
         if state.closed.get() {
             drop(pending);
             made.destroy();
@@ -757,10 +758,13 @@ where
             return true;
         }
         let growth = match (&self.account, bytes.checked_sub(before)) {
-            (Some(account), Some(more)) => match account.try_reserve(more) {
-                Ok(claim) => Some(claim),
-                Err(_) => return false,
-            },
+            (Some(account), Some(more)) => {
+                let mut claim = Claim::on(account);
+                if claim.try_grow(more).is_err() {
+                    return false;
+                }
+                Some(claim)
+            }
             _ => None,
         };
         note.bytes.set(bytes);

@@ -35,6 +35,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..8u8).prop_map(|limit| Op::Maintain { limit }),
         3 => (0..10u8).prop_map(|ticks| Op::Advance { ticks }),
         2 => (level(), 0..1024u16).prop_map(|(level, bytes)| Op::SetHardLimit { level, bytes }),
+        1 => (0..1024u16).prop_map(|bytes| Op::SetPoolLimit { bytes }),
         2 => (level(), 0..1024u16).prop_map(|(level, bytes)| Op::SetSoftLimit { level, bytes }),
         1 => Just(Op::ResetPeak),
         2 => (level(), 0..300u16, any::<bool>())

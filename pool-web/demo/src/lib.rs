@@ -24,3 +24,8 @@ pub mod schedule;
 pub mod engine;
 #[cfg(target_arch = "wasm32")]
 mod supply;
+
+/// The examples of the workspace's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -274,8 +274,8 @@ struct State<K, S: Storage> {
     epoch: u64,
     /// Where `maintain` goes on looking for objects that are too old.
     scan: u32,
-    /// Where `maintain` goes on trimming, as of [`Sweep`].
-    trim_at: Option<(u32, u64)>,
+    /// The idle slot where `maintain` goes on trimming; moves on if that slot is taken. `NONE` for the oldest.
+    trim_at: u32,
     closed: bool,
 }
 
@@ -336,7 +336,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             misses: 0,
             epoch: 0,
             scan: 0,
-            trim_at: None,
+            trim_at: NONE,
             closed: false,
         }
     }
@@ -397,11 +397,15 @@ impl<K: Eq, S: Storage> State<K, S> {
     /// Takes an idle slot out of both lists.
     #[inline]
     fn unlink(&mut self, slot: u32, note: impl FnOnce(&mut Class<K>, u64)) {
-        let meta = &self.metas[slot as usize];
-        let class = &mut self.classes[meta.class as usize];
+        let Meta { class: class_at, bytes, .. } = self.metas[slot as usize];
+        let class = &mut self.classes[class_at as usize];
         self.idle -= 1;
-        self.idle_bytes = self.idle_bytes.wrapping_sub(meta.bytes);
+        self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
         note(class, self.epoch);
+        if slot == self.trim_at {
+            self.trim_at = List::<RECENT>::newer_than(&mut self.metas, slot).unwrap_or(NONE);
+        }
+        let class = &mut self.classes[class_at as usize];
         class.idle_list.unlink(&mut self.metas, slot);
         self.recent.unlink(&mut self.metas, slot);
     }
@@ -868,7 +872,6 @@ where
     ///   not below [`min_idle`](KeyedPoolBuilder::min_idle).
     pub fn maintain(&self, work_limit: usize) -> usize {
         let mut destroyed = 0;
-        let at = self.state.borrow_mut().trim_at.take();
         if self.limits.timed() {
             let (now, limits) = (self.now(), self.limits);
             let waited = |meta: &Meta| now.since(meta.released) > limits.idle_ttl;
@@ -898,10 +901,18 @@ where
                 let (min_idle, epoch) = (self.limits.min_idle, self.state.borrow().epoch);
                 let spare = |class: &Class<K>, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
                 // The last slice may have ended among objects that are to stay: go on behind them.
+                let at = {
+                    let mut state = self.state.borrow_mut();
+                    let slot = mem::replace(&mut state.trim_at, NONE);
+                    (slot != NONE).then(|| (slot, state.unlinkings()))
+                };
                 let slice = &mut Sweep { looks: work_limit, at };
                 destroyed += self.evict_while(Leave::Evicted, slice, |_| account.excess() > 0, spare).0;
-                if slice.looks == 0 {
-                    self.state.borrow_mut().trim_at = slice.at;
+                let mut state = self.state.borrow_mut();
+                if let (0, Some((slot, unlinkings))) = (slice.looks, slice.at)
+                    && unlinkings == state.unlinkings()
+                {
+                    state.trim_at = slot;
                 }
             }
         }

@@ -24,6 +24,7 @@ use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::hash::Hash;
+use core::marker::PhantomData;
 use core::ops::Deref;
 use pool_core::{Factory, KeyedPool, Lease, LeaseId, PoolStats, Resetter, Verdict};
 use wasm_bindgen::{JsCast, JsValue};
@@ -80,9 +81,11 @@ enum Phase {
     Flushing,
 }
 
-/// A node in the pool.
-pub(crate) struct Pooled<N: PoolNode> {
-    node: N,
+/// A node in the pool, of whatever type: from here to the public types nothing is generic over it, so that the code is
+/// there once and not once for each type.
+struct Pooled {
+    node: AudioNode,
+    spec: &'static NodeSpec,
     /// Fetched once: each getter is a call into JavaScript.
     params: Box<[AudioParam]>,
     id: NodeId,
@@ -92,38 +95,30 @@ pub(crate) struct Pooled<N: PoolNode> {
     context: PoolContext,
 }
 
-impl<N: PoolNode> Pooled<N> {
-    fn raw(&self) -> &AudioNode {
-        self.node.as_ref()
-    }
-}
-
 /// A node that is destroyed while connected is cut off, or what feeds it would keep it alive, and sounding.
-impl<N: PoolNode> Drop for Pooled<N> {
+impl Drop for Pooled {
     fn drop(&mut self) {
         if self.phase != Phase::Idle {
             // It is thrown away because something failed, or is about to be: there is nobody left to tell.
             let _ = self.context.cut_inputs(self.id);
-            let _ = self.context.disconnect(self.id, self.raw());
+            let _ = self.context.disconnect(self.id, &self.node);
         }
         self.context.forget_node(self.id);
     }
 }
 
 /// The steps of a release on a real node.
-struct Port<'a, N: PoolNode> {
-    pooled: &'a Pooled<N>,
+struct Port<'a> {
+    pooled: &'a Pooled,
     /// Names and values of the attributes to write, as strings that live in JavaScript.
     attributes: &'a [(JsValue, JsValue)],
 }
 
-impl<N: PoolNode> NodePort for Port<'_, N> {
+impl NodePort for Port<'_> {
     type Error = JsValue;
 
     fn apply(&mut self, step: Step) -> Result<(), JsValue> {
-        let Pooled { params, id, context, .. } = self.pooled;
-        let node = self.pooled.raw();
-        let spec = &N::SPEC;
+        let Pooled { node, spec, params, id, context, .. } = self.pooled;
         match step {
             Step::CutInputs => context.cut_inputs(*id),
             Step::Disconnect => context.disconnect(*id, node),
@@ -138,72 +133,76 @@ impl<N: PoolNode> NodePort for Port<'_, N> {
     }
 }
 
-type Make<N> = Box<dyn Fn(&BaseAudioContext, &<N as PoolNode>::Key) -> Result<N, JsValue>>;
-type UserReset<N> = Option<Box<dyn Fn(&N) -> Verdict>>;
+type Make<K> = Box<dyn Fn(&BaseAudioContext, &K) -> Result<AudioNode, JsValue>>;
+type UserReset = Option<Box<dyn Fn(&AudioNode) -> Verdict>>;
 
-pub(crate) struct NodeFactory<N: PoolNode> {
+struct NodeFactory<K> {
     context: PoolContext,
-    make: Make<N>,
+    make: Make<K>,
+    spec: &'static NodeSpec,
+    bytes: fn(&K, f32) -> usize,
+    flush_seconds: fn(&K) -> f64,
 }
 
-impl<N: PoolNode> Factory<N::Key> for NodeFactory<N> {
-    type Object = Pooled<N>;
+impl<K> Factory<K> for NodeFactory<K> {
+    type Object = Pooled;
     type Error = WebError;
 
-    fn create(&self, key: &N::Key) -> Result<Pooled<N>, WebError> {
+    fn create(&self, key: &K) -> Result<Pooled, WebError> {
         let context = &self.context;
         let node = (self.make)(context.as_raw(), key).map_err(Exception::of("node factory"))?;
         let param = |spec: &recipe::ParamSpec| {
-            let param = js_sys::Reflect::get(node.as_ref(), &JsValue::from_str(spec.name));
+            let param = js_sys::Reflect::get(&node, &JsValue::from_str(spec.name));
             param.map(JsCast::unchecked_into).map_err(Exception::of(spec.name))
         };
-        let params = N::SPEC.params.iter().map(param).collect::<Result<Vec<AudioParam>, _>>()?;
+        let params = self.spec.params.iter().map(param).collect::<Result<Vec<AudioParam>, _>>()?;
         Ok(Pooled {
             node,
+            spec: self.spec,
             params: params.into_boxed_slice(),
             id: context.add_node(),
             phase: Phase::Idle,
             bytes: self.estimate(key),
-            flush_seconds: N::flush_seconds(key),
+            flush_seconds: (self.flush_seconds)(key),
             context: context.clone(),
         })
     }
 
-    fn estimate(&self, key: &N::Key) -> usize {
-        N::bytes(key, self.context.sample_rate())
+    fn estimate(&self, key: &K) -> usize {
+        (self.bytes)(key, self.context.sample_rate())
     }
 
-    fn measure(&self, pooled: &Pooled<N>) -> usize {
+    fn measure(&self, pooled: &Pooled) -> usize {
         pooled.bytes
     }
 }
 
-pub(crate) struct NodeResetter<N: PoolNode> {
+struct NodeResetter {
     attributes: Box<[(JsValue, JsValue)]>,
-    user: UserReset<N>,
+    user: UserReset,
     /// For tests, which show that no step can be spared.
     left_out: Option<Step>,
     /// Why the latest node was discarded.
     failure: Rc<Cell<Option<Exception>>>,
 }
 
-impl<N: PoolNode> NodeResetter<N> {
+impl NodeResetter {
     /// The whole release: the recipe, then what the user has to add.
-    fn recycle(&self, pooled: &Pooled<N>) -> Verdict {
-        match self.perform(pooled, N::SPEC.steps()) {
+    fn recycle(&self, pooled: &Pooled) -> Verdict {
+        match self.perform(pooled, pooled.spec.steps()) {
             Verdict::Keep => self.user.as_ref().map_or(Verdict::Keep, |reset| reset(&pooled.node)),
             Verdict::Discard => Verdict::Discard,
         }
     }
 
-    fn perform(&self, pooled: &Pooled<N>, steps: impl Iterator<Item = Step>) -> Verdict {
+    fn perform(&self, pooled: &Pooled, steps: impl Iterator<Item = Step>) -> Verdict {
         let mut port = Port { pooled, attributes: &self.attributes };
         let steps = steps.filter(|step| Some(*step) != self.left_out);
         let Err(failed) = recipe::run(steps, &mut port) else { return Verdict::Keep };
         let operation = match failed.step {
             Step::CutInputs | Step::Disconnect => "disconnect",
-            Step::CancelParam(i) | Step::DefaultParam(i) | Step::RateParam(i) => N::SPEC.params[i].name,
-            Step::Attribute(i) => N::SPEC.attributes[i].name,
+            Step::CancelParam(i) | Step::DefaultParam(i) | Step::RateParam(i) => pooled.spec.params[i].name,
+            Step::Attribute(i) => pooled.spec.attributes[i].name,
             Step::Interpretation => "channelInterpretation",
             Step::ChannelCount => "channelCount",
             Step::CountMode => "channelCountMode",
@@ -213,8 +212,8 @@ impl<N: PoolNode> NodeResetter<N> {
     }
 }
 
-impl<N: PoolNode> Resetter<Pooled<N>> for Rc<NodeResetter<N>> {
-    fn reset(&self, pooled: &mut Pooled<N>) -> Verdict {
+impl Resetter<Pooled> for Rc<NodeResetter> {
+    fn reset(&self, pooled: &mut Pooled) -> Verdict {
         let verdict = match pooled.phase {
             // The rest was done before it was put on the bus.
             Phase::Flushing => self.perform(pooled, [Step::CutInputs, Step::Disconnect].into_iter()),
@@ -227,22 +226,22 @@ impl<N: PoolNode> Resetter<Pooled<N>> for Rc<NodeResetter<N>> {
     }
 }
 
-type Core<N> = KeyedPool<<N as PoolNode>::Key, NodeFactory<N>, Rc<NodeResetter<N>>, PageClock>;
-type CoreLease<N> = Lease<Rc<Core<N>>>;
+type Core<K> = KeyedPool<K, NodeFactory<K>, Rc<NodeResetter>, PageClock>;
+type CoreLease<K> = Lease<Rc<Core<K>>>;
 
 /// What a pool's handles and leases share.
-struct Home<N: PoolNode> {
+struct Home<K: Clone + Eq + Hash> {
     context: PoolContext,
-    core: Rc<Core<N>>,
-    resetter: Rc<NodeResetter<N>>,
-    quarantine: RefCell<Quarantine<CoreLease<N>>>,
+    core: Rc<Core<K>>,
+    resetter: Rc<NodeResetter>,
+    quarantine: RefCell<Quarantine<CoreLease<K>>>,
     memory: Option<AudioMemory>,
 }
 
-impl<N: PoolNode> Home<N> {
+impl<K: Clone + Eq + Hash> Home<K> {
     /// Releases: to the idle set, or by way of the quarantine.
-    fn give_back(&self, mut lease: CoreLease<N>) {
-        let seconds = N::SPEC.flush_seconds(self.context.attribute_reset_works(), lease.flush_seconds);
+    fn give_back(&self, mut lease: CoreLease<K>) {
+        let seconds = lease.spec.flush_seconds(self.context.attribute_reset_works(), lease.flush_seconds);
         match seconds {
             None => drop(lease),
             Some(seconds) => {
@@ -250,7 +249,7 @@ impl<N: PoolNode> Home<N> {
                 let open = self.context.check_open("flush").is_ok() && !self.core.is_closed();
                 if !open || self.resetter.recycle(&lease) == Verdict::Discard {
                     lease.discard();
-                } else if let Err(error) = self.context.flush(lease.id, lease.raw()) {
+                } else if let Err(error) = self.context.flush(lease.id, &lease.node) {
                     if let WebError::Exception(exception) = error {
                         self.resetter.failure.set(Some(exception));
                     }
@@ -295,7 +294,7 @@ impl<N: PoolNode> Home<N> {
     }
 }
 
-impl<N: PoolNode> Member for Home<N> {
+impl<K: Clone + Eq + Hash> Member for Home<K> {
     fn holds_nodes(&self) -> bool {
         true
     }
@@ -413,20 +412,21 @@ impl NodeStats {
 #[must_use = "a builder makes nothing until `build`"]
 pub struct AudioNodePoolBuilder<N: PoolNode> {
     context: PoolContext,
-    make: Make<N>,
-    reset: UserReset<N>,
+    make: Make<N::Key>,
+    reset: UserReset,
     left_out: Option<Step>,
     memory: Option<AudioMemory>,
     max_per_key: Option<usize>,
     max_idle_per_key: Option<usize>,
     idle_ttl_ms: Option<f64>,
+    _node: PhantomData<N>,
 }
 
 impl<N: PoolNode> AudioNodePoolBuilder<N> {
     /// Runs after the node's own recipe at each release: for what the recipe does not know, such as listeners of the
     /// program. May discard the node.
     pub fn resetter(mut self, reset: impl Fn(&N) -> Verdict + 'static) -> Self {
-        self.reset = Some(Box::new(reset));
+        self.reset = Some(Box::new(move |node| reset(node.unchecked_ref())));
         self
     }
 
@@ -472,7 +472,13 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
             left_out: self.left_out,
             failure: Rc::default(),
         });
-        let factory = NodeFactory { context: self.context.clone(), make: self.make };
+        let factory = NodeFactory {
+            context: self.context.clone(),
+            make: self.make,
+            spec: const { &N::SPEC },
+            bytes: N::bytes,
+            flush_seconds: N::flush_seconds,
+        };
         let mut core = KeyedPool::builder(factory).resetter(Rc::clone(&resetter)).clock(PageClock);
         if let Some(memory) = &self.memory {
             core = core.account(memory.account().clone());
@@ -494,10 +500,10 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
             memory: self.memory,
         });
         if let Some(memory) = &home.memory {
-            let member: Weak<Home<N>> = Rc::downgrade(&home);
+            let member: Weak<Home<N::Key>> = Rc::downgrade(&home);
             memory.join(member);
         }
-        AudioNodePool(home)
+        AudioNodePool { home, _node: PhantomData }
     }
 }
 
@@ -509,11 +515,14 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// | acquire, miss | the factory's, and 1 per parameter |
 /// | release | 1 per input, 1 `disconnect()`, 3 per parameter, 1 per attribute written, 3 for the channels |
 /// | release of a delay | those, and 5 to put it on the flush bus; 2 to take it off |
-pub struct AudioNodePool<N: PoolNode>(Rc<Home<N>>);
+pub struct AudioNodePool<N: PoolNode> {
+    home: Rc<Home<N::Key>>,
+    _node: PhantomData<N>,
+}
 
 impl<N: PoolNode> Clone for AudioNodePool<N> {
     fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
+        Self { home: Rc::clone(&self.home), _node: PhantomData }
     }
 }
 
@@ -525,13 +534,14 @@ impl<N: PoolNode> AudioNodePool<N> {
     ) -> AudioNodePoolBuilder<N> {
         AudioNodePoolBuilder {
             context: context.clone(),
-            make: Box::new(factory),
+            make: Box::new(move |context, key| factory(context, key).map(JsCast::unchecked_into)),
             reset: None,
             left_out: None,
             memory: None,
             max_per_key: None,
             max_idle_per_key: None,
             idle_ttl_ms: None,
+            _node: PhantomData,
         }
     }
 
@@ -553,12 +563,12 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_key(&self, key: &N::Key) -> Result<NodeLease<N>, WebError> {
-        let home = &self.0;
+        let home = &self.home;
         home.context.check_open("acquire")?;
         home.settle();
         let mut lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(key))?;
         lease.phase = Phase::Leased;
-        Ok(NodeLease { lease: Some(lease), home: Rc::clone(home) })
+        Ok(NodeLease { lease: Some(lease), home: Rc::clone(home), _node: PhantomData })
     }
 
     /// As [`acquire_key`](Self::acquire_key), with a token in place of a guard: for JavaScript.
@@ -579,8 +589,8 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// [`WebError::Token`] if it is of another pool, or was given back before; nothing is changed by it.
     pub fn redeem(&self, id: LeaseId) -> Result<NodeLease<N>, WebError> {
-        let lease = self.0.core.redeem_owned(id)?;
-        Ok(NodeLease { lease: Some(lease), home: Rc::clone(&self.0) })
+        let lease = self.home.core.redeem_owned(id)?;
+        Ok(NodeLease { lease: Some(lease), home: Rc::clone(&self.home), _node: PhantomData })
     }
 
     /// Releases the node of a token, as dropping its lease would.
@@ -598,50 +608,50 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// As [`acquire`](Self::acquire); what was made before stays.
     pub fn prewarm(&self, key: &N::Key, count: usize) -> Result<usize, WebError> {
-        self.0.context.check_open("prewarm")?;
-        self.0.core.prewarm(key, count).map_err(pool_error::from_core)
+        self.home.context.check_open("prewarm")?;
+        self.home.core.prewarm(key, count).map_err(pool_error::from_core)
     }
 
     /// Housekeeping, to be called about once a second: what has become silent goes back to the idle set, what waited
     /// too long goes, and under memory pressure what was not needed lately. Looks at no more than 256 nodes. Returns
     /// how many were settled or destroyed.
     pub fn maintain(&self) -> usize {
-        self.0.settle() + self.0.core.maintain(256)
+        self.home.settle() + self.home.core.maintain(256)
     }
 
     /// Evicts idle nodes, those released longest ago first, until at most `idle` are left. Returns how many went.
     pub fn trim(&self, idle: usize) -> usize {
-        self.0.core.trim(idle)
+        self.home.core.trim(idle)
     }
 
     /// Evicts every idle and quarantined node. Leased ones stay.
     pub fn clear(&self) {
-        self.0.evict_quarantined_while(|_| true);
-        self.0.core.retain(|_, _| false);
+        self.home.evict_quarantined_while(|_| true);
+        self.home.core.retain(|_, _| false);
     }
 
     /// Refuses all further acquires, and clears. Leased nodes are reset and given up as they come back.
     pub fn close(&self) {
-        self.0.core.close();
+        self.home.core.close();
         self.clear();
     }
 
     /// What the pool has done and holds. No call into JavaScript.
     #[must_use]
     pub fn stats(&self) -> NodeStats {
-        NodeStats::new(self.0.core.stats(), self.0.quarantine.borrow().len())
+        NodeStats::new(self.home.core.stats(), self.home.quarantine.borrow().len())
     }
 
     /// Why the latest node was discarded at its release, if an exception did it. Taken: a second call gives `None`.
     #[must_use]
     pub fn take_failure(&self) -> Option<Exception> {
-        self.0.resetter.failure.take()
+        self.home.resetter.failure.take()
     }
 
     /// The context whose nodes these are.
     #[must_use]
     pub fn context(&self) -> &PoolContext {
-        &self.0.context
+        &self.home.context
     }
 }
 
@@ -666,7 +676,7 @@ impl<T: AsRef<AudioNode>> Source for T {
 
 impl<N: PoolNode> Source for NodeLease<N> {
     fn source_node(&self) -> &AudioNode {
-        N::as_ref(self)
+        &self.pooled().node
     }
 
     fn pooled_in(&self, context: &PoolContext) -> Option<NodeId> {
@@ -683,12 +693,13 @@ impl<N: PoolNode> Source for NodeLease<N> {
 #[must_use = "dropping a lease releases the node at once"]
 pub struct NodeLease<N: PoolNode> {
     /// `None` only while it is taken apart.
-    lease: Option<CoreLease<N>>,
-    home: Rc<Home<N>>,
+    lease: Option<CoreLease<N::Key>>,
+    home: Rc<Home<N::Key>>,
+    _node: PhantomData<N>,
 }
 
 impl<N: PoolNode> NodeLease<N> {
-    fn pooled(&self) -> &Pooled<N> {
+    fn pooled(&self) -> &Pooled {
         match &self.lease {
             Some(lease) => lease,
             // Those that take the lease out consume `self`.
@@ -699,7 +710,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// The node. Never needed where a `&N` will do, since the lease dereferences to it.
     #[must_use]
     pub fn as_raw(&self) -> &N {
-        &self.pooled().node
+        self.pooled().node.unchecked_ref()
     }
 
     /// Connects output 0 of `source` to input 0 of this node. The release of either cuts it. 1 call into JavaScript.
@@ -724,7 +735,7 @@ impl<N: PoolNode> NodeLease<N> {
     ) -> Result<EdgeId, WebError> {
         let pooled = self.pooled();
         let node = source.source_node().clone();
-        let wire = Wire::Node { source: node, target: pooled.raw().clone(), output, input };
+        let wire = Wire::Node { source: node, target: pooled.node.clone(), output, input };
         pooled.context.connect(source.pooled_in(&pooled.context), pooled.id, wire)
     }
 
@@ -747,7 +758,7 @@ impl<N: PoolNode> NodeLease<N> {
     ///
     /// [`WebError::Exception`], such as for a node of another context.
     pub fn connect_to(&self, target: &impl AsRef<AudioNode>) -> Result<(), WebError> {
-        let connected = self.pooled().raw().connect_with_audio_node(target.as_ref());
+        let connected = self.pooled().node.connect_with_audio_node(target.as_ref());
         connected.map(drop).map_err(Exception::of("connect"))
     }
 
@@ -812,7 +823,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// Takes the node out of the pool for good, as it is, with all its connections.
     #[must_use = "dropping the node leaves it connected: `discard` cuts it off"]
     pub fn detach(mut self) -> N {
-        let node = self.pooled().node.clone();
+        let node = self.as_raw().clone();
         if let Some(lease) = self.lease.take() {
             let mut pooled = lease.detach();
             // So that its destructor cuts nothing.

@@ -32,7 +32,7 @@ const DESKTOP: Viewport = Viewport { width: 1280, height: 900, mobile: false };
 /// The size of the page in CSS pixels in a hand.
 const PHONE: Viewport = Viewport { width: 390, height: 844, mobile: true };
 /// A picture of a page that is longer than this is cut.
-const MAX_PICTURE_HEIGHT: f64 = 4000.0;
+const MAX_PICTURE_HEIGHT: f64 = 8000.0;
 
 struct Viewport {
     width: u32,

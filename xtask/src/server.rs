@@ -1,43 +1,58 @@
 //! A server of one folder on 127.0.0.1.
+//!
+//! By hand and not by `tiny_http`: in its pool of threads a connection can be left waiting for as long as
+//! four others are kept alive, and then the page never finishes loading. Here each connection has its
+//! thread, and ends with its one answer.
 
-use std::io::Cursor;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use tiny_http::{Header, Method, Request, Response, Server};
 
 use crate::interrupt;
 
-/// How many ports above the first are tried.
+/// How many ports from the first on are tried.
 const TRIES: u16 = 20;
+/// How long a connection may stand still: browsers open some that they never use.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More than any browser sends before the empty line.
+const MAX_REQUEST: u64 = 64 * 1024;
 
 /// A running server, ended when dropped.
 pub(crate) struct SiteServer {
-    server: Arc<Server>,
-    port: u16,
+    address: SocketAddr,
+    ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SiteServer {
     /// Serves `folder` on `first_port`, or the next one that is free; port 0 is any free one.
     pub(crate) fn start(folder: &Path, first_port: u16) -> Result<Self> {
-        let server = Arc::new(listen(first_port)?);
-        let port = server.server_addr().to_ip().ok_or_else(|| anyhow!("the server has no port"))?.port();
-        let (serving, folder) = (Arc::clone(&server), folder.to_owned());
+        let listener = listen(first_port)?;
+        let address = listener.local_addr()?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let (ending, folder) = (Arc::clone(&ended), Arc::<Path>::from(folder));
         let thread = std::thread::spawn(move || {
-            for request in serving.incoming_requests() {
-                // A browser that went away mid-answer is no matter of ours.
-                let _ = answer(request, &folder);
+            for connection in listener.incoming() {
+                if ending.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (Ok(connection), folder) = (connection, Arc::clone(&folder)) else { continue };
+                // A browser that goes away mid-answer is no matter of ours.
+                std::thread::spawn(move || drop(serve(&connection, &folder)));
             }
         });
-        Ok(Self { server, port, thread: Some(thread) })
+        Ok(Self { address, ended, thread: Some(thread) })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.port)
+        format!("http://{}/", self.address)
     }
 
     /// Serves until Ctrl-C.
@@ -50,60 +65,81 @@ impl SiteServer {
 
 impl Drop for SiteServer {
     fn drop(&mut self) {
-        self.server.unblock();
+        self.ended.store(true, Ordering::Relaxed);
+        // Wakes the thread that waits for a connection; if nothing listens any more, it has ended.
+        drop(TcpStream::connect(self.address));
         if let Some(thread) = self.thread.take() {
             // A panic of that thread was printed already.
-            let _ = thread.join();
+            drop(thread.join());
         }
     }
 }
 
-fn listen(first_port: u16) -> Result<Server> {
-    let mut refusal = String::new();
+fn listen(first_port: u16) -> Result<TcpListener> {
+    let mut refusal = None;
     for offset in 0..TRIES {
         let Some(port) = first_port.checked_add(offset) else { break };
-        match Server::http(("127.0.0.1", port)) {
-            Ok(server) => return Ok(server),
-            Err(error) => refusal = error.to_string(),
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refusal = Some(error),
         }
     }
-    Err(anyhow!(
-        "no free port in {first_port}..{}: {refusal}.\nRemedy: name another with `--port N`",
-        first_port.saturating_add(TRIES)
-    ))
+    let last = first_port.saturating_add(TRIES - 1);
+    let reason = refusal.map_or_else(String::new, |error| format!(" ({error})"));
+    Err(anyhow!("no port from {first_port} to {last} is free{reason}.\nRemedy: name another with `--port N`"))
 }
 
-fn answer(request: Request, folder: &Path) -> std::io::Result<()> {
-    if !matches!(request.method(), Method::Get | Method::Head) {
-        return request.respond(plain(405, "only GET and HEAD\n"));
+/// Reads one request and answers it.
+fn serve(mut connection: &TcpStream, folder: &Path) -> io::Result<()> {
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.set_write_timeout(Some(PATIENCE))?;
+    let mut lines = BufReader::new(connection.take(MAX_REQUEST)).lines();
+    let Some(request) = lines.next().transpose()? else { return Ok(()) };
+    // The headers are read to their end, so that closing does not cut the answer off.
+    for line in lines {
+        if line?.is_empty() {
+            break;
+        }
     }
-    let path = request.url().split(['?', '#']).next().unwrap_or_default();
-    let response = match file_of(path, folder).and_then(|file| Some((std::fs::read(&file).ok()?, file))) {
-        Some((bytes, file)) => respond(200, mime_type(&file), bytes),
-        None => plain(404, "there is no such file\n"),
+    let mut words = request.split(' ');
+    let answer = match (words.next(), words.next()) {
+        (Some("GET"), Some(url)) => Answer::to(url, folder),
+        _ => Answer::plain("405 Method Not Allowed", "only GET\n"),
     };
-    request.respond(response)
+    connection.write_all(answer.head().as_bytes())?;
+    connection.write_all(&answer.body)
 }
 
-fn plain(status: u16, text: &str) -> Response<Cursor<Vec<u8>>> {
-    respond(status, "text/plain; charset=utf-8", text.into())
+struct Answer {
+    status: &'static str,
+    mime_type: &'static str,
+    body: Vec<u8>,
 }
 
-fn respond(status: u16, mime_type: &str, bytes: Vec<u8>) -> Response<Cursor<Vec<u8>>> {
-    let headers = [
-        ("Content-Type", mime_type),
-        // Together they isolate the page, which is what SharedArrayBuffer asks for.
-        ("Cross-Origin-Opener-Policy", "same-origin"),
-        ("Cross-Origin-Embedder-Policy", "require-corp"),
-        ("Cache-Control", "no-store"),
-    ];
-    let mut response = Response::from_data(bytes).with_status_code(status);
-    for (name, value) in headers {
-        if let Ok(header) = Header::from_bytes(name, value) {
-            response.add_header(header);
+impl Answer {
+    fn to(url: &str, folder: &Path) -> Self {
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        match file_of(path, folder).and_then(|file| Some((std::fs::read(&file).ok()?, file))) {
+            Some((body, file)) => Self { status: "200 OK", mime_type: mime_type(&file), body },
+            None => Self::plain("404 Not Found", "there is no such file\n"),
         }
     }
-    response
+
+    fn plain(status: &'static str, text: &str) -> Self {
+        Self { status, mime_type: "text/plain; charset=utf-8", body: text.into() }
+    }
+
+    fn head(&self) -> String {
+        // Opener and embedder policy together isolate the page, which is what SharedArrayBuffer asks for.
+        format!(
+            "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\
+             Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Embedder-Policy: require-corp\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+            self.status,
+            self.mime_type,
+            self.body.len()
+        )
+    }
 }
 
 /// The file that the path of a URL names, if it stays inside the folder.
@@ -181,11 +217,21 @@ mod tests {
         std::fs::remove_dir_all(folder).unwrap();
     }
 
+    /// Catches: a page that never finishes loading because others keep their connections open.
+    #[test]
+    fn idle_connections_do_not_keep_others_waiting() {
+        let server = SiteServer::start(Path::new("."), 0).unwrap();
+        let idle: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+        let answer = ureq::get(format!("{}no-such-file", server.address())).call();
+        assert!(matches!(answer, Err(ureq::Error::StatusCode(404))), "{answer:?}");
+        drop(idle);
+    }
+
     /// Catches: an error where the next port would do.
     #[test]
     fn a_taken_port_gives_the_next_one() {
         let first = SiteServer::start(Path::new("."), 18_080).unwrap();
-        let second = SiteServer::start(Path::new("."), first.port).unwrap();
-        assert!(second.port > first.port);
+        let second = SiteServer::start(Path::new("."), first.address.port()).unwrap();
+        assert!(second.address.port() > first.address.port());
     }
 }

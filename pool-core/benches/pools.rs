@@ -1,256 +1,124 @@
-//! The pools against what one would write by hand or take from a registry, in one process.
+//! Each workload by itself, with divan's statistics: `cargo bench -p pool-core --bench pools`.
 //!
-//! `cargo bench -p pool-core` prints medians, checks the ratios that this version promises, and fails if one is
-//! missed. The peers' rounds are interleaved with ours, so that a change of the machine's speed hits both.
-//!
-//! A round is the same number of operations for all; what counts is the median over the rounds.
+//! `ratios` beside this file interleaves the same workloads with their peers in one run, and judges.
 
+use divan::Bencher;
 use hashlink::LruCache;
-use pool_core::{Account, KeyedPool, LocalPool};
+use pool_core::{KeyedPool, LocalPool};
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::hint::black_box;
-use std::process::ExitCode;
-use std::time::Instant;
 
-const OPERATIONS: usize = 20_000;
-const ROUNDS: usize = 61;
-
-/// One of the things compared: performs `OPERATIONS` operations.
-type Contender<'a> = (&'static str, Box<dyn FnMut() + 'a>);
-
-/// Medians in ns per operation, in the order of the contenders.
-fn medians(contenders: &mut [Contender<'_>]) -> Vec<f64> {
-    let mut times = vec![Vec::with_capacity(ROUNDS); contenders.len()];
-    for round in 0..ROUNDS + 3 {
-        for (times, (_, run)) in times.iter_mut().zip(contenders.iter_mut()) {
-            let start = Instant::now();
-            run();
-            let ns = start.elapsed().as_nanos() as f64 / OPERATIONS as f64;
-            if round >= 3 {
-                times.push(ns);
-            }
-        }
-    }
-    times
-        .into_iter()
-        .map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        })
-        .collect()
-}
-
-struct Report {
-    failed: bool,
-}
-
-impl Report {
-    /// Prints the workload, and checks that the first contender takes at most `goal` times as long as the second.
-    /// A workload without a goal is only shown.
-    fn compare(&mut self, workload: &str, goal: Option<f64>, mut contenders: Vec<Contender<'_>>) {
-        let medians = medians(&mut contenders);
-        let ratio = medians[0] / medians[1];
-        let met = goal.is_none_or(|goal| ratio <= goal);
-        self.failed |= !met;
-        println!("{workload}");
-        for ((name, _), ns) in contenders.iter().zip(&medians) {
-            println!("  {name:<28} {ns:8.2} ns");
-        }
-        match goal {
-            Some(goal) => {
-                println!("  ratio {ratio:.2}, goal <= {goal:.2}: {}", if met { "met" } else { "MISSED" })
-            }
-            None => println!("  ratio {ratio:.2}, no goal yet"),
-        }
-    }
+fn main() {
+    divan::main();
 }
 
 fn buffer() -> Box<[f32; 256]> {
     Box::new([0.0; 256])
 }
 
-fn pair_local(report: &mut Report) {
-    let idle = RefCell::new(vec![buffer()]);
-    let pool = LocalPool::new(|_: &()| Ok::<_, Infallible>(buffer()));
-    drop(pool.acquire());
-    report.compare(
-        "LocalPool: acquire, write, release, against a Vec's pop, write, push",
-        Some(1.3),
-        vec![
-            (
-                "LocalPool",
-                Box::new(|| {
-                    for at in 0..OPERATIONS {
-                        if let Ok(mut lease) = pool.acquire() {
-                            lease[at & 255] = 1.0;
-                            black_box(&mut *lease);
-                        }
-                    }
-                }),
-            ),
-            (
-                "Vec in a RefCell",
-                Box::new(|| {
-                    for at in 0..OPERATIONS {
-                        let popped = idle.borrow_mut().pop();
-                        if let Some(mut object) = popped {
-                            object[at & 255] = 1.0;
-                            black_box(&mut *object);
-                            idle.borrow_mut().push(object);
-                        }
-                    }
-                }),
-            ),
-            (
-                "malloc",
-                Box::new(|| {
-                    for at in 0..OPERATIONS {
-                        let mut object = black_box(buffer());
-                        object[at & 255] = 1.0;
-                        black_box(&mut *object);
-                    }
-                }),
-            ),
-        ],
-    );
-}
+/// Acquire, write, release: the pool against a `Vec` and the allocator.
+#[divan::bench_group(sample_size = 10_000)]
+mod pair {
+    use super::*;
 
-/// 64 keys, a few of them much used: a fixed pseudo-random sequence, the same for all.
-fn keys(count: usize, distinct: u32) -> Vec<u32> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    (0..count)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            // Zipf with exponent 1, by inversion.
-            let uniform = (state >> 11) as f64 / (1u64 << 53) as f64;
-            ((f64::from(distinct) + 1.0).powf(uniform) - 1.0) as u32
-        })
-        .collect()
-}
-
-fn keyed_hits(report: &mut Report) {
-    let sequence = keys(OPERATIONS, 64);
-    let pool = KeyedPool::new(|_: &u32| Ok::<_, Infallible>(buffer()));
-    let mut cache: LruCache<u32, Box<[f32; 256]>> = LruCache::new(1024);
-    for key in 0..64 {
-        drop(pool.acquire(&key));
-        cache.insert(key, buffer());
+    #[divan::bench]
+    fn local_pool(bencher: Bencher<'_, '_>) {
+        let pool = LocalPool::new(|_: &()| Ok::<_, Infallible>(buffer()));
+        bencher.bench_local(|| {
+            if let Ok(mut lease) = pool.acquire() {
+                lease[0] = 1.0;
+                black_box(&mut *lease);
+            }
+        });
     }
-    report.compare(
-        "KeyedPool: 64 keys, Zipf, all hits, against hashlink's LruCache (remove, use, insert)",
-        Some(1.0),
-        vec![
-            (
-                "KeyedPool",
-                Box::new(|| {
-                    for key in &sequence {
-                        if let Ok(mut lease) = pool.acquire(key) {
-                            lease[0] = 1.0;
-                            black_box(&mut *lease);
-                        }
-                    }
-                }),
-            ),
-            (
-                "hashlink",
-                Box::new(|| {
-                    for key in &sequence {
-                        if let Some(mut object) = cache.remove(key) {
-                            object[0] = 1.0;
-                            black_box(&mut *object);
-                            cache.insert(*key, object);
-                        }
-                    }
-                }),
-            ),
-        ],
-    );
+
+    #[divan::bench]
+    fn vec_in_a_ref_cell(bencher: Bencher<'_, '_>) {
+        let idle = RefCell::new(vec![buffer()]);
+        bencher.bench_local(|| {
+            let popped = idle.borrow_mut().pop();
+            if let Some(mut object) = popped {
+                object[0] = 1.0;
+                black_box(&mut *object);
+                idle.borrow_mut().push(object);
+            }
+        });
+    }
+
+    #[divan::bench]
+    fn allocator(bencher: Bencher<'_, '_>) {
+        bencher.bench_local(|| {
+            let mut object = buffer();
+            object[0] = 1.0;
+            black_box(&mut *object);
+        });
+    }
 }
 
-fn keyed_evicting(report: &mut Report) {
-    let sequence = keys(OPERATIONS, 1024);
-    let account = Account::new("bench", 256 * (1024 + size_of::<Box<()>>()));
-    let pool = KeyedPool::builder(|_: &u32| Ok::<_, Infallible>(buffer())).account(account).build();
-    let mut cache: LruCache<u32, Box<[f32; 256]>> = LruCache::new(256);
-    report.compare(
-        "KeyedPool: 1024 keys, Zipf, a budget of 256 objects, evicting, against hashlink",
-        None,
-        vec![
-            (
-                "KeyedPool",
-                Box::new(|| {
-                    for key in &sequence {
-                        if let Ok(mut lease) = pool.acquire(key) {
-                            lease[0] = 1.0;
-                            black_box(&mut *lease);
-                        }
-                    }
-                }),
-            ),
-            (
-                "hashlink",
-                Box::new(|| {
-                    for key in &sequence {
-                        let mut object = cache.remove(key).unwrap_or_else(buffer);
-                        object[0] = 1.0;
-                        black_box(&mut *object);
-                        cache.insert(*key, object);
-                    }
-                }),
-            ),
-        ],
-    );
+/// Hits on 64 keys in turn.
+#[divan::bench_group(sample_size = 10_000)]
+mod keyed_hits {
+    use super::*;
+
+    #[divan::bench]
+    fn keyed_pool(bencher: Bencher<'_, '_>) {
+        let pool = KeyedPool::new(|_: &u32| Ok::<_, Infallible>(buffer()));
+        let mut key = 0;
+        bencher.bench_local(|| {
+            key = (key + 1) & 63;
+            if let Ok(mut lease) = pool.acquire(&key) {
+                lease[0] = 1.0;
+                black_box(&mut *lease);
+            }
+        });
+    }
+
+    #[divan::bench]
+    fn hashlink(bencher: Bencher<'_, '_>) {
+        let mut cache = LruCache::new(1024);
+        for key in 0..64 {
+            cache.insert(key, buffer());
+        }
+        let mut key = 0;
+        bencher.bench_local(|| {
+            key = (key + 1) & 63;
+            if let Some(mut object) = cache.remove(&key) {
+                object[0] = 1.0;
+                black_box(&mut *object);
+                cache.insert(key, object);
+            }
+        });
+    }
 }
 
-/// A burst of 64 of `objects` that exist; the same 64 come and go, so that memory caches do not decide.
-fn flat(report: &mut Report) {
-    let small = LocalPool::new(|_: &()| Ok::<_, Infallible>([0u64; 8]));
-    let large = LocalPool::new(|_: &()| Ok::<_, Infallible>([0u64; 8]));
-    drop(small.prewarm(10));
-    drop(large.prewarm(100_000));
-    fn bursts<F: pool_core::Factory>(pool: &LocalPool<F>) {
-        for _ in 0..OPERATIONS / 10 {
+/// The same ten objects come and go, of ever more that exist: the cost is to stay flat.
+#[divan::bench_group(sample_size = 1_000)]
+mod of_many {
+    use super::*;
+
+    const OBJECTS: [u32; 3] = [10, 1_000, 100_000];
+
+    #[divan::bench(args = OBJECTS)]
+    fn local_pool(bencher: Bencher<'_, '_>, objects: u32) {
+        let pool = LocalPool::new(|_: &()| Ok::<_, Infallible>([0u64; 8]));
+        drop(pool.prewarm(objects as usize));
+        bencher.bench_local(|| {
             let leases: [_; 10] = std::array::from_fn(|_| pool.acquire().ok());
             black_box(&leases);
-        }
+        });
     }
-    report.compare(
-        "LocalPool: bursts of 10, of 100 000 objects against 10",
-        Some(1.3),
-        vec![("100 000 objects", Box::new(|| bursts(&large))), ("10 objects", Box::new(|| bursts(&small)))],
-    );
 
-    let make = |_: &u32| Ok::<_, Infallible>([0u64; 8]);
-    let (few, many) = (KeyedPool::new(make), KeyedPool::new(make));
-    for key in 0..10 {
-        drop(few.prewarm(&key, 1));
-    }
-    for key in 0..100_000 {
-        drop(many.prewarm(&key, 1));
-    }
-    let sequence: Vec<u32> = (0..OPERATIONS as u32).map(|at| at % 10).collect();
-    let hits = |pool: &KeyedPool<u32, _>| {
-        for key in &sequence {
-            black_box(&mut pool.acquire(key).ok());
+    #[divan::bench(args = OBJECTS)]
+    fn keyed_pool(bencher: Bencher<'_, '_>, keys: u32) {
+        let pool = KeyedPool::new(|_: &u32| Ok::<_, Infallible>([0u64; 8]));
+        for key in 0..keys {
+            drop(pool.prewarm(&key, 1));
         }
-    };
-    report.compare(
-        "KeyedPool: hits on 10 keys, of 100 000 keys against 10",
-        Some(1.3),
-        vec![("100 000 keys", Box::new(|| hits(&many))), ("10 keys", Box::new(|| hits(&few)))],
-    );
-}
-
-fn main() -> ExitCode {
-    // `cargo test --benches` runs benchmarks with `--test`: once, to see that they work, without judging times.
-    let judge = !std::env::args().any(|arg| arg == "--test");
-    let mut report = Report { failed: false };
-    pair_local(&mut report);
-    keyed_hits(&mut report);
-    keyed_evicting(&mut report);
-    flat(&mut report);
-    ExitCode::from(u8::from(judge && report.failed))
+        bencher.bench_local(|| {
+            for key in 0..10 {
+                black_box(&mut pool.acquire(&key).ok());
+            }
+        });
+    }
 }

@@ -217,7 +217,7 @@ impl Account {
     /// The name it was given.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.ledger().name
+        self.ledger().name.as_ref()
     }
 
     /// The account above.
@@ -757,6 +757,7 @@ impl Reservation {
     }
 
     /// Takes over the bytes of another claim on the same account.
+    #[cfg(feature = "alloc")]
     pub(crate) fn absorb(&mut self, mut other: Self) {
         debug_assert!(self.account == other.account && self.external == other.external);
         self.bytes += core::mem::take(&mut other.bytes);

@@ -114,6 +114,8 @@ where
     account: Option<Account>,
     /// Whether released objects are measured: there is an account or a bound on what they retain.
     weighs: bool,
+    /// Whether the clock is read: there is a time limit.
+    timed: bool,
     hasher: S::Hasher,
     id: u32,
     cells: S::Cells<Slot<F::Object>>,
@@ -145,7 +147,7 @@ impl Limits {
     };
 
     /// Whether the clock has to be read at all.
-    fn timed(&self) -> bool {
+    fn have_time(&self) -> bool {
         self.idle_ttl != u64::MAX || self.max_lifetime != u64::MAX
     }
 
@@ -222,19 +224,30 @@ impl<K> Class<K> {
         if self.epoch == epoch { self.idle_floor } else { self.idle }
     }
 
-    #[inline]
-    fn idle_added(&mut self, epoch: u64) {
-        self.idle_floor = self.floor(epoch);
+    /// Begins counting the fewest idle anew, in the epoch after a maintenance.
+    #[cold]
+    fn begin_epoch(&mut self, epoch: u64) {
+        self.idle_floor = self.idle;
         self.epoch = epoch;
+    }
+
+    #[inline(always)]
+    fn idle_added(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.begin_epoch(epoch);
+        }
         self.idle += 1;
     }
 
-    #[inline]
+    #[inline(always)]
     fn idle_taken(&mut self, epoch: u64) {
-        let floor = self.floor(epoch);
+        if self.epoch != epoch {
+            self.begin_epoch(epoch);
+        }
         self.idle -= 1;
-        self.idle_floor = floor.min(self.idle);
-        self.epoch = epoch;
+        if self.idle < self.idle_floor {
+            self.idle_floor = self.idle;
+        }
     }
 
     /// An idle object was destroyed: had it never been there, one fewer would have been idle all along.
@@ -341,17 +354,17 @@ impl<K: Eq, S: Storage> State<K, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn class_of(&self, key: &K, hash: u64) -> Option<u32> {
         let classes = &*self.classes;
         self.index.find(hash, |class| {
             let class = &classes[class as usize];
-            class.hash == hash && class.key.as_ref() == Some(key)
+            class.key.as_ref() == Some(key)
         })
     }
 
     /// The newest idle slot of a class that nobody is inspecting.
-    #[inline]
+    #[inline(always)]
     fn newest_of(&mut self, class: u32) -> Option<u32> {
         let mut at = self.classes[class as usize].idle_list.newest();
         while let Some(slot) = at {
@@ -395,7 +408,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// Takes an idle slot out of both lists.
-    #[inline]
+    #[inline(always)]
     fn unlink(&mut self, slot: u32, note: impl FnOnce(&mut Class<K>, u64)) {
         let Meta { class: class_at, bytes, .. } = self.metas[slot as usize];
         let class = &mut self.classes[class_at as usize];
@@ -411,7 +424,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// Puts a leased slot into both lists, as the newest.
-    #[inline]
+    #[inline(always)]
     fn link(&mut self, slot: u32) {
         let meta = &mut self.metas[slot as usize];
         meta.state = SlotState::Idle;
@@ -423,10 +436,13 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.recent.push_newest(&mut self.metas, slot);
     }
 
-    #[inline]
+    #[inline(always)]
     fn hand_out(&mut self, slot: u32) {
         self.metas[slot as usize].state = SlotState::Leased;
-        self.peak_leased = self.peak_leased.max(self.occupied - self.idle);
+        let leased = self.occupied - self.idle;
+        if leased > self.peak_leased {
+            self.peak_leased = leased;
+        }
     }
 
     /// A vacant slot for an object of `class`, marked as pending; `None` if there is no room.
@@ -675,6 +691,7 @@ where
             resetter: self.resetter,
             clock: self.clock,
             limits,
+            timed: limits.have_time(),
             weighs: self.account.is_some() || limits.max_retained_bytes != usize::MAX,
             account: self.account,
             hasher: S::Hasher::default(),
@@ -872,7 +889,7 @@ where
     ///   not below [`min_idle`](KeyedPoolBuilder::min_idle).
     pub fn maintain(&self, work_limit: usize) -> usize {
         let mut destroyed = 0;
-        if self.limits.timed() {
+        if self.timed {
             let (now, limits) = (self.now(), self.limits);
             let waited = |meta: &Meta| now.since(meta.released) > limits.idle_ttl;
             let expired = |state: &State<K, S>| {
@@ -1011,7 +1028,7 @@ where
     }
 
     fn now(&self) -> Tick {
-        if self.limits.timed() { self.clock.now() } else { Tick(0) }
+        if self.timed { self.clock.now() } else { Tick(0) }
     }
 
     fn idle_of(&self, key: &K, hash: u64) -> usize {
@@ -1021,7 +1038,7 @@ where
 
     #[inline(always)]
     fn take_idle(&self, key: &K, hash: u64) -> Option<u32> {
-        let timed = self.limits.timed();
+        let timed = self.timed;
         let now = if timed { self.clock.now() } else { Tick(0) };
         loop {
             let mut guard = self.state.borrow_mut();
@@ -1574,9 +1591,12 @@ where
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         let meta = &mut state.metas[slot as usize];
-        meta.released = now;
         let class = meta.class;
-        let expired = self.limits.timed() && self.limits.too_old(meta, now);
+        let mut expired = false;
+        if self.timed {
+            meta.released = now;
+            expired = self.limits.too_old(meta, now);
+        }
         if !keep || expired || state.closed {
             drop(guard);
             // SAFETY: the caller's promise.

@@ -175,7 +175,9 @@ enum SlotState {
     Inspected,
 }
 
-/// A slot's state, beside its object.
+/// A slot's state, beside its object. With 64-bit pointers it has 56 bytes; a line of its own makes it one line to
+/// load, and its place a shift.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 struct Meta {
     recent: Links,
     /// While vacant: the next vacant slot, in `older`.
@@ -259,6 +261,10 @@ impl<K> Class<K> {
     }
 }
 
+/// In this order in memory (`repr(C)`): were the two counts that a hit and a release change side by side, the compiler
+/// would load them as one vector just after storing them apart, and the processor would wait for both stores to
+/// reach the cache, 5 ns on each hit.
+#[repr(C)]
 struct State<K, S: Storage> {
     index: S::Index,
     classes: S::List<Class<K>>,
@@ -267,10 +273,10 @@ struct State<K, S: Storage> {
     vacant: List<PEERS>,
     recent: List<RECENT>,
     idle: usize,
-    idle_bytes: usize,
+    pending: usize,
     /// Of the idle: those that `retain` is looking at.
     inspected_bytes: usize,
-    pending: usize,
+    idle_bytes: usize,
     /// Idle, leased and tokens.
     occupied: usize,
     bytes: usize,
@@ -736,7 +742,7 @@ where
     /// # Errors
     ///
     /// [`AcquireError`]: closed, too many objects out, over budget, or the factory's own error.
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&self, key: &K) -> Result<Lease<&Self>, AcquireError<F::Error>> {
         let hash = self.hasher.hash_one(key);
         match self.take_idle(key, hash) {
@@ -1036,7 +1042,7 @@ where
         state.class_of(key, hash).map_or(0, |class| state.classes[class as usize].idle)
     }
 
-    #[inline(always)]
+    #[inline]
     fn take_idle(&self, key: &K, hash: u64) -> Option<u32> {
         let timed = self.timed;
         let now = if timed { self.clock.now() } else { Tick(0) };

@@ -41,8 +41,11 @@ pub(crate) struct Package {
 impl Workspace {
     /// Asks cargo.
     pub(crate) fn load() -> Result<Self> {
-        // This package's own manifest, not the current folder: `cargo xtask` works from anywhere.
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        // This package's own manifest, not the current folder: `cargo xtask` works from anywhere. `cargo run` tells
+        // it; what was compiled in would be wrong in a checkout that shares its target folder with another.
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+        let folder = folder.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = Path::new(&folder).join("Cargo.toml");
         let mut command = process::cargo();
         command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest);
         let metadata: Value = serde_json::from_str(&process::output(&mut command)?)

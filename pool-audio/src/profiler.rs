@@ -121,7 +121,7 @@ struct Previous {
 
 /// Measures audio callbacks: load, percentiles, dropouts by cause, and the last 1000 of them.
 ///
-/// The clock is the caller's: `InstantClock` with `std` (see [`CallbackProfiler::new`]), a cycle counter on a
+/// The clock is the caller's: `InstantClock` with `std` (see `CallbackProfiler::new`), a cycle counter on a
 /// microcontroller, a [`ManualClock`](pool_core::ManualClock) in tests.
 ///
 /// # Real time

@@ -34,7 +34,7 @@ use alloc::{borrow::Cow, boxed::Box};
 
 /// The level of an account tree at which bytes are counted: what an [`Account`] points to.
 ///
-/// Programs with an allocator use [`Account::new`] and never see it. Without one, ledgers are statics:
+/// Programs with an allocator use `Account::new` and never see it. Without one, ledgers are statics:
 ///
 /// ```
 /// use pool_core::{Account, Ledger};

@@ -9,7 +9,7 @@
 //! | to say how objects are made, reset and weighed | [`Factory`], [`Resetter`], [`Footprint`] |
 //! | an object while it is out | [`Lease`]; across FFI [`LeaseId`] |
 //! | a number of bytes that several pools must stay under | [`Account`], without an allocator [`Ledger`] |
-//! | bytes of something that no pool owns | [`Reservation`]; many things by id: [`Tracker`] |
+//! | bytes of something that no pool owns | [`Reservation`]; many things by id: `Tracker` |
 //! | idle objects to expire | [`Clock`], [`KeyedPoolBuilder::idle_ttl`] |
 //! | to look at numbers | [`PoolStats`], [`KeyStats`], [`Bytes`] |
 //!
@@ -22,8 +22,8 @@
 //!
 //! # Features
 //!
-//! - `std` (default): `alloc`, and [`InstantClock`].
-//! - `alloc`: pools that grow, owned leases, accounts on the heap, [`Tracker`].
+//! - `std` (default): `alloc`, and `InstantClock`.
+//! - `alloc`: pools that grow, owned leases, accounts on the heap, `Tracker`.
 //! - `serde`: `Serialize` for snapshots.
 //! - none: no allocator and no std, down to Cortex-M0. On cores without compare-and-swap the program has to supply
 //!   a `critical-section` implementation, as HALs do.

@@ -30,7 +30,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// How a pool stores its objects and its own state: [`Growing`] on the heap, or [`Fixed`] without an allocator.
+/// How a pool stores its objects and its own state: `Growing` on the heap, or [`Fixed`] without an allocator.
 ///
 /// Sealed: these two are all there are.
 pub trait Storage: sealed::Sealed {

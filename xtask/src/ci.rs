@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
         what: "the oldest Rust that is promised suffices",
         run: publishing::oldest_rust,
     },
+    Step { name: "bench", what: "speed against peers in one run, with some tolerance", run: bench },
     Step { name: "fuzz", what: "a short run of every fuzz target", run: fuzzing::run },
     Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },
     Step {
@@ -118,9 +119,26 @@ fn clippy_web(workspace: &Workspace) -> Result<()> {
     process::run(clippy.args(["--target", WASM_TARGET, "--", "-D", "warnings"]))
 }
 
+/// A regression would pass unseen otherwise. Other programs on a machine can spoil a run, not improve it: so with some
+/// tolerance, and what is missed thrice is missed.
+fn bench(workspace: &Workspace) -> Result<()> {
+    let words = ["bench", "--package", "pool-core", "--bench", "ratios"];
+    let once = || process::run(cargo(workspace, &words).args(["--", "--tolerance", "1.5"]));
+    once().or_else(|_| once()).or_else(|_| once())
+}
+
 fn docs(workspace: &Workspace) -> Result<()> {
-    let mut doc = cargo(workspace, &["doc", "--workspace", "--no-deps", "--all-features"]);
-    process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    let document = |words: &[&str]| {
+        let mut doc = cargo(workspace, &["doc", "--no-deps"]);
+        process::run(doc.args(words).env("RUSTDOCFLAGS", "-D warnings"))
+    };
+    document(&["--workspace", "--all-features"])?;
+    // Whoever leaves features out reads documentation too, and so does whoever builds for the browser.
+    for package in workspace.published() {
+        document(&["--package", &package.name, "--no-default-features"])?;
+    }
+    setup::rust_target(WASM_TARGET, "half of the documentation is of code for the browser")?;
+    document(&["--package", "pool-web", "--all-features", "--target", WASM_TARGET])
 }
 
 #[cfg(test)]

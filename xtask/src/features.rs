@@ -7,8 +7,8 @@ use crate::setup;
 use crate::site::WASM_TARGET;
 use crate::workspace::{Package, Workspace};
 
-/// The package that builds without `std`.
-const NO_STD_PACKAGE: &str = "pool-core";
+/// The packages that build without `std`.
+const NO_STD_PACKAGES: &[&str] = &["pool-core", "pool-audio"];
 /// A core without compare-and-swap, one without 64-bit atomics, and one without threads.
 const NO_STD_TARGETS: &[&str] = &["thumbv6m-none-eabi", "thumbv7em-none-eabihf", WASM_TARGET];
 /// The feature that needs an operating system.
@@ -28,11 +28,13 @@ pub(crate) fn host(workspace: &Workspace) -> Result<()> {
 
 /// Builds the core for machines without an operating system.
 pub(crate) fn no_std(workspace: &Workspace) -> Result<()> {
-    let package = workspace.member(NO_STD_PACKAGE)?;
     for target in NO_STD_TARGETS {
         setup::rust_target(target, "the core must build without an operating system")?;
-        for subset in subsets(&names(package, &[STD])) {
-            build(workspace, package, &subset, Some(target))?;
+        for name in NO_STD_PACKAGES {
+            let package = workspace.member(name)?;
+            for subset in subsets(&names(package, &[STD])) {
+                build(workspace, package, &subset, Some(target))?;
+            }
         }
     }
     Ok(())

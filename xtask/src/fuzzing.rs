@@ -13,7 +13,7 @@ const TOOLCHAIN: &str = "nightly";
 /// Seconds per target: enough to find what a change breaks outright.
 const SECONDS: u32 = 12;
 
-/// Runs each target for some seconds from an empty corpus.
+/// Runs each target for some seconds, from the corpus that is kept.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let package = workspace.member(PACKAGE)?;
     if package.binaries.is_empty() {

@@ -35,13 +35,15 @@ const ALWAYS_KNOWN: &[&str] = &[
 ];
 /// What the native demo reports.
 const NATIVE_KEYS: &[&str] =
-    &["files", "quanta", "voices", "load", "created", "reused", "evicted", "peak_bytes"];
+    &["files", "quanta", "voices", "max_overlap", "load", "created", "reused", "evicted", "peak_bytes"];
 /// What `load` of the native demo holds.
 const LOAD_KEYS: &[&str] = &["p50", "p95", "p99", "max"];
 /// The least part of acquires that a warm pool serves from idle objects.
 const MIN_HIT_RATE: f64 = 0.95;
 /// Audio memory stays below this.
 const MAX_TRACKED_BYTES: f64 = 100e6;
+/// The fewest voices that the native demo must mix at some time.
+const MIN_OVERLAP: f64 = 64.0;
 /// The least part of the asked-for voices that must have sounded; a busy machine starts fewer.
 const MIN_VOICES: f64 = 0.5;
 
@@ -154,10 +156,16 @@ pub(crate) fn native_problems(report: &Value) -> Vec<String> {
         .filter(|key| !map.contains_key(**key))
         .map(|key| format!("`{key}` is missing"))
         .collect();
-    for key in ["quanta", "voices", "created", "reused", "peak_bytes"] {
+    for key in ["files", "quanta", "voices", "created", "reused", "peak_bytes"] {
         if report[key].as_f64().is_none_or(|count| count <= 0.0) {
             problems.push(format!("`{key}` is {}, it must be over 0", report[key]));
         }
+    }
+    if report["max_overlap"].as_f64().is_none_or(|voices| voices < MIN_OVERLAP) {
+        problems.push(format!(
+            "`max_overlap` is {}, at least {MIN_OVERLAP} are to sound at once",
+            report["max_overlap"]
+        ));
     }
     if report["evicted"].as_f64().is_none_or(|count| count < 0.0) {
         problems.push(format!("`evicted` is {}, no count", report["evicted"]));
@@ -295,7 +303,7 @@ mod tests {
 
     fn good_native() -> Value {
         json!({
-            "files": ["kick.flac"], "quanta": 3750, "voices": 900, "created": 70, "reused": 830,
+            "files": 18, "quanta": 3750, "voices": 900, "max_overlap": 70, "created": 70, "reused": 830,
             "evicted": 0, "peak_bytes": 20_000_000, "load": { "p50": 0.01, "p95": 0.02, "p99": 0.02, "max": 0.3 },
         })
     }

@@ -570,7 +570,8 @@ impl AccountBuilder {
     }
 
     /// Who hears of crossings. Called by whichever thread crosses, with nothing locked; may use the account and
-    /// its pools. A handler that holds a clone of its own account keeps it alive for ever.
+    /// its pools. If it panics, the counts are right all the same; if it panics while another panic unwinds, the
+    /// process aborts, as with any destructor. A handler that holds a clone of its own account keeps it alive for ever.
     pub fn on_event(mut self, handler: impl Fn(&AccountEvent) + Send + Sync + 'static) -> Self {
         self.ledger.on_event = Some(Handler::Boxed(Box::new(handler)));
         self

@@ -892,7 +892,12 @@ where
     /// - Under critical pressure (the account, or one above, is over its hard limit) every idle object goes.
     /// - Under moderate pressure (over a soft limit) idle objects go until the low watermark is reached, but of each
     ///   key no more than the fewest that were idle at any time since the last call (Bonwick's working set), and
-    ///   not below [`min_idle`](KeyedPoolBuilder::min_idle).
+    ///   not below [`min_idle`](KeyedPoolBuilder::min_idle). A release that follows the eviction of an idle object does
+    ///   not raise that fewest again: in doubt objects are kept.
+    ///
+    /// A slice that looked at `work_limit` objects ends there, and the next goes on behind them, so that it is not
+    /// always the same that are looked at and passed over. Only such slices can evict an object before one that was
+    /// released earlier; a call that is not cut short keeps the order exactly.
     pub fn maintain(&self, work_limit: usize) -> usize {
         let mut destroyed = 0;
         if self.timed {

@@ -53,6 +53,25 @@ pub(crate) mod sealed {
 
 /// An object that is out of its pool `P`, where `P` is `&Pool` or `Rc<Pool>`. Dropping it releases the object.
 ///
+/// A lease cannot outlive a pool that it borrows, and stays on its thread:
+///
+/// ```compile_fail,E0597
+/// use pool_core::LocalPool;
+/// let lease = {
+///     let pool = LocalPool::new(|_: &()| Ok::<u32, ()>(0));
+///     pool.acquire().unwrap()
+/// };
+/// drop(lease);
+/// ```
+///
+/// ```compile_fail,E0277
+/// use pool_core::LocalPool;
+/// let pool = LocalPool::new(|_: &()| Ok::<u32, ()>(0));
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| pool.acquire().unwrap()); // the pool is not `Sync`
+/// });
+/// ```
+///
 /// Dereferences to the object, O(1), one pointer. A lease that is leaked (`mem::forget`) keeps its object leased,
 /// and counted so, until the pool is dropped.
 #[must_use = "dropping a lease releases the object at once"]

@@ -372,12 +372,13 @@ impl<K: Eq, S: Storage> State<K, S> {
     /// The newest idle slot of a class that nobody is inspecting.
     #[inline(always)]
     fn newest_of(&mut self, class: u32) -> Option<u32> {
+        let metas: &mut [Meta] = &mut self.metas;
         let mut at = self.classes[class as usize].idle_list.newest();
         while let Some(slot) = at {
-            if self.metas[slot as usize].state == SlotState::Idle {
+            if metas[slot as usize].state == SlotState::Idle {
                 return Some(slot);
             }
-            at = List::<PEERS>::older_than(&mut self.metas, slot);
+            at = List::<PEERS>::older_than(metas, slot);
         }
         None
     }
@@ -413,38 +414,44 @@ impl<K: Eq, S: Storage> State<K, S> {
         None
     }
 
-    /// Takes an idle slot out of both lists.
+    /// Takes an idle slot out of both lists; it is then the caller's, as a lease's is.
     #[inline(always)]
     fn unlink(&mut self, slot: u32, note: impl FnOnce(&mut Class<K>, u64)) {
-        let Meta { class: class_at, bytes, .. } = self.metas[slot as usize];
-        let class = &mut self.classes[class_at as usize];
+        // Slices of their own, so that the compiler need not load them anew after each store.
+        let Self { metas, classes, recent, trim_at, epoch, .. } = self;
+        let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
+        let meta = &mut metas[slot as usize];
+        meta.state = SlotState::Leased;
+        let bytes = meta.bytes;
+        let class = &mut classes[meta.class as usize];
+        note(class, *epoch);
+        if slot == *trim_at {
+            *trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        }
+        class.idle_list.unlink(metas, slot);
+        recent.unlink(metas, slot);
         self.idle -= 1;
         self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
-        note(class, self.epoch);
-        if slot == self.trim_at {
-            self.trim_at = List::<RECENT>::newer_than(&mut self.metas, slot).unwrap_or(NONE);
-        }
-        let class = &mut self.classes[class_at as usize];
-        class.idle_list.unlink(&mut self.metas, slot);
-        self.recent.unlink(&mut self.metas, slot);
     }
 
     /// Puts a leased slot into both lists, as the newest.
     #[inline(always)]
     fn link(&mut self, slot: u32) {
-        let meta = &mut self.metas[slot as usize];
+        let Self { metas, classes, recent, epoch, .. } = self;
+        let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
+        let meta = &mut metas[slot as usize];
         meta.state = SlotState::Idle;
-        let class = &mut self.classes[meta.class as usize];
+        let bytes = meta.bytes;
+        let class = &mut classes[meta.class as usize];
+        class.idle_added(*epoch);
+        class.idle_list.push_newest(metas, slot);
+        recent.push_newest(metas, slot);
         self.idle += 1;
-        self.idle_bytes = self.idle_bytes.wrapping_add(meta.bytes);
-        class.idle_added(self.epoch);
-        class.idle_list.push_newest(&mut self.metas, slot);
-        self.recent.push_newest(&mut self.metas, slot);
+        self.idle_bytes = self.idle_bytes.wrapping_add(bytes);
     }
 
     #[inline(always)]
-    fn hand_out(&mut self, slot: u32) {
-        self.metas[slot as usize].state = SlotState::Leased;
+    fn note_leased(&mut self) {
         let leased = self.occupied - self.idle;
         if leased > self.peak_leased {
             self.peak_leased = leased;
@@ -1065,7 +1072,7 @@ where
             }
             state.unlink(slot, Class::idle_taken);
             state.hits += 1;
-            state.hand_out(slot);
+            state.note_leased();
             return Some(slot);
         }
     }
@@ -1086,7 +1093,7 @@ where
             }
         }
         let slot = self.create_slot(key, hash, Room::MayEvict)?;
-        self.state.borrow_mut().hand_out(slot);
+        self.state.borrow_mut().note_leased();
         Ok(slot)
     }
 

@@ -1,7 +1,7 @@
 //! The headless demo: the page in Chromium, pooled and fresh in turn, measured from outside.
 
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -231,14 +231,20 @@ fn wait_for_voices(session: &Session<'_>) -> Result<()> {
 fn wait_showing_progress(mode: Mode, seconds: u32) -> Result<()> {
     let start = Instant::now();
     let whole = Duration::from_secs(seconds.into());
+    // A log has no line to write over.
+    let rewrites = std::io::stdout().is_terminal();
+    let begin = if rewrites { "\r" } else { "" };
     loop {
         let passed = start.elapsed().min(whole);
-        print!("\r{:>7}: {:3} of {seconds} s", mode.name(), passed.as_secs());
-        // A line that is not shown is no reason to fail.
-        let _ = std::io::stdout().flush();
+        let line = format!("{:>7}: {:3} of {seconds} s", mode.name(), passed.as_secs());
         if passed == whole {
-            println!();
+            println!("{begin}{line}");
             return Ok(());
+        }
+        if rewrites {
+            print!("{begin}{line}");
+            // A line that is not shown is no reason to fail.
+            let _ = std::io::stdout().flush();
         }
         // Nothing is asked meanwhile: a script of ours would count as the page's, and taking trace
         // events out stops the trace for a moment.

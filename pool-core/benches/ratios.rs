@@ -133,6 +133,19 @@ fn keys(count: usize, distinct: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Acquire, write, release, for each key in turn.
+fn lease_each<F>(pool: &KeyedPool<u32, F>, sequence: &[u32])
+where
+    F: pool_core::Factory<u32, Object = Box<[f32; 256]>>,
+{
+    for key in sequence {
+        if let Ok(mut lease) = pool.acquire(key) {
+            lease[0] = 1.0;
+            black_box(&mut *lease);
+        }
+    }
+}
+
 fn keyed_hits(report: &mut Report) {
     let sequence = keys(OPERATIONS, 64);
     let pool = KeyedPool::new(|_: &u32| Ok::<_, Infallible>(buffer()));
@@ -145,17 +158,7 @@ fn keyed_hits(report: &mut Report) {
         "KeyedPool: 64 keys, Zipf, all hits, against hashlink's LruCache (remove, use, insert)",
         Some(1.0),
         vec![
-            (
-                "KeyedPool",
-                Box::new(|| {
-                    for key in &sequence {
-                        if let Ok(mut lease) = pool.acquire(key) {
-                            lease[0] = 1.0;
-                            black_box(&mut *lease);
-                        }
-                    }
-                }),
-            ),
+            ("KeyedPool", Box::new(|| lease_each(&pool, &sequence))),
             (
                 "hashlink",
                 Box::new(|| {
@@ -181,17 +184,7 @@ fn keyed_evicting(report: &mut Report) {
         "KeyedPool: 1024 keys, Zipf, a budget of 256 objects, evicting, against hashlink",
         None,
         vec![
-            (
-                "KeyedPool",
-                Box::new(|| {
-                    for key in &sequence {
-                        if let Ok(mut lease) = pool.acquire(key) {
-                            lease[0] = 1.0;
-                            black_box(&mut *lease);
-                        }
-                    }
-                }),
-            ),
+            ("KeyedPool", Box::new(|| lease_each(&pool, &sequence))),
             (
                 "hashlink",
                 Box::new(|| {
@@ -207,7 +200,7 @@ fn keyed_evicting(report: &mut Report) {
     );
 }
 
-/// A burst of 64 of `objects` that exist; the same 64 come and go, so that memory caches do not decide.
+/// The same ten objects come and go, of few or many that exist, so that memory caches do not decide.
 fn flat(report: &mut Report) {
     let small = LocalPool::new(|_: &()| Ok::<_, Infallible>([0u64; 8]));
     let large = LocalPool::new(|_: &()| Ok::<_, Infallible>([0u64; 8]));

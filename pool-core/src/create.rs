@@ -1,4 +1,4 @@
-//! A miss: claim the bytes, make the object, settle the difference.
+//! The bytes of an object: claimed and settled when it is made, and again when it comes back.
 
 use crate::account::{Account, Claim, OverBudget};
 use crate::error::AcquireError;
@@ -19,19 +19,20 @@ impl<T> Made<'_, T> {
     }
 }
 
-/// Makes an object. `grow` claims bytes, after making room if the pool can.
+/// Makes an object, which is to take `estimate` bytes. `grow` claims bytes, after making room if the pool can.
 ///
 /// Nothing of the pool may be borrowed: `grow` and the factory run user code. If anything fails or panics, the
 /// claim is dropped, and with it the charge.
 pub(crate) fn create<'a, K, F: Factory<K>>(
     factory: &F,
     key: &K,
+    estimate: usize,
     account: Option<&'a Account>,
     grow: impl Fn(&mut Claim<'a>, usize) -> Result<(), OverBudget>,
 ) -> Result<Made<'a, F::Object>, AcquireError<F::Error>> {
     let mut claim = account.map(Claim::on);
     if let Some(claim) = &mut claim {
-        grow(claim, factory.estimate(key)).map_err(AcquireError::OverBudget)?;
+        grow(claim, estimate).map_err(AcquireError::OverBudget)?;
     }
     let object = factory.create(key).map_err(AcquireError::Create)?;
     let bytes = factory.measure(&object);
@@ -47,4 +48,32 @@ pub(crate) fn create<'a, K, F: Factory<K>>(
         }
     }
     Ok(made)
+}
+
+/// Charges the change of an object's bytes from `before` to `after`; false if it grew and that does not fit. In
+/// between `record` notes the new bytes.
+pub(crate) fn recharge(
+    account: Option<&Account>,
+    before: usize,
+    after: usize,
+    record: impl FnOnce(),
+) -> bool {
+    if after == before {
+        return true;
+    }
+    let mut claim = account.map(Claim::on);
+    if let (Some(claim), Some(more)) = (&mut claim, after.checked_sub(before))
+        && claim.try_grow(more).is_err()
+    {
+        return false;
+    }
+    record();
+    // Last, because the account may call a handler, and that may panic: the object then has its new bytes.
+    if let Some(claim) = claim {
+        claim.commit();
+    }
+    if let (Some(account), Some(fewer)) = (account, before.checked_sub(after)) {
+        account.uncharge(fewer, false);
+    }
+    true
 }

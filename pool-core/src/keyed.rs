@@ -26,8 +26,9 @@
 
 use crate::account::{Account, Claim, OverBudget, Pressure};
 use crate::clock::{Clock, NoClock, Tick};
-use crate::create::{Made, create};
+use crate::create::{Made, create, recharge};
 use crate::error::{AcquireError, ReleaseError};
+use crate::held::Held;
 use crate::lease::{Lease, LeaseId, Pool, next_pool_id, sealed};
 use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
 use crate::lru::{Links, List, NONE, Node};
@@ -458,37 +459,33 @@ impl<K: Eq, S: Storage> State<K, S> {
         }
     }
 
-    /// A vacant slot for an object of `class`, marked as pending; `None` if there is no room.
-    fn begin_create<T>(&mut self, class: u32, cells: &S::Cells<Slot<T>>) -> Option<u32> {
-        let slot = match self.vacant.newest() {
-            Some(slot) => {
-                self.vacant.unlink(&mut self.metas, slot);
-                slot
-            }
-            None => {
-                let slot = u32::try_from(self.metas.len()).ok().filter(|&slot| slot != NONE)?;
-                let meta = Meta {
-                    recent: Links::UNLINKED,
-                    peers: Links::UNLINKED,
-                    class,
-                    state: SlotState::Vacant,
-                    bytes: 0,
-                    generation: 0,
-                    created: Tick(0),
-                    released: Tick(0),
-                };
-                if !cells.reach(slot) || self.metas.append(meta).is_err() {
-                    return None;
-                }
-                slot
-            }
+    /// A vacant slot, no longer among the vacant; `None` if there is no room.
+    fn vacant_slot<T>(&mut self, cells: &S::Cells<Slot<T>>) -> Option<u32> {
+        if let Some(slot) = self.vacant.newest() {
+            self.vacant.unlink(&mut self.metas, slot);
+            return Some(slot);
+        }
+        let slot = u32::try_from(self.metas.len()).ok().filter(|&slot| slot != NONE)?;
+        let meta = Meta {
+            recent: Links::UNLINKED,
+            peers: Links::UNLINKED,
+            class: NONE,
+            state: SlotState::Vacant,
+            bytes: 0,
+            generation: 0,
+            created: Tick(0),
+            released: Tick(0),
         };
+        (cells.reach(slot) && self.metas.append(meta).is_ok()).then_some(slot)
+    }
+
+    /// Marks a vacant slot as pending, for an object of `class`.
+    fn begin_create(&mut self, slot: u32, class: u32) {
         let meta = &mut self.metas[slot as usize];
         meta.class = class;
         meta.state = SlotState::Pending;
         self.classes[class as usize].objects += 1;
         self.pending += 1;
-        Some(slot)
     }
 
     /// The class of `key`, made if need be; gives the key back if it was not needed, or if there is no room.
@@ -875,7 +872,9 @@ where
                 at = List::<RECENT>::newer_than(&mut self.state.borrow_mut().metas, slot);
                 continue;
             };
-            let inspection = Inspection { pool: self, slot };
+            // It stays idle if the predicate panics.
+            let inspection =
+                Held { pool: self, slot, abandon: |pool, slot| _ = pool.end_inspect(slot, true) };
             // SAFETY: the slot is marked as inspected, so nobody takes its object until the inspection ends, and
             // all that is lent here is a shared reference.
             let kept = keep(&key, unsafe { self.cells.at(slot).object().as_ref() });
@@ -1099,16 +1098,16 @@ where
 
     /// Makes an object of `key`, in a slot that is marked as leased.
     fn create_slot(&self, key: &K, hash: u64, room: Room) -> Result<u32, AcquireError<F::Error>> {
-        self.admit(key, hash, room)?;
+        let estimate = self.factory.estimate(key);
+        self.admit(key, hash, estimate, room)?;
         let pending = self.begin_create(key, hash, room)?;
         let grow = |claim: &mut Claim<'_>, bytes| self.grow(claim, bytes, room);
-        let made = create(&self.factory, key, self.account.as_ref(), grow)?;
+        let made = create(&self.factory, key, estimate, self.account.as_ref(), grow)?;
         self.commit(pending, made)
     }
 
     /// Refuses what cannot succeed whatever is evicted, before anything is.
-    fn admit(&self, key: &K, hash: u64, room: Room) -> Result<(), AcquireError<F::Error>> {
-        let bytes = self.account.as_ref().map(|account| (account, self.factory.estimate(key)));
+    fn admit(&self, key: &K, hash: u64, bytes: usize, room: Room) -> Result<(), AcquireError<F::Error>> {
         let state = self.state.borrow();
         if state.closed {
             return Err(AcquireError::Closed);
@@ -1125,7 +1124,7 @@ where
         if state.occupied + state.pending >= self.limits.max_objects.saturating_add(evictable_objects) {
             return Err(self.exhausted(&state));
         }
-        if let Some((account, bytes)) = bytes
+        if let Some(account) = &self.account
             && let Some(shortfall) = account.shortfall(bytes)
             && shortfall.bytes() > evictable_bytes
         {
@@ -1151,13 +1150,8 @@ where
     }
 
     /// Marks a slot as pending, after evicting an object if the pool is full.
-    fn begin_create(
-        &self,
-        key: &K,
-        hash: u64,
-        room: Room,
-    ) -> Result<Pending<'_, K, F, R, C, S>, AcquireError<F::Error>> {
-        let mut entry = Some(key.clone());
+    fn begin_create(&self, key: &K, hash: u64, room: Room) -> Result<Held<'_, Self>, AcquireError<F::Error>> {
+        let own_key = key.clone();
         loop {
             let mut guard = self.state.borrow_mut();
             let state = &mut *guard;
@@ -1175,25 +1169,31 @@ where
             if let Some(class) = state.class_of(key, hash) {
                 self.admit_key(&state.classes[class as usize])?;
             }
-            let Some(candidate) = entry.take() else { return Err(self.exhausted(state)) };
-            let (class, spare_key) = state.enter_class(candidate, hash);
-            let slot = class.and_then(|class| {
-                let slot = state.begin_create(class, &self.cells);
-                if slot.is_none() && state.classes[class as usize].objects == 0 {
-                    // No slot after all: forget the class that was made for it.
-                    state.classes[class as usize].objects = 1;
-                    entry = state.leave_class(class);
+            let Some(slot) = state.vacant_slot(&self.cells) else { return Err(self.exhausted(state)) };
+            let (class, spare_key) = state.enter_class(own_key, hash);
+            let entered = match class {
+                Some(class) => {
+                    state.begin_create(slot, class);
+                    Ok(())
                 }
-                slot
-            });
-            let error = slot.is_none().then(|| self.exhausted(state));
+                None => {
+                    state.vacant.push_newest(&mut state.metas, slot);
+                    Err(self.exhausted(state))
+                }
+            };
             drop(guard);
             drop(spare_key); // user code, so only now
-            return match (slot, error) {
-                (Some(slot), _) => Ok(Pending { pool: self, slot }),
-                (None, error) => Err(error.unwrap_or(AcquireError::Closed)),
-            };
+            return entered.map(|()| Held { pool: self, slot, abandon: Self::cancel_create });
         }
+    }
+
+    fn cancel_create(&self, slot: u32) {
+        let key = {
+            let mut state = self.state.borrow_mut();
+            state.pending -= 1;
+            state.vacate(slot)
+        };
+        drop(key); // user code, so only now
     }
 
     /// Claims `bytes` more, evicting the fewest objects that make room if there are enough of them.
@@ -1225,7 +1225,7 @@ where
     /// Puts a new object into its slot, leased; unless the pool was closed while it was made.
     fn commit(
         &self,
-        pending: Pending<'_, K, F, R, C, S>,
+        pending: Held<'_, Self>,
         made: Made<'_, F::Object>,
     ) -> Result<u32, AcquireError<F::Error>> {
         let now = self.now();
@@ -1424,33 +1424,14 @@ where
             return false;
         }
         let before = self.state.borrow().metas[slot as usize].bytes;
-        if bytes == before {
-            return true;
-        }
-        let growth = match (&self.account, bytes.checked_sub(before)) {
-            (Some(account), Some(more)) => {
-                let mut claim = Claim::on(account);
-                if claim.try_grow(more).is_err() {
-                    return false;
-                }
-                Some(claim)
-            }
-            _ => None,
-        };
-        let mut guard = self.state.borrow_mut();
-        let state = &mut *guard;
-        let meta = &mut state.metas[slot as usize];
-        meta.bytes = bytes;
-        let class = meta.class;
-        state.count_bytes(class, before, bytes);
-        drop(guard);
-        // Last, because the account may call a handler, and that may panic: the slot then has its new bytes.
-        match (growth, &self.account) {
-            (Some(claim), _) => claim.commit(),
-            (None, Some(account)) => account.uncharge(before - bytes, false),
-            (None, None) => {}
-        }
-        true
+        recharge(self.account.as_ref(), before, bytes, || {
+            let mut guard = self.state.borrow_mut();
+            let state = &mut *guard;
+            let meta = &mut state.metas[slot as usize];
+            meta.bytes = bytes;
+            let class = meta.class;
+            state.count_bytes(class, before, bytes);
+        })
     }
 }
 
@@ -1496,90 +1477,6 @@ enum Room {
     AsItIs,
 }
 
-/// A slot whose object is being made. Dropping it gives the slot back.
-struct Pending<'a, K, F, R, C, S>
-where
-    K: Hash + Eq + Clone,
-    F: Factory<K>,
-    R: Resetter<F::Object>,
-    C: Clock,
-    S: Storage,
-{
-    pool: &'a KeyedPool<K, F, R, C, S>,
-    slot: u32,
-}
-
-impl<K, F, R, C, S> Drop for Pending<'_, K, F, R, C, S>
-where
-    K: Hash + Eq + Clone,
-    F: Factory<K>,
-    R: Resetter<F::Object>,
-    C: Clock,
-    S: Storage,
-{
-    fn drop(&mut self) {
-        let key = {
-            let mut state = self.pool.state.borrow_mut();
-            state.pending -= 1;
-            state.vacate(self.slot)
-        };
-        drop(key);
-    }
-}
-
-/// An idle object that a predicate looks at. Dropped only if the predicate panics; the object then stays idle.
-struct Inspection<'a, K, F, R, C, S>
-where
-    K: Hash + Eq + Clone,
-    F: Factory<K>,
-    R: Resetter<F::Object>,
-    C: Clock,
-    S: Storage,
-{
-    pool: &'a KeyedPool<K, F, R, C, S>,
-    slot: u32,
-}
-
-impl<K, F, R, C, S> Drop for Inspection<'_, K, F, R, C, S>
-where
-    K: Hash + Eq + Clone,
-    F: Factory<K>,
-    R: Resetter<F::Object>,
-    C: Clock,
-    S: Storage,
-{
-    fn drop(&mut self) {
-        self.pool.end_inspect(self.slot, true);
-    }
-}
-
-/// An object that is being reset. Dropped only if the resetter panics; the object is then destroyed.
-struct Resetting<'a, K, F, R, C, S>
-where
-    K: Hash + Eq + Clone,
-    F: Factory<K>,
-    R: Resetter<F::Object>,
-    C: Clock,
-    S: Storage,
-{
-    pool: &'a KeyedPool<K, F, R, C, S>,
-    slot: u32,
-}
-
-impl<K, F, R, C, S> Drop for Resetting<'_, K, F, R, C, S>
-where
-    K: Hash + Eq + Clone,
-    F: Factory<K>,
-    R: Resetter<F::Object>,
-    C: Clock,
-    S: Storage,
-{
-    fn drop(&mut self) {
-        // SAFETY: the lease whose release this is held the slot, and nobody else took it since.
-        unsafe { self.pool.destroy_leased(self.slot, Leave::Discarded) };
-    }
-}
-
 impl<K, F, R, C, S> sealed::Slots<F::Object> for KeyedPool<K, F, R, C, S>
 where
     K: Hash + Eq + Clone,
@@ -1596,7 +1493,13 @@ where
     #[inline]
     unsafe fn give_back(&self, slot: u32) {
         let cell = self.cells.at(slot);
-        let resetting = Resetting { pool: self, slot };
+        // Destroyed if the resetter, `measure` or the clock panics.
+        let resetting = Held {
+            pool: self,
+            slot,
+            // SAFETY: the lease whose release this is held the slot, and nobody else took it since.
+            abandon: |pool, slot| unsafe { pool.destroy_leased(slot, Leave::Discarded) },
+        };
         // SAFETY: the caller held the slot's object, so until it is linked or removed below this is its only use.
         let object = unsafe { cell.object().as_mut() };
         let mut keep = self.resetter.reset(object) == Verdict::Keep;

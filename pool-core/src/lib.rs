@@ -40,6 +40,7 @@ mod bytes;
 mod clock;
 mod create;
 mod error;
+mod held;
 mod keyed;
 mod lease;
 mod lifecycle;

@@ -13,8 +13,9 @@
 //! 1.2 x; `cargo bench -p pool-core`), for the flag, the bounds checks and the second look-up cost more than the pop.
 
 use crate::account::{Account, Claim};
-use crate::create::{Made, create};
+use crate::create::{Made, create, recharge};
 use crate::error::{AcquireError, ReleaseError};
+use crate::held::Held;
 use crate::lease::{Lease, LeaseId, Pool, next_pool_id, sealed};
 use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
 #[cfg(feature = "alloc")]
@@ -628,7 +629,8 @@ where
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
         let grow =
             |claim: &mut Claim<'_>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refusal(0));
-        let made = create(&self.factory, &(), self.account.as_ref(), grow)?;
+        let estimate = self.factory.estimate(&());
+        let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if state.closed.get() {
             drop(pending);
             made.destroy();
@@ -751,54 +753,11 @@ where
         let bytes = self.factory.measure(object);
         let note = self.cells.at(slot).note();
         let before = note.bytes.get();
-        if bytes > self.max_retained_bytes {
-            return false;
-        }
-        if bytes == before {
-            return true;
-        }
-        let growth = match (&self.account, bytes.checked_sub(before)) {
-            (Some(account), Some(more)) => {
-                let mut claim = Claim::on(account);
-                if claim.try_grow(more).is_err() {
-                    return false;
-                }
-                Some(claim)
-            }
-            _ => None,
-        };
-        note.bytes.set(bytes);
-        self.count_bytes(before, bytes);
-        // Last, because the account may call a handler, and that may panic: the slot then has its new bytes.
-        match (growth, &self.account) {
-            (Some(claim), _) => claim.commit(),
-            (None, Some(account)) => account.uncharge(before - bytes, false),
-            (None, None) => {}
-        }
-        true
-    }
-}
-
-/// A slot that user code is at work on. Dropped only if that fails or panics; `abandon` then mends the state.
-struct Held<'a, F, R, S>
-where
-    F: Factory,
-    R: Resetter<F::Object>,
-    S: Storage,
-{
-    pool: &'a LocalPool<F, R, S>,
-    slot: u32,
-    abandon: fn(&LocalPool<F, R, S>, u32),
-}
-
-impl<F, R, S> Drop for Held<'_, F, R, S>
-where
-    F: Factory,
-    R: Resetter<F::Object>,
-    S: Storage,
-{
-    fn drop(&mut self) {
-        (self.abandon)(self.pool, self.slot);
+        bytes <= self.max_retained_bytes
+            && recharge(self.account.as_ref(), before, bytes, || {
+                note.bytes.set(bytes);
+                self.count_bytes(before, bytes);
+            })
     }
 }
 

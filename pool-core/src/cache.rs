@@ -99,7 +99,7 @@ where
     P::Target: Shared,
 {
     pub(crate) fn new(pool: P) -> Self {
-        let lane = pool.claim().map(NonNull::from);
+        let lane = pool.claim();
         Self { pool, lane, one_thread: PhantomData }
     }
 

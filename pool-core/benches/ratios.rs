@@ -128,6 +128,7 @@ fn burst_local(report: &mut Report) {
     let idle = RefCell::new(Vec::from_iter((0..BURST).map(|_| buffer())));
     let pool = LocalPool::new(|_: &()| Ok::<_, Infallible>(buffer()));
     drop(pool.prewarm(BURST));
+    let (mut leases, mut objects) = ([const { None }; BURST], [const { None }; BURST]);
     report.compare(
         "LocalPool: bursts of 64, acquire all, release all, against a Vec's pops and pushes",
         Some(1.0),
@@ -136,8 +137,8 @@ fn burst_local(report: &mut Report) {
                 "LocalPool",
                 Box::new(|| {
                     for _ in 0..OPERATIONS / BURST {
-                        let leases: [_; BURST] = std::array::from_fn(|_| pool.acquire().ok());
-                        black_box(&leases);
+                        leases.iter_mut().for_each(|place| *place = pool.acquire().ok());
+                        black_box(&mut leases).iter_mut().for_each(|place| drop(place.take()));
                     }
                 }),
             ),
@@ -145,9 +146,8 @@ fn burst_local(report: &mut Report) {
                 "Vec in a RefCell",
                 Box::new(|| {
                     for _ in 0..OPERATIONS / BURST {
-                        let objects: [_; BURST] = std::array::from_fn(|_| idle.borrow_mut().pop());
-                        black_box(&objects);
-                        for object in objects.into_iter().flatten() {
+                        objects.iter_mut().for_each(|place| *place = idle.borrow_mut().pop());
+                        for object in black_box(&mut objects).iter_mut().filter_map(Option::take) {
                             idle.borrow_mut().push(object);
                         }
                     }

@@ -395,6 +395,7 @@ mod growing {
     use alloc::vec::Vec;
     use core::cell::{Cell, UnsafeCell};
     use core::marker::PhantomData;
+    use core::num::NonZero;
     use core::{mem, ptr};
 
     const FIRST: u32 = 32;
@@ -486,8 +487,8 @@ mod growing {
         unsafe fn reached(&self, at: u32) -> &N {
             debug_assert!(at < self.reached.get());
             let shifted = at + FIRST;
-            // The `| 1` changes no highest bit; it tells the compiler that there is one.
-            let base = self.bases[(shifted | 1).ilog2() as usize].get();
+            // SAFETY: at least `FIRST`.
+            let base = self.bases[unsafe { NonZero::new_unchecked(shifted) }.ilog2() as usize].get();
             // SAFETY: the slot was reached (the caller's promise), so its page was allocated, and `base` is its start less
             // `2^highest bit` slots; `shifted` lies as far beyond that as the slot is into its page. Pages hold
             // initialised slots, are not freed before `self`, and are shared only by reference.

@@ -39,7 +39,7 @@ const SLOTS: usize = 32 + 64 + 128 + 256;
 #[test]
 fn a_slot_costs_16_bytes_beside_its_object() {
     let before = BYTES.get();
-    let beside = || BYTES.get() - before - SLOTS * size_of::<Object>();
+    let beside = || BYTES.get().wrapping_sub(before) - SLOTS * size_of::<Object>();
     let pool = LocalPool::new(|_: &()| Ok::<Object, Infallible>([0; 4]));
     assert_eq!(pool.prewarm(SLOTS), Ok(SLOTS));
     assert_eq!(beside(), SLOTS * 16);

@@ -4,32 +4,31 @@
 //! so nothing is ever borrowed while user code runs.
 //!
 //! ```text
-//! stack   [ 4 7 2 | . . . . . ]   3 idle, released in this order; room for all slots, so a push never grows it
-//! links   [ . . . . . 6 . - ]     by slot: the next one if it is vacant or in a chain, else `FULL`
+//! stack   [ 4 7 2 | . . . . . ]   three idle, in the order of their release; with room for all slots
+//! links   [ F F F F F 6 - F ]     by slot: the next vacant one, or the next in a chain, or `FULL`
 //! ```
 //!
-//! A lease does not mark its slot: what is in the stack is idle, what is in the list of vacant slots holds no object, and
-//! any other is leased, or in a chain that `trim` or `retain` work off. A token marks its slot by an odd generation, in
-//! an array that comes to be with the first token.
+//! A lease does not mark its slot: what is in the stack is idle, what is in the list of vacant slots holds no object,
+//! and any other is leased, or in a chain that `trim` or `retain` work off. A token marks its slot by an odd
+//! generation, in an array that comes to be with the first token.
 //!
 //! The hot path counts hits and the height of the stack; leases follow from the height. The most leases at a time
 //! are watched by one comparison, which finds an empty stack as well: with the height at which a pop would mean more
-//! leases than ever before.
+//! leases than ever before. A pair waits only for the height that the one before has stored; its object's place is
+//! looked up meanwhile. Numbers of slots are not checked, for they never leave the pool but in leases; tokens are.
 //!
-//! # Numbers
+//! A slot takes 16 bytes beside its object: 4 in the stack, 4 for its link, 8 for the number of its bytes.
 //!
-//! Each pair waits only for the height that the one before has stored; where the object is is looked up meanwhile. A slot
-//! takes 16 bytes beside its object: 4 in the stack, 4 for its link, 8 for the number of its bytes.
-//!
-//! Ratios to a `Vec`'s pop and push, pair and burst of 64, medians of @N@ processes on a shared 2-core x86-64 machine,
+//! Ratios to a `Vec`'s pop and push, pair and burst of 64, medians of 7 to 15 processes on a shared 2-core x86-64 machine,
 //! November 2026 (`cargo bench -p pool-core --bench ratios`):
 //!
 //! | | pair | burst | |
 //! |---|---|---|---|
-//! | this | @PAIR@ | @BURST@ | |
-//! | idle slots linked through the slots | @OLDPAIR@ | @OLDBURST@ | a pop waits for the slot that the one before found; 24 bytes a slot |
-//! | an array of pointers to slots | 0.7 | 0.85 | 20 bytes a slot at least, and a lease would have to find its number; prototype |
-//! | an array, state in a `RefCell` | 2.9 | | the flag, bounds checks and a second look-up cost more than the pop |
+//! | this | 0.77 | 0.94 | |
+//! | [`Account`] dropped by reference | 1.1 | 4.4 | a lease is put together in memory, and its copy waits for that |
+//! | a list linked through the slots | 1.18 | 1.8 | a pop waits for the slot that the one before found; 24 bytes a slot |
+//! | a stack of pointers (prototype) | 0.7 | 0.85 | 20 bytes a slot at least; a lease has to find its number |
+//! | state in a `RefCell` | 2.9 | | the flag, bounds checks and a second look-up cost more than the pop |
 
 use crate::account::{Account, Claim};
 use crate::create::{Made, create, recharge};
@@ -77,7 +76,7 @@ pub type FixedLocalPool<F, const N: usize, R = KeepAll> = LocalPool<F, R, Fixed<
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), a pop | |
 /// | [`acquire`](Self::acquire) (miss) | O(1) and the factory | factory, event handler |
 /// | dropping a lease | O(1), a push | resetter; `measure` if bytes are bounded; destructor if it is discarded |
-/// | [`trim`](Self::trim) | O(1) per object | destructor |
+/// | [`trim`](Self::trim) | O(idle) | destructor |
 /// | [`retain`](Self::retain) | O(idle) | predicate, destructor |
 ///
 /// Memory beside the objects: 16 bytes a slot, on 64-bit targets, and 8 more once tokens are made (with [`Fixed`]
@@ -491,11 +490,11 @@ where
         &self.factory
     }
 
-    /// A slot that was used before.
+    /// A slot that was used.
     #[inline(always)]
     fn cell(&self, slot: u32) -> &Slot<F::Object, Cell<usize>> {
-        // SAFETY: numbers of slots come from `begin_create`, which reached the slot, and go through the stack, links,
-        // leases of this pool, and tokens, whose numbers `redeem_slot` compares.
+        // SAFETY: all numbers of slots come from `begin_create`, which reached the slot; they go through the stack, the
+        // links, leases of this pool, and tokens, which `redeem_slot` accepts only as they were made.
         unsafe { self.cells.reached(slot) }
     }
 
@@ -565,7 +564,7 @@ where
         self.height.set(height + 1);
     }
 
-    /// Notes the most leases at a time, and the height of the stack below which there would be more.
+    /// Notes the most leases at a time, and the height of the stack at which a pop would mean more.
     #[cold]
     fn recount(&self) {
         let state = &self.state;
@@ -859,13 +858,18 @@ where
     S: Storage,
 {
     #[inline(always)]
-    fn object(&self, slot: u32) -> NonNull<F::Object> {
+    unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         self.cell(slot).object()
     }
 
     #[inline(always)]
     unsafe fn give_back(&self, slot: u32) {
-        let cell = self.cell(slot);
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back_at(slot, self.object(slot)) }
+    }
+
+    #[inline(always)]
+    unsafe fn give_back_at(&self, slot: u32, mut object: NonNull<F::Object>) {
         // Destroyed if the resetter panics.
         let resetting = Held {
             pool: self,
@@ -874,7 +878,7 @@ where
             abandon: |pool, slot| unsafe { pool.discard(slot) },
         };
         // SAFETY: the caller held the slot's object, so until it is pushed or removed below this is its only use.
-        let verdict = self.resetter.reset(unsafe { cell.object().as_mut() });
+        let verdict = self.resetter.reset(unsafe { object.as_mut() });
         mem::forget(resetting);
         if verdict == Verdict::Discard {
             // SAFETY: the caller's promise.

@@ -1464,7 +1464,7 @@ where
     S: Storage,
 {
     #[inline(always)]
-    fn object(&self, slot: u32) -> NonNull<F::Object> {
+    unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         self.pages.object(slot)
     }
 

@@ -22,11 +22,11 @@
 //!
 //! ```text
 //! owner                                    another thread, when the pool is full
-//! busy = true                              flags += RECLAIM
+//! uses |= 1: busy                          flags += RECLAIM
 //! light barrier                            heavy barrier
 //! flags == 0? no: leave the lane alone     busy? yes: leave the lane alone
 //! change bits                              take all bits
-//! busy = false                             flags -= RECLAIM
+//! uses &= !1                               flags -= RECLAIM
 //! ```
 //!
 //! The barriers see to it that at least one of the two leaves the lane alone. Neither waits for the other.
@@ -53,15 +53,14 @@ pub enum Owner {
 pub struct Lane {
     bits: AtomicUsize,
     mine: AtomicUsize,
-    group: AtomicU32,
-    #[cfg(feature = "std")]
-    busy: AtomicBool,
+    /// The first slot of its group.
+    first: AtomicU32,
+    /// `hits << 1 | busy`: acquires that were served from here, by whoever owned it, and whether a thread is at it.
+    uses: AtomicUsize,
     owned: AtomicBool,
     kind: Owner,
     /// Where the group's first object is.
     base: AtomicPtr<()>,
-    /// Acquires that were served from here, by whoever owned it.
-    hits: Count,
     /// The pool and the thread that point here: who goes last frees it.
     #[cfg(feature = "std")]
     holders: Count,
@@ -85,13 +84,11 @@ impl Lane {
             Self {
                 bits: AtomicUsize::new(0),
                 mine: AtomicUsize::new(0),
-                group: AtomicU32::new(0),
-                #[cfg(feature = "std")]
-                busy: AtomicBool::new(false),
+                first: AtomicU32::new(0),
+                uses: AtomicUsize::new(0),
                 owned: AtomicBool::new(false),
                 kind,
                 base: AtomicPtr::new(ptr::null_mut()),
-                hits: Count::new(0),
                 #[cfg(feature = "std")]
                 holders: Count::new(1),
                 #[cfg(feature = "alloc")]
@@ -114,11 +111,18 @@ impl Lane {
 
     /// The slots that are idle here: their group, and a bit for each. A look from outside, not a claim.
     pub(crate) fn idle(&self) -> (u32, usize) {
-        (self.group.load(Ordering::Relaxed), self.bits.load(Ordering::Relaxed))
+        (self.first.load(Ordering::Relaxed) / BITS, self.bits.load(Ordering::Relaxed))
     }
 
     pub(crate) fn hits(&self) -> usize {
-        self.hits.load(Ordering::Relaxed)
+        self.uses.load(Ordering::Relaxed) >> 1
+    }
+
+    /// Counts an acquire that was served from here. For a cache; a thread does it as it [leaves](Self::leave).
+    #[inline(always)]
+    pub(crate) fn count_hit(&self) {
+        // Relaxed: only the owner writes.
+        self.uses.store(self.uses.load(Ordering::Relaxed).wrapping_add(2), Ordering::Relaxed);
     }
 
     /// Takes an idle object. For the owner only; a thread has to have [entered](Self::enter).
@@ -130,10 +134,9 @@ impl Lane {
             return None;
         }
         self.bits.store(bits & (bits - 1), Ordering::Relaxed);
-        self.hits.store(self.hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let bit = bits.trailing_zeros();
         Some(Popped {
-            slot: self.group.load(Ordering::Relaxed) * BITS + bit,
+            slot: self.first.load(Ordering::Relaxed) + bit,
             offset: bit as usize,
             base: self.base.load(Ordering::Relaxed),
         })
@@ -142,11 +145,10 @@ impl Lane {
     /// Puts an object back that was taken through here; false if it was not. For the owner, as above.
     #[inline(always)]
     pub(crate) fn push(&self, slot: u32) -> bool {
-        let bit = 1 << (slot % BITS);
-        let known =
-            slot / BITS == self.group.load(Ordering::Relaxed) && self.mine.load(Ordering::Relaxed) & bit != 0;
+        let at = slot.wrapping_sub(self.first.load(Ordering::Relaxed));
+        let known = at < BITS && self.mine.load(Ordering::Relaxed) >> at & 1 != 0;
         if known {
-            self.bits.store(self.bits.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
+            self.bits.store(self.bits.load(Ordering::Relaxed) | 1 << at, Ordering::Relaxed);
         }
         known
     }
@@ -163,7 +165,7 @@ impl Lane {
         }
         self.bits.store(bits, Ordering::Relaxed);
         self.mine.store(bits, Ordering::Relaxed);
-        self.group.store(group, Ordering::Relaxed);
+        self.first.store(group * BITS, Ordering::Relaxed);
         self.base.store(base, Ordering::Relaxed);
         (idle != 0).then_some((old, idle))
     }
@@ -191,7 +193,7 @@ impl Lane {
     }
 
     fn swap_out(&self) -> Option<(u32, usize)> {
-        let group = self.group.load(Ordering::Relaxed);
+        let group = self.first.load(Ordering::Relaxed) / BITS;
         // A swap, for others may be emptying it as well. AcqRel: after whatever they did.
         let bits = self.bits.swap(0, Ordering::AcqRel);
         (bits != 0).then_some((group, bits))
@@ -209,28 +211,35 @@ impl Lane {
     }
 }
 
+/// What [`Lane::uses`] was when a thread entered its lane.
+#[cfg(feature = "std")]
+pub(crate) struct Entered(usize);
+
 #[cfg(feature = "std")]
 impl Lane {
-    /// A thread is about to use its lane: false if it must not, because the pool's `flags` say that somebody else
-    /// may be at it, or waits for what would be put into it.
+    /// A thread is about to use its lane: `None` if it must not, because the pool's `flags` say that somebody else
+    /// may be at it, or waits for what would be put into it. Otherwise what to [leave](Self::leave) with.
     #[inline(always)]
-    pub(crate) fn enter(&self, flags: &AtomicUsize) -> bool {
-        self.busy.store(true, Ordering::Relaxed);
+    pub(crate) fn enter(&self, flags: &AtomicUsize) -> Option<Entered> {
+        // Relaxed: only the owner writes.
+        let uses = self.uses.load(Ordering::Relaxed);
+        self.uses.store(uses | 1, Ordering::Relaxed);
         crate::sync::light();
         // Acquire: if it was emptied before, this sees it empty. The decrement of who emptied it is a Release, and all
         // later changes of `flags` are read-modify-writes, so they carry it on.
         if flags.load(Ordering::Acquire) == 0 {
-            return true;
+            return Some(Entered(uses));
         }
-        self.leave();
-        false
+        self.uses.store(uses, Ordering::Release);
+        None
     }
 
-    /// After [`enter`](Self::enter).
+    /// After [`enter`](Self::enter); `hit` if an object was taken.
     #[inline(always)]
-    pub(crate) fn leave(&self) {
+    pub(crate) fn leave(&self, entered: Entered, hit: bool) {
+        let uses = entered.0.wrapping_add(if hit { 2 } else { 0 });
         // Release: the bits and the objects behind them, to who empties the lane after seeing it not busy.
-        self.busy.store(false, Ordering::Release);
+        self.uses.store(uses, Ordering::Release);
     }
 
     /// Takes everything out of a thread's lane. For who has raised `flags` and gone through the heavy barrier since;
@@ -240,7 +249,7 @@ impl Lane {
             return Ok(None);
         }
         // Acquire: the owner's last use.
-        if self.busy.load(Ordering::Acquire) {
+        if self.uses.load(Ordering::Acquire) & 1 == 1 {
             return Err(());
         }
         Ok(self.swap_out())

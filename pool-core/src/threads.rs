@@ -24,17 +24,28 @@ pub(crate) fn next_serial() -> u64 {
     NEXT.fetch_add(1, Relaxed)
 }
 
-struct Entry {
-    serial: Cell<u64>,
-    lane: Cell<*const Lane>,
+struct Table {
+    // Side by side, so that both are found by the same number.
+    serials: [Cell<u64>; ENTRIES],
+    lanes: [Cell<*const Lane>; ENTRIES],
+    knocks: Cell<u32>,
+    /// The thread is ending; nobody would disown another lane.
+    ended: Cell<bool>,
 }
 
-impl Entry {
-    const EMPTY: Self = Self { serial: Cell::new(NOBODY), lane: Cell::new(ptr::null()) };
+impl Table {
+    const fn new() -> Self {
+        Self {
+            serials: [const { Cell::new(NOBODY) }; ENTRIES],
+            lanes: [const { Cell::new(ptr::null()) }; ENTRIES],
+            knocks: Cell::new(0),
+            ended: Cell::new(false),
+        }
+    }
 
-    fn retire(&self) {
-        if self.serial.replace(NOBODY) != NOBODY {
-            let lane = self.lane.replace(ptr::null());
+    fn retire(&self, at: usize) {
+        if self.serials[at].replace(NOBODY) != NOBODY {
+            let lane = self.lanes[at].replace(ptr::null());
             // SAFETY: the entry held the lane since `adopt`, and no more.
             unsafe {
                 (*lane).disown();
@@ -42,33 +53,16 @@ impl Entry {
             }
         }
     }
-}
-
-struct Table {
-    entries: [Entry; ENTRIES],
-    knocks: Cell<u32>,
-    /// The thread is ending; nobody would disown another lane.
-    ended: Cell<bool>,
-}
-
-impl Table {
-    const NEW: Self =
-        Self { entries: [const { Entry::EMPTY }; ENTRIES], knocks: Cell::new(0), ended: Cell::new(false) };
-
-    #[inline(always)]
-    fn entry(&self, serial: u64) -> &Entry {
-        &self.entries[serial as usize % ENTRIES]
-    }
 
     fn end(&self) {
         self.ended.set(true);
-        self.entries.iter().for_each(Entry::retire);
+        (0..ENTRIES).for_each(|at| self.retire(at));
     }
 }
 
 #[cfg(not(pool_core_loom))]
 std::thread_local! {
-    static TABLE: Table = const { Table::NEW };
+    static TABLE: Table = const { Table::new() };
     static END: End = const { End };
 }
 
@@ -85,7 +79,7 @@ impl Drop for End {
 // Loom has its own threads, and drops their locals as they end.
 #[cfg(pool_core_loom)]
 loom::thread_local! {
-    static TABLE: Table = Table::NEW;
+    static TABLE: Table = Table::new();
 }
 
 #[cfg(pool_core_loom)]
@@ -99,12 +93,12 @@ impl Drop for Table {
 #[inline(always)]
 pub(crate) fn with_lane<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Option<T> {
     TABLE.with(|table| {
-        let entry = table.entry(serial);
-        if entry.serial.get() != serial {
+        let at = serial as usize % ENTRIES;
+        if table.serials[at].get() != serial {
             return None;
         }
         // SAFETY: the entry holds the lane.
-        Some(use_it(unsafe { &*entry.lane.get() }))
+        Some(use_it(unsafe { &*table.lanes[at].get() }))
     })
 }
 
@@ -112,16 +106,16 @@ pub(crate) fn with_lane<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Opti
 /// `claim` gives a lane that is on the heap and held by its pool.
 pub(crate) fn adopt(serial: u64, claim: impl FnOnce() -> Option<NonNull<Lane>>) {
     TABLE.with(|table| {
-        let entry = table.entry(serial);
-        if table.ended.get() || entry.serial.get() == serial {
+        let at = serial as usize % ENTRIES;
+        if table.ended.get() || table.serials[at].get() == serial {
             return;
         }
-        if entry.serial.get() != NOBODY {
+        if table.serials[at].get() != NOBODY {
             table.knocks.set(table.knocks.get().wrapping_add(1));
-            if table.knocks.get() % KNOCKS != 0 {
+            if !table.knocks.get().is_multiple_of(KNOCKS) {
                 return;
             }
-            entry.retire();
+            table.retire(at);
         }
         #[cfg(not(pool_core_loom))]
         if END.try_with(|_| ()).is_err() {
@@ -130,8 +124,8 @@ pub(crate) fn adopt(serial: u64, claim: impl FnOnce() -> Option<NonNull<Lane>>) 
         if let Some(lane) = claim() {
             // SAFETY: its pool, which is being used, holds it.
             unsafe { lane.as_ref() }.hold();
-            entry.lane.set(lane.as_ptr());
-            entry.serial.set(serial);
+            table.lanes[at].set(lane.as_ptr());
+            table.serials[at].set(serial);
         }
     });
 }

@@ -1,7 +1,7 @@
 //! An explicit private stash in front of a shared pool: [`Cache`].
 
 use crate::error::AcquireError;
-use crate::lane::{Lane, Popped};
+use crate::lane::Lane;
 use crate::lease::{Lease, LeaseId, Pool, sealed::Slots};
 use crate::pages::BITS;
 use crate::shared::sealed::Shared;
@@ -224,7 +224,7 @@ where
             return None;
         }
         match self.lane().and_then(Lane::pop) {
-            Some(popped) => Some(self.hit(&popped)),
+            Some(popped) => Some((popped.slot, self.pool.place_of(&popped))),
             None => self.refill_and_take(),
         }
     }
@@ -236,15 +236,7 @@ where
         if !self.refill(BITS) {
             return None;
         }
-        lane.pop().map(|popped| self.hit(&popped))
-    }
-
-    #[inline(always)]
-    fn hit(&self, popped: &Popped) -> (u32, NonNull<<P::Target as Pool>::Object>) {
-        if let Some(lane) = self.lane() {
-            lane.count_hit();
-        }
-        (popped.slot, self.pool.place_of(popped))
+        lane.pop().map(|popped| (popped.slot, self.pool.place_of(&popped)))
     }
 
     fn refill(&self, most: u32) -> bool {

@@ -22,11 +22,11 @@
 //!
 //! ```text
 //! owner                                    another thread, when the pool is full
-//! uses |= 1: busy                          flags += RECLAIM
+//! busy = true                              flags += RECLAIM
 //! light barrier                            heavy barrier
 //! flags == 0? no: leave the lane alone     busy? yes: leave the lane alone
 //! change bits                              take all bits
-//! uses &= !1                               flags -= RECLAIM
+//! busy = false                             flags -= RECLAIM
 //! ```
 //!
 //! The barriers see to it that at least one of the two leaves the lane alone. Neither waits for the other.
@@ -55,8 +55,11 @@ pub struct Lane {
     mine: AtomicUsize,
     /// The first slot of its group.
     first: AtomicU32,
-    /// `hits << 1 | busy`: acquires that were served from here, by whoever owned it, and whether a thread is at it.
-    uses: AtomicUsize,
+    /// Whether its thread is changing it.
+    #[cfg(feature = "std")]
+    busy: AtomicBool,
+    /// Acquires that were served from here, by whoever owned it.
+    hits: Count,
     owned: AtomicBool,
     kind: Owner,
     /// Where the group's first object is.
@@ -85,7 +88,9 @@ impl Lane {
                 bits: AtomicUsize::new(0),
                 mine: AtomicUsize::new(0),
                 first: AtomicU32::new(0),
-                uses: AtomicUsize::new(0),
+                #[cfg(feature = "std")]
+                busy: AtomicBool::new(false),
+                hits: Count::new(0),
                 owned: AtomicBool::new(false),
                 kind,
                 base: AtomicPtr::new(ptr::null_mut()),
@@ -115,14 +120,7 @@ impl Lane {
     }
 
     pub(crate) fn hits(&self) -> usize {
-        self.uses.load(Ordering::Relaxed) >> 1
-    }
-
-    /// Counts an acquire that was served from here. For a cache; a thread does it as it [leaves](Self::leave).
-    #[inline(always)]
-    pub(crate) fn count_hit(&self) {
-        // Relaxed: only the owner writes.
-        self.uses.store(self.uses.load(Ordering::Relaxed).wrapping_add(2), Ordering::Relaxed);
+        self.hits.load(Ordering::Relaxed)
     }
 
     /// Takes an idle object. For the owner only; a thread has to have [entered](Self::enter).
@@ -134,6 +132,7 @@ impl Lane {
             return None;
         }
         self.bits.store(bits & (bits - 1), Ordering::Relaxed);
+        self.hits.store(self.hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let bit = bits.trailing_zeros();
         Some(Popped {
             slot: self.first.load(Ordering::Relaxed) + bit,
@@ -211,35 +210,28 @@ impl Lane {
     }
 }
 
-/// What [`Lane::uses`] was when a thread entered its lane.
-#[cfg(feature = "std")]
-pub(crate) struct Entered(usize);
-
 #[cfg(feature = "std")]
 impl Lane {
-    /// A thread is about to use its lane: `None` if it must not, because the pool's `flags` say that somebody else
-    /// may be at it, or waits for what would be put into it. Otherwise what to [leave](Self::leave) with.
+    /// A thread is about to use its lane: false if it must not, because the pool's `flags` say that somebody else
+    /// may be at it, or waits for what would be put into it.
     #[inline(always)]
-    pub(crate) fn enter(&self, flags: &AtomicUsize) -> Option<Entered> {
-        // Relaxed: only the owner writes.
-        let uses = self.uses.load(Ordering::Relaxed);
-        self.uses.store(uses | 1, Ordering::Relaxed);
+    pub(crate) fn enter(&self, flags: &AtomicUsize) -> bool {
+        self.busy.store(true, Ordering::Relaxed);
         crate::sync::light();
         // Acquire: if it was emptied before, this sees it empty. The decrement of who emptied it is a Release, and all
         // later changes of `flags` are read-modify-writes, so they carry it on.
         if flags.load(Ordering::Acquire) == 0 {
-            return Some(Entered(uses));
+            return true;
         }
-        self.uses.store(uses, Ordering::Release);
-        None
+        self.leave();
+        false
     }
 
-    /// After [`enter`](Self::enter); `hit` if an object was taken.
+    /// After [`enter`](Self::enter).
     #[inline(always)]
-    pub(crate) fn leave(&self, entered: Entered, hit: bool) {
-        let uses = entered.0.wrapping_add(if hit { 2 } else { 0 });
+    pub(crate) fn leave(&self) {
         // Release: the bits and the objects behind them, to who empties the lane after seeing it not busy.
-        self.uses.store(uses, Ordering::Release);
+        self.busy.store(false, Ordering::Release);
     }
 
     /// Takes everything out of a thread's lane. For who has raised `flags` and gone through the heavy barrier since;
@@ -249,7 +241,7 @@ impl Lane {
             return Ok(None);
         }
         // Acquire: the owner's last use.
-        if self.uses.load(Ordering::Acquire) & 1 == 1 {
+        if self.busy.load(Ordering::Acquire) {
             return Err(());
         }
         Ok(self.swap_out())

@@ -178,9 +178,6 @@ where
     pub(crate) flags: AtomicUsize,
     /// Whether objects are measured as they come back.
     measured: bool,
-    /// Whether a release may end in a thread's lane without more ado.
-    #[cfg(feature = "std")]
-    quick: bool,
     hot: Hot,
     pages: S::Pages<F::Object>,
     factory: F,
@@ -367,7 +364,6 @@ where
         #[cfg(feature = "std")]
         {
             pool.thread_caches = self.thread_caches && S::THREAD_CACHES && crate::sync::heavy_works();
-            pool.quick = pool.thread_caches && !pool.measured;
         }
         pool
     }
@@ -417,8 +413,6 @@ where
             Self {
                 flags: AtomicUsize::new(0),
                 measured: account.is_some(),
-                #[cfg(feature = "std")]
-                quick: false,
                 hot: Hot { hits: Count::new(0) },
                 pages,
                 factory,
@@ -801,7 +795,7 @@ where
     #[inline(always)]
     fn take(&self) -> Option<(u32, NonNull<F::Object>)> {
         #[cfg(feature = "std")]
-        if self.has_thread_caches()
+        if S::THREAD_CACHES
             && let Some(taken) = self.pop_of_thread()
         {
             return Some(taken);
@@ -1043,7 +1037,7 @@ where
     /// This thread's lane of this pool.
     #[inline(always)]
     fn with_lane<T>(&self, use_it: impl FnOnce(&Lane) -> T) -> Option<T> {
-        crate::threads::with_lane(self.serial.load(Ordering::Relaxed), use_it)
+        crate::threads::with_last(self.serial.load(Ordering::Relaxed), use_it)
     }
 
     #[inline(always)]
@@ -1052,24 +1046,20 @@ where
             Look::Found(popped) => Some((popped.slot, self.place(&popped))),
             Look::Empty => self.refill_thread(),
             Look::NotNow => None,
-            Look::NoLane => self.adopt_thread(),
+            Look::NoLane if self.thread_caches => self.adopt_thread(),
+            Look::NoLane => None,
         }
     }
 
     #[inline(always)]
     fn pop_of_lane(&self) -> Look {
         let look = self.with_lane(|lane| {
-            let Some(entered) = lane.enter(&self.flags) else { return Look::NotNow };
-            match lane.pop() {
-                Some(popped) => {
-                    lane.leave(entered, true);
-                    Look::Found(popped)
-                }
-                None => {
-                    lane.leave(entered, false);
-                    Look::Empty
-                }
+            if !lane.enter(&self.flags) {
+                return Look::NotNow;
             }
+            let popped = lane.pop();
+            lane.leave();
+            popped.map_or(Look::Empty, Look::Found)
         });
         look.unwrap_or(Look::NoLane)
     }
@@ -1081,11 +1071,13 @@ where
         let (group, bits) = self.take_many(BITS)?;
         let base = self.base(group);
         let added = self.with_lane(|lane| {
-            let Some(entered) = lane.enter(&self.flags) else { return false };
+            if !lane.enter(&self.flags) {
+                return false;
+            }
             // It is empty, and only this thread fills it.
             let left = lane.add(group, bits, base);
             debug_assert!(left.is_none());
-            lane.leave(entered, false);
+            lane.leave();
             true
         });
         if added != Some(true) {
@@ -1097,7 +1089,7 @@ where
         }
     }
 
-    /// The thread meets this pool for the first time, or again after others took its place in the table.
+    /// This thread used another pool last, or meets this one for the first time, or again after others took its place in the table.
     #[cold]
     #[inline(never)]
     fn adopt_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
@@ -1109,21 +1101,31 @@ where
                 serial = theirs;
             }
         }
-        crate::threads::adopt(serial, || self.pages.claim_lane(Owner::Thread));
-        // Somebody may have left something in it.
+        if !crate::threads::recall(serial) {
+            crate::threads::adopt(serial, || self.pages.claim_lane(Owner::Thread));
+        }
+        // Somebody may have left something in a new one.
         match self.pop_of_lane() {
             Look::Found(popped) => Some((popped.slot, self.place(&popped))),
-            _ => None,
+            Look::Empty => self.refill_thread(),
+            Look::NotNow | Look::NoLane => None,
         }
+    }
+
+    /// The same for a pool that may not be the one that this thread used last.
+    fn push_recalled(&self, slot: u32) -> bool {
+        crate::threads::recall(self.serial.load(Ordering::Relaxed)) && self.push_to_thread(slot)
     }
 
     /// Gives an object back to the lane that it was taken through, if that is this thread's.
     #[inline(always)]
     fn push_to_thread(&self, slot: u32) -> bool {
         self.with_lane(|lane| {
-            let Some(entered) = lane.enter(&self.flags) else { return false };
+            if !lane.enter(&self.flags) {
+                return false;
+            }
             let pushed = lane.push(slot);
-            lane.leave(entered, false);
+            lane.leave();
             pushed
         })
         .unwrap_or(false)
@@ -1431,17 +1433,16 @@ where
     // Apart, so that the rest of a release is small enough to be inlined: then a lease can stay in registers.
     #[inline(never)]
     unsafe fn give_back_slowly(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) {
-        if verdict == Verdict::Keep && !self.measured {
-            return self.put_shared(slot);
-        }
+        let plain = verdict == Verdict::Keep && !self.measured;
         // SAFETY: the caller's promise.
-        if unsafe { self.settle(slot, object, verdict) } {
-            #[cfg(feature = "std")]
-            if self.has_thread_caches() && self.push_to_thread(slot) {
-                return;
-            }
-            self.put_shared(slot);
+        if !plain && !unsafe { self.settle(slot, object, verdict) } {
+            return;
         }
+        #[cfg(feature = "std")]
+        if self.has_thread_caches() && self.push_recalled(slot) {
+            return;
+        }
+        self.put_shared(slot);
     }
 }
 
@@ -1535,7 +1536,7 @@ where
         // SAFETY: the caller's promise.
         let verdict = unsafe { self.reset(slot, object) };
         #[cfg(feature = "std")]
-        if S::THREAD_CACHES && self.quick && verdict == Verdict::Keep && self.push_to_thread(slot) {
+        if S::THREAD_CACHES && !self.measured && verdict == Verdict::Keep && self.push_to_thread(slot) {
             return;
         }
         // SAFETY: the caller's promise.

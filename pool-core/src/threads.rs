@@ -25,6 +25,8 @@ pub(crate) fn next_serial() -> u64 {
 }
 
 struct Table {
+    /// The pool that was used last, and its lane: one of those below. A pool that comes again is found by one comparison.
+    last: (Cell<u64>, Cell<*const Lane>),
     // Side by side, so that both are found by the same number.
     serials: [Cell<u64>; ENTRIES],
     lanes: [Cell<*const Lane>; ENTRIES],
@@ -36,6 +38,7 @@ struct Table {
 impl Table {
     const fn new() -> Self {
         Self {
+            last: (Cell::new(NOBODY), Cell::new(ptr::null())),
             serials: [const { Cell::new(NOBODY) }; ENTRIES],
             lanes: [const { Cell::new(ptr::null()) }; ENTRIES],
             knocks: Cell::new(0),
@@ -45,6 +48,7 @@ impl Table {
 
     fn retire(&self, at: usize) {
         if self.serials[at].replace(NOBODY) != NOBODY {
+            self.last.0.set(NOBODY);
             let lane = self.lanes[at].replace(ptr::null());
             // SAFETY: the entry held the lane since `adopt`, and no more.
             unsafe {
@@ -89,16 +93,28 @@ impl Drop for Table {
     }
 }
 
-/// Uses this thread's lane of the pool with this number, if it has one.
+/// Uses this thread's lane of the pool with this number, if that was the last it used.
 #[inline(always)]
-pub(crate) fn with_lane<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Option<T> {
+pub(crate) fn with_last<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Option<T> {
     TABLE.with(|table| {
-        let at = serial as usize % ENTRIES;
-        if table.serials[at].get() != serial {
+        if table.last.0.get() != serial {
             return None;
         }
-        // SAFETY: the entry holds the lane.
-        Some(use_it(unsafe { &*table.lanes[at].get() }))
+        // SAFETY: an entry of the table holds the lane.
+        Some(use_it(unsafe { &*table.last.1.get() }))
+    })
+}
+
+/// Makes the pool with this number the last that this thread used, if it has a lane of it.
+pub(crate) fn recall(serial: u64) -> bool {
+    TABLE.with(|table| {
+        let at = serial as usize % ENTRIES;
+        let found = table.serials[at].get() == serial;
+        if found {
+            table.last.1.set(table.lanes[at].get());
+            table.last.0.set(serial);
+        }
+        found
     })
 }
 
@@ -126,6 +142,8 @@ pub(crate) fn adopt(serial: u64, claim: impl FnOnce() -> Option<NonNull<Lane>>) 
             unsafe { lane.as_ref() }.hold();
             table.lanes[at].set(lane.as_ptr());
             table.serials[at].set(serial);
+            table.last.1.set(lane.as_ptr());
+            table.last.0.set(serial);
         }
     });
 }

@@ -1,0 +1,122 @@
+//! The goals, and whether they are met: computed from the medians of this run.
+
+use crate::report::Measured;
+use crate::workloads::memory::Memory;
+use crate::workloads::{Kind, burst, cost, keyed, pair, zeroed};
+use anyhow::{Context, Result};
+
+/// A figure that must not be larger than its goal.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// What is compared.
+    pub(crate) row: String,
+    /// What the figure is: times something, bytes.
+    pub(crate) unit: String,
+    pub(crate) goal: f64,
+    pub(crate) measured: f64,
+    /// Whether a miss makes the run fail. What is only shown belongs to work still to be done.
+    pub(crate) judged: bool,
+}
+
+impl Target {
+    pub(crate) fn met(&self) -> bool {
+        self.measured <= self.goal
+    }
+
+    /// Whether it is worse than its goal by more than other work on the machine explains.
+    pub(crate) fn fails(&self, tolerance: f64) -> bool {
+        let met = self.measured <= self.goal * tolerance;
+        // Not `measured > goal`: what is no number is no success.
+        self.judged && !met
+    }
+}
+
+/// Judges a run.
+struct Judge<'m> {
+    measured: &'m [Measured],
+    targets: Vec<Target>,
+}
+
+impl Judge<'_> {
+    fn workload(&self, slug: &str) -> Result<&Measured> {
+        let found = self.measured.iter().find(|measured| measured.slug == slug);
+        found.with_context(|| format!("`{slug}` was not measured"))
+    }
+
+    fn ns(&self, slug: &str, name: &str) -> Result<f64> {
+        let rows = &self.workload(slug)?.rows;
+        let found = rows.iter().find(|row| row.name == name);
+        Ok(found.with_context(|| format!("`{slug}` has no `{name}`"))?.times.median)
+    }
+
+    /// The fastest of a kind, by name.
+    fn best(&self, slug: &str, kinds: &[Kind]) -> Result<&'static str> {
+        let rows = self.workload(slug)?.rows.iter().filter(|row| kinds.contains(&row.kind));
+        let best = rows.min_by(|one, other| one.times.median.total_cmp(&other.times.median));
+        Ok(best.with_context(|| format!("`{slug}` has no such peer"))?.name)
+    }
+
+    /// One may take at most so many times as long as the other.
+    fn ratio(&mut self, slug: &str, name: &str, than: &str, goal: f64, judged: bool) -> Result<()> {
+        let measured = self.ns(slug, name)? / self.ns(slug, than)?;
+        let row = format!("{}: {name}", self.workload(slug)?.title);
+        self.targets.push(Target { row, unit: format!("x {than}"), goal, measured, judged });
+        Ok(())
+    }
+
+    /// The others may take at most so many times as long as the first.
+    fn flat(&mut self, slug: &str, pool: &str, names: &[&str], goal: f64) -> Result<()> {
+        let (first, others) = names.split_first().context("nothing to compare")?;
+        let mut measured = 0.0_f64;
+        for name in others {
+            measured = measured.max(self.ns(slug, name)? / self.ns(slug, first)?);
+        }
+        let row = format!("{}: {pool}, the worst", self.workload(slug)?.title);
+        self.targets.push(Target { row, unit: format!("x {first}"), goal, measured, judged: true });
+        Ok(())
+    }
+
+    /// So many bytes beside each object, where the pool's own few do not count for much.
+    fn memory(&mut self, memory: &[Memory], pool: &str, goal: f64) {
+        let many = memory.iter().filter(|memory| memory.pool == pool && memory.objects >= 1_000);
+        let measured = many.map(|memory| memory.per_slot).fold(f64::NAN, f64::max);
+        let row = format!("Memory beside the objects, from 1 000 objects on, the worst: {pool}");
+        self.targets.push(Target { row, unit: "bytes per slot".into(), goal, measured, judged: true });
+    }
+}
+
+/// Every goal that the shared and local pools have, and those of the keyed pool that are kept already.
+pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Target>> {
+    let mut judge = Judge { measured, targets: Vec::new() };
+
+    let best = judge.best(pair::PRIVATE, &[Kind::Peer])?;
+    judge.ratio(pair::PRIVATE, "LocalPool", "Vec in a RefCell", 1.1, true)?;
+    judge.ratio(pair::PRIVATE, "LocalPool", best, 0.5, true)?;
+    judge.ratio(burst::SLUG, "LocalPool", "Vec in a RefCell", 1.0, true)?;
+    judge.ratio(zeroed::SLUG, "LocalPool", "memset, no pool", 1.3, true)?;
+    judge.flat(cost::OBJECTS, "LocalPool", &cost::LOCAL.map(|(name, _)| name), 1.3)?;
+    judge.flat(cost::KEYS, "KeyedPool", &cost::KEYED.map(|(name, _)| name), 1.3)?;
+    judge.memory(memory, "LocalPool", 16.0);
+
+    judge.ratio(keyed::HITS, "KeyedPool", "hashlink", 1.0, true)?;
+    for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {
+        let best = judge.best(slug, &[Kind::Peer])?;
+        judge.ratio(slug, "KeyedPool", best, goal, false)?;
+    }
+    Ok(judge.targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a goal that a missing figure meets.
+    #[test]
+    fn what_was_not_measured_is_not_met() {
+        let target =
+            |measured| Target { row: "row".into(), unit: "x".into(), goal: 1.0, measured, judged: true };
+        assert!(target(1.0).met() && !target(1.0).fails(1.0));
+        assert!(!target(1.2).met() && target(1.2).fails(1.0) && !target(1.2).fails(1.5));
+        assert!(!target(f64::NAN).met() && target(f64::NAN).fails(1.5));
+    }
+}

@@ -1,0 +1,79 @@
+//! The same ten objects come and go, of few or many that exist: the cost is to stay the same.
+//!
+//! Ten, so that the memory they take decides nothing.
+
+use super::{Contender, Kind, Workload};
+use crate::ours::PACKAGE;
+use pool_core::{Factory, KeyedPool, LocalPool};
+use std::convert::Infallible;
+use std::hint::black_box;
+
+pub(crate) const OBJECTS: &str = "cost-by-objects";
+pub(crate) const KEYS: &str = "cost-by-keys";
+
+/// How many of them come and go.
+const FEW: usize = 10;
+
+/// The counts that are compared, and how the rows are named.
+pub(crate) const LOCAL: [(&str, usize); 4] = [
+    ("LocalPool, 10", 10),
+    ("LocalPool, 1 000", 1_000),
+    ("LocalPool, 100 000", 100_000),
+    ("LocalPool, 1 000 000", 1_000_000),
+];
+pub(crate) const KEYED: [(&str, u32); 3] =
+    [("KeyedPool, 10", 10), ("KeyedPool, 1 000", 1_000), ("KeyedPool, 100 000", 100_000)];
+
+/// Small, as a million are made.
+pub(super) type Small = [u64; 8];
+
+pub(super) fn small() -> impl Factory<Object = Small> {
+    |_: &()| Ok::<_, Infallible>([0; 8])
+}
+
+/// All of `take` at once, then all dropped.
+#[inline]
+fn bursts<T>(operations: usize, take: impl Fn() -> T) {
+    for _ in 0..operations / FEW {
+        let all: [T; FEW] = std::array::from_fn(|_| take());
+        black_box(&all);
+    }
+}
+
+pub(super) fn by_objects() -> Workload {
+    let local = LOCAL.map(|(name, objects)| {
+        let pool = LocalPool::new(small());
+        drop(pool.prewarm(objects));
+        let run = move |operations| bursts(operations, || pool.acquire().ok());
+        Contender::here(name, Kind::Ours, run).of(PACKAGE)
+    });
+    Workload {
+        slug: OBJECTS,
+        title: "Bursts of 10, by the number of objects that exist",
+        per: "object",
+        note: "The bar of each pool is to be as long with 1 000 000 objects as with 10.",
+        contenders: local.into(),
+        facts: None,
+    }
+}
+
+pub(super) fn by_keys() -> Workload {
+    let keyed = KEYED.map(|(name, keys)| {
+        let pool = KeyedPool::new(|_: &u32| Ok::<_, Infallible>([0_u64; 8]));
+        (0..keys).for_each(|key| drop(pool.prewarm(&key, 1)));
+        Contender::here(name, Kind::Ours, move |operations| {
+            for at in 0..operations as u32 {
+                black_box(&mut pool.acquire(&(at % FEW as u32)).ok());
+            }
+        })
+        .of(PACKAGE)
+    });
+    Workload {
+        slug: KEYS,
+        title: "Hits on 10 keys, by the number of keys that exist",
+        per: "pair",
+        note: "The bar is to be as long with 100 000 keys as with 10.",
+        contenders: keyed.into(),
+        facts: None,
+    }
+}

@@ -1,0 +1,129 @@
+//! One thread takes objects, writes them and sends them; another receives them and gives them back.
+//!
+//! The time is that of the whole way, the channel's included, which is the same for all: a ring between the two,
+//! with no waiting but spinning.
+
+use super::threads::{Gate, wait_a_little};
+use super::{Contender, Kind, Workload};
+use crate::by_hand::{MALLOC, Nothing};
+use crate::peers::{MIMALLOC, Opool, Queued, ShardedSlab};
+use crate::source::End;
+use concurrent_queue::ConcurrentQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) const SINGLY: &str = "hand-over-singly";
+pub(crate) const BATCHES: &str = "hand-over-batches";
+
+/// Most objects that are on their way at a time.
+const RING: usize = 256;
+/// Objects in each pool: those on their way, and a batch at either end.
+const OBJECTS: usize = RING + 2 * BATCH;
+const BATCH: usize = 64;
+
+/// Sends `objects` from one end to another, `batch` at a time; how long it takes until the last is given back.
+fn hand_over<E: End>(objects: usize, batch: usize, make: &(impl Fn() -> E + Sync)) -> Duration {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<E::Item>::new(RING);
+    let gate = Gate::new(2);
+    thread::scope(|scope| {
+        let gate = &gate;
+        scope.spawn(move || {
+            let end = make();
+            gate.pass();
+            let mut batched = Vec::with_capacity(batch);
+            for first in (0..objects).step_by(batch) {
+                for at in first..objects.min(first + batch) {
+                    let mut item = end.take();
+                    E::write(&mut item, at);
+                    batched.push(item);
+                }
+                let mut spins = 0;
+                let chunk = loop {
+                    match producer.write_chunk_uninit(batched.len()) {
+                        Ok(chunk) => break chunk,
+                        Err(_) => wait_a_little(&mut spins),
+                    }
+                };
+                chunk.fill_from_iter(batched.drain(..));
+            }
+        });
+        let receiver = scope.spawn(move || {
+            let end = make();
+            gate.pass();
+            let start = Instant::now();
+            let mut left = objects;
+            while left > 0 {
+                let wanted = batch.min(left);
+                let mut spins = 0;
+                let chunk = loop {
+                    match consumer.read_chunk(wanted) {
+                        Ok(chunk) => break chunk,
+                        Err(_) => wait_a_little(&mut spins),
+                    }
+                };
+                for item in chunk {
+                    end.give(item);
+                }
+                left -= wanted;
+            }
+            start.elapsed()
+        });
+        match receiver.join() {
+            Ok(time) => time,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Hands over so many at a time; each thread calls `make` for its end.
+fn crossing<E: End>(
+    name: &'static str,
+    kind: Kind,
+    batch: usize,
+    make: impl Fn() -> E + Sync + 'static,
+) -> Contender {
+    Contender::threads(name, kind, move |objects| hand_over(objects, batch, &make))
+}
+
+fn contenders(batch: usize) -> Vec<Contender> {
+    let concurrent_queue = Queued::of(ConcurrentQueue::bounded(OBJECTS), OBJECTS);
+    let array_queue = Queued::of(ArrayQueue::new(OBJECTS), OBJECTS);
+    let seg_queue = Queued::of(SegQueue::new(), OBJECTS);
+    let opool = Opool::of(OBJECTS);
+    let sharded_slab = ShardedSlab::new();
+    vec![
+        crossing("the channel alone", Kind::Floor, batch, || Nothing),
+        crossing("ConcurrentQueue", Kind::Peer, batch, move || concurrent_queue).of("concurrent-queue"),
+        crossing("ArrayQueue", Kind::Peer, batch, move || array_queue).of("crossbeam-queue"),
+        crossing("SegQueue", Kind::Peer, batch, move || seg_queue).of("crossbeam-queue"),
+        crossing("opool", Kind::Peer, batch, move || opool).of("opool"),
+        crossing("sharded-slab", Kind::Peer, batch, move || sharded_slab.clone()).of("sharded-slab"),
+        crossing("mimalloc", Kind::Fresh, batch, || MIMALLOC).of("mimalloc"),
+        crossing("malloc", Kind::Fresh, batch, || MALLOC),
+    ]
+}
+
+/// Object by object.
+pub(super) fn singly() -> Workload {
+    Workload {
+        slug: SINGLY,
+        title: "Hand-over to another thread, one by one",
+        per: "object",
+        note: "One thread takes, another gives back; the time of the channel between them is included.",
+        contenders: contenders(1),
+        facts: None,
+    }
+}
+
+/// 64 objects with each message.
+pub(super) fn batches() -> Workload {
+    Workload {
+        slug: BATCHES,
+        title: "Hand-over to another thread, 64 at a time",
+        per: "object",
+        note: "One thread takes 64 and sends them at once, another gives back 64.",
+        contenders: contenders(BATCH),
+        facts: None,
+    }
+}

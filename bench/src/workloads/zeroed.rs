@@ -1,0 +1,71 @@
+//! Two channels of 128 samples, zeros when they are taken: take, write one, give back.
+
+use super::{Contender, Kind, Workload};
+use crate::by_hand::{Fresh, MALLOC};
+use crate::ours::PACKAGE;
+use crate::peers::MIMALLOC;
+use pool_core::{LocalPool, Verdict};
+use std::alloc::GlobalAlloc;
+use std::convert::Infallible;
+use std::hint::black_box;
+
+pub(crate) const SLUG: &str = "zeroed";
+
+type Stereo = Box<[[f32; 128]; 2]>;
+
+fn zeros() -> Stereo {
+    Box::new([[0.0; 128]; 2])
+}
+
+/// A sample in one channel, the other untouched.
+#[inline(always)]
+fn write(stereo: &mut [[f32; 128]; 2], at: usize) {
+    stereo[at & 1][at & 127] = 1.0;
+    black_box(stereo);
+}
+
+fn fresh<A: GlobalAlloc>(allocator: Fresh<A>) -> impl FnMut(usize) {
+    move |operations| {
+        for at in 0..operations {
+            let mut block = allocator.allocate_zeroed();
+            block.write(at);
+        }
+    }
+}
+
+pub(super) fn workload() -> Workload {
+    let pool = LocalPool::builder(|_: &()| Ok::<_, Infallible>(zeros()))
+        .resetter(|stereo: &mut Stereo| {
+            **stereo = [[0.0; 128]; 2];
+            Verdict::Keep
+        })
+        .build();
+    drop(pool.prewarm(64));
+    let mut lone = zeros();
+    Workload {
+        slug: SLUG,
+        title: "2 x 128 samples, zeroed, one thread",
+        per: "pair",
+        note: "The pool's resetter clears all of it at each release.",
+        contenders: vec![
+            Contender::here("LocalPool", Kind::Ours, move |operations| {
+                for at in 0..operations {
+                    if let Ok(mut stereo) = pool.acquire() {
+                        write(&mut stereo, at);
+                    }
+                }
+            })
+            .of(PACKAGE),
+            Contender::here("memset, no pool", Kind::Floor, move |operations| {
+                for at in 0..operations {
+                    write(&mut lone, at);
+                    *lone = [[0.0; 128]; 2];
+                    black_box(&mut lone);
+                }
+            }),
+            Contender::here("mimalloc", Kind::Fresh, fresh(MIMALLOC)).of("mimalloc"),
+            Contender::here("malloc", Kind::Fresh, fresh(MALLOC)),
+        ],
+        facts: None,
+    }
+}

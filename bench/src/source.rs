@@ -75,19 +75,18 @@ pub(crate) fn pairs<S: Source>(source: &S, operations: usize) {
 /// How many objects are out at the height of a burst.
 pub(crate) const BURST: usize = 64;
 
-/// As many taken and written as a burst has, then all given back.
+/// As many taken and written as a burst has, then all given back. They are held in a `Vec`, as a program would.
 #[inline]
 pub(crate) fn bursts<S: Source>(source: &S, operations: usize) {
+    let mut all = Vec::with_capacity(BURST);
     for _ in 0..operations / BURST {
-        let mut all: [Option<S::Held<'_>>; BURST] = std::array::from_fn(|at| {
+        for at in 0..BURST {
             let mut held = source.take();
             source.write(&mut held, at);
-            Some(held)
-        });
-        for held in &mut all {
-            if let Some(held) = held.take() {
-                source.give(held);
-            }
+            all.push(held);
+        }
+        for held in all.drain(..) {
+            source.give(held);
         }
     }
 }

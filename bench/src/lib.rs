@@ -26,7 +26,7 @@ mod targets;
 mod versions;
 pub mod workloads;
 
-pub use measure::Settings;
+pub use measure::{Lap, Settings};
 pub use report::{Instructions, Report};
 pub use workloads::{Contender, Kind, Run, Workload};
 

@@ -2,6 +2,10 @@
 //!
 //! The contenders of a workload take turns, a round each, so that a change of the machine's speed hits all of them.
 //! A round is as many operations as take about [`Settings::round`]; what counts is the median over the rounds.
+//!
+//! A round in which a thread had to wait for a processor says more about other programs than about pools: two threads
+//! that never run at once do not contend. Linux tells how long a thread waited, and such a round does not count, as long
+//! as others do.
 
 use crate::workloads::{Contender, Run, Workload};
 use std::time::{Duration, Instant};
@@ -17,7 +21,7 @@ pub struct Settings {
 
 impl Settings {
     /// Figures to publish.
-    pub const FULL: Self = Self { round: Duration::from_micros(1000), budget: Duration::from_secs(4) };
+    pub const FULL: Self = Self { round: Duration::from_micros(500), budget: Duration::from_secs(4) };
     /// Enough to see a regression.
     pub const QUICK: Self = Self { round: Duration::from_micros(250), budget: Duration::from_millis(300) };
 }
@@ -25,7 +29,9 @@ impl Settings {
 /// A median is of no fewer rounds.
 const MIN_ROUNDS: usize = 31;
 /// More rounds change nothing.
-const MAX_ROUNDS: usize = 201;
+const MAX_ROUNDS: usize = 2001;
+/// How many times the budget may be spent in waiting for calm.
+const PATIENCE: u32 = 8;
 /// Rounds that are run and forgotten.
 const WARM_UP: usize = 3;
 /// Operations come in bursts of 64 and of 10.
@@ -41,6 +47,8 @@ pub(crate) struct Times {
     /// A quarter of the rounds was slower.
     pub(crate) high: f64,
     pub(crate) rounds: usize,
+    /// Whether rounds count that other programs disturbed, as there were too few others.
+    pub(crate) disturbed: bool,
 }
 
 /// Measures all contenders of a workload, in their order.
@@ -48,28 +56,68 @@ pub(crate) fn measure(workload: &mut Workload, settings: &Settings) -> Vec<Times
     let contenders = &mut workload.contenders;
     let operations: Vec<usize> =
         contenders.iter_mut().map(|contender| calibrate(contender, settings.round)).collect();
-    let mut times = vec![Vec::with_capacity(MAX_ROUNDS); contenders.len()];
+    let mut rounds = vec![Rounds::default(); contenders.len()];
     let start = Instant::now();
-    for round in 0..WARM_UP + MAX_ROUNDS {
-        if round >= WARM_UP + MIN_ROUNDS && start.elapsed() > settings.budget {
+    for turn in 0.. {
+        let enough = rounds.iter().all(|rounds| rounds.calm.len() >= MIN_ROUNDS);
+        let late = settings.budget * if enough { 1 } else { PATIENCE };
+        if turn >= WARM_UP + MAX_ROUNDS || turn >= WARM_UP + MIN_ROUNDS && start.elapsed() > late {
             break;
         }
-        for ((times, contender), operations) in times.iter_mut().zip(contenders.iter_mut()).zip(&operations) {
-            let ns = run(contender, *operations).as_nanos() as f64 / *operations as f64;
-            if round >= WARM_UP {
-                times.push(ns);
+        for ((rounds, contender), operations) in rounds.iter_mut().zip(contenders.iter_mut()).zip(&operations)
+        {
+            let Lap { time, calm } = run(contender, *operations);
+            let ns = time.as_nanos() as f64 / *operations as f64;
+            match (turn >= WARM_UP, calm) {
+                (true, true) => rounds.calm.push(ns),
+                (true, false) => rounds.disturbed.push(ns),
+                (false, _) => {}
             }
         }
     }
-    times.into_iter().map(summary).collect()
+    rounds.into_iter().map(Rounds::times).collect()
 }
 
-fn run(contender: &mut Contender, operations: usize) -> Duration {
+/// One contender's, in ns per operation.
+#[derive(Clone, Default)]
+struct Rounds {
+    calm: Vec<f64>,
+    disturbed: Vec<f64>,
+}
+
+impl Rounds {
+    fn times(mut self) -> Times {
+        let disturbed = self.calm.len() < MIN_ROUNDS;
+        if disturbed {
+            self.calm.append(&mut self.disturbed);
+        }
+        summary(self.calm, disturbed)
+    }
+}
+
+/// What one round took.
+#[derive(Debug, Clone, Copy)]
+pub struct Lap {
+    /// From start to end.
+    pub time: Duration,
+    /// Whether all that took part were running all the time.
+    pub calm: bool,
+}
+
+/// How long this thread has waited for a processor so far, where the system tells.
+pub(crate) fn waited() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split(' ').nth(1)?.parse().ok()
+}
+
+fn run(contender: &mut Contender, operations: usize) -> Lap {
     match &mut contender.run {
         Run::Here(run) => {
+            let before = waited();
             let start = Instant::now();
             run(operations);
-            start.elapsed()
+            let time = start.elapsed();
+            Lap { time, calm: waited() == before }
         }
         Run::Threads(run) => run(operations),
     }
@@ -79,8 +127,8 @@ fn run(contender: &mut Contender, operations: usize) -> Duration {
 fn calibrate(contender: &mut Contender, round: Duration) -> usize {
     let mut operations = STEP;
     loop {
-        // The faster of two: the first may be the one that creates objects.
-        let time = run(contender, operations).min(run(contender, operations));
+        // The fastest of three: the first may be the one that creates objects, another one may be disturbed.
+        let time = (0..3).map(|_| run(contender, operations).time).min().unwrap_or_default();
         if time * 4 >= round || operations >= MAX_OPERATIONS {
             let wanted = operations as f64 * round.as_secs_f64() / time.as_secs_f64().max(1e-9);
             return (wanted as usize / STEP).clamp(1, MAX_OPERATIONS / STEP) * STEP;
@@ -89,10 +137,10 @@ fn calibrate(contender: &mut Contender, round: Duration) -> usize {
     }
 }
 
-fn summary(mut times: Vec<f64>) -> Times {
+fn summary(mut times: Vec<f64>, disturbed: bool) -> Times {
     times.sort_by(f64::total_cmp);
     let at = |quarters: usize| times[(times.len() - 1) * quarters / 4];
-    Times { median: at(2), low: at(1), high: at(3), rounds: times.len() }
+    Times { median: at(2), low: at(1), high: at(3), rounds: times.len(), disturbed }
 }
 
 #[cfg(test)]
@@ -102,15 +150,25 @@ mod tests {
     /// Catches: one slow round that moves a figure.
     #[test]
     fn a_median_forgets_outliers() {
-        let times = summary(vec![3.0, 1.0, 2.0, 900.0, 2.5]);
+        let times = summary(vec![3.0, 1.0, 2.0, 900.0, 2.5], false);
         assert_eq!((times.low, times.median, times.high, times.rounds), (2.0, 2.5, 3.0, 5));
+    }
+
+    /// Catches: a figure of rounds in which nothing ran, while there are enough others.
+    #[test]
+    fn disturbed_rounds_count_only_if_there_are_too_few_others() {
+        let rounds = |calm| Rounds { calm: vec![1.0; calm], disturbed: vec![9.0; 100] }.times();
+        let (many, few) = (rounds(MIN_ROUNDS), rounds(MIN_ROUNDS - 1));
+        assert_eq!((many.median, many.disturbed, many.rounds), (1.0, false, MIN_ROUNDS));
+        assert_eq!((few.median, few.disturbed, few.rounds), (9.0, true, MIN_ROUNDS + 99));
     }
 
     /// Catches: rounds of a few operations, which a clock cannot time.
     #[test]
     fn a_round_is_as_long_as_asked_for() {
-        let mut contender = Contender::threads("fixed", crate::Kind::Floor, |operations| {
-            Duration::from_nanos(10 * operations as u64)
+        let mut contender = Contender::threads("fixed", crate::Kind::Floor, |operations| Lap {
+            time: Duration::from_nanos(10 * operations as u64),
+            calm: true,
         });
         let operations = calibrate(&mut contender, Duration::from_millis(1));
         assert!((90_000..=100_000).contains(&operations), "{operations}");

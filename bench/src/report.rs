@@ -79,7 +79,8 @@ impl Report {
                 })
                 .collect();
             for row in &rows {
-                println!("      {:<28} {:>9.2} ns", row.name, row.times.median);
+                let disturbed = if row.times.disturbed { "  disturbed by other programs" } else { "" };
+                println!("      {:<28} {:>9.2} ns{disturbed}", row.name, row.times.median);
             }
             let facts = workload.facts.take().map(|ask| ask()).unwrap_or_default();
             for (fact, count) in &facts {
@@ -138,6 +139,7 @@ impl Report {
                     "median_ns": figure(row.times.median),
                     "quartiles_ns": [figure(row.times.low), figure(row.times.high)],
                     "rounds": row.times.rounds,
+                    "disturbed": row.times.disturbed,
                     "instructions": row.instructions,
                 })
             })

@@ -3,15 +3,15 @@
 //! The time is that of the whole way, the channel's included, which is the same for all: a ring between the two,
 //! with no waiting but spinning.
 
-use super::threads::{Gate, wait_a_little};
+use super::threads::{Gate, join, lap, shift, wait_a_little};
 use super::{Contender, Kind, Workload};
 use crate::by_hand::{MALLOC, Nothing};
+use crate::measure::Lap;
 use crate::peers::{MIMALLOC, Opool, Queued, ShardedSlab};
 use crate::source::End;
 use concurrent_queue::ConcurrentQueue;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use std::thread;
-use std::time::{Duration, Instant};
 
 pub(crate) const SINGLY: &str = "hand-over-singly";
 pub(crate) const BATCHES: &str = "hand-over-batches";
@@ -22,16 +22,14 @@ const RING: usize = 256;
 const OBJECTS: usize = RING + 2 * BATCH;
 const BATCH: usize = 64;
 
-/// Sends `objects` from one end to another, `batch` at a time; how long it takes until the last is given back.
-fn hand_over<E: End>(objects: usize, batch: usize, make: &(impl Fn() -> E + Sync)) -> Duration {
+/// Sends `objects` from one end to another, `batch` at a time; until the last is given back.
+fn hand_over<E: End>(objects: usize, batch: usize, make: &(impl Fn() -> E + Sync)) -> Lap {
     let (mut producer, mut consumer) = rtrb::RingBuffer::<E::Item>::new(RING);
     let gate = Gate::new(2);
-    thread::scope(|scope| {
-        let gate = &gate;
-        scope.spawn(move || {
-            let end = make();
-            gate.pass();
-            let mut batched = Vec::with_capacity(batch);
+    let send = || {
+        let end = make();
+        let mut batched = Vec::with_capacity(batch);
+        shift(&gate, || {
             for first in (0..objects).step_by(batch) {
                 for at in first..objects.min(first + batch) {
                     let mut item = end.take();
@@ -47,11 +45,11 @@ fn hand_over<E: End>(objects: usize, batch: usize, make: &(impl Fn() -> E + Sync
                 };
                 chunk.fill_from_iter(batched.drain(..));
             }
-        });
-        let receiver = scope.spawn(move || {
-            let end = make();
-            gate.pass();
-            let start = Instant::now();
+        })
+    };
+    let receive = || {
+        let end = make();
+        shift(&gate, || {
             let mut left = objects;
             while left > 0 {
                 let wanted = batch.min(left);
@@ -67,12 +65,11 @@ fn hand_over<E: End>(objects: usize, batch: usize, make: &(impl Fn() -> E + Sync
                 }
                 left -= wanted;
             }
-            start.elapsed()
-        });
-        match receiver.join() {
-            Ok(time) => time,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        })
+    };
+    thread::scope(|scope| {
+        let threads = [scope.spawn(send), scope.spawn(receive)];
+        lap(&threads.map(join))
     })
 }
 

@@ -9,8 +9,8 @@ pub(crate) mod pair;
 pub(crate) mod threads;
 pub(crate) mod zeroed;
 
+use crate::measure::Lap;
 use crate::source::{self, Source};
-use std::time::Duration;
 
 /// One kind of work, done by each contender.
 pub struct Workload {
@@ -58,7 +58,7 @@ pub enum Run {
     /// On this thread, by itself.
     Here(Box<dyn FnMut(usize)>),
     /// On threads of its own; tells the time.
-    Threads(Box<dyn FnMut(usize) -> Duration>),
+    Threads(Box<dyn FnMut(usize) -> Lap>),
 }
 
 impl Contender {
@@ -68,11 +68,7 @@ impl Contender {
     }
 
     /// One that starts threads and tells how long they took.
-    pub(crate) fn threads(
-        name: &'static str,
-        kind: Kind,
-        run: impl FnMut(usize) -> Duration + 'static,
-    ) -> Self {
+    pub(crate) fn threads(name: &'static str, kind: Kind, run: impl FnMut(usize) -> Lap + 'static) -> Self {
         Self { name, package: None, kind, run: Run::Threads(Box::new(run)) }
     }
 
@@ -121,7 +117,7 @@ mod tests {
             for contender in &mut workload.contenders {
                 match &mut contender.run {
                     Run::Here(run) => run(640),
-                    Run::Threads(run) => assert!(run(640) > Duration::ZERO, "{slug}: {}", contender.name),
+                    Run::Threads(run) => assert!(!run(640).time.is_zero(), "{slug}: {}", contender.name),
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{Contender, Kind, Workload};
 use crate::by_hand::VecInRefCell;
+use crate::measure::{Lap, waited};
 use crate::peers::{Deadpool, LockfreeLinear, LockfreeSpin, Opool, Queued, ShardedSlab};
 use crate::source::{Source, pairs};
 use crossbeam_queue::{ArrayQueue, SegQueue};
@@ -48,24 +49,60 @@ pub(super) fn wait_a_little(spins: &mut usize) {
     }
 }
 
-/// How long the slower of the threads takes for its operations.
-fn together<S: Source>(threads: usize, operations: usize, make: &(impl Fn() -> S + Sync)) -> Duration {
+/// What one thread did.
+pub(super) struct Shift {
+    start: Instant,
+    end: Instant,
+    calm: bool,
+}
+
+/// Runs `work` when all have arrived at the gate.
+#[inline]
+pub(super) fn shift(gate: &Gate, work: impl FnOnce()) -> Shift {
+    let before = waited();
+    gate.pass();
+    let start = Instant::now();
+    work();
+    let end = Instant::now();
+    Shift { start, end, calm: waited() == before }
+}
+
+/// From the first start to the last end. It was calm if all ran most of the time at once.
+pub(super) fn lap(shifts: &[Shift]) -> Lap {
+    let start = shifts.iter().map(|shift| shift.start);
+    let end = shifts.iter().map(|shift| shift.end);
+    let (Some(first), Some(last)) = (start.clone().min(), end.clone().max()) else {
+        return Lap { time: Duration::ZERO, calm: false };
+    };
+    let time = last - first;
+    let together = end
+        .min()
+        .zip(start.max())
+        .map_or(Duration::ZERO, |(end, start)| end.saturating_duration_since(start));
+    // The faster thread may have been done a little earlier; what counts is that it was not done before the other began.
+    let calm = shifts.iter().all(|shift| shift.calm) && together * 3 >= time * 2;
+    Lap { time, calm }
+}
+
+/// Waits for a thread, and panics if it did.
+pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    match thread.join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// How long the threads take for so many operations each.
+fn together<S: Source>(threads: usize, operations: usize, make: &(impl Fn() -> S + Sync)) -> Lap {
     let gate = Gate::new(threads);
     thread::scope(|scope| {
         let work = || {
             let source = make();
             pairs(&source, GREETING);
-            gate.pass();
-            let start = Instant::now();
-            pairs(&source, operations);
-            start.elapsed()
+            shift(&gate, || pairs(&source, operations))
         };
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let times = threads.into_iter().map(|thread| match thread.join() {
-            Ok(time) => time,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        times.max().unwrap_or_default()
+        lap(&threads.into_iter().map(join).collect::<Vec<_>>())
     })
 }
 
@@ -92,7 +129,7 @@ pub(super) fn workload() -> Workload {
         slug: SLUG,
         title: "Pairs on one pool, two threads at once",
         per: "pair and thread",
-        note: "The slower thread's time for its pairs; \"alone\" is one thread with the same pool.",
+        note: "Until both threads are done with their pairs; \"alone\" is one thread with the same pool.",
         contenders: vec![
             Contender::threads("a Vec per thread", Kind::Floor, |operations| {
                 together(2, operations, &|| VecInRefCell::of(OBJECTS / 2))

@@ -2,7 +2,7 @@
 
 use crate::report::Measured;
 use crate::workloads::memory::Memory;
-use crate::workloads::{Kind, burst, cost, keyed, pair, zeroed};
+use crate::workloads::{Kind, burst, cost, hand_over, keyed, pair, threads, zeroed};
 use anyhow::{Context, Result};
 
 /// A figure that must not be larger than its goal.
@@ -76,6 +76,16 @@ impl Judge<'_> {
         Ok(())
     }
 
+    /// A count may not be larger.
+    fn count(&mut self, slug: &str, fact: &str, goal: usize) -> Result<()> {
+        let workload = self.workload(slug)?;
+        let found = workload.facts.iter().find(|(name, _)| *name == fact);
+        let measured = found.with_context(|| format!("`{slug}` did not count `{fact}`"))?.1;
+        let row = format!("{}: {fact}", workload.title);
+        self.targets.push(Target { row, unit: "objects".into(), goal: goal as f64, measured, judged: true });
+        Ok(())
+    }
+
     /// So many bytes beside each object, where the pool's own few do not count for much.
     fn memory(&mut self, memory: &[Memory], pool: &str, goal: f64) {
         let many = memory.iter().filter(|memory| memory.pool == pool && memory.objects >= 1_000);
@@ -90,13 +100,49 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Targ
     let mut judge = Judge { measured, targets: Vec::new() };
 
     let best = judge.best(pair::PRIVATE, &[Kind::Peer])?;
-    judge.ratio(pair::PRIVATE, "LocalPool", "Vec in a RefCell", 1.1, true)?;
-    judge.ratio(pair::PRIVATE, "LocalPool", best, 0.5, true)?;
-    judge.ratio(burst::SLUG, "LocalPool", "Vec in a RefCell", 1.0, true)?;
+    for pool in ["Cache", "LocalPool"] {
+        judge.ratio(pair::PRIVATE, pool, "Vec in a RefCell", 1.1, true)?;
+        judge.ratio(pair::PRIVATE, pool, best, 0.5, true)?;
+    }
+    judge.ratio(pair::SHARED, "SharedPool, no caches", "ArrayQueue", 0.6, true)?;
+    judge.ratio(pair::SHARED, "SharedPool", "ArrayQueue", 0.3, true)?;
+
+    for pool in ["Cache", "LocalPool"] {
+        judge.ratio(burst::SLUG, pool, "Vec in a RefCell", 1.0, true)?;
+    }
+    for pool in ["SharedPool", "SharedPool, no caches"] {
+        judge.ratio(burst::SLUG, pool, "lockfree linear", 0.5, true)?;
+    }
+
+    for (pool, alone) in [("Cache", "Cache, alone"), ("SharedPool", "SharedPool, alone")] {
+        judge.ratio(threads::SLUG, pool, alone, 1.5, true)?;
+        judge.ratio(threads::SLUG, pool, "sharded-slab", 0.2, true)?;
+    }
+
+    for (slug, goal) in [(hand_over::SINGLY, 1.0), (hand_over::BATCHES, 0.3)] {
+        let best = judge.best(slug, &[Kind::Peer, Kind::Fresh])?;
+        for pool in ["Cache", "SharedPool"] {
+            judge.ratio(slug, pool, best, goal, true)?;
+        }
+        for created in [hand_over::CREATED_CACHE, hand_over::CREATED, hand_over::CREATED_BARE] {
+            judge.count(slug, created, hand_over::ENOUGH)?;
+        }
+    }
+
     judge.ratio(zeroed::SLUG, "LocalPool", "memset, no pool", 1.3, true)?;
-    judge.flat(cost::OBJECTS, "LocalPool", &cost::LOCAL.map(|(name, _)| name), 1.3)?;
+    judge.ratio(zeroed::SLUG, "Cache", "memset, no pool", 1.3, true)?;
+    for (pool, rows) in [
+        ("LocalPool", cost::LOCAL),
+        ("Cache", cost::STASH),
+        ("SharedPool", cost::SHARED),
+        ("SharedPool, no caches", cost::BARE),
+    ] {
+        judge.flat(cost::OBJECTS, pool, &rows.map(|(name, _)| name), 1.3)?;
+    }
     judge.flat(cost::KEYS, "KeyedPool", &cost::KEYED.map(|(name, _)| name), 1.3)?;
-    judge.memory(memory, "LocalPool", 16.0);
+    for pool in ["LocalPool", "SharedPool", "StaticPool"] {
+        judge.memory(memory, pool, 16.0);
+    }
 
     judge.ratio(keyed::HITS, "KeyedPool", "hashlink", 1.0, true)?;
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {

@@ -2,7 +2,7 @@
 
 use super::{Contender, Kind, Workload};
 use crate::by_hand::{MALLOC, VecInRefCell};
-use crate::ours::{self, PACKAGE};
+use crate::ours::{Local, PACKAGE, Shared};
 use crate::peers::{LockfreeLinear, MIMALLOC, Opool, OpoolLocal, Queued};
 use crate::source::BURST;
 use crossbeam_queue::ArrayQueue;
@@ -16,7 +16,10 @@ pub(super) fn workload() -> Workload {
         per: "object",
         note: "64 objects of 1 KiB are out at a time: more than some first-level caches hold.",
         contenders: vec![
-            Contender::bursts("LocalPool", Kind::Ours, ours::local(BURST)).of(PACKAGE),
+            Contender::bursts("LocalPool", Kind::Ours, Local::of(BURST)).of(PACKAGE),
+            Contender::bursts("Cache", Kind::Ours, Shared::of(BURST).stash()).of(PACKAGE),
+            Contender::bursts("SharedPool", Kind::Ours, Shared::of(BURST)).of(PACKAGE),
+            Contender::bursts("SharedPool, no caches", Kind::Ours, Shared::without_caches(BURST)).of(PACKAGE),
             Contender::bursts("Vec in a RefCell", Kind::Floor, VecInRefCell::of(BURST)),
             Contender::bursts("opool LocalPool", Kind::Peer, OpoolLocal::of(BURST)).of("opool"),
             Contender::bursts("lockfree linear", Kind::Peer, LockfreeLinear::of(BURST))

@@ -4,9 +4,10 @@
 
 use super::{Contender, Kind, Workload};
 use crate::ours::PACKAGE;
-use pool_core::{Factory, KeyedPool, LocalPool};
+use pool_core::{Factory, KeyedPool, LocalPool, SharedPool};
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::sync::Arc;
 
 pub(crate) const OBJECTS: &str = "cost-by-objects";
 pub(crate) const KEYS: &str = "cost-by-keys";
@@ -15,12 +16,31 @@ pub(crate) const KEYS: &str = "cost-by-keys";
 const FEW: usize = 10;
 
 /// The counts that are compared, and how the rows are named.
-pub(crate) const LOCAL: [(&str, usize); 4] = [
+pub(crate) const LOCAL: Rows = [
     ("LocalPool, 10", 10),
     ("LocalPool, 1 000", 1_000),
     ("LocalPool, 100 000", 100_000),
     ("LocalPool, 1 000 000", 1_000_000),
 ];
+pub(crate) const STASH: Rows = [
+    ("Cache, 10", 10),
+    ("Cache, 1 000", 1_000),
+    ("Cache, 100 000", 100_000),
+    ("Cache, 1 000 000", 1_000_000),
+];
+pub(crate) const SHARED: Rows = [
+    ("SharedPool, 10", 10),
+    ("SharedPool, 1 000", 1_000),
+    ("SharedPool, 100 000", 100_000),
+    ("SharedPool, 1 000 000", 1_000_000),
+];
+pub(crate) const BARE: Rows = [
+    ("SharedPool, no caches, 10", 10),
+    ("SharedPool, no caches, 1 000", 1_000),
+    ("SharedPool, no caches, 100 000", 100_000),
+    ("SharedPool, no caches, 1 000 000", 1_000_000),
+];
+type Rows = [(&'static str, usize); 4];
 pub(crate) const KEYED: [(&str, u32); 3] =
     [("KeyedPool, 10", 10), ("KeyedPool, 1 000", 1_000), ("KeyedPool, 100 000", 100_000)];
 
@@ -49,12 +69,27 @@ pub(super) fn by_objects() -> Workload {
         let run = move |operations| bursts(operations, || pool.acquire().ok());
         Contender::here(name, Kind::Ours, run).of(PACKAGE)
     });
+    let stash = STASH.map(|(name, objects)| {
+        let pool = Arc::new(SharedPool::new(small()));
+        drop(pool.prewarm(objects));
+        let cache = pool.cache_owned();
+        let run = move |operations| bursts(operations, || cache.acquire().ok());
+        Contender::here(name, Kind::Ours, run).of(PACKAGE)
+    });
+    let shared = [(SHARED, true), (BARE, false)].map(|(rows, caches)| {
+        rows.map(|(name, objects)| {
+            let pool = SharedPool::builder(small()).thread_caches(caches).build();
+            drop(pool.prewarm(objects));
+            let run = move |operations| bursts(operations, || pool.acquire().ok());
+            Contender::here(name, Kind::Ours, run).of(PACKAGE)
+        })
+    });
     Workload {
         slug: OBJECTS,
         title: "Bursts of 10, by the number of objects that exist",
         per: "object",
         note: "The bar of each pool is to be as long with 1 000 000 objects as with 10.",
-        contenders: local.into(),
+        contenders: local.into_iter().chain(stash).chain(shared.into_iter().flatten()).collect(),
         facts: None,
     }
 }

@@ -4,9 +4,10 @@
 //! with no waiting but spinning.
 
 use super::threads::{Gate, join, lap, shift, wait_a_little};
-use super::{Contender, Kind, Workload};
+use super::{Contender, Facts, Kind, Workload};
 use crate::by_hand::{MALLOC, Nothing};
 use crate::measure::Lap;
+use crate::ours::{PACKAGE, Shared};
 use crate::peers::{MIMALLOC, Opool, Queued, ShardedSlab};
 use crate::source::End;
 use concurrent_queue::ConcurrentQueue;
@@ -83,13 +84,19 @@ fn crossing<E: End>(
     Contender::threads(name, kind, move |objects| hand_over(objects, batch, &make))
 }
 
-fn contenders(batch: usize) -> Vec<Contender> {
+fn contenders(batch: usize) -> (Vec<Contender>, Facts) {
     let concurrent_queue = Queued::of(ConcurrentQueue::bounded(OBJECTS), OBJECTS);
     let array_queue = Queued::of(ArrayQueue::new(OBJECTS), OBJECTS);
     let seg_queue = Queued::of(SegQueue::new(), OBJECTS);
     let opool = Opool::of(OBJECTS);
     let sharded_slab = ShardedSlab::new();
-    vec![
+    let stashed = Shared::of(OBJECTS);
+    let cached = Shared::of(OBJECTS);
+    let bare = Shared::without_caches(OBJECTS);
+    let contenders = vec![
+        crossing("Cache", Kind::Ours, batch, move || stashed.stash()).of(PACKAGE),
+        crossing("SharedPool", Kind::Ours, batch, move || cached).of(PACKAGE),
+        crossing("SharedPool, no caches", Kind::Ours, batch, move || bare).of(PACKAGE),
         crossing("the channel alone", Kind::Floor, batch, || Nothing),
         crossing("ConcurrentQueue", Kind::Peer, batch, move || concurrent_queue).of("concurrent-queue"),
         crossing("ArrayQueue", Kind::Peer, batch, move || array_queue).of("crossbeam-queue"),
@@ -98,29 +105,43 @@ fn contenders(batch: usize) -> Vec<Contender> {
         crossing("sharded-slab", Kind::Peer, batch, move || sharded_slab.clone()).of("sharded-slab"),
         crossing("mimalloc", Kind::Fresh, batch, || MIMALLOC).of("mimalloc"),
         crossing("malloc", Kind::Fresh, batch, || MALLOC),
-    ]
+    ];
+    let facts = move || {
+        let created = |pool: Shared| pool.0.stats().created as f64;
+        vec![(CREATED_CACHE, created(stashed)), (CREATED, created(cached)), (CREATED_BARE, created(bare))]
+    };
+    (contenders, Box::new(facts))
 }
+
+/// How many objects our pools made for all rounds together.
+pub(crate) const CREATED_CACHE: &str = "created with Caches";
+pub(crate) const CREATED: &str = "created by SharedPool";
+pub(crate) const CREATED_BARE: &str = "created by SharedPool, no caches";
+/// As many as can be on their way, in a batch at either end, and in a group that each thread keeps.
+pub(crate) const ENOUGH: usize = OBJECTS + 2 * 64;
 
 /// Object by object.
 pub(super) fn singly() -> Workload {
+    let (contenders, facts) = contenders(1);
     Workload {
         slug: SINGLY,
         title: "Hand-over to another thread, one by one",
         per: "object",
         note: "One thread takes, another gives back; the time of the channel between them is included.",
-        contenders: contenders(1),
-        facts: None,
+        contenders,
+        facts: Some(facts),
     }
 }
 
 /// 64 objects with each message.
 pub(super) fn batches() -> Workload {
+    let (contenders, facts) = contenders(BATCH);
     Workload {
         slug: BATCHES,
         title: "Hand-over to another thread, 64 at a time",
         per: "object",
         note: "One thread takes 64 and sends them at once, another gives back 64.",
-        contenders: contenders(BATCH),
-        facts: None,
+        contenders,
+        facts: Some(facts),
     }
 }

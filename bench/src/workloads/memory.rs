@@ -4,7 +4,7 @@
 //! are, and what is left of the first is what they cost beside the objects.
 
 use crate::Counting;
-use pool_core::LocalPool;
+use pool_core::{LocalPool, SharedPool, StaticPool};
 use std::convert::Infallible;
 
 /// The numbers of objects that are looked at.
@@ -42,12 +42,36 @@ fn local<const WORDS: usize>(objects: usize) -> isize {
     bytes
 }
 
+/// The same of a shared pool.
+fn shared<const WORDS: usize>(objects: usize) -> isize {
+    let (pool, bytes) = Counting::bytes_of(|| {
+        let pool = SharedPool::new(|_: &()| Ok::<_, Infallible>([0_u64; WORDS]));
+        drop(pool.prewarm(objects));
+        pool
+    });
+    drop(pool);
+    bytes
+}
+
+type Words<const WORDS: usize> = fn(&()) -> Result<[u64; WORDS], Infallible>;
+
+/// A pool in a `static` has no heap: its size tells.
+fn in_static<const OBJECTS: usize>() -> Memory {
+    let small = size_of::<StaticPool<Words<SMALL>, OBJECTS>>() as isize;
+    let large = size_of::<StaticPool<Words<LARGE>, OBJECTS>>() as isize;
+    split("StaticPool", OBJECTS, small, large)
+}
+
 /// Every pool with every number of objects.
 pub(crate) fn measure() -> Vec<Memory> {
     let mut all = Vec::new();
     for objects in OBJECTS {
         all.push(split("LocalPool", objects, local::<SMALL>(objects), local::<LARGE>(objects)));
     }
+    for objects in OBJECTS {
+        all.push(split("SharedPool", objects, shared::<SMALL>(objects), shared::<LARGE>(objects)));
+    }
+    all.extend([in_static::<10>(), in_static::<1_000>(), in_static::<100_000>()]);
     all
 }
 

@@ -25,8 +25,11 @@ pub struct Workload {
     /// Who does it.
     pub contenders: Vec<Contender>,
     /// What is to be asked when the rounds are over: counts by name.
-    pub facts: Option<Box<dyn FnOnce() -> Vec<(&'static str, f64)>>>,
+    pub facts: Option<Facts>,
 }
+
+/// Asks a workload's pools for counts.
+pub type Facts = Box<dyn FnOnce() -> Vec<(&'static str, f64)>>;
 
 /// Who works.
 pub struct Contender {

@@ -2,11 +2,12 @@
 
 use super::{Contender, Kind, Workload};
 use crate::by_hand::{MALLOC, ThreadLocalList, VecInRefCell};
+use crate::ours::{InStatic, Local, PACKAGE, Shared};
 use crate::peers::{
     Deadpool, HeaplessPool, Lifeguard, LockfreeLinear, LockfreeMutex, LockfreeSpin, MIMALLOC, ObjectPool,
     Opool, OpoolLocal, Queued, ShardedSlab, Slab,
 };
-use crate::{ours, ours::PACKAGE};
+
 use concurrent_queue::ConcurrentQueue;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 
@@ -24,7 +25,8 @@ pub(super) fn private() -> Workload {
         per: "pair",
         note: "Take, write one sample, give back; slab and the allocators keep nothing alive in between.",
         contenders: vec![
-            Contender::pairs("LocalPool", Kind::Ours, ours::local(OBJECTS)).of(PACKAGE),
+            Contender::pairs("LocalPool", Kind::Ours, Local::of(OBJECTS)).of(PACKAGE),
+            Contender::pairs("Cache", Kind::Ours, Shared::of(OBJECTS).stash()).of(PACKAGE),
             Contender::pairs("Vec in a RefCell", Kind::Floor, VecInRefCell::of(OBJECTS)),
             Contender::pairs("thread_local! list", Kind::Floor, ThreadLocalList),
             Contender::pairs("opool LocalPool", Kind::Peer, OpoolLocal::of(OBJECTS)).of("opool"),
@@ -43,8 +45,12 @@ pub(super) fn shared() -> Workload {
         slug: SHARED,
         title: "Pair, one thread, shared pool",
         per: "pair",
-        note: "The pool may be used by any thread; here one does.",
+        note: "Any thread may use the pool; here one does. SharedPool has caches per thread unless told not to.",
         contenders: vec![
+            Contender::pairs("SharedPool", Kind::Ours, Shared::of(OBJECTS)).of(PACKAGE),
+            Contender::pairs("SharedPool, no caches", Kind::Ours, Shared::without_caches(OBJECTS))
+                .of(PACKAGE),
+            Contender::pairs("StaticPool", Kind::Ours, InStatic::of(OBJECTS)).of(PACKAGE),
             Contender::pairs("ArrayQueue", Kind::Peer, Queued::of(ArrayQueue::new(OBJECTS), OBJECTS))
                 .of("crossbeam-queue"),
             Contender::pairs("SegQueue", Kind::Peer, Queued::of(SegQueue::new(), OBJECTS))

@@ -3,6 +3,7 @@
 use super::{Contender, Kind, Workload};
 use crate::by_hand::VecInRefCell;
 use crate::measure::{Lap, waited};
+use crate::ours::{PACKAGE, Shared};
 use crate::peers::{Deadpool, LockfreeLinear, LockfreeSpin, Opool, Queued, ShardedSlab};
 use crate::source::{Source, pairs};
 use crossbeam_queue::{ArrayQueue, SegQueue};
@@ -117,7 +118,19 @@ fn two<S: Source>(
     contender.of(package)
 }
 
+/// The same of ours with one thread, started in the same way.
+fn alone<S: Source>(
+    name: &'static str,
+    package: &'static str,
+    make: impl Fn() -> S + Sync + 'static,
+) -> Contender {
+    Contender::threads(name, Kind::Ours, move |operations| together(1, operations, &make)).of(package)
+}
+
 pub(super) fn workload() -> Workload {
+    let stashed = Shared::of(OBJECTS);
+    let cached = Shared::of(OBJECTS);
+    let bare = Shared::without_caches(OBJECTS);
     let array_queue = Queued::of(ArrayQueue::new(OBJECTS), OBJECTS);
     let seg_queue = Queued::of(SegQueue::new(), OBJECTS);
     let linear = LockfreeLinear::of(OBJECTS);
@@ -131,6 +144,11 @@ pub(super) fn workload() -> Workload {
         per: "pair and thread",
         note: "Until both threads are done with their pairs; \"alone\" is one thread with the same pool.",
         contenders: vec![
+            two("Cache", Kind::Ours, PACKAGE, move || stashed.stash()),
+            alone("Cache, alone", PACKAGE, move || stashed.stash()),
+            two("SharedPool", Kind::Ours, PACKAGE, move || cached),
+            alone("SharedPool, alone", PACKAGE, move || cached),
+            two("SharedPool, no caches", Kind::Ours, PACKAGE, move || bare),
             Contender::threads("a Vec per thread", Kind::Floor, |operations| {
                 together(2, operations, &|| VecInRefCell::of(OBJECTS / 2))
             }),

@@ -4,10 +4,11 @@ use super::{Contender, Kind, Workload};
 use crate::by_hand::{Fresh, MALLOC};
 use crate::ours::PACKAGE;
 use crate::peers::MIMALLOC;
-use pool_core::{LocalPool, Verdict};
+use pool_core::{LocalPool, SharedPool, Verdict};
 use std::alloc::GlobalAlloc;
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::sync::Arc;
 
 pub(crate) const SLUG: &str = "zeroed";
 
@@ -34,13 +35,16 @@ fn fresh<A: GlobalAlloc>(allocator: Fresh<A>) -> impl FnMut(usize) {
 }
 
 pub(super) fn workload() -> Workload {
-    let pool = LocalPool::builder(|_: &()| Ok::<_, Infallible>(zeros()))
-        .resetter(|stereo: &mut Stereo| {
-            **stereo = [[0.0; 128]; 2];
-            Verdict::Keep
-        })
-        .build();
-    drop(pool.prewarm(64));
+    let make = |_: &()| Ok::<_, Infallible>(zeros());
+    let clear = |stereo: &mut Stereo| {
+        **stereo = [[0.0; 128]; 2];
+        Verdict::Keep
+    };
+    let pool = LocalPool::builder(make).resetter(clear).build();
+    let stashed = Arc::new(SharedPool::builder(make).resetter(clear).build());
+    let shared = SharedPool::builder(make).resetter(clear).thread_caches(false).build();
+    drop((pool.prewarm(64), stashed.prewarm(64), shared.prewarm(64)));
+    let cache = stashed.cache_owned();
     let mut lone = zeros();
     Workload {
         slug: SLUG,
@@ -51,6 +55,22 @@ pub(super) fn workload() -> Workload {
             Contender::here("LocalPool", Kind::Ours, move |operations| {
                 for at in 0..operations {
                     if let Ok(mut stereo) = pool.acquire() {
+                        write(&mut stereo, at);
+                    }
+                }
+            })
+            .of(PACKAGE),
+            Contender::here("Cache", Kind::Ours, move |operations| {
+                for at in 0..operations {
+                    if let Ok(mut stereo) = cache.acquire() {
+                        write(&mut stereo, at);
+                    }
+                }
+            })
+            .of(PACKAGE),
+            Contender::here("SharedPool, no caches", Kind::Ours, move |operations| {
+                for at in 0..operations {
+                    if let Ok(mut stereo) = shared.acquire() {
                         write(&mut stereo, at);
                     }
                 }

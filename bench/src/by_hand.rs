@@ -18,7 +18,7 @@ impl VecInRefCell {
 impl Source for VecInRefCell {
     type Held<'s> = Buffer;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Buffer {
         match self.0.borrow_mut().pop() {
             Some(object) => object,
@@ -26,12 +26,12 @@ impl Source for VecInRefCell {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Buffer, at: usize) {
         touch(held, at);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, held: Buffer) {
         self.0.borrow_mut().push(held);
     }
@@ -47,17 +47,17 @@ pub(crate) struct ThreadLocalList;
 impl Source for ThreadLocalList {
     type Held<'s> = Buffer;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Buffer {
         LIST.with_borrow_mut(Vec::pop).unwrap_or_else(buffer)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Buffer, at: usize) {
         touch(held, at);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, held: Buffer) {
         LIST.with_borrow_mut(|list| list.push(held));
     }
@@ -82,19 +82,19 @@ unsafe impl<A: GlobalAlloc + Sync> Send for Block<A> {}
 const LAYOUT: Layout = Layout::new::<Samples>();
 
 impl<A: GlobalAlloc> Fresh<A> {
-    #[inline]
+    #[inline(always)]
     fn block(&self, at: *mut u8) -> Block<A> {
         let Some(at) = NonNull::new(at.cast()) else { empty("the allocator") };
         Block { at, allocator: self.0, _owned: PhantomData }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn allocate(&self) -> Block<A> {
         // SAFETY: the layout has a size.
         self.block(unsafe { self.0.alloc(LAYOUT) })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn allocate_zeroed(&self) -> Block<A> {
         // SAFETY: the layout has a size.
         self.block(unsafe { self.0.alloc_zeroed(LAYOUT) })
@@ -102,7 +102,7 @@ impl<A: GlobalAlloc> Fresh<A> {
 }
 
 impl<A: GlobalAlloc> Block<A> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&mut self, at: usize) {
         // SAFETY: the index is inside, and the memory is ours. A raw write, as the rest was never initialised.
         unsafe { self.at.as_ptr().cast::<f32>().add(at & 255).write(1.0) };
@@ -111,7 +111,7 @@ impl<A: GlobalAlloc> Block<A> {
 }
 
 impl<A: GlobalAlloc> Drop for Block<A> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: it came from this allocator with this layout.
         unsafe { self.allocator.dealloc(self.at.as_ptr().cast(), LAYOUT) };
@@ -121,12 +121,12 @@ impl<A: GlobalAlloc> Drop for Block<A> {
 impl<A: GlobalAlloc> Source for Fresh<A> {
     type Held<'s> = Block<A>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Block<A> {
         self.allocate()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Block<A>, at: usize) {
         held.write(at);
     }
@@ -135,12 +135,12 @@ impl<A: GlobalAlloc> Source for Fresh<A> {
 impl<A: GlobalAlloc + Sync> End for Fresh<A> {
     type Item = Block<A>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Block<A> {
         self.allocate()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(item: &mut Block<A>, at: usize) {
         item.write(at);
     }
@@ -152,17 +152,17 @@ pub(crate) struct Nothing;
 impl End for Nothing {
     type Item = usize;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> usize {
         0
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(item: &mut usize, at: usize) {
         *item = at;
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, item: usize) {
         std::hint::black_box(item);
     }

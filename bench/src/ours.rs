@@ -35,7 +35,7 @@ impl Local {
 impl Source for Local {
     type Held<'s> = Lease<&'s LocalPool<Make>>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         match self.0.acquire() {
             Ok(lease) => lease,
@@ -43,7 +43,7 @@ impl Source for Local {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }
@@ -80,7 +80,7 @@ type SharedLease = Lease<&'static SharedPool<Make>>;
 impl Source for Shared {
     type Held<'s> = SharedLease;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> SharedLease {
         match self.0.acquire() {
             Ok(lease) => lease,
@@ -88,7 +88,7 @@ impl Source for Shared {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut SharedLease, at: usize) {
         touch(held, at);
     }
@@ -97,12 +97,12 @@ impl Source for Shared {
 impl End for Shared {
     type Item = SharedLease;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> SharedLease {
         Source::take(self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(item: &mut SharedLease, at: usize) {
         touch(item, at);
     }
@@ -114,7 +114,7 @@ pub(crate) struct Stash(Cache<&'static SharedPool<Make>>);
 impl Source for Stash {
     type Held<'s> = Lease<&'s Cache<&'static SharedPool<Make>>>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         match self.0.acquire() {
             Ok(lease) => lease,
@@ -122,7 +122,7 @@ impl Source for Stash {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }
@@ -131,7 +131,7 @@ impl Source for Stash {
 impl End for Stash {
     type Item = SharedLease;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> SharedLease {
         match self.0.acquire_shared() {
             Ok(lease) => lease,
@@ -139,12 +139,12 @@ impl End for Stash {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(item: &mut SharedLease, at: usize) {
         touch(item, at);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, item: SharedLease) {
         self.0.release(item);
     }
@@ -164,7 +164,7 @@ impl InStatic {
 impl Source for InStatic {
     type Held<'s> = Lease<&'static SharedPool<Make, KeepAll, Fixed<64>>>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         match self.0.acquire() {
             Ok(lease) => lease,
@@ -172,7 +172,7 @@ impl Source for InStatic {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }

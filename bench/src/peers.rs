@@ -40,12 +40,12 @@ impl OpoolLocal {
 impl Source for OpoolLocal {
     type Held<'s> = opool::RefLocalGuard<'s, Allocator, Buffer>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         self.0.get()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }
@@ -63,12 +63,12 @@ impl Opool {
 impl Source for Opool {
     type Held<'s> = opool::RefGuard<'static, Allocator, Buffer>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         self.0.get()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }
@@ -77,12 +77,12 @@ impl Source for Opool {
 impl End for Opool {
     type Item = opool::RefGuard<'static, Allocator, Buffer>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Item {
         self.0.get()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(item: &mut Self::Item, at: usize) {
         touch(item, at);
     }
@@ -101,12 +101,12 @@ impl Slab {
 impl Source for Slab {
     type Held<'s> = usize;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> usize {
         self.0.borrow_mut().insert(MaybeUninit::uninit())
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut usize, at: usize) {
         let mut slab = self.0.borrow_mut();
         // SAFETY: the index is inside. A raw write, as the rest was never initialised.
@@ -114,7 +114,7 @@ impl Source for Slab {
         std::hint::black_box(&mut slab[*held]);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, held: usize) {
         self.0.borrow_mut().remove(held);
     }
@@ -143,12 +143,12 @@ impl Lifeguard {
 impl Source for Lifeguard {
     type Held<'s> = lifeguard::Recycled<'s, Recycled>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         self.0.new()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(&mut held.0, at);
     }
@@ -168,12 +168,12 @@ impl Queue for ArrayQueue<Buffer> {
         "ArrayQueue"
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_one(&self) -> Option<Buffer> {
         self.pop()
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_one(&self, object: Buffer) {
         drop(self.push(object));
     }
@@ -184,12 +184,12 @@ impl Queue for SegQueue<Buffer> {
         "SegQueue"
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_one(&self) -> Option<Buffer> {
         self.pop()
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_one(&self, object: Buffer) {
         self.push(object);
     }
@@ -200,12 +200,12 @@ impl Queue for ConcurrentQueue<Buffer> {
         "ConcurrentQueue"
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_one(&self) -> Option<Buffer> {
         self.pop().ok()
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_one(&self, object: Buffer) {
         drop(self.push(object));
     }
@@ -232,7 +232,7 @@ impl<Q: Queue> Queued<Q> {
 impl<Q: Queue> Source for Queued<Q> {
     type Held<'s> = Buffer;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Buffer {
         match self.0.pop_one() {
             Some(object) => object,
@@ -240,12 +240,12 @@ impl<Q: Queue> Source for Queued<Q> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Buffer, at: usize) {
         touch(held, at);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, held: Buffer) {
         self.0.push_one(held);
     }
@@ -254,17 +254,17 @@ impl<Q: Queue> Source for Queued<Q> {
 impl<Q: Queue> End for Queued<Q> {
     type Item = Buffer;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Buffer {
         self.0.pop_one().unwrap_or_else(buffer)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(item: &mut Buffer, at: usize) {
         touch(item, at);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, item: Buffer) {
         self.0.push_one(item);
     }
@@ -295,7 +295,7 @@ impl HeaplessPool {
 impl Source for HeaplessPool {
     type Held<'s> = heapless::pool::object::Object<heapless_pool::Objects>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         match heapless_pool::Objects.request() {
             Some(object) => object,
@@ -303,7 +303,7 @@ impl Source for HeaplessPool {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }
@@ -327,12 +327,12 @@ macro_rules! lockfree_pool {
         impl Source for $name {
             type Held<'s> = lockfree::$guard<'static, Buffer>;
 
-            #[inline]
+            #[inline(always)]
             fn take(&self) -> Self::Held<'_> {
                 self.0.pull()
             }
 
-            #[inline]
+            #[inline(always)]
             fn write(&self, held: &mut Self::Held<'_>, at: usize) {
                 touch(held, at);
             }
@@ -358,12 +358,12 @@ impl ObjectPool {
 impl Source for ObjectPool {
     type Held<'s> = object_pool::Reusable<'static, Buffer>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         self.0.pull(buffer)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }
@@ -395,7 +395,7 @@ impl ShardedSlab {
 impl Source for ShardedSlab {
     type Held<'s> = sharded_slab::pool::RefMut<'s, Kept>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         match self.0.create() {
             Some(object) => object,
@@ -403,12 +403,12 @@ impl Source for ShardedSlab {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(&mut held.0, at);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, held: Self::Held<'_>) {
         // Without this the object would stay in the slab under its key.
         let key = held.key();
@@ -420,7 +420,7 @@ impl Source for ShardedSlab {
 impl End for ShardedSlab {
     type Item = sharded_slab::pool::OwnedRefMut<Kept>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Item {
         match Arc::clone(&self.0).create_owned() {
             Some(object) => object,
@@ -428,12 +428,12 @@ impl End for ShardedSlab {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(item: &mut Self::Item, at: usize) {
         touch(&mut item.0, at);
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&self, item: Self::Item) {
         let key = item.key();
         drop(item);
@@ -455,7 +455,7 @@ impl Deadpool {
 impl Source for Deadpool {
     type Held<'s> = deadpool::unmanaged::Object<Buffer>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Self::Held<'_> {
         match self.0.try_get() {
             Ok(object) => object,
@@ -463,7 +463,7 @@ impl Source for Deadpool {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, held: &mut Self::Held<'_>, at: usize) {
         touch(held, at);
     }

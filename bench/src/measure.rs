@@ -15,23 +15,31 @@ use std::time::{Duration, Instant};
 pub struct Settings {
     /// What a round of one contender is to take.
     pub round: Duration,
-    /// What the rounds of a workload may take together, once there are [`MIN_ROUNDS`].
+    /// What the rounds of a workload may take together, once there are enough of them for each contender.
     pub budget: Duration,
+    /// What they may take where other programs disturb most of them.
+    pub patience: Duration,
 }
 
 impl Settings {
     /// Figures to publish.
-    pub const FULL: Self = Self { round: Duration::from_micros(500), budget: Duration::from_secs(4) };
+    pub const FULL: Self = Self {
+        round: Duration::from_micros(400),
+        budget: Duration::from_secs(4),
+        patience: Duration::from_secs(40),
+    };
     /// Enough to see a regression.
-    pub const QUICK: Self = Self { round: Duration::from_micros(250), budget: Duration::from_millis(300) };
+    pub const QUICK: Self = Self {
+        round: Duration::from_micros(200),
+        budget: Duration::from_millis(300),
+        patience: Duration::from_secs(10),
+    };
 }
 
 /// A median is of no fewer rounds.
 const MIN_ROUNDS: usize = 31;
 /// More rounds change nothing.
 const MAX_ROUNDS: usize = 2001;
-/// How many times the budget may be spent in waiting for calm.
-const PATIENCE: u32 = 8;
 /// Rounds that are run and forgotten.
 const WARM_UP: usize = 3;
 /// Operations come in bursts of 64 and of 10.
@@ -60,7 +68,7 @@ pub(crate) fn measure(workload: &mut Workload, settings: &Settings) -> Vec<Times
     let start = Instant::now();
     for turn in 0.. {
         let enough = rounds.iter().all(|rounds| rounds.calm.len() >= MIN_ROUNDS);
-        let late = settings.budget * if enough { 1 } else { PATIENCE };
+        let late = if enough { settings.budget } else { settings.patience };
         if turn >= WARM_UP + MAX_ROUNDS || turn >= WARM_UP + MIN_ROUNDS && start.elapsed() > late {
             break;
         }

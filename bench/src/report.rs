@@ -111,16 +111,19 @@ impl Report {
 
     /// Prints the goals; how many are missed by more than the tolerance allows.
     pub fn verdict(&self, tolerance: f64) -> usize {
-        println!("\n{:<78} {:>9} {:>9}", "Targets", "goal", "measured");
+        let named = |target: &Target| format!("{} ({})", target.row, target.unit);
+        let width = self.targets.iter().map(|target| named(target).len()).max().unwrap_or_default();
+        println!("\n{:<width$} {:>9} {:>9}", "Targets", "goal", "measured");
         for target in &self.targets {
             let verdict = match (target.met(), target.judged, target.fails(tolerance)) {
                 (true, ..) => "met",
                 (false, false, _) => "not yet",
+                (false, true, false) if target.disturbed => "cannot be told: disturbed by other programs",
                 (false, true, false) => "missed, but tolerated",
                 (false, true, true) => "MISSED",
             };
-            let row = format!("{} ({})", target.row, target.unit);
-            println!("{row:<78} {:>9} {:>9.2}  {verdict}", format!("<= {:.1}", target.goal), target.measured);
+            let goal = format!("<= {}", target.goal);
+            println!("{:<width$} {goal:>9} {:>9.2}  {verdict}", named(target), target.measured);
         }
         if let Instructions::Missing(why) = &self.instructions {
             println!("Instructions were not counted: {why}");
@@ -152,6 +155,7 @@ impl Report {
                 "measured": figure(target.measured),
                 "met": target.met(),
                 "judged": target.judged,
+                "disturbed": target.disturbed,
             })
         });
         let workloads = self.measured.iter().map(|measured| {

@@ -12,9 +12,9 @@ pub(crate) const SLUG: &str = "burst";
 pub(super) fn workload() -> Workload {
     Workload {
         slug: SLUG,
-        title: "Burst of 64, one thread",
+        title: "Burst of 64",
         per: "object",
-        note: "64 objects of 1 KiB are out at a time: more than some first-level caches hold.",
+        note: "One thread takes 64 objects of 1 KiB, writes a sample in each and gives all back.",
         contenders: vec![
             Contender::bursts("LocalPool", Kind::Ours, Local::of(BURST)).of(PACKAGE),
             Contender::bursts("Cache", Kind::Ours, Shared::of(BURST).stash()).of(PACKAGE),

@@ -86,9 +86,9 @@ pub(super) fn by_objects() -> Workload {
     });
     Workload {
         slug: OBJECTS,
-        title: "Bursts of 10, by the number of objects that exist",
+        title: "Cost by objects",
         per: "object",
-        note: "The bar of each pool is to be as long with 1 000 000 objects as with 10.",
+        note: "Bursts of 10, of 10 to 1 000 000 objects that exist: the bars of a pool are to be alike.",
         contenders: local.into_iter().chain(stash).chain(shared.into_iter().flatten()).collect(),
         facts: None,
     }
@@ -107,9 +107,9 @@ pub(super) fn by_keys() -> Workload {
     });
     Workload {
         slug: KEYS,
-        title: "Hits on 10 keys, by the number of keys that exist",
+        title: "Cost by keys",
         per: "pair",
-        note: "The bar is to be as long with 100 000 keys as with 10.",
+        note: "Hits on 10 keys, of 10 to 100 000 that exist: the bars are to be alike.",
         contenders: keyed.into(),
         facts: None,
     }

@@ -125,9 +125,9 @@ pub(super) fn singly() -> Workload {
     let (contenders, facts) = contenders(1);
     Workload {
         slug: SINGLY,
-        title: "Hand-over to another thread, one by one",
+        title: "Hand-over, one by one",
         per: "object",
-        note: "One thread takes, another gives back; the time of the channel between them is included.",
+        note: "One thread takes and sends, another receives and gives back; includes the channel, the same for all.",
         contenders,
         facts: Some(facts),
     }
@@ -138,9 +138,9 @@ pub(super) fn batches() -> Workload {
     let (contenders, facts) = contenders(BATCH);
     Workload {
         slug: BATCHES,
-        title: "Hand-over to another thread, 64 at a time",
+        title: "Hand-over, 64 at a time",
         per: "object",
-        note: "One thread takes 64 and sends them at once, another gives back 64.",
+        note: "One thread takes 64 and sends them at once, another receives and gives back 64; includes the channel.",
         contenders,
         facts: Some(facts),
     }

@@ -122,9 +122,9 @@ pub(super) fn hits() -> Workload {
     contenders.extend(caches(&keys, 1024));
     Workload {
         slug: HITS,
-        title: "Keyed, 64 keys, all hits",
+        title: "Keyed, all hits",
         per: "pair",
-        note: "Zipf; the peers take an object out while it is used and put it back.",
+        note: "64 keys, Zipf; the peers take an object out while it is used and put it back.",
         contenders,
         facts: None,
     }
@@ -140,9 +140,9 @@ pub(super) fn evicting() -> Workload {
     contenders.extend(caches(&keys, BUDGET));
     Workload {
         slug: EVICTING,
-        title: "Keyed, 1024 keys, room for 256, evicting",
+        title: "Keyed, evicting",
         per: "pair",
-        note: "The pool keeps to a budget in bytes, the peers to a number of entries.",
+        note: "1024 keys, room for 256 objects, Zipf; the pool keeps to a budget in bytes, the peers to a number of entries.",
         contenders,
         facts: None,
     }

@@ -21,9 +21,9 @@ const OBJECTS: usize = 64;
 pub(super) fn private() -> Workload {
     Workload {
         slug: PRIVATE,
-        title: "Pair, one thread, private pool",
+        title: "Pair, private",
         per: "pair",
-        note: "Take, write one sample, give back; slab and the allocators keep nothing alive in between.",
+        note: "One thread takes an object, writes a sample and gives it back; slab and the allocators keep nothing alive.",
         contenders: vec![
             Contender::pairs("LocalPool", Kind::Ours, Local::of(OBJECTS)).of(PACKAGE),
             Contender::pairs("Cache", Kind::Ours, Shared::of(OBJECTS).stash()).of(PACKAGE),
@@ -43,9 +43,9 @@ pub(super) fn private() -> Workload {
 pub(super) fn shared() -> Workload {
     Workload {
         slug: SHARED,
-        title: "Pair, one thread, shared pool",
+        title: "Pair, shared",
         per: "pair",
-        note: "Any thread may use the pool; here one does. SharedPool has caches per thread unless told not to.",
+        note: "Any thread may use the pool, and here one does. SharedPool has a cache per thread unless told not to.",
         contenders: vec![
             Contender::pairs("SharedPool", Kind::Ours, Shared::of(OBJECTS)).of(PACKAGE),
             Contender::pairs("SharedPool, no caches", Kind::Ours, Shared::without_caches(OBJECTS))

@@ -16,8 +16,8 @@ pub(crate) const SLUG: &str = "threads";
 const OBJECTS: usize = 256;
 /// What a thread does before the clock runs: it meets the pool, which may set something up for it.
 const GREETING: usize = 256;
-/// Spins before a waiting thread lets others run: a machine may have fewer free cores than threads.
-const PATIENCE: usize = 20_000;
+/// Spins before a waiting thread lets others run, some microseconds: a machine may have fewer free cores than threads.
+const PATIENCE: usize = 1000;
 
 /// Where threads wait for each other, spinning, as waking a thread takes longer than many an operation.
 pub(super) struct Gate {
@@ -140,9 +140,9 @@ pub(super) fn workload() -> Workload {
     let deadpool = Deadpool::of(OBJECTS);
     Workload {
         slug: SLUG,
-        title: "Pairs on one pool, two threads at once",
+        title: "Two threads on one pool",
         per: "pair and thread",
-        note: "Until both threads are done with their pairs; \"alone\" is one thread with the same pool.",
+        note: "Pairs, until both threads are done with theirs; \"alone\" is one thread with the same pool.",
         contenders: vec![
             two("Cache", Kind::Ours, PACKAGE, move || stashed.stash()),
             alone("Cache, alone", PACKAGE, move || stashed.stash()),

@@ -48,9 +48,9 @@ pub(super) fn workload() -> Workload {
     let mut lone = zeros();
     Workload {
         slug: SLUG,
-        title: "2 x 128 samples, zeroed, one thread",
+        title: "2 x 128 samples, zeroed",
         per: "pair",
-        note: "The pool's resetter clears all of it at each release.",
+        note: "One thread takes zeros, writes a sample and gives back; the pools' resetter clears all at each release.",
         contenders: vec![
             Contender::here("LocalPool", Kind::Ours, move |operations| {
                 for at in 0..operations {

@@ -207,7 +207,11 @@ pub(crate) const WAITER: usize = 1 << (usize::BITS / 2 - 2);
 /// Set in `flags` once the pool is closed.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 /// How often an acquire looks again before it says that the pool is full.
+#[cfg(not(pool_core_loom))]
 const LOOKS: u32 = 64;
+/// Few, so that models end.
+#[cfg(pool_core_loom)]
+const LOOKS: u32 = 2;
 
 /// What only the slow paths change.
 struct Counts {

@@ -125,7 +125,7 @@ impl Judge<'_> {
     }
 }
 
-/// Every goal that the shared and local pools have, and those of the keyed pool that are kept already.
+/// Every goal that the shared and local pools have, and those of the keyed pool as far as they are measured here.
 pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Target>> {
     let mut judge = Judge { measured, targets: Vec::new() };
 
@@ -174,7 +174,7 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Targ
         judge.memory(memory, pool, 16.0);
     }
 
-    judge.ratio(keyed::HITS, "KeyedPool", "hashlink", 1.0, true)?;
+    // Shown, and not judged: the goals of the keyed pool are work of their own.
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {
         let best = judge.best(slug, &[Kind::Peer])?;
         judge.ratio(slug, "KeyedPool", best, goal, false)?;

@@ -110,14 +110,17 @@ pub const ALL: &[(&str, fn() -> Workload)] = &[
 mod tests {
     use super::*;
 
-    /// Catches: a contender that panics, hangs, or counts fewer operations than it is asked for, found at the end of
-    /// a long run.
+    /// Catches, before the end of a long run: a contender that panics or hangs, a package whose name is misspelt and so
+    /// has no version.
     #[test]
     fn every_contender_works() {
         for (slug, make) in ALL {
             let mut workload = make();
             assert_eq!(*slug, workload.slug);
             for contender in &mut workload.contenders {
+                if let Some(package) = contender.package {
+                    assert!(crate::versions::version_of(package).is_some(), "{slug}: {package}");
+                }
                 match &mut contender.run {
                     Run::Here(run) => run(640),
                     Run::Threads(run) => assert!(!run(640).time.is_zero(), "{slug}: {}", contender.name),

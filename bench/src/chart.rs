@@ -1,7 +1,7 @@
 //! Horizontal bars as SVG: ours in colour, the rest in grey.
 
 use crate::report::Measured;
-use crate::table::{put, shown};
+use crate::table::{put, shown, spaced};
 use crate::workloads::Kind;
 use crate::workloads::memory::Memory;
 
@@ -13,10 +13,16 @@ struct Bar {
     kind: Kind,
 }
 
+impl Bar {
+    /// About how wide the label is drawn.
+    fn label_width(&self) -> f64 {
+        7.9 * self.label.chars().count() as f64 + 7.0 * self.detail.chars().count() as f64
+    }
+}
+
 const WIDTH: f64 = 860.0;
-/// Where the bars start, and how long the longest is.
-const LEFT: f64 = 250.0;
-const LONGEST: f64 = 520.0;
+/// What is right of the longest bar: its figure.
+const RIGHT: f64 = 80.0;
 const TOP: f64 = 74.0;
 const ROW: f64 = 26.0;
 const THICK: f64 = 17.0;
@@ -28,13 +34,13 @@ pub(crate) fn of_times(measured: &Measured) -> String {
         .iter()
         .map(|row| Bar {
             label: row.name.to_owned(),
-            detail: row.version.clone().unwrap_or_default(),
+            detail: row.version.clone().filter(|_| !measured.all_ours()).unwrap_or_default(),
             value: row.times.median,
             kind: row.kind,
         })
         .collect();
     // Where all are ours, the order tells something: ever more objects.
-    if bars.iter().any(|bar| bar.kind != Kind::Ours) {
+    if !measured.all_ours() {
         bars.sort_by(|one, other| one.value.total_cmp(&other.value));
     }
     svg(measured.title, measured.note, &format!("ns per {}", measured.per), &bars)
@@ -45,7 +51,7 @@ pub(crate) fn of_memory(memory: &[Memory]) -> String {
     let bars: Vec<Bar> = memory
         .iter()
         .map(|memory| Bar {
-            label: format!("{}, {} objects", memory.pool, memory.objects),
+            label: format!("{}, {} objects", memory.pool, spaced(memory.objects)),
             detail: String::new(),
             value: memory.per_slot,
             kind: Kind::Ours,
@@ -58,7 +64,8 @@ pub(crate) fn of_memory(memory: &[Memory]) -> String {
 fn svg(title: &str, note: &str, unit: &str, bars: &[Bar]) -> String {
     let most = bars.iter().map(|bar| bar.value).fold(f64::MIN_POSITIVE, f64::max);
     let least = bars.iter().map(|bar| bar.value).fold(most, f64::min).max(most / 1e6);
-    let scale = Scale::of(least, most);
+    let left = bars.iter().map(Bar::label_width).fold(120.0, f64::max) + 24.0;
+    let scale = Scale::of(least, most, WIDTH - RIGHT - left);
     let bottom = TOP + ROW * bars.len() as f64;
     let height = bottom + 46.0;
     let mut text = String::new();
@@ -75,7 +82,7 @@ fn svg(title: &str, note: &str, unit: &str, bars: &[Bar]) -> String {
         ),
     );
     for mark in scale.marks() {
-        let x = LEFT + scale.length(mark);
+        let x = left + scale.length(mark);
         put(
             &mut text,
             format_args!(
@@ -102,12 +109,12 @@ fn svg(title: &str, note: &str, unit: &str, bars: &[Bar]) -> String {
             format_args!(
                 "<text x=\"{:.1}\" y=\"{middle:.1}\" text-anchor=\"end\" font-weight=\"{weight}\" fill=\"#1b1f24\">{} \
                  <tspan fill=\"#6e7781\" font-size=\"11\" font-weight=\"400\">{}</tspan></text>\n\
-                 <rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{THICK}\" rx=\"2\" fill=\"{fill}\"/>\n\
+                 <rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{THICK}\" rx=\"2\" fill=\"{fill}\"/>\n\
                  <text x=\"{:.1}\" y=\"{middle:.1}\" font-weight=\"{weight}\" fill=\"#1b1f24\">{}</text>\n",
-                LEFT - 8.0,
+                left - 8.0,
                 escaped(&bar.label),
                 escaped(&bar.detail),
-                LEFT + length + 6.0,
+                left + length + 6.0,
                 shown(bar.value),
             ),
         );
@@ -158,22 +165,24 @@ struct Scale {
     logarithmic: bool,
     from: f64,
     to: f64,
+    /// The length of the longest bar.
+    longest: f64,
 }
 
 impl Scale {
     /// Linear, unless the shortest bar would not be seen.
-    fn of(least: f64, most: f64) -> Self {
+    fn of(least: f64, most: f64, longest: f64) -> Self {
         if most > 20.0 * least {
             // Starts below the least, so that its bar has a length.
-            Self { logarithmic: true, from: (least / 2.0).ln(), to: most.ln() }
+            Self { logarithmic: true, from: (least / 2.0).ln(), to: most.ln(), longest }
         } else {
-            Self { logarithmic: false, from: 0.0, to: most }
+            Self { logarithmic: false, from: 0.0, to: most, longest }
         }
     }
 
     fn length(&self, value: f64) -> f64 {
         let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).ln() } else { value };
-        ((value - self.from) / (self.to - self.from) * LONGEST).clamp(0.0, LONGEST)
+        ((value - self.from) / (self.to - self.from) * self.longest).clamp(0.0, self.longest)
     }
 
     /// Where lines are drawn: round numbers.
@@ -225,10 +234,10 @@ mod tests {
     #[test]
     fn lengths_keep_their_order_and_fit() {
         for values in [[2.0, 3.0, 4.0], [2.0, 30.0, 2000.0]] {
-            let scale = Scale::of(values[0], values[2]);
+            let scale = Scale::of(values[0], values[2], 500.0);
             let lengths = values.map(|value| scale.length(value));
             assert!(0.0 < lengths[0] && lengths[0] < lengths[1] && lengths[1] < lengths[2], "{lengths:?}");
-            assert!((lengths[2] - LONGEST).abs() < 1e-6);
+            assert!((lengths[2] - 500.0).abs() < 1e-6);
             let marks = scale.marks();
             assert!((2..=12).contains(&marks.len()), "{marks:?}");
         }

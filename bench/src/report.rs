@@ -39,6 +39,13 @@ pub(crate) struct Measured {
     pub(crate) facts: Vec<(&'static str, f64)>,
 }
 
+impl Measured {
+    /// Whether nobody else takes part: such a workload compares a pool with itself.
+    pub(crate) fn all_ours(&self) -> bool {
+        self.rows.iter().all(|row| row.kind == Kind::Ours)
+    }
+}
+
 /// A contender's figures.
 pub(crate) struct Row {
     pub(crate) name: &'static str,

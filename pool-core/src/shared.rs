@@ -1464,7 +1464,7 @@ where
     S: Storage,
 {
     #[inline(always)]
-    fn object(&self, slot: u32) -> NonNull<F::Object> {
+    unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         self.pages.object(slot)
     }
 
@@ -1506,7 +1506,7 @@ pub(crate) mod sealed {
     pub trait Shared: Pool {
         /// The factory's.
         type Error;
-        fn claim(&self) -> Option<&Lane>;
+        fn claim(&self) -> Option<NonNull<Lane>>;
         fn take_one(&self) -> Option<(u32, NonNull<Self::Object>)>;
         fn take_batch(&self, most: u32) -> Option<(u32, usize)>;
         /// The caller holds these slots.
@@ -1529,7 +1529,7 @@ where
 {
     type Error = F::Error;
 
-    fn claim(&self) -> Option<&Lane> {
+    fn claim(&self) -> Option<NonNull<Lane>> {
         self.pages.claim_lane(Owner::Cache)
     }
 

@@ -106,12 +106,8 @@ pub(crate) fn browser() -> Result<Browser> {
     if let Some(browser) = find_browser()? {
         return Ok(browser);
     }
-    install_packages(
-        "Chromium or its driver",
-        "the page and its tests run in a real browser",
-        &["chromium", "chromium-driver"],
-    )
-    .map_err(|error| error.context(REMEDY))?;
+    let why = "the page and its tests run in a real browser";
+    install_packages("Chromium or its driver", why, &["chromium", "chromium-driver"], REMEDY)?;
     match find_browser()? {
         Some(browser) => Ok(browser),
         None => bail!("the packages are installed, but Chromium and its driver are not on PATH.\n{REMEDY}"),
@@ -123,26 +119,29 @@ pub(crate) fn valgrind() -> Result<PathBuf> {
     if let Some(program) = find_on_path(&["valgrind"]) {
         return Ok(program);
     }
-    install_packages("valgrind", "it counts instructions", &["valgrind"]).map_err(|error| {
-        error.context("Remedy: install valgrind by hand, where there is one for this system")
-    })?;
+    let remedy = "Remedy: install valgrind by hand, where there is one for this system";
+    install_packages("valgrind", "it counts instructions", &["valgrind"], remedy)?;
     find_on_path(&["valgrind"]).context("the package is installed, but valgrind is not on PATH")
 }
 
 /// Installs packages of the system, saying what is missing and why it is wanted.
-fn install_packages(what: &str, why: &str, packages: &[&str]) -> Result<()> {
+fn install_packages(what: &str, why: &str, packages: &[&str], remedy: &str) -> Result<()> {
     println!("{what} is missing: {why}.");
     let (Some(apt), true) = (find_on_path(&["apt-get"]), cfg!(target_os = "linux")) else {
-        bail!("{what} is missing, and this machine has no apt-get to install it");
+        bail!("{what} is missing, and this machine has no apt-get to install it.\n{remedy}");
     };
     let Some(as_root) = root_prefix() else {
         bail!(
-            "{what} is missing, and installing it needs root: we are not root, and `sudo -n` asks for a password"
+            "{what} is missing, and installing it needs root: we are not root, and `sudo -n` asks for a \
+             password.\n{remedy}"
         );
     };
     println!("Installing with apt-get: {}.", packages.join(", "));
-    apt_get(as_root, &apt, &["update", "-q"])?;
-    apt_get(as_root, &apt, &[&["install", "-y", "--no-install-recommends"], packages].concat())
+    apt_get(as_root, &apt, &["update", "-q"])
+        .and_then(|()| {
+            apt_get(as_root, &apt, &[&["install", "-y", "--no-install-recommends"], packages].concat())
+        })
+        .map_err(|error| error.context(remedy.to_owned()))
 }
 
 fn apt_get(as_root: &[&str], apt: &Path, args: &[&str]) -> Result<()> {

@@ -1029,20 +1029,25 @@ where
 
     #[inline(always)]
     fn pop_of_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
-        let entered = self.with_lane(|lane| {
-            lane.enter(&self.flags).then(|| {
-                let popped = lane.pop();
-                lane.leave();
-                popped
-            })
-        });
-        match entered {
+        match self.pop_of_lane() {
             Some(Some(Some(popped))) => Some((popped.slot, self.place(&popped))),
             Some(Some(None)) => self.refill_thread(),
             // Not now.
             Some(None) => None,
             None => self.adopt_thread(),
         }
+    }
+
+    /// What is in the lane, if it may be used, if there is one.
+    #[inline(always)]
+    fn pop_of_lane(&self) -> Option<Option<Option<Popped>>> {
+        self.with_lane(|lane| {
+            lane.enter(&self.flags).then(|| {
+                let popped = lane.pop();
+                lane.leave();
+                popped
+            })
+        })
     }
 
     /// The lane is empty: takes some idle objects of the pages into it, and one of them for the caller.
@@ -1084,7 +1089,8 @@ where
             }
         }
         crate::threads::adopt(serial, || self.pages.claim_lane(Owner::Thread));
-        None
+        // Somebody may have left something in it.
+        self.pop_of_lane()??.map(|popped| (popped.slot, self.place(&popped)))
     }
 
     /// Gives an object back to the lane that it was taken through, if that is this thread's.

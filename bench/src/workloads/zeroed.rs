@@ -4,7 +4,7 @@ use super::{Contender, Kind, Workload};
 use crate::by_hand::{Fresh, MALLOC};
 use crate::ours::PACKAGE;
 use crate::peers::MIMALLOC;
-use pool_core::{LocalPool, SharedPool, Verdict};
+use pool_core::{Footprint, LocalPool, SharedPool, Verdict};
 use std::alloc::GlobalAlloc;
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -12,16 +12,26 @@ use std::sync::Arc;
 
 pub(crate) const SLUG: &str = "zeroed";
 
-type Stereo = Box<[[f32; 128]; 2]>;
+/// Where a line of the processor's cache begins, so that it is not chance whose stores straddle two.
+#[repr(align(64))]
+struct Channels([[f32; 128]; 2]);
+
+impl Channels {
+    const ZEROS: Self = Self([[0.0; 128]; 2]);
+}
+
+impl Footprint for Channels {}
+
+type Stereo = Box<Channels>;
 
 fn zeros() -> Stereo {
-    Box::new([[0.0; 128]; 2])
+    Box::new(Channels::ZEROS)
 }
 
 /// A sample in one channel, the other untouched.
 #[inline(always)]
-fn write(stereo: &mut [[f32; 128]; 2], at: usize) {
-    stereo[at & 1][at & 127] = 1.0;
+fn write(stereo: &mut Channels, at: usize) {
+    stereo.0[at & 1][at & 127] = 1.0;
     black_box(stereo);
 }
 
@@ -37,7 +47,7 @@ fn fresh<A: GlobalAlloc>(allocator: Fresh<A>) -> impl FnMut(usize) {
 pub(super) fn workload() -> Workload {
     let make = |_: &()| Ok::<_, Infallible>(zeros());
     let clear = |stereo: &mut Stereo| {
-        **stereo = [[0.0; 128]; 2];
+        **stereo = Channels::ZEROS;
         Verdict::Keep
     };
     let pool = LocalPool::builder(make).resetter(clear).build();
@@ -79,7 +89,7 @@ pub(super) fn workload() -> Workload {
             Contender::here("memset, no pool", Kind::Floor, move |operations| {
                 for at in 0..operations {
                     write(&mut lone, at);
-                    *lone = [[0.0; 128]; 2];
+                    *lone = Channels::ZEROS;
                     black_box(&mut lone);
                 }
             }),

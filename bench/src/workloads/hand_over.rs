@@ -5,7 +5,7 @@
 
 use super::threads::{Gate, join, lap, shift, wait_a_little};
 use super::{Contender, Facts, Kind, Workload};
-use crate::by_hand::{MALLOC, Nothing};
+use crate::by_hand::{MALLOC, NeverBack, Nothing};
 use crate::measure::Lap;
 use crate::ours::{PACKAGE, Shared};
 use crate::peers::{MIMALLOC, Opool, Queued, ShardedSlab};
@@ -90,6 +90,7 @@ fn contenders(batch: usize) -> (Vec<Contender>, Facts) {
     let seg_queue = Queued::of(SegQueue::new(), OBJECTS);
     let opool = Opool::of(OBJECTS);
     let sharded_slab = ShardedSlab::new();
+    let never_back = NeverBack::objects(OBJECTS);
     let stashed = Shared::of(OBJECTS);
     let cached = Shared::of(OBJECTS);
     let bare = Shared::without_caches(OBJECTS);
@@ -97,7 +98,8 @@ fn contenders(batch: usize) -> (Vec<Contender>, Facts) {
         crossing("Cache", Kind::Ours, batch, move || stashed.stash()).of(PACKAGE),
         crossing("SharedPool", Kind::Ours, batch, move || cached).of(PACKAGE),
         crossing("SharedPool, no caches", Kind::Ours, batch, move || bare).of(PACKAGE),
-        crossing("the channel alone", Kind::Floor, batch, || Nothing),
+        crossing("channel and writes alone", Kind::Floor, batch, move || NeverBack::of(never_back)),
+        crossing("channel alone", Kind::Floor, batch, || Nothing),
         crossing("ConcurrentQueue", Kind::Peer, batch, move || concurrent_queue).of("concurrent-queue"),
         crossing("ArrayQueue", Kind::Peer, batch, move || array_queue).of("crossbeam-queue"),
         crossing("SegQueue", Kind::Peer, batch, move || seg_queue).of("crossbeam-queue"),

@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::args::{CiScope, HeadlessOptions, TestScope};
+use crate::args::{BenchOptions, CiScope, HeadlessOptions, TestScope};
 use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
-use crate::{features, fuzzing, headless, native, process, publishing, setup, testing};
+use crate::{bench, features, fuzzing, headless, native, process, publishing, setup, testing};
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
 const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200 };
+
+/// Finds regressions, not whether a goal is met.
+const BENCH: BenchOptions = BenchOptions { quick: true, tolerance: Some(1.5) };
 
 struct Step {
     name: &'static str,
@@ -37,7 +40,7 @@ const STEPS: &[Step] = &[
         what: "the oldest Rust that is promised suffices",
         run: publishing::oldest_rust,
     },
-    Step { name: "bench", what: "speed against peers in one run, with some tolerance", run: bench },
+    Step { name: "bench", what: "speed against peers in one run, with some tolerance", run: compare },
     Step { name: "fuzz", what: "a short run of every fuzz target", run: fuzzing::run },
     Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },
     Step {
@@ -121,9 +124,8 @@ fn clippy_web(workspace: &Workspace) -> Result<()> {
 
 /// A regression would pass unseen otherwise. Other programs on a machine can spoil a run, not improve it: so with some
 /// tolerance, and what is missed thrice is missed.
-fn bench(workspace: &Workspace) -> Result<()> {
-    let words = ["bench", "--package", "pool-core", "--bench", "ratios"];
-    let once = || process::run(cargo(workspace, &words).args(["--", "--tolerance", "1.5"]));
+fn compare(workspace: &Workspace) -> Result<()> {
+    let once = || bench::run(workspace, BENCH);
     once().or_else(|_| once()).or_else(|_| once())
 }
 

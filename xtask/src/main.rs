@@ -12,10 +12,12 @@
 //! | `headless`, `native` | the two demos |
 //! | `report`, `picture`, `sound` | checks of what they leave |
 //! | `testing` | every test |
+//! | `bench` | the comparison with the peers |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `ci` | every step in turn |
 
 mod args;
+mod bench;
 mod chromium;
 mod ci;
 mod features;
@@ -76,6 +78,7 @@ fn run() -> Result<()> {
         Task::DemoHeadless(options) => headless::run(&workspace, options),
         Task::DemoNative(arguments) => native::run(&workspace, &arguments),
         Task::Test(scope) => testing::run(&workspace, scope),
+        Task::Bench(options) => bench::run(&workspace, options),
         Task::Ci(scope) => ci::run(&workspace, &scope),
         Task::Help | Task::WasmRunner(_) => Ok(()),
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::process::{self, find_on_path};
 use crate::workspace::Workspace;
@@ -106,25 +106,42 @@ pub(crate) fn browser() -> Result<Browser> {
     if let Some(browser) = find_browser()? {
         return Ok(browser);
     }
-    println!("Chromium or its driver is missing: the page and its tests run in a real browser.");
-    let (Some(apt), true) = (find_on_path(&["apt-get"]), cfg!(target_os = "linux")) else {
-        bail!(
-            "Chromium or its driver is missing, and this machine has no apt-get to install them.\n{REMEDY}"
-        );
-    };
-    let Some(as_root) = root_prefix() else {
-        bail!(
-            "Chromium or its driver is missing, and installing them needs root: we are not root, and \
-             `sudo -n` asks for a password.\n{REMEDY}"
-        );
-    };
-    println!("Installing the packages chromium and chromium-driver with apt-get.");
-    apt_get(as_root, &apt, &["update", "-q"])?;
-    apt_get(as_root, &apt, &["install", "-y", "--no-install-recommends", "chromium", "chromium-driver"])?;
+    let why = "the page and its tests run in a real browser";
+    install_packages("Chromium or its driver", why, &["chromium", "chromium-driver"], REMEDY)?;
     match find_browser()? {
         Some(browser) => Ok(browser),
         None => bail!("the packages are installed, but Chromium and its driver are not on PATH.\n{REMEDY}"),
     }
+}
+
+/// Finds valgrind, or installs it.
+pub(crate) fn valgrind() -> Result<PathBuf> {
+    if let Some(program) = find_on_path(&["valgrind"]) {
+        return Ok(program);
+    }
+    let remedy = "Remedy: install valgrind by hand, where there is one for this system";
+    install_packages("valgrind", "it counts instructions", &["valgrind"], remedy)?;
+    find_on_path(&["valgrind"]).context("the package is installed, but valgrind is not on PATH")
+}
+
+/// Installs packages of the system, saying what is missing and why it is wanted.
+fn install_packages(what: &str, why: &str, packages: &[&str], remedy: &str) -> Result<()> {
+    println!("{what} is missing: {why}.");
+    let (Some(apt), true) = (find_on_path(&["apt-get"]), cfg!(target_os = "linux")) else {
+        bail!("{what} is missing, and this machine has no apt-get to install it.\n{remedy}");
+    };
+    let Some(as_root) = root_prefix() else {
+        bail!(
+            "{what} is missing, and installing it needs root: we are not root, and `sudo -n` asks for a \
+             password.\n{remedy}"
+        );
+    };
+    println!("Installing with apt-get: {}.", packages.join(", "));
+    apt_get(as_root, &apt, &["update", "-q"])
+        .and_then(|()| {
+            apt_get(as_root, &apt, &[&["install", "-y", "--no-install-recommends"], packages].concat())
+        })
+        .map_err(|error| error.context(remedy.to_owned()))
 }
 
 fn apt_get(as_root: &[&str], apt: &Path, args: &[&str]) -> Result<()> {
@@ -134,8 +151,7 @@ fn apt_get(as_root: &[&str], apt: &Path, args: &[&str]) -> Result<()> {
         // Named again: sudo drops variables that are set before it.
         command.args(options).arg("env");
     }
-    command.arg("DEBIAN_FRONTEND=noninteractive").arg(apt).args(args);
-    process::run(&mut command).map_err(|error| error.context(REMEDY))
+    process::run(command.arg("DEBIAN_FRONTEND=noninteractive").arg(apt).args(args))
 }
 
 /// What to write before a command that needs root, if there is a way.

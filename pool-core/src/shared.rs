@@ -795,7 +795,7 @@ where
     #[inline(always)]
     fn take(&self) -> Option<(u32, NonNull<F::Object>)> {
         #[cfg(feature = "std")]
-        if S::THREAD_CACHES
+        if self.has_thread_caches()
             && let Some(taken) = self.pop_of_thread()
         {
             return Some(taken);
@@ -1046,8 +1046,7 @@ where
             Look::Found(popped) => Some((popped.slot, self.place(&popped))),
             Look::Empty => self.refill_thread(),
             Look::NotNow => None,
-            Look::NoLane if self.thread_caches => self.adopt_thread(),
-            Look::NoLane => None,
+            Look::NoLane => self.adopt_thread(),
         }
     }
 
@@ -1113,6 +1112,7 @@ where
     }
 
     /// The same for a pool that may not be the one that this thread used last.
+    #[inline(never)]
     fn push_recalled(&self, slot: u32) -> bool {
         crate::threads::recall(self.serial.load(Ordering::Relaxed)) && self.push_to_thread(slot)
     }
@@ -1425,19 +1425,10 @@ where
         kept
     }
 
-    /// What a release does that does not end in this thread's lane.
-    ///
-    /// # Safety
-    ///
-    /// As of [`reset`](Self::reset).
-    // Apart, so that the rest of a release is small enough to be inlined: then a lease can stay in registers.
+    /// What is left to do of a release that does not end in the lane that this thread used last.
+    // Apart, so that the rest is small enough to be inlined: then a lease can stay in registers.
     #[inline(never)]
-    unsafe fn give_back_slowly(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) {
-        let plain = verdict == Verdict::Keep && !self.measured;
-        // SAFETY: the caller's promise.
-        if !plain && !unsafe { self.settle(slot, object, verdict) } {
-            return;
-        }
+    fn put_apart(&self, slot: u32) {
         #[cfg(feature = "std")]
         if self.has_thread_caches() && self.push_recalled(slot) {
             return;
@@ -1535,12 +1526,17 @@ where
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<F::Object>) {
         // SAFETY: the caller's promise.
         let verdict = unsafe { self.reset(slot, object) };
-        #[cfg(feature = "std")]
-        if S::THREAD_CACHES && !self.measured && verdict == Verdict::Keep && self.push_to_thread(slot) {
-            return;
+        if verdict == Verdict::Keep && !self.measured {
+            #[cfg(feature = "std")]
+            if self.has_thread_caches() && self.push_to_thread(slot) {
+                return;
+            }
+            return self.put_apart(slot);
         }
         // SAFETY: the caller's promise.
-        unsafe { self.give_back_slowly(slot, object, verdict) }
+        if unsafe { self.settle(slot, object, verdict) } {
+            self.put_apart(slot);
+        }
     }
 
     unsafe fn destroy(&self, slot: u32) {

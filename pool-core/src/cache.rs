@@ -139,7 +139,11 @@ where
     pub fn acquire(&self) -> Result<Lease<&Self>, Refused<P>> {
         let (slot, object) = match self.try_take() {
             Some(taken) => taken,
-            None => self.make()?,
+            None => {
+                let slot = self.make()?;
+                // SAFETY: the slot is this cache's for the lease.
+                (slot, unsafe { self.pool.object(slot) })
+            }
         };
         // SAFETY: the slot was just taken for this lease; `P` keeps its object in place.
         Ok(unsafe { Lease::at(self, slot, object) })
@@ -166,7 +170,11 @@ where
     {
         let (slot, object) = match self.try_take() {
             Some(taken) => taken,
-            None => self.make()?,
+            None => {
+                let slot = self.make()?;
+                // SAFETY: the slot is this cache's for the lease.
+                (slot, unsafe { self.pool.object(slot) })
+            }
         };
         // SAFETY: as in `acquire`; a clone holds the same pool.
         Ok(unsafe { Lease::at(self.pool.clone(), slot, object) })
@@ -193,22 +201,18 @@ where
         }
         let (slot, object) = lease.into_slot();
         // SAFETY: the lease held the slot, whose object this is, and is gone.
-        let verdict = unsafe { self.pool.reset_only(slot, object) };
-        if verdict == Verdict::Keep
-            && self.pool.flags() == 0
-            && (self.lane().push(slot) || self.collect_quickly(slot))
-        {
-            return;
+        if unsafe { self.pool.reset_only(slot, object) } == Verdict::Discard {
+            self.pool.spend(slot);
+        } else if self.pool.flags() != 0 || !(self.lane().push(slot) || self.collect_quickly(slot)) {
+            self.release_slowly(slot);
         }
-        // SAFETY: as above.
-        unsafe { self.give_back_slowly(slot, object, verdict, true) }
     }
 
     /// Takes idle objects of the pool into the stash, up to `count` and to a group's worth; how many it then holds.
     pub fn fill(&self, count: usize) -> usize {
         let most = u32::try_from(count).unwrap_or(u32::MAX).min(BITS);
         for _ in 0..most {
-            let missing = most.saturating_sub(self.lane().idle().1.count_ones());
+            let missing = most.saturating_sub(self.idle() as u32);
             if missing == 0 || !self.refill(missing, false) {
                 break;
             }
@@ -295,7 +299,7 @@ where
 
     #[cold]
     #[inline(never)]
-    fn make(&self) -> Result<Taken<P>, Refused<P>> {
+    fn make(&self) -> Result<u32, Refused<P>> {
         let slot = self.pool.miss()?;
         // So that what this cache had made comes back to it.
         if self.has_lane {
@@ -304,8 +308,7 @@ where
             let popped = self.lane().pop_bit(bit);
             debug_assert!(popped, "it was just put in");
         }
-        // SAFETY: the slot is this cache's for a lease.
-        Ok((slot, unsafe { self.pool.object(slot) }))
+        Ok(slot)
     }
 
     /// Collects what others had acquired, for a batch; false if that is to be begun or ended.
@@ -345,32 +348,32 @@ where
         }
     }
 
-    /// What is left to do of a release that does not end in the lane.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds the slot, whose object this is, and which was reset.
-    #[inline(never)]
-    unsafe fn give_back_slowly(
-        &self,
-        slot: u32,
-        object: NonNull<<P::Target as Pool>::Object>,
-        verdict: Verdict,
-        foreign: bool,
-    ) {
-        // SAFETY: the caller's promise.
-        if !unsafe { self.pool.settle_reset(slot, object, verdict) } {
-            return;
+    /// What is left to do with a slot that was reset and is not in the lane; false if that is nothing.
+    fn settle(&self, slot: u32) -> bool {
+        if !self.pool.settle_reset(slot) {
+            return false;
         }
         if self.pool.flags() > MEASURED {
             // Somebody waits, empties threads' lanes, or has closed the pool.
             self.flush();
-        } else if self.lane().push(slot) {
-            return;
-        } else if foreign {
-            return self.collect(slot);
+            self.pool.put(slot / BITS, 1 << (slot % BITS));
+            return false;
         }
-        self.pool.put(slot / BITS, 1 << (slot % BITS));
+        !self.lane().push(slot)
+    }
+
+    #[inline(never)]
+    fn give_back_slowly(&self, slot: u32) {
+        if self.settle(slot) {
+            self.pool.put(slot / BITS, 1 << (slot % BITS));
+        }
+    }
+
+    #[inline(never)]
+    fn release_slowly(&self, slot: u32) {
+        if self.settle(slot) {
+            self.collect(slot);
+        }
     }
 }
 
@@ -408,13 +411,13 @@ where
     #[inline(always)]
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<<P::Target as Pool>::Object>) {
         // SAFETY: the caller's promise.
-        let verdict = unsafe { self.pool.reset_only(slot, object) };
-        // Little code, as in `SharedPool`.
-        if verdict == Verdict::Keep && self.pool.flags() == 0 && self.lane().push(slot) {
-            return;
+        if unsafe { self.pool.reset_only(slot, object) } == Verdict::Discard {
+            return self.pool.spend(slot);
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.give_back_slowly(slot, object, verdict, false) }
+        // Little code, as in `SharedPool`.
+        if self.pool.flags() != 0 || !self.lane().push(slot) {
+            self.give_back_slowly(slot);
+        }
     }
 
     unsafe fn destroy(&self, slot: u32) {

@@ -467,7 +467,10 @@ where
     pub fn acquire(&self) -> Result<Lease<&Self>, AcquireError<F::Error>> {
         let (slot, object) = match self.take() {
             Some(taken) => taken,
-            None => self.take_slowly()?,
+            None => {
+                let slot = self.slot_slowly()?;
+                (slot, self.pages.object(slot))
+            }
         };
         // SAFETY: the slot is the caller's, for this lease; `&self` keeps its object in place.
         Ok(unsafe { Lease::at(self, slot, object) })
@@ -1154,14 +1157,9 @@ where
         self.pages.object(group * BITS).as_ptr().cast()
     }
 
+    /// A slot with an object after `take_idle` had none: from where it is dearer to get.
     #[cold]
     #[inline(never)]
-    fn take_slowly(&self) -> Result<(u32, NonNull<F::Object>), AcquireError<F::Error>> {
-        let slot = self.slot_slowly()?;
-        Ok((slot, self.pages.object(slot)))
-    }
-
-    /// A slot with an object after `take_idle` had none: from where it is dearer to get.
     pub(crate) fn slot_slowly(&self) -> Result<u32, AcquireError<F::Error>> {
         if self.is_closed() {
             return Err(AcquireError::Closed);
@@ -1408,19 +1406,17 @@ where
         verdict
     }
 
-    /// Whether an object that was reset may be used again; dooms it otherwise.
-    ///
-    /// # Safety
-    ///
-    /// As of [`reset`](Self::reset).
-    unsafe fn settle(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) -> bool {
-        let measured = self.flags.load(Ordering::Relaxed) & MEASURED != 0;
-        if verdict == Verdict::Keep && !measured {
-            return true;
-        }
+    /// Whether an object that the caller holds and has reset may be used again; dooms it otherwise.
+    #[inline(always)]
+    fn settle(&self, slot: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & MEASURED == 0 || self.settle_measured(slot)
+    }
+
+    #[inline(never)]
+    fn settle_measured(&self, slot: u32) -> bool {
         let settling = Held { pool: self, slot, abandon: Self::doom };
-        // SAFETY: the caller's promise.
-        let kept = verdict == Verdict::Keep && self.settle_bytes(slot, unsafe { object.as_ref() });
+        // SAFETY: the caller holds the slot, so only this reference to its object exists.
+        let kept = self.settle_bytes(slot, unsafe { self.pages.object(slot).as_ref() });
         mem::forget(settling);
         if !kept {
             self.doom(slot);
@@ -1429,21 +1425,18 @@ where
     }
 
     /// What is left to do of a release that does not end in the lane that this thread used last.
-    ///
-    /// # Safety
-    ///
-    /// As of [`reset`](Self::reset).
     #[inline(never)]
-    unsafe fn give_back_slowly(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) {
-        // SAFETY: the caller's promise.
-        if !unsafe { self.settle(slot, object, verdict) } {
-            return;
-        }
+    fn give_back_slowly(&self, slot: u32) {
         #[cfg(feature = "std")]
-        if self.has_thread_caches() && self.push_recalled(slot) {
+        if self.has_thread_caches() {
+            if self.settle(slot) && !self.push_recalled(slot) {
+                self.put_shared(slot);
+            }
             return;
         }
-        self.put_shared(slot);
+        if self.settle(slot) {
+            self.put_shared(slot);
+        }
     }
 }
 
@@ -1536,14 +1529,16 @@ where
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<F::Object>) {
         // SAFETY: the caller's promise.
         let verdict = unsafe { self.reset(slot, object) };
+        if verdict == Verdict::Discard {
+            return self.doom(slot);
+        }
         // Little code for the common case, so that the drop of a lease is inlined wherever it may happen, on unwinding
         // too: only then can a lease stay in registers.
         #[cfg(feature = "std")]
-        if S::THREAD_CACHES && verdict == Verdict::Keep && self.push_to_thread(slot) {
+        if S::THREAD_CACHES && self.push_to_thread(slot) {
             return;
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.give_back_slowly(slot, object, verdict) }
+        self.give_back_slowly(slot);
     }
 
     unsafe fn destroy(&self, slot: u32) {
@@ -1580,9 +1575,10 @@ pub(crate) mod sealed {
         /// # Safety
         /// The caller holds the slot, whose object this is.
         unsafe fn reset_only(&self, slot: u32, object: NonNull<Self::Object>) -> Verdict;
-        /// # Safety
-        /// As above, and the object was reset.
-        unsafe fn settle_reset(&self, slot: u32, object: NonNull<Self::Object>, verdict: Verdict) -> bool;
+        /// Of a slot that the caller holds and has reset to no avail.
+        fn spend(&self, slot: u32);
+        /// Of a slot that the caller holds and has reset: whether it may be used again. Dooms it otherwise.
+        fn settle_reset(&self, slot: u32) -> bool;
     }
 }
 
@@ -1641,9 +1637,12 @@ where
         unsafe { self.reset(slot, object) }
     }
 
-    unsafe fn settle_reset(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { self.settle(slot, object, verdict) }
+    fn spend(&self, slot: u32) {
+        self.doom(slot);
+    }
+
+    fn settle_reset(&self, slot: u32) -> bool {
+        self.settle(slot)
     }
 }
 

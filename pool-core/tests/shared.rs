@@ -214,7 +214,7 @@ fn leaks_are_bounded_and_counted() {
 // A cache that takes all there is, so that the next thread finds nothing.
 #[test]
 fn a_cache_leaves_some_for_others() {
-    let pool = pool(8);
+    let pool = SharedPool::builder(zero as Make).max_objects(8).thread_caches(false).build();
     pool.prewarm(8).unwrap();
     let (one, two) = (pool.cache(), pool.cache());
     let (first, second) = (one.try_acquire().unwrap(), two.try_acquire().unwrap());

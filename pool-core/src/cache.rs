@@ -5,7 +5,7 @@ use crate::lane::Lane;
 use crate::lease::{Lease, LeaseId, Pool, sealed::Slots};
 use crate::lifecycle::Verdict;
 use crate::pages::BITS;
-use crate::shared::{MEASURED, sealed::Shared};
+use crate::shared::{MEASURED, Shared};
 use crate::stats::PoolStats;
 use core::cell::Cell;
 use core::fmt;

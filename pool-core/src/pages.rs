@@ -20,11 +20,11 @@
 //!
 //! # Fixed
 //!
-//! Everything inside the pool. Rust cannot yet say "as many words as `N` slots need", so each slot has room for one word,
-//! and the words of a group lie in its first three slots (the last group's may spill into two more).
+//! Everything inside the pool. Rust cannot yet say "as many words as `N` slots need"; but a byte for each slot it can, and
+//! the words lie in those bytes.
 
 use crate::lane::{Lane, Owner};
-use crate::sync::{AtomicU32, AtomicUsize, Count, Ordering, const_fn};
+use crate::sync::{AtomicU32, AtomicUsize, Count, Count16, Ordering};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -48,50 +48,61 @@ pub enum Kind {
     Doomed,
 }
 
-/// Which use of a slot is out under a token: `uses << 1 | out`. Where words are short, `high` has the rest of `uses`.
+/// Which use of a slot is out under a token: `low` is `uses << 1 | out`, `high` what of `uses` does not fit in there.
 #[doc(hidden)]
-pub struct Tag {
-    low: AtomicUsize,
-    #[cfg(target_pointer_width = "32")]
-    high: Count,
+pub struct Tag<'p> {
+    low: &'p AtomicU32,
+    high: High<'p>,
 }
 
-impl Tag {
-    const_fn! {
-        fn new() -> Self {
-            Self {
-                low: AtomicUsize::new(0),
-                #[cfg(target_pointer_width = "32")]
-                high: Count::new(0),
-            }
+/// 31 + 32 bits of uses, or 31 + 16 where memory is short: a slot is then used 10^14 times before a token repeats.
+#[derive(Clone, Copy)]
+enum High<'p> {
+    #[cfg(feature = "alloc")]
+    Long(&'p crate::sync::Count32),
+    Short(&'p Count16),
+}
+
+impl High<'_> {
+    fn get(self) -> u64 {
+        match self {
+            #[cfg(feature = "alloc")]
+            Self::Long(high) => u64::from(high.load(Ordering::Relaxed)),
+            Self::Short(high) => u64::from(high.load(Ordering::Relaxed)),
         }
     }
 
-    fn generation(&self, low: usize) -> u64 {
-        let uses = (low >> 1) as u64;
-        #[cfg(target_pointer_width = "32")]
-        let uses = uses | (self.high.load(Ordering::Relaxed) as u64) << (usize::BITS - 1);
-        uses
+    fn count_up(self) {
+        match self {
+            #[cfg(feature = "alloc")]
+            Self::Long(high) => _ = high.fetch_add(1, Ordering::Relaxed),
+            Self::Short(high) => _ = high.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Tag<'_> {
+    fn generation(&self, low: u32) -> u64 {
+        self.high.get() << 31 | u64::from(low >> 1)
     }
 
     /// Marks the next use as out under a token. For the slot's only user.
     pub(crate) fn issue(&self) -> u64 {
         let low = (self.low.load(Ordering::Relaxed) | 1).wrapping_add(2);
-        #[cfg(target_pointer_width = "32")]
         if low == 1 {
-            self.high.store(self.high.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.high.count_up();
         }
-        // Release: what the user did with the object, to who redeems the token.
+        // Release: what the user did with the object, and `high`, to who redeems the token.
         self.low.store(low, Ordering::Release);
         self.generation(low)
     }
 
     /// Ends that use; false if it is not, or no longer, out. Who gets true is the slot's only user.
     pub(crate) fn redeem(&self, generation: u64) -> bool {
-        let low = self.low.load(Ordering::Relaxed);
+        // Acquire: from `issue`, here and below.
+        let low = self.low.load(Ordering::Acquire);
         low & 1 == 1
             && self.generation(low) == generation
-            // Acquire: from `issue`.
             && self.low.compare_exchange(low, low & !1, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 }
@@ -125,9 +136,9 @@ pub trait Pages<T> {
     /// The bytes of a slot's object, as of the last time they were measured.
     fn bytes(&self, slot: u32) -> &Count;
     /// The token of a slot that was reached.
-    fn tag(&self, slot: u32) -> &Tag;
+    fn tag(&self, slot: u32) -> Tag<'_>;
     /// The same, if the slot ever had one.
-    fn known_tag(&self, slot: u32) -> Option<&Tag>;
+    fn known_tag(&self, slot: u32) -> Option<Tag<'_>>;
     /// The lane that the caller owns from now on, if there is one to be had.
     fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>>;
     /// A lane that is nobody's, and into which nothing can be put.
@@ -180,18 +191,45 @@ fn reach_below(reached: &AtomicUsize, limit: usize) -> Option<u32> {
 /// Lanes that a pool without allocator has: so many caches work at a time.
 const LANES: usize = 4;
 
-/// What a fixed pool has beside each object.
-struct Note {
-    word: AtomicUsize,
-    bytes: Count,
-    tag: Tag,
+/// Words for the groups of `N` slots, three a group: a byte a slot has room for them but for three at most.
+#[cfg(not(pool_core_loom))]
+#[repr(C)]
+struct Words<const N: usize> {
+    /// First, so that what follows is aligned.
+    rest: [AtomicUsize; 3],
+    most: UnsafeCell<[u8; N]>,
 }
 
-impl Note {
-    const_fn! {
-        fn new() -> Self {
-            Self { word: AtomicUsize::new(0), bytes: Count::new(0), tag: Tag::new() }
+#[cfg(not(pool_core_loom))]
+impl<const N: usize> Words<N> {
+    const fn new() -> Self {
+        Self { rest: [const { AtomicUsize::new(0) }; 3], most: UnsafeCell::new([0; N]) }
+    }
+
+    #[inline(always)]
+    fn at(&self, at: usize) -> &AtomicUsize {
+        let fit = N / size_of::<AtomicUsize>();
+        if at >= fit {
+            return &self.rest[at - fit];
         }
+        // SAFETY: `most` follows an array of the same words, so it is aligned, and so many words fit in; all-zero bytes are
+        // a word, and they are never used as anything else.
+        unsafe { &*self.most.get().cast::<AtomicUsize>().add(at) }
+    }
+}
+
+/// Loom's atomics are more than their bytes.
+#[cfg(pool_core_loom)]
+struct Words<const N: usize>([[AtomicUsize; 3]; N]);
+
+#[cfg(pool_core_loom)]
+impl<const N: usize> Words<N> {
+    fn new() -> Self {
+        Self(core::array::from_fn(|_| core::array::from_fn(|_| AtomicUsize::new(0))))
+    }
+
+    fn at(&self, at: usize) -> &AtomicUsize {
+        &self.0[at / 3][at % 3]
     }
 }
 
@@ -199,9 +237,10 @@ impl Note {
 #[doc(hidden)]
 pub struct Inside<T, const N: usize> {
     objects: [Place<T>; N],
-    notes: [Note; N],
-    /// Words of the last group that its slots have no room for.
-    spill: [AtomicUsize; 2],
+    bytes: [Count; N],
+    tags: [AtomicU32; N],
+    more_of_tags: [Count16; N],
+    words: Words<N>,
     /// The group that was used last. A hint, for who looks for something idle.
     last: AtomicU32,
     reached: AtomicUsize,
@@ -216,8 +255,10 @@ impl<T, const N: usize> Inside<T, N> {
         const { assert!(N <= <crate::slots::Fixed<N> as crate::slots::Storage>::MAX_SLOTS) };
         Self {
             objects: [const { UnsafeCell::new(MaybeUninit::uninit()) }; N],
-            notes: [const { Note::new() }; N],
-            spill: [const { AtomicUsize::new(0) }; 2],
+            bytes: [const { Count::new(0) }; N],
+            tags: [const { AtomicU32::new(0) }; N],
+            more_of_tags: [const { Count16::new(0) }; N],
+            words: Words::new(),
             last: AtomicU32::new(0),
             reached: AtomicUsize::new(0),
             lanes: [const { Lane::new(Owner::Cache) }; LANES],
@@ -231,8 +272,10 @@ impl<T, const N: usize> Inside<T, N> {
     pub(crate) fn new() -> Self {
         Self {
             objects: core::array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit())),
-            notes: core::array::from_fn(|_| Note::new()),
-            spill: core::array::from_fn(|_| AtomicUsize::new(0)),
+            bytes: core::array::from_fn(|_| Count::new(0)),
+            tags: core::array::from_fn(|_| AtomicU32::new(0)),
+            more_of_tags: core::array::from_fn(|_| Count16::new(0)),
+            words: Words::new(),
             last: AtomicU32::new(0),
             reached: AtomicUsize::new(0),
             lanes: core::array::from_fn(|_| Lane::new(Owner::Cache)),
@@ -280,9 +323,7 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
     fn word(&self, kind: Kind, group: u32) -> &AtomicUsize {
         // Known when this is compiled, if there is only one.
         let group = if N <= BITS as usize { 0 } else { group };
-        let at = (group * BITS) as usize + kind as usize;
-        // The spill is for a last group of one or two slots.
-        self.notes.get(at).map_or_else(|| &self.spill[at - N], |note| &note.word)
+        self.words.at(3 * group as usize + kind as usize)
     }
 
     #[inline(always)]
@@ -301,15 +342,16 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
     }
 
     fn bytes(&self, slot: u32) -> &Count {
-        &self.notes[slot as usize].bytes
+        &self.bytes[slot as usize]
     }
 
-    fn tag(&self, slot: u32) -> &Tag {
-        &self.notes[slot as usize].tag
+    fn tag(&self, slot: u32) -> Tag<'_> {
+        let high = High::Short(&self.more_of_tags[slot as usize]);
+        Tag { low: &self.tags[slot as usize], high }
     }
 
-    fn known_tag(&self, slot: u32) -> Option<&Tag> {
-        self.notes.get(slot as usize).map(|note| &note.tag)
+    fn known_tag(&self, slot: u32) -> Option<Tag<'_>> {
+        ((slot as usize) < N).then(|| self.tag(slot))
     }
 
     fn no_lane(&self) -> NonNull<Lane> {
@@ -332,7 +374,7 @@ pub(crate) use growing::Chunks;
 mod growing {
     use super::*;
     use crate::lane::LaneList;
-    use crate::sync::{AtomicPtr, after_rmw};
+    use crate::sync::{AtomicPtr, Count32, after_rmw};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
     use core::ptr;
@@ -353,24 +395,24 @@ mod growing {
     }
 
     #[derive(Default)]
-    struct Words {
+    struct Kinds {
         idle: AtomicUsize,
         vacant: AtomicUsize,
         doomed: AtomicUsize,
     }
 
     struct Group<T> {
-        words: Words,
+        words: Kinds,
         number: u32,
         /// Its place in its chunk.
         index: u32,
         /// The word of the summary that tells of it, if its chunk has one.
-        above: *const Words,
+        above: *const Kinds,
         /// Its first object.
         first: NonNull<T>,
     }
 
-    impl Words {
+    impl Kinds {
         #[inline(always)]
         fn of(&self, kind: Kind) -> &AtomicUsize {
             match kind {
@@ -381,35 +423,36 @@ mod growing {
         }
     }
 
+    /// What [`Tag`] is made of.
+    type Uses = (AtomicU32, Count32);
+
     struct Chunk<T> {
         groups: Box<[Group<T>]>,
         /// Bits for words that are not zero; the level next to the groups first, the one word last.
-        summary: Vec<Box<[Words]>>,
+        summary: Vec<Box<[Kinds]>>,
         objects: Box<[Place<T>]>,
         bytes: Box<[Count]>,
         /// Made when the first token is.
-        tags: AtomicPtr<Tag>,
+        tags: AtomicPtr<Uses>,
     }
 
     impl<T> Chunk<T> {
         fn new(first_group: usize, slots: usize) -> Self {
             let groups = slots.div_ceil(BITS as usize);
-            let mut summary = Vec::new();
+            let mut summary = Vec::<Box<[Kinds]>>::new();
             let mut below = groups;
             while below > 1 {
                 below = below.div_ceil(BITS as usize);
-                summary.push(core::iter::repeat_with(Words::default).take(below).collect());
+                summary.push(core::iter::repeat_with(Kinds::default).take(below).collect());
             }
             let objects = Box::<[Place<T>]>::new_uninit_slice(slots);
             // SAFETY: a place is a `MaybeUninit` in an `UnsafeCell`: whatever is in memory will do.
             let objects = unsafe { objects.assume_init() };
             let group = |at: usize| Group {
-                words: Words::default(),
+                words: Kinds::default(),
                 number: (first_group + at) as u32,
                 index: at as u32,
-                above: summary
-                    .first()
-                    .map_or(ptr::null(), |level: &Box<[Words]>| &raw const level[at / BITS as usize]),
+                above: summary.first().map_or(ptr::null(), |level| &raw const level[at / BITS as usize]),
                 first: place_in(&objects, at * BITS as usize),
             };
             Self {
@@ -477,11 +520,12 @@ mod growing {
             }
         }
 
-        fn tag(&self, index: usize) -> &Tag {
+        fn tag(&self, index: usize) -> Tag<'_> {
             // Acquire: the tags as they were made.
             let mut tags = self.tags.load(Ordering::Acquire);
             if tags.is_null() {
-                let made: Box<[Tag]> = core::iter::repeat_with(Tag::new).take(self.objects.len()).collect();
+                let fresh = || (AtomicU32::new(0), Count32::new(0));
+                let made: Box<[Uses]> = core::iter::repeat_with(fresh).take(self.objects.len()).collect();
                 let made = Box::into_raw(made).cast();
                 let null = ptr::null_mut();
                 // Release: the tags, to who loads them. Acquire, if somebody else was first: theirs.
@@ -496,13 +540,14 @@ mod growing {
             }
             assert!(index < self.objects.len());
             // SAFETY: there are as many tags as objects, and they stay until the chunk is dropped.
-            unsafe { &*tags.add(index) }
+            let (low, high) = unsafe { &*tags.add(index) };
+            Tag { low, high: High::Long(high) }
         }
 
         /// # Safety
         ///
         /// `tags` was made by `tag`, and nobody uses it any more.
-        unsafe fn boxed(&self, tags: *mut Tag) -> Box<[Tag]> {
+        unsafe fn boxed(&self, tags: *mut Uses) -> Box<[Uses]> {
             // SAFETY: the caller's promise.
             unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(tags, self.objects.len())) }
         }
@@ -723,12 +768,12 @@ mod growing {
             &chunk.bytes[index]
         }
 
-        fn tag(&self, slot: u32) -> &Tag {
+        fn tag(&self, slot: u32) -> Tag<'_> {
             let (chunk, index) = self.locate_slot(slot);
             chunk.tag(index)
         }
 
-        fn known_tag(&self, slot: u32) -> Option<&Tag> {
+        fn known_tag(&self, slot: u32) -> Option<Tag<'_>> {
             if slot >= self.reached() {
                 return None;
             }

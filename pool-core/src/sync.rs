@@ -34,9 +34,11 @@ pub(crate) use portable_atomic_util::Arc;
 pub(crate) mod counter {
     pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     // Under other names where they stand beside atomics that may be loom's.
-    pub(crate) use portable_atomic::{AtomicU32 as Count32, AtomicU64 as Count64, AtomicUsize as Count};
+    pub(crate) use portable_atomic::{
+        AtomicU16 as Count16, AtomicU32 as Count32, AtomicU64 as Count64, AtomicUsize as Count,
+    };
 }
-pub(crate) use counter::{Count, Count32, Count64};
+pub(crate) use counter::{Count, Count16, Count32, Count64};
 
 /// Declares a function that is const, but not under loom, whose atomics cannot be made at compile time.
 macro_rules! const_fn {

@@ -1,0 +1,108 @@
+//! The options of a shared pool.
+
+use super::{MEASURED, SharedPool, StaticPool};
+use crate::account::Account;
+use crate::lifecycle::{Factory, KeepAll, Resetter};
+#[cfg(feature = "alloc")]
+use crate::slots::Growing;
+use crate::slots::Storage;
+use crate::sync::Ordering;
+
+/// Builds a [`SharedPool`].
+#[must_use = "a builder makes nothing until `build`"]
+pub struct SharedPoolBuilder<F, R = KeepAll> {
+    factory: F,
+    resetter: R,
+    max_objects: usize,
+    max_retained_bytes: usize,
+    account: Option<Account>,
+    #[cfg(feature = "std")]
+    thread_caches: bool,
+}
+
+impl<F: Factory> SharedPoolBuilder<F> {
+    /// A pool of what `factory` makes, without bounds.
+    pub fn new(factory: F) -> Self {
+        Self {
+            factory,
+            resetter: KeepAll,
+            max_objects: usize::MAX,
+            max_retained_bytes: usize::MAX,
+            account: None,
+            #[cfg(feature = "std")]
+            thread_caches: true,
+        }
+    }
+}
+
+impl<F, R> SharedPoolBuilder<F, R>
+where
+    F: Factory,
+    R: Resetter<F::Object>,
+{
+    /// What brings a released object back to its first state, on the thread that releases it. Default: nothing does,
+    /// [`KeepAll`].
+    pub fn resetter<R2: Resetter<F::Object>>(self, resetter: R2) -> SharedPoolBuilder<F, R2> {
+        SharedPoolBuilder {
+            factory: self.factory,
+            resetter,
+            max_objects: self.max_objects,
+            max_retained_bytes: self.max_retained_bytes,
+            account: self.account,
+            #[cfg(feature = "std")]
+            thread_caches: self.thread_caches,
+        }
+    }
+
+    /// The account that the objects' bytes are charged to. Default: none.
+    pub fn account(mut self, account: Account) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    /// Most objects, leased, idle and doomed. An acquire beyond fails, or waits.
+    pub fn max_objects(mut self, objects: usize) -> Self {
+        self.max_objects = objects;
+        self
+    }
+
+    /// Bytes above which a released object is discarded.
+    pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
+        self.max_retained_bytes = bytes;
+        self
+    }
+
+    /// Whether threads may keep a few objects for themselves, see [`SharedPool`]. Default: yes, where the system can
+    /// do it. A pool with fixed storage has none.
+    #[cfg(feature = "std")]
+    pub fn thread_caches(mut self, wanted: bool) -> Self {
+        self.thread_caches = wanted;
+        self
+    }
+
+    /// A pool that grows on the heap.
+    #[cfg(feature = "alloc")]
+    pub fn build(self) -> SharedPool<F, R, Growing> {
+        let limit = self.max_objects.min(Growing::MAX_SLOTS);
+        self.build_in(crate::pages::Chunks::new(limit))
+    }
+
+    /// A pool of at most `N` objects that needs no allocator.
+    pub fn build_fixed<const N: usize>(self) -> StaticPool<F, N, R> {
+        self.build_in(crate::pages::Inside::new())
+    }
+
+    fn build_in<S: Storage>(self, pages: S::Pages<F::Object>) -> SharedPool<F, R, S> {
+        let mut pool = SharedPool::of(self.factory, self.resetter, self.account, pages);
+        pool.max_objects = self.max_objects.min(S::MAX_SLOTS);
+        pool.max_retained_bytes = self.max_retained_bytes;
+        if self.max_retained_bytes != usize::MAX {
+            pool.flags.fetch_or(MEASURED, Ordering::Relaxed);
+        }
+        #[cfg(feature = "std")]
+        {
+            pool.thread_caches = self.thread_caches && S::THREAD_CACHES && crate::sync::heavy_works();
+        }
+        pool
+    }
+}

@@ -1,0 +1,336 @@
+//! Objects made, reset, doomed and destroyed: everything that runs user code, with nothing of the pool held.
+
+use super::idle::Attention;
+use super::{CLOSED, LOOKS, Leave, MEASURED, SharedPool, WAITER};
+use crate::account::Claim;
+use crate::create::{Made, create, recharge};
+use crate::error::AcquireError;
+use crate::held::Held;
+use crate::lane::Popped;
+use crate::lifecycle::{Factory, Resetter, Verdict};
+use crate::pages::{BITS, Kind, Pages, groups};
+use crate::slots::Storage;
+use crate::sync::Ordering;
+use core::mem;
+use core::ptr::NonNull;
+
+impl<F, R, S> SharedPool<F, R, S>
+where
+    F: Factory,
+    R: Resetter<F::Object>,
+    S: Storage,
+{
+    /// Where the object is that was taken out of a lane.
+    #[inline(always)]
+    pub(super) fn place(&self, popped: &Popped) -> NonNull<F::Object> {
+        let base: *mut F::Object = popped.base.cast();
+        // SAFETY: `base` is where the objects of a group begin, which lie one after the other, and the offset is that
+        // of a slot of the group that was reached.
+        unsafe { NonNull::new_unchecked(base.add(popped.offset)) }
+    }
+
+    /// Where the objects of a group begin, for a lane.
+    pub(super) fn base(&self, group: u32) -> *mut () {
+        self.pages.object(group * BITS).as_ptr().cast()
+    }
+
+    /// A slot with an object after `take_idle` had none: from where it is dearer to get.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn slot_slowly(&self) -> Result<u32, AcquireError<F::Error>> {
+        if self.is_closed() {
+            return Err(AcquireError::Closed);
+        }
+        self.destroy_doomed(LOOKS as usize);
+        if self.empty_lanes(false)
+            && let Some((slot, _)) = self.take_idle()
+        {
+            return Ok(slot);
+        }
+        self.counts.misses.fetch_add(1, Ordering::Relaxed);
+        for look in 1.. {
+            if self.reserve() {
+                return self.create_leased();
+            }
+            // Full. While attention is held, what becomes idle or vacant changes the version: if that stays the same
+            // while everything is looked at, there was a moment at which nothing was to be had.
+            let attention = Attention::hold(self);
+            let before = self.version.load(Ordering::Acquire);
+            self.empty_lanes(false);
+            if let Some((slot, _)) = self.take_linear() {
+                return Ok(slot);
+            }
+            if self.reserve() {
+                drop(attention);
+                return self.create_leased();
+            }
+            let unchanged = self.version.load(Ordering::Acquire) == before && !self.lanes_busy();
+            drop(attention);
+            if self.is_closed() {
+                return Err(AcquireError::Closed);
+            }
+            if unchanged && self.destroy_doomed(LOOKS as usize) == 0 || look == LOOKS {
+                break;
+            }
+            crate::sync::relax();
+        }
+        Err(AcquireError::Exhausted { leased: self.count_leased(), max_objects: self.max_objects })
+    }
+
+    /// Objects that are out or being made, as near as one can tell meanwhile.
+    pub(crate) fn count_leased(&self) -> usize {
+        self.objects.load(Ordering::Relaxed).saturating_sub(self.count_idle())
+    }
+
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & !CLOSED >= WAITER
+    }
+
+    /// Whether a thread was in the middle of using its lane when it was to be emptied, and has something there.
+    pub(super) fn lanes_busy(&self) -> bool {
+        let mut busy = false;
+        self.pages.each_lane(&mut |lane| busy |= lane.is_of_thread() && lane.idle().1 != 0);
+        busy
+    }
+
+    /// Looks into every group, whatever the summary says.
+    pub(super) fn take_linear(&self) -> Option<(u32, NonNull<F::Object>)> {
+        (0..groups(self.pages.reached())).find_map(|group| self.pages.take_in(group))
+    }
+
+    /// Room for one more object, exactly as many as there may be.
+    pub(super) fn reserve(&self) -> bool {
+        let mut objects = self.objects.load(Ordering::Relaxed);
+        while objects < self.max_objects {
+            // Acquire: the vacant bit of who made room.
+            match self.objects.compare_exchange_weak(
+                objects,
+                objects + 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => objects = now,
+            }
+        }
+        false
+    }
+
+    pub(super) fn unreserve(&self) {
+        // SeqCst and `look_round`: there may be one who waits for room. Release: the vacant bit.
+        self.objects.fetch_sub(1, Ordering::SeqCst);
+        self.look_round(0, 0);
+    }
+
+    pub(super) fn create_slot(&self) -> Result<u32, AcquireError<F::Error>> {
+        if self.is_closed() {
+            return Err(AcquireError::Closed);
+        }
+        if !self.reserve() {
+            let leased = self.count_leased();
+            return Err(AcquireError::Exhausted { leased, max_objects: self.max_objects });
+        }
+        self.create_reserved()
+    }
+
+    /// A slot without object, for which room was reserved.
+    pub(super) fn take_vacant(&self) -> u32 {
+        loop {
+            if let Some(group) = self.pages.find(Kind::Vacant) {
+                let bits = self.pages.word(Kind::Vacant, group).load(Ordering::Relaxed);
+                let bit = bits & bits.wrapping_neg();
+                if bit != 0 && self.clear(Kind::Vacant, group, bit) {
+                    return group * BITS + bit.trailing_zeros();
+                }
+            } else if let Some(slot) = self.pages.reach() {
+                return slot;
+            } else {
+                // There are as many slots as objects allowed, and room was reserved: somebody is about to set a bit.
+                crate::sync::relax();
+            }
+        }
+    }
+
+    pub(super) fn cancel_create(&self, slot: u32) {
+        self.vacate(slot);
+        self.unreserve();
+    }
+
+    pub(super) fn vacate(&self, slot: u32) {
+        // The slot, empty, to who clears the bit.
+        self.pages.set(Kind::Vacant, slot / BITS, 1 << (slot % BITS));
+    }
+
+    /// As [`create_reserved`](Self::create_reserved), after nothing idle was found: a moment at which all are leased.
+    pub(super) fn create_leased(&self) -> Result<u32, AcquireError<F::Error>> {
+        let slot = self.create_reserved()?;
+        self.counts.peak_leased.fetch_max(self.counts.there(), Ordering::Relaxed);
+        Ok(slot)
+    }
+
+    /// Makes an object, in a slot that is then the caller's.
+    pub(super) fn create_reserved(&self) -> Result<u32, AcquireError<F::Error>> {
+        let slot = self.take_vacant();
+        let pending = Held { pool: self, slot, abandon: Self::cancel_create };
+        let grow =
+            |claim: &mut Claim<'_>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refusal(0));
+        let estimate = self.factory.estimate(&());
+        let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
+        if self.is_closed() {
+            drop(pending);
+            made.destroy();
+            return Err(AcquireError::Closed);
+        }
+        mem::forget(pending);
+
+        let Made { object, bytes, claim } = made;
+        // SAFETY: the slot has no object, and by `take_vacant` no other user; the memory is inside an `UnsafeCell`.
+        unsafe { self.pages.object(slot).write(object) };
+        if let Some(claim) = claim {
+            claim.commit();
+        }
+        self.pages.bytes(slot).store(bytes, Ordering::Relaxed);
+        self.count_bytes(0, bytes);
+        self.counts.created.fetch_add(1, Ordering::Relaxed);
+        Ok(slot)
+    }
+
+    /// Counts the change of an object's bytes. Wrapping, because a pool without account refuses no size that a factory
+    /// claims, however absurd their sum.
+    pub(super) fn count_bytes(&self, before: usize, after: usize) {
+        let change = after.wrapping_sub(before);
+        let bytes = self.counts.bytes.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+        self.counts.peak_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Marks an object that the caller holds as one to be destroyed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn doom(&self, slot: u32) {
+        // The object, to who destroys it.
+        self.pages.set(Kind::Doomed, slot / BITS, 1 << (slot % BITS));
+        // SeqCst and `look_round`: who waits may have room now.
+        self.doomed.fetch_add(1, Ordering::SeqCst);
+        self.look_round(0, 0);
+    }
+
+    pub(super) fn destroy_doomed(&self, most: usize) -> usize {
+        let mut destroyed = 0;
+        // Ordering::Relaxed: the bits say it exactly; a count that is seen late is worked off later.
+        while destroyed < most && self.doomed.load(Ordering::Relaxed) != 0 {
+            let Some(group) = self.pages.find(Kind::Doomed) else { break };
+            let bits = self.pages.word(Kind::Doomed, group).load(Ordering::Relaxed);
+            let bit = bits & bits.wrapping_neg();
+            if bit != 0 && self.clear(Kind::Doomed, group, bit) {
+                self.doomed.fetch_sub(1, Ordering::Relaxed);
+                destroyed += 1;
+                self.destroy_slot(group * BITS + bit.trailing_zeros(), Leave::Discarded);
+            }
+        }
+        destroyed
+    }
+
+    /// Uncharges, then destroys the object of a slot that the caller holds.
+    pub(super) fn destroy_slot(&self, slot: u32, why: Leave) {
+        drop(self.take_out_of(slot, why));
+    }
+
+    pub(super) fn take_out_of(&self, slot: u32, why: Leave) -> F::Object {
+        // SAFETY: the caller holds the slot, which has an object, and from here on has none.
+        let object = unsafe { self.pages.object(slot).read() };
+        let bytes = self.pages.bytes(slot).load(Ordering::Relaxed);
+        let counts = &self.counts;
+        match why {
+            Leave::Evicted => &counts.evicted,
+            Leave::Discarded => &counts.discarded,
+            Leave::Detached => &counts.detached,
+        }
+        .fetch_add(1, Ordering::Relaxed);
+        self.count_bytes(bytes, 0);
+        self.vacate(slot);
+        // Before room is made: a handler may panic, a waker may, and then the object is dropped all the same.
+        let room = Room(self);
+        if let Some(account) = &self.account {
+            account.uncharge(bytes, false);
+        }
+        drop(room);
+        object
+    }
+
+    /// Measures a released object; false if it grew above what it may retain or what the account allows.
+    pub(super) fn settle_bytes(&self, slot: u32, object: &F::Object) -> bool {
+        let bytes = self.factory.measure(object);
+        let noted = self.pages.bytes(slot);
+        let before = noted.load(Ordering::Relaxed);
+        bytes <= self.max_retained_bytes
+            && recharge(self.account.as_ref(), before, bytes, || {
+                noted.store(bytes, Ordering::Relaxed);
+                self.count_bytes(before, bytes);
+            })
+    }
+
+    /// Resets an object that comes back; dooms it if that panics.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the slot, whose object this is.
+    #[inline(always)]
+    pub(super) unsafe fn reset(&self, slot: u32, mut object: NonNull<F::Object>) -> Verdict {
+        let resetting = Held { pool: self, slot, abandon: Self::doom };
+        // SAFETY: the caller's promise; this is the object's only use.
+        let verdict = self.resetter.reset(unsafe { object.as_mut() });
+        mem::forget(resetting);
+        verdict
+    }
+
+    /// Whether an object that the caller holds and has reset may be used again; dooms it otherwise.
+    #[inline(always)]
+    pub(super) fn settle(&self, slot: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & MEASURED == 0 || self.settle_measured(slot)
+    }
+
+    #[inline(never)]
+    pub(super) fn settle_measured(&self, slot: u32) -> bool {
+        let settling = Held { pool: self, slot, abandon: Self::doom };
+        // SAFETY: the caller holds the slot, so only this reference to its object exists.
+        let kept = self.settle_bytes(slot, unsafe { self.pages.object(slot).as_ref() });
+        mem::forget(settling);
+        if !kept {
+            self.doom(slot);
+        }
+        kept
+    }
+
+    /// What is left to do of a release that does not end in the lane that this thread used last.
+    #[inline(never)]
+    pub(super) fn give_back_slowly(&self, slot: u32) {
+        #[cfg(feature = "std")]
+        if self.has_thread_caches() {
+            if self.settle(slot) && !self.push_recalled(slot) {
+                self.put_shared(slot);
+            }
+            return;
+        }
+        if self.settle(slot) {
+            self.put_shared(slot);
+        }
+    }
+}
+
+/// Room for an object, made when this is dropped.
+struct Room<'a, F, R, S>(&'a SharedPool<F, R, S>)
+where
+    F: Factory,
+    R: Resetter<F::Object>,
+    S: Storage;
+
+impl<F, R, S> Drop for Room<'_, F, R, S>
+where
+    F: Factory,
+    R: Resetter<F::Object>,
+    S: Storage,
+{
+    fn drop(&mut self) {
+        self.0.unreserve();
+    }
+}

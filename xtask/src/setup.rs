@@ -1,7 +1,7 @@
 //! What the other commands need and a machine with only Rust does not have: looked for first, then
 //! installed with a word of what and why, else an error with the remedy.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -29,6 +29,34 @@ pub(crate) fn rust_target(target: &str, why: &str) -> Result<()> {
              Remedy: install Rust with rustup (https://rustup.rs), then `rustup target add {target}`"
         ))
     })
+}
+
+/// The toolchain that has what is not stable yet: Miri, sanitizers, building `std` anew.
+pub(crate) const NIGHTLY: &str = "nightly";
+
+/// Makes sure that [`NIGHTLY`] is installed, with these components.
+pub(crate) fn nightly_with(components: &[&str], why: &str) -> Result<()> {
+    toolchain(NIGHTLY, why)?;
+    let mut list = Command::new("rustup");
+    let installed = process::output(list.args(["component", "list", "--installed", "--toolchain", NIGHTLY]))?;
+    for name in components {
+        // `rust-src`, but `miri-x86_64-unknown-linux-gnu`.
+        let is_it =
+            |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        if installed.lines().any(is_it) {
+            continue;
+        }
+        println!("Installing the component {name} of the Rust toolchain {NIGHTLY}: {why}.");
+        let mut add = Command::new("rustup");
+        process::run(add.args(["component", "add", name, "--toolchain", NIGHTLY])).map_err(|error| {
+            error.context(format!(
+                "the component {name} of the Rust toolchain {NIGHTLY} is missing and rustup could not add it.\n\
+                 Remedy: some nightlies lack it, so `rustup update {NIGHTLY}`, then `rustup component add {name} \
+                 --toolchain {NIGHTLY}`"
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// Makes sure that a toolchain is installed.
@@ -106,36 +134,53 @@ pub(crate) fn browser() -> Result<Browser> {
     if let Some(browser) = find_browser()? {
         return Ok(browser);
     }
-    println!("Chromium or its driver is missing: the page and its tests run in a real browser.");
-    let (Some(apt), true) = (find_on_path(&["apt-get"]), cfg!(target_os = "linux")) else {
-        bail!(
-            "Chromium or its driver is missing, and this machine has no apt-get to install them.\n{REMEDY}"
-        );
-    };
-    let Some(as_root) = root_prefix() else {
-        bail!(
-            "Chromium or its driver is missing, and installing them needs root: we are not root, and \
-             `sudo -n` asks for a password.\n{REMEDY}"
-        );
-    };
-    println!("Installing the packages chromium and chromium-driver with apt-get.");
-    apt_get(as_root, &apt, &["update", "-q"])?;
-    apt_get(as_root, &apt, &["install", "-y", "--no-install-recommends", "chromium", "chromium-driver"])?;
+    let why = "the page and its tests run in a real browser";
+    apt_install("Chromium or its driver", &["chromium", "chromium-driver"], why, REMEDY)?;
     match find_browser()? {
         Some(browser) => Ok(browser),
         None => bail!("the packages are installed, but Chromium and its driver are not on PATH.\n{REMEDY}"),
     }
 }
 
-fn apt_get(as_root: &[&str], apt: &Path, args: &[&str]) -> Result<()> {
-    let mut command = Command::new("env");
-    if let Some((sudo, options)) = as_root.split_first() {
-        command = Command::new(sudo);
-        // Named again: sudo drops variables that are set before it.
-        command.args(options).arg("env");
+/// Finds the emulator of Arm microcontrollers, or installs it.
+pub(crate) fn qemu_arm() -> Result<PathBuf> {
+    const QEMU: &str = "qemu-system-arm";
+    const REMEDY: &str = "Remedy: install QEMU by hand (Debian: `apt-get install qemu-system-arm`, macOS: `brew install qemu`)";
+    if let Some(qemu) = find_on_path(&[QEMU]) {
+        return Ok(qemu);
     }
-    command.arg("DEBIAN_FRONTEND=noninteractive").arg(apt).args(args);
-    process::run(&mut command).map_err(|error| error.context(REMEDY))
+    apt_install(QEMU, &[QEMU], "it emulates the microcontrollers that checks run on", REMEDY)?;
+    match find_on_path(&[QEMU]) {
+        Some(qemu) => Ok(qemu),
+        None => bail!("the package is installed, but {QEMU} is not on PATH.\n{REMEDY}"),
+    }
+}
+
+/// Installs Debian packages, for want of `what`.
+fn apt_install(what: &str, packages: &[&str], why: &str, remedy: &'static str) -> Result<()> {
+    println!("{what} is missing: {why}.");
+    let (Some(apt), true) = (find_on_path(&["apt-get"]), cfg!(target_os = "linux")) else {
+        bail!("{what} is missing, and this machine has no apt-get to install it.\n{remedy}");
+    };
+    let Some(as_root) = root_prefix() else {
+        bail!(
+            "{what} is missing, and installing it needs root: we are not root, and `sudo -n` asks for a \
+             password.\n{remedy}"
+        );
+    };
+    println!("Installing with apt-get: {}.", packages.join(", "));
+    let apt_get = |words: &[&str]| {
+        let mut command = Command::new("env");
+        if let Some((sudo, options)) = as_root.split_first() {
+            command = Command::new(sudo);
+            // Named again: sudo drops variables that are set before it.
+            command.args(options).arg("env");
+        }
+        command.arg("DEBIAN_FRONTEND=noninteractive").arg(&apt).args(words);
+        process::run(&mut command).map_err(|error| error.context(remedy))
+    };
+    apt_get(&["update", "-q"])?;
+    apt_get(&[["install", "-y", "--no-install-recommends"].as_slice(), packages].concat())
 }
 
 /// What to write before a command that needs root, if there is a way.

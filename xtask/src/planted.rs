@@ -1,0 +1,199 @@
+//! The self-check: does each check turn red when there is a fault to find?
+//!
+//! A copy of the sources is checked as it is, which must pass, and then once for each fault that is planted in it,
+//! which must fail, with the words that tell that it failed because of the fault. The copy always lies in the same
+//! place, so that only what a fault changes is built again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::tsan;
+use crate::workspace::Workspace;
+
+/// One run of a check on the copy may take so long, its first build included.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// A fault: one text of the sources replaced by another.
+struct Fault {
+    /// The command of `cargo xtask` that must find it.
+    check: &'static str,
+    /// What is wrong.
+    what: &'static str,
+    file: &'static str,
+    old: &'static str,
+    new: &'static str,
+    /// Part of what the check then says; a compiler's error does not hold it.
+    sign: &'static str,
+}
+
+const FAULTS: &[Fault] = &[Fault {
+    check: "embedded",
+    what: "an uncharge that stops at the account's own level",
+    file: "pool-core/src/account.rs",
+    old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
+    new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
+    sign: "panicked at",
+}];
+
+/// Plants every fault.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.target.join("planted");
+    fs::create_dir_all(&folder)?;
+    let copy = Copy { from: &workspace.root, to: folder.join("source") };
+    let mut checks: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
+    checks.dedup();
+    if !tsan::SUPPORTED {
+        println!("Leaving out tsan, which this machine cannot run.");
+        checks.retain(|check| *check != "tsan");
+    }
+    for check in checks {
+        copy.write(None)?;
+        println!("{check}: must pass on the sources as they are");
+        match run_check(&folder, &copy, check, "sound")? {
+            Outcome::Passed => {}
+            outcome => bail!("`cargo xtask {check}` fails without a fault: {}", outcome.told()),
+        }
+        for (index, fault) in FAULTS.iter().enumerate().filter(|(_, fault)| fault.check == check) {
+            copy.write(Some(fault))?;
+            println!("{check}: must find {}", fault.what);
+            let outcome = run_check(&folder, &copy, check, &format!("fault-{index}"))?;
+            match &outcome {
+                Outcome::Failed(log) if fs::read_to_string(log)?.contains(fault.sign) => {}
+                Outcome::Failed(_) => bail!(
+                    "`cargo xtask {check}` fails, but says nothing of `{}`, with {} planted: {}",
+                    fault.sign,
+                    fault.what,
+                    outcome.told()
+                ),
+                _ => bail!("`cargo xtask {check}` did not find {}: {}", fault.what, outcome.told()),
+            }
+        }
+    }
+    println!("{} faults were planted, and each was found.", FAULTS.len());
+    Ok(())
+}
+
+enum Outcome {
+    Passed,
+    Failed(PathBuf),
+    Hung(PathBuf),
+}
+
+impl Outcome {
+    fn told(&self) -> String {
+        match self {
+            Self::Passed => "it passed".into(),
+            Self::Failed(log) => format!("see {}", log.display()),
+            Self::Hung(log) => format!("it did not end within {} s, see {}", LIMIT.as_secs(), log.display()),
+        }
+    }
+}
+
+/// Runs a check on the copy, as somebody would type it there.
+fn run_check(folder: &Path, copy: &Copy, check: &str, name: &str) -> Result<Outcome> {
+    let mut command =
+        Command::new(std::env::current_exe().context("this program does not know its own path")?);
+    command.arg(check);
+    command.env("CARGO_MANIFEST_DIR", copy.to.join("xtask")).env("CARGO_TARGET_DIR", folder);
+    let log = folder.join(format!("{check}-{name}.log"));
+    let start = Instant::now();
+    let status = process::run_into(&log, &mut command, LIMIT)?;
+    println!("  {} in {:.1} s", log.display(), start.elapsed().as_secs_f64());
+    Ok(match status {
+        Some(status) if status.success() => Outcome::Passed,
+        Some(_) => Outcome::Failed(log),
+        None => Outcome::Hung(log),
+    })
+}
+
+/// The copy of the sources.
+struct Copy<'w> {
+    from: &'w Path,
+    to: PathBuf,
+}
+
+impl Copy<'_> {
+    /// Brings the copy up to date, with this fault in it. What need not change keeps its time, for cargo looks at that.
+    fn write(&self, fault: Option<&Fault>) -> Result<()> {
+        let mut list = Command::new("git");
+        list.current_dir(self.from);
+        list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        let list = process::output(&mut list).context("the copy is made of the files that git knows")?;
+        // A file that is deleted but not yet committed is still listed.
+        let files: BTreeSet<&str> =
+            list.split_terminator('\0').filter(|name| self.from.join(name).is_file()).collect();
+        self.remove_others(&self.to, &files)?;
+        for name in files {
+            let mut text = fs::read(self.from.join(name))?;
+            if let Some(fault) = fault.filter(|fault| fault.file == name) {
+                text = fault.planted_in(&String::from_utf8(text)?)?.into_bytes();
+            }
+            let to = self.to.join(name);
+            if fs::read(&to).is_ok_and(|old| old == text) {
+                continue;
+            }
+            fs::create_dir_all(to.parent().unwrap_or(&self.to))?;
+            fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+        }
+        Ok(())
+    }
+
+    fn remove_others(&self, folder: &Path, files: &BTreeSet<&str>) -> Result<()> {
+        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.remove_others(&path, files)?;
+                continue;
+            }
+            let name = path.strip_prefix(&self.to)?.to_string_lossy().replace('\\', "/");
+            if !files.contains(name.as_str()) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    /// The text with the fault in it.
+    fn planted_in(&self, text: &str) -> Result<String> {
+        match text.matches(self.old).count() {
+            1 => Ok(text.replacen(self.old, self.new, 1)),
+            count => bail!(
+                "the fault \"{}\" cannot be planted: {} holds what it replaces {count} times",
+                self.what,
+                self.file
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: sources that have moved on from under a fault, long before anybody runs the self-check.
+    #[test]
+    fn every_fault_can_be_planted() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for fault in FAULTS {
+            let text = fs::read_to_string(root.join(fault.file)).unwrap();
+            assert_ne!(fault.planted_in(&text).unwrap(), text, "{}", fault.what);
+        }
+    }
+
+    /// Catches: a check whose faults are not together, and which therefore begins anew.
+    #[test]
+    fn faults_of_one_check_are_together() {
+        let mut checks: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
+        checks.dedup();
+        assert_eq!(checks.iter().collect::<BTreeSet<_>>().len(), checks.len());
+    }
+}

@@ -24,7 +24,7 @@
 //! a peak that includes the other's. Single-threaded use is exact in everything; in all use `used` and the limits are.
 
 use crate::bytes::Bytes;
-use crate::sync::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use crate::sync::counter::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use core::fmt;
 
 #[cfg(feature = "alloc")]

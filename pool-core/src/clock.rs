@@ -1,6 +1,6 @@
 //! Time, supplied by the caller.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::counter::{AtomicU64, Ordering};
 
 /// A point in time, in the unit of the clock that read it. Differences are in the same unit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]

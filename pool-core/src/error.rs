@@ -23,6 +23,15 @@ pub enum AcquireError<E> {
         /// Most objects that a key may have.
         max_per_key: usize,
     },
+    /// The pool was full for as long as the caller would wait.
+    TimedOut {
+        /// How long that was.
+        waited: core::time::Duration,
+        /// Objects that are out, or being made.
+        leased: usize,
+        /// Most objects that the pool may have.
+        max_objects: usize,
+    },
     /// The bytes for a new object do not fit, even if every idle object of the pool were evicted.
     OverBudget(OverBudget),
     /// The factory failed.
@@ -38,6 +47,9 @@ impl<E: fmt::Display> fmt::Display for AcquireError<E> {
             }
             Self::KeyExhausted { leased, max_per_key } => {
                 write!(f, "{leased} objects of this key are out, of at most {max_per_key}")
+            }
+            Self::TimedOut { waited, leased, max_objects } => {
+                write!(f, "{leased} objects are out, of at most {max_objects}, after waiting {waited:?}")
             }
             Self::OverBudget(refusal) => refusal.fmt(f),
             Self::Create(error) => write!(f, "the factory failed: {error}"),

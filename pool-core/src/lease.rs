@@ -1,7 +1,7 @@
 //! One object that is out: [`Lease`], and [`LeaseId`] for places where a guard cannot go.
 
 use crate::stats::PoolStats;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::counter::{AtomicU32, Ordering};
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
@@ -39,6 +39,15 @@ pub(crate) mod sealed {
         /// # Safety
         /// The caller holds the slot, and from then on no more.
         unsafe fn give_back(&self, slot: u32);
+        /// The same for who knows where the object is.
+        /// # Safety
+        /// As above, and `object` is that slot's.
+        #[inline(always)]
+        unsafe fn give_back_at(&self, slot: u32, object: NonNull<T>) {
+            let _ = object;
+            // SAFETY: the caller's promise.
+            unsafe { self.give_back(slot) }
+        }
         /// # Safety
         /// As above.
         unsafe fn destroy(&self, slot: u32);
@@ -51,9 +60,10 @@ pub(crate) mod sealed {
     }
 }
 
-/// An object that is out of its pool `P`, where `P` is `&Pool` or `Rc<Pool>`. Dropping it releases the object.
+/// An object that is out of its pool `P`: `&Pool`, or `Rc<Pool>` or `Arc<Pool>`. Dropping it releases the object.
 ///
-/// A lease cannot outlive a pool that it borrows, and stays on its thread:
+/// A lease of a [`SharedPool`](crate::SharedPool) can be sent to another thread and dropped there, if the object can;
+/// one of another pool, or of a [`Cache`](crate::Cache), stays on its thread. No lease outlives a pool that it borrows:
 ///
 /// ```compile_fail,E0597
 /// use pool_core::LocalPool;
@@ -99,6 +109,35 @@ where
         Self { pool, slot, object }
     }
 
+    /// The same for who knows where the object is.
+    ///
+    /// # Safety
+    ///
+    /// As of [`new`](Self::new), and `object` is that slot's.
+    #[inline(always)]
+    pub(crate) unsafe fn at(pool: P, slot: u32, object: NonNull<<P::Target as Pool>::Object>) -> Self {
+        Self { pool, slot, object }
+    }
+
+    /// The same lease, holding the same pool in another way.
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    pub(crate) fn with_pool<Q>(self, hold: impl FnOnce(&P) -> Q) -> Lease<Q>
+    where
+        Q: Deref<Target = P::Target>,
+    {
+        // First: if it panics, this lease is released as usual.
+        let pool = hold(&self.pool);
+        let object = self.object;
+        let (_, slot) = self.into_parts();
+        Lease { pool, slot, object }
+    }
+
+    /// The slot and its object, for who takes over from the lease.
+    pub(crate) fn into_slot(self) -> (u32, NonNull<<P::Target as Pool>::Object>) {
+        let object = self.object;
+        (self.into_parts().1, object)
+    }
+
     /// The pool it is of.
     #[must_use]
     pub fn pool(this: &Self) -> &P::Target {
@@ -135,6 +174,24 @@ where
     }
 }
 
+// SAFETY: a lease is its pool's handle and the only way to one object. Whoever drops it needs the pool on that thread
+// (`P: Send`; pools for one thread are not `Sync`, so neither a reference nor an `Rc` to one is `Send`) and may drop the
+// object there (`Object: Send`).
+unsafe impl<P> Send for Lease<P>
+where
+    P: Deref + Send,
+    P::Target: Pool<Object: Send>,
+{
+}
+
+// SAFETY: a shared lease gives shared references to its pool and to its object.
+unsafe impl<P> Sync for Lease<P>
+where
+    P: Deref + Sync,
+    P::Target: Pool<Object: Sync> + Sync,
+{
+}
+
 impl<P> Deref for Lease<P>
 where
     P: Deref,
@@ -169,7 +226,7 @@ where
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: this lease held the slot, and is going.
-        unsafe { self.pool.give_back(self.slot) }
+        unsafe { self.pool.give_back_at(self.slot, self.object) }
     }
 }
 

@@ -37,20 +37,27 @@ extern crate std;
 
 mod account;
 mod bytes;
+mod cache;
 mod clock;
 mod create;
 mod error;
 mod held;
 mod keyed;
+mod lane;
 mod lease;
 mod lifecycle;
 mod local;
 mod lru;
+mod pages;
+mod shared;
 mod slots;
 mod stats;
 mod sync;
+#[cfg(feature = "std")]
+mod threads;
 #[cfg(feature = "alloc")]
 mod tracker;
+mod wait;
 
 #[cfg(feature = "alloc")]
 pub use account::AccountBuilder;
@@ -58,6 +65,7 @@ pub use account::{
     Account, AccountEvent, AccountEventKind, Ledger, NotHeld, OverBudget, Pressure, Reservation,
 };
 pub use bytes::Bytes;
+pub use cache::Cache;
 #[cfg(feature = "std")]
 pub use clock::InstantClock;
 pub use clock::{Clock, ManualClock, NoClock, Tick};
@@ -66,9 +74,11 @@ pub use keyed::{FixedKeyedPool, KeyStats, KeyedPool, KeyedPoolBuilder};
 pub use lease::{Lease, LeaseId, Pool};
 pub use lifecycle::{Factory, Footprint, KeepAll, Resetter, Verdict};
 pub use local::{FixedLocalPool, LocalPool, LocalPoolBuilder};
+pub use shared::{SharedPool, SharedPoolBuilder, StaticPool};
 #[cfg(feature = "alloc")]
 pub use slots::Growing;
 pub use slots::{Fixed, Storage};
 pub use stats::PoolStats;
 #[cfg(feature = "alloc")]
 pub use tracker::Tracker;
+pub use wait::Acquire;

@@ -40,6 +40,12 @@ pub trait Storage: sealed::Sealed {
     /// A list of state, as long as there are slots.
     #[doc(hidden)]
     type List<T>: List<T>;
+    /// Slots for objects that threads share.
+    #[doc(hidden)]
+    type Pages<T>: crate::pages::Pages<T>;
+    /// Whether threads may have caches of their own in front of those.
+    #[doc(hidden)]
+    const THREAD_CACHES: bool;
     /// Finds the class of a key.
     #[doc(hidden)]
     type Index: Index;
@@ -67,6 +73,8 @@ impl<const N: usize> sealed::Sealed for Fixed<N> {}
 #[cfg(feature = "alloc")]
 impl Storage for Growing {
     type Cells<N: Default> = Pages<N>;
+    type Pages<T> = crate::pages::Chunks<T>;
+    const THREAD_CACHES: bool = true;
     type List<T> = alloc::vec::Vec<T>;
     type Index = hashbrown::HashTable<u32>;
     type Hasher = hashbrown::DefaultHashBuilder;
@@ -75,6 +83,8 @@ impl Storage for Growing {
 
 impl<const N: usize> Storage for Fixed<N> {
     type Cells<M: Default> = Inline<M, N>;
+    type Pages<T> = crate::pages::Inside<T, N>;
+    const THREAD_CACHES: bool = false;
     type List<T> = heapless::Vec<T, N>;
     type Index = Chains<N>;
     type Hasher = BuildHasherDefault<Fnv>;

@@ -1,9 +1,149 @@
-//! The only place that says which atomics and which reference counter the crate uses.
+//! The only place that says which atomics, fences and reference counter the crate uses.
 //!
 //! portable-atomic gives cores without compare-and-swap the same types, so nothing else in the crate asks what
-//! the target can do.
+//! the target can do. Built with `--cfg pool_core_loom`, the atomics are those of loom, which tries every order in
+//! which threads can meet (`cargo xtask loom`).
+//!
+//! # Barriers in pairs
+//!
+//! Twice in this crate two threads each write one thing and then read what the other writes, and at least one of
+//! them has to see the other ("store, load" on both sides). Two pairs of barriers see to that:
+//!
+//! | one side | other side | used for |
+//! |---|---|---|
+//! | a SeqCst read-modify-write, [`after_rmw`], a SeqCst load | the same | release against waiting or closing |
+//! | a store, [`light`], a load | a read-modify-write, [`heavy`], a load | a thread's own cache against who empties it |
+//!
+//! The first pair needs no fence: accesses that are SeqCst on both sides have one total order. Loom takes SeqCst
+//! accesses for weaker than they are, so there, and only there, `after_rmw` is a fence.
+//!
+//! In the second pair `light` costs nothing at run time, it only keeps the compiler from reordering; `heavy` asks the
+//! kernel to run a barrier on every processor that runs a thread of this process (membarrier(2), which states just
+//! this use). Where that is not to be had, threads have no caches of their own. Loom and Miri get fences for both.
 
-pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+#[cfg(not(pool_core_loom))]
+pub(crate) use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+#[cfg(pool_core_loom)]
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 #[cfg(feature = "alloc")]
 pub(crate) use portable_atomic_util::Arc;
+
+/// Counters that publish nothing but themselves and guard nothing: not worth a model, and const everywhere.
+pub(crate) mod counter {
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    // Under other names where they stand beside atomics that may be loom's.
+    pub(crate) use portable_atomic::{AtomicU32 as Count32, AtomicU64 as Count64, AtomicUsize as Count};
+}
+pub(crate) use counter::{Count, Count32, Count64};
+
+/// Declares a function that is const, but not under loom, whose atomics cannot be made at compile time.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:tt)*) -> $ret:ty $body:block) => {
+        $(#[$meta])* #[cfg(not(pool_core_loom))] $vis const fn $name($($arg)*) -> $ret $body
+        $(#[$meta])* #[cfg(pool_core_loom)] $vis fn $name($($arg)*) -> $ret $body
+    };
+}
+pub(crate) use const_fn;
+
+/// Between a SeqCst read-modify-write and a SeqCst load that must not be taken before it.
+#[inline(always)]
+pub(crate) fn after_rmw() {
+    #[cfg(pool_core_loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// Lets another thread go on, in a loop that waits for it.
+pub(crate) fn relax() {
+    #[cfg(pool_core_loom)]
+    loom::thread::yield_now();
+    #[cfg(not(pool_core_loom))]
+    {
+        #[cfg(feature = "std")]
+        std::thread::yield_now();
+        #[cfg(not(feature = "std"))]
+        core::hint::spin_loop();
+    }
+}
+
+/// The cheap side of the pair of barriers.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(crate) fn light() {
+    #[cfg(pool_core_loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(all(miri, not(pool_core_loom)))]
+    core::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(not(any(miri, pool_core_loom)))]
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
+/// The dear side of the pair of barriers; some microseconds. Only after [`heavy_works`] said so.
+#[cfg(feature = "std")]
+pub(crate) fn heavy() {
+    #[cfg(pool_core_loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(all(miri, not(pool_core_loom)))]
+    core::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(not(any(miri, pool_core_loom)))]
+    {
+        // A full barrier here as well: membarrier(2) speaks of the other threads.
+        core::sync::atomic::fence(Ordering::SeqCst);
+        membarrier::run();
+        core::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
+/// Whether [`heavy`] does what it says on this system.
+#[cfg(feature = "std")]
+pub(crate) fn heavy_works() -> bool {
+    #[cfg(any(miri, pool_core_loom))]
+    return true;
+    #[cfg(not(any(miri, pool_core_loom)))]
+    membarrier::ready()
+}
+
+#[cfg(all(feature = "std", not(any(miri, pool_core_loom))))]
+mod membarrier {
+    #[cfg(target_os = "linux")]
+    mod linux {
+        use std::sync::OnceLock;
+
+        // membarrier(2), <linux/membarrier.h>.
+        const QUERY: libc::c_int = 0;
+        const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+        const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+        fn call(command: libc::c_int) -> libc::c_long {
+            // SAFETY: the command takes no pointers; what the kernel does not know it refuses with an error.
+            unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
+        }
+
+        pub(in super::super) fn run() {
+            let outcome = call(PRIVATE_EXPEDITED);
+            // Once registered it cannot fail; if it did, two threads could have one object.
+            assert!(outcome == 0, "membarrier failed after it was registered");
+        }
+
+        pub(in super::super) fn ready() -> bool {
+            static READY: OnceLock<bool> = OnceLock::new();
+            *READY.get_or_init(|| {
+                let supported = call(QUERY);
+                supported > 0
+                    && supported & libc::c_long::from(PRIVATE_EXPEDITED) != 0
+                    && call(REGISTER_PRIVATE_EXPEDITED) == 0
+                    && call(PRIVATE_EXPEDITED) == 0
+            })
+        }
+    }
+    #[cfg(target_os = "linux")]
+    pub(super) use linux::{ready, run};
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn ready() -> bool {
+        false
+    }
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn run() {}
+}

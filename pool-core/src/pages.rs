@@ -1,0 +1,594 @@
+//! Where the objects of a shared pool live, and the words of bits that say what each slot is.
+//!
+//! ```text
+//! group 0                  group 1                       a group: as many slots as a word has bits
+//! idle    0110...1         idle    0000...0              set: waits in the pool, whoever clears the bit has it
+//! vacant  1000...0         vacant  1111...1              set: was used and holds no object now
+//! doomed  0000...0         doomed  0000...0              set: to be destroyed when somebody has time for it
+//! ```
+//!
+//! A slot without any of these bits is with somebody: leased, in a [`Lane`], being made or being destroyed. Slots from
+//! `reached` on were never used. Clearing a bit, by an atomic `and` that shows it was set, makes the clearer the slot's
+//! only user; what it finds there was written before the bit was set (Release on setting, Acquire on clearing).
+//!
+//! # Growing
+//!
+//! Chunks of 1, 1, 2, 4, ... groups, never moved or freed while the pool lives. A chunk of many groups has a summary
+//! above each kind of word: a bit for each group whose word is not zero, and so on upwards until one word is left.
+//! Who sets a bit in a word makes sure of the bits above; who finds a bit above without anything below clears it, looks
+//! again, and sets it again if something has come. So the cost of finding a slot does not depend on how many there are.
+//!
+//! # Fixed
+//!
+//! Everything inside the pool. Rust cannot yet say "as many words as `N` slots need", so each slot has room for one word,
+//! and the words of a group lie in its first three slots (the last group's may spill into two more).
+
+use crate::lane::{Lane, Owner};
+use crate::sync::{AtomicUsize, Count, Ordering, const_fn};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+/// Slots of a group.
+#[cfg(not(pool_core_loom))]
+pub(crate) const BITS: u32 = usize::BITS;
+/// Few, so that models reach what is above groups.
+#[cfg(pool_core_loom)]
+pub(crate) const BITS: u32 = 2;
+
+/// What the bits of a word say.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Waits in the pool.
+    Idle,
+    /// Holds no object.
+    Vacant,
+    /// Is to be destroyed.
+    Doomed,
+}
+
+/// Which use of a slot is out under a token: `uses << 1 | out`. Where words are short, `high` has the rest of `uses`.
+#[doc(hidden)]
+pub struct Tag {
+    low: AtomicUsize,
+    #[cfg(target_pointer_width = "32")]
+    high: Count,
+}
+
+impl Tag {
+    const_fn! {
+        fn new() -> Self {
+            Self {
+                low: AtomicUsize::new(0),
+                #[cfg(target_pointer_width = "32")]
+                high: Count::new(0),
+            }
+        }
+    }
+
+    fn generation(&self, low: usize) -> u64 {
+        let uses = (low >> 1) as u64;
+        #[cfg(target_pointer_width = "32")]
+        let uses = uses | (self.high.load(Ordering::Relaxed) as u64) << (usize::BITS - 1);
+        uses
+    }
+
+    /// Marks the next use as out under a token. For the slot's only user.
+    pub(crate) fn issue(&self) -> u64 {
+        let low = (self.low.load(Ordering::Relaxed) | 1).wrapping_add(2);
+        #[cfg(target_pointer_width = "32")]
+        if low == 1 {
+            self.high.store(self.high.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        // Release: what the user did with the object, to who redeems the token.
+        self.low.store(low, Ordering::Release);
+        self.generation(low)
+    }
+
+    /// Ends that use; false if it is not, or no longer, out. Who gets true is the slot's only user.
+    pub(crate) fn redeem(&self, generation: u64) -> bool {
+        let low = self.low.load(Ordering::Relaxed);
+        low & 1 == 1
+            && self.generation(low) == generation
+            // Acquire: from `issue`.
+            && self.low.compare_exchange(low, low & !1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
+
+type Place<T> = UnsafeCell<MaybeUninit<T>>;
+
+/// Slots that are shared between threads; see the module.
+#[doc(hidden)]
+pub trait Pages<T> {
+    /// Slots that were ever used: those below this.
+    fn reached(&self) -> u32;
+    /// Uses the next slot that was never used; `None` if there are no more.
+    fn reach(&self) -> Option<u32>;
+    /// A word of any group; `None` if there is no such group yet.
+    fn known_word(&self, kind: Kind, group: u32) -> Option<&AtomicUsize>;
+    /// A word of a group that was reached.
+    fn word(&self, kind: Kind, group: u32) -> &AtomicUsize;
+    /// After a bit was set in a word: makes it findable.
+    fn mark(&self, kind: Kind, group: u32);
+    /// A group that has, or just had, a bit of this kind. May miss what is set meanwhile.
+    fn find(&self, kind: Kind) -> Option<u32>;
+    /// Where the object of a slot that was reached is, or would be.
+    fn object(&self, slot: u32) -> NonNull<T>;
+    /// The bytes of a slot's object, as of the last time they were measured.
+    fn bytes(&self, slot: u32) -> &Count;
+    /// The token of a slot that was reached.
+    fn tag(&self, slot: u32) -> &Tag;
+    /// The same, if the slot ever had one.
+    fn known_tag(&self, slot: u32) -> Option<&Tag>;
+    /// The lane that the caller owns from now on, if there is one to be had.
+    fn claim_lane(&self, owner: Owner) -> Option<&Lane>;
+    /// Looks at every lane.
+    fn each_lane(&self, look: &mut dyn FnMut(&Lane));
+}
+
+pub(crate) const fn groups(slots: u32) -> u32 {
+    slots.div_ceil(BITS)
+}
+
+fn reach_below(reached: &AtomicUsize, limit: usize) -> Option<u32> {
+    // Relaxed: the number alone; what it stands for is published otherwise.
+    let next = |at: usize| (at < limit).then_some(at + 1);
+    let mut at = reached.load(Ordering::Relaxed);
+    while let Some(after) = next(at) {
+        match reached.compare_exchange_weak(at, after, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return u32::try_from(at).ok(),
+            Err(now) => at = now,
+        }
+    }
+    None
+}
+
+// Fixed.
+
+/// Lanes that a pool without allocator has: so many caches work at a time.
+const LANES: usize = 4;
+
+/// What a fixed pool has beside each object.
+struct Note {
+    word: AtomicUsize,
+    bytes: Count,
+    tag: Tag,
+}
+
+impl Note {
+    const_fn! {
+        fn new() -> Self {
+            Self { word: AtomicUsize::new(0), bytes: Count::new(0), tag: Tag::new() }
+        }
+    }
+}
+
+/// Slots inside the pool.
+#[doc(hidden)]
+pub struct Inside<T, const N: usize> {
+    objects: [Place<T>; N],
+    notes: [Note; N],
+    /// Words of the last group that its slots have no room for.
+    spill: [AtomicUsize; 2],
+    reached: AtomicUsize,
+    lanes: [Lane; LANES],
+}
+
+#[cfg(not(pool_core_loom))]
+impl<T, const N: usize> Inside<T, N> {
+    pub(crate) const fn new() -> Self {
+        // Also says no to none, and to more than there are numbers for.
+        const { assert!(N <= <crate::slots::Fixed<N> as crate::slots::Storage>::MAX_SLOTS) };
+        Self {
+            objects: [const { UnsafeCell::new(MaybeUninit::uninit()) }; N],
+            notes: [const { Note::new() }; N],
+            spill: [const { AtomicUsize::new(0) }; 2],
+            reached: AtomicUsize::new(0),
+            lanes: [const { Lane::new(Owner::Cache) }; LANES],
+        }
+    }
+}
+
+#[cfg(pool_core_loom)]
+impl<T, const N: usize> Inside<T, N> {
+    pub(crate) fn new() -> Self {
+        Self {
+            objects: core::array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit())),
+            notes: core::array::from_fn(|_| Note::new()),
+            spill: core::array::from_fn(|_| AtomicUsize::new(0)),
+            reached: AtomicUsize::new(0),
+            lanes: core::array::from_fn(|_| Lane::new(Owner::Cache)),
+        }
+    }
+}
+
+impl<T, const N: usize> Pages<T> for Inside<T, N> {
+    fn reached(&self) -> u32 {
+        self.reached.load(Ordering::Relaxed) as u32
+    }
+
+    fn reach(&self) -> Option<u32> {
+        reach_below(&self.reached, N)
+    }
+
+    #[inline(always)]
+    fn known_word(&self, kind: Kind, group: u32) -> Option<&AtomicUsize> {
+        Some(self.word(kind, group))
+    }
+
+    #[inline(always)]
+    fn word(&self, kind: Kind, group: u32) -> &AtomicUsize {
+        let at = (group * BITS) as usize + kind as usize;
+        // The spill is for a last group of one or two slots.
+        self.notes.get(at).map_or_else(|| &self.spill[at - N], |note| &note.word)
+    }
+
+    #[inline(always)]
+    fn mark(&self, _: Kind, _: u32) {}
+
+    fn find(&self, kind: Kind) -> Option<u32> {
+        (0..groups(self.reached())).find(|&group| self.word(kind, group).load(Ordering::Relaxed) != 0)
+    }
+
+    #[inline(always)]
+    fn object(&self, slot: u32) -> NonNull<T> {
+        NonNull::from(&self.objects[slot as usize]).cast()
+    }
+
+    fn bytes(&self, slot: u32) -> &Count {
+        &self.notes[slot as usize].bytes
+    }
+
+    fn tag(&self, slot: u32) -> &Tag {
+        &self.notes[slot as usize].tag
+    }
+
+    fn known_tag(&self, slot: u32) -> Option<&Tag> {
+        self.notes.get(slot as usize).map(|note| &note.tag)
+    }
+
+    fn claim_lane(&self, owner: Owner) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.claim(owner))
+    }
+
+    fn each_lane(&self, look: &mut dyn FnMut(&Lane)) {
+        self.lanes.iter().for_each(look);
+    }
+}
+
+#[cfg(feature = "alloc")]
+pub(crate) use growing::Chunks;
+
+#[cfg(feature = "alloc")]
+mod growing {
+    use super::*;
+    use crate::lane::LaneList;
+    use crate::sync::{AtomicPtr, after_rmw};
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
+    use core::ptr;
+
+    /// Chunk 26 and those before it have 2^31 slots together, if a group has 32.
+    const CHUNKS: usize = 28;
+
+    /// Slots on the heap, in chunks that double.
+    #[doc(hidden)]
+    pub struct Chunks<T> {
+        chunks: [AtomicPtr<Chunk<T>>; CHUNKS],
+        reached: AtomicUsize,
+        /// Most slots there may be.
+        limit: usize,
+        lanes: LaneList,
+    }
+
+    #[derive(Default)]
+    struct Group {
+        idle: AtomicUsize,
+        vacant: AtomicUsize,
+        doomed: AtomicUsize,
+    }
+
+    impl Group {
+        #[inline(always)]
+        fn word(&self, kind: Kind) -> &AtomicUsize {
+            match kind {
+                Kind::Idle => &self.idle,
+                Kind::Vacant => &self.vacant,
+                Kind::Doomed => &self.doomed,
+            }
+        }
+    }
+
+    struct Chunk<T> {
+        groups: Box<[Group]>,
+        /// Bits for words that are not zero; the level next to the groups first, the one word last.
+        summary: Vec<Box<[Group]>>,
+        objects: Box<[Place<T>]>,
+        bytes: Box<[Count]>,
+        /// Made when the first token is.
+        tags: AtomicPtr<Tag>,
+    }
+
+    impl<T> Chunk<T> {
+        fn new(groups: usize, slots: usize) -> Self {
+            let words = |count: usize| -> Box<[Group]> {
+                core::iter::repeat_with(Group::default).take(count).collect()
+            };
+            let mut summary = Vec::new();
+            let mut below = groups;
+            while below > 1 {
+                below = below.div_ceil(BITS as usize);
+                summary.push(words(below));
+            }
+            let objects = Box::<[Place<T>]>::new_uninit_slice(slots);
+            Self {
+                groups: words(groups),
+                summary,
+                // SAFETY: a place is a `MaybeUninit` in an `UnsafeCell`: whatever is in memory will do.
+                objects: unsafe { objects.assume_init() },
+                bytes: core::iter::repeat_with(|| Count::new(0)).take(slots).collect(),
+                tags: AtomicPtr::new(ptr::null_mut()),
+            }
+        }
+
+        /// The index of a group that has a bit of this kind.
+        fn find(&self, kind: Kind) -> Option<usize> {
+            'again: loop {
+                let mut index = 0;
+                for level in (0..self.summary.len()).rev() {
+                    // Relaxed: what was found is checked by who clears its bit.
+                    let word = self.summary[level][index].word(kind).load(Ordering::Relaxed);
+                    if word == 0 {
+                        if level + 1 == self.summary.len() {
+                            return None;
+                        }
+                        self.unmark(kind, level + 1, index);
+                        continue 'again;
+                    }
+                    index = index * BITS as usize + word.trailing_zeros() as usize;
+                }
+                if self.groups[index].word(kind).load(Ordering::Relaxed) != 0 {
+                    return Some(index);
+                }
+                if self.summary.is_empty() {
+                    return None;
+                }
+                self.unmark(kind, 0, index);
+            }
+        }
+
+        /// Clears the bit of `index` in a level of the summary, unless there is something below after all.
+        ///
+        /// Who sets a bit below and who clears the one above both write and then read, all of it SeqCst: either this
+        /// sees what was set, or `mark` sees that it was cleared.
+        fn unmark(&self, kind: Kind, level: usize, index: usize) {
+            let (at, bit) = (index / BITS as usize, 1 << (index % BITS as usize));
+            let above = self.summary[level][at].word(kind);
+            above.fetch_and(!bit, Ordering::SeqCst);
+            after_rmw();
+            let below = if level == 0 { &self.groups[index] } else { &self.summary[level - 1][index] };
+            if below.word(kind).load(Ordering::SeqCst) != 0 {
+                above.fetch_or(bit, Ordering::SeqCst);
+            }
+        }
+
+        fn mark(&self, kind: Kind, mut index: usize) {
+            for level in &self.summary {
+                let (at, bit) = (index / BITS as usize, 1 << (index % BITS as usize));
+                let word = level[at].word(kind);
+                // On upwards even if it is set: who set it may not have got there yet.
+                if word.load(Ordering::SeqCst) & bit == 0 {
+                    word.fetch_or(bit, Ordering::SeqCst);
+                    after_rmw();
+                }
+                index = at;
+            }
+        }
+
+        fn tag(&self, index: usize) -> &Tag {
+            // Acquire: the tags as they were made.
+            let mut tags = self.tags.load(Ordering::Acquire);
+            if tags.is_null() {
+                let made: Box<[Tag]> = core::iter::repeat_with(Tag::new).take(self.objects.len()).collect();
+                let made = Box::into_raw(made).cast();
+                let null = ptr::null_mut();
+                // Release: the tags, to who loads them. Acquire, if somebody else was first: theirs.
+                match self.tags.compare_exchange(null, made, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => tags = made,
+                    Err(theirs) => {
+                        // SAFETY: made above with this length, and given to nobody.
+                        drop(unsafe { self.boxed(made) });
+                        tags = theirs;
+                    }
+                }
+            }
+            assert!(index < self.objects.len());
+            // SAFETY: there are as many tags as objects, and they stay until the chunk is dropped.
+            unsafe { &*tags.add(index) }
+        }
+
+        /// # Safety
+        ///
+        /// `tags` was made by `tag`, and nobody uses it any more.
+        unsafe fn boxed(&self, tags: *mut Tag) -> Box<[Tag]> {
+            // SAFETY: the caller's promise.
+            unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(tags, self.objects.len())) }
+        }
+    }
+
+    impl<T> Drop for Chunk<T> {
+        fn drop(&mut self) {
+            let tags = self.tags.load(Ordering::Acquire);
+            if !tags.is_null() {
+                // SAFETY: the chunk's own, and it is going.
+                drop(unsafe { self.boxed(tags) });
+            }
+        }
+    }
+
+    /// The chunk of a group, and the first group of that chunk.
+    #[inline(always)]
+    fn chunk_of(group: u32) -> (usize, u32) {
+        match group {
+            0 => (0, 0),
+            _ => (group.ilog2() as usize + 1, 1 << group.ilog2()),
+        }
+    }
+
+    impl<T> Chunks<T> {
+        pub(crate) fn new(limit: usize) -> Self {
+            Self {
+                chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+                reached: AtomicUsize::new(0),
+                limit,
+                lanes: LaneList::new(),
+            }
+        }
+
+        /// A chunk that exists.
+        #[inline(always)]
+        fn chunk(&self, at: usize) -> Option<&Chunk<T>> {
+            // Acquire: the chunk as it was made.
+            let chunk = self.chunks.get(at)?.load(Ordering::Acquire);
+            // SAFETY: a chunk that was published stays until the pool is dropped.
+            unsafe { chunk.as_ref() }
+        }
+
+        #[inline(always)]
+        fn locate(&self, group: u32) -> (&Chunk<T>, usize) {
+            let (at, first) = chunk_of(group);
+            match self.chunk(at) {
+                Some(chunk) => (chunk, (group - first) as usize),
+                None => never_reached(),
+            }
+        }
+
+        #[inline(always)]
+        fn locate_slot(&self, slot: u32) -> (&Chunk<T>, usize) {
+            let (chunk, group) = self.locate(slot / BITS);
+            (chunk, group * BITS as usize + (slot % BITS) as usize)
+        }
+
+        /// Makes a chunk unless somebody else has.
+        #[cold]
+        fn make(&self, at: usize) {
+            let first = if at == 0 { 0 } else { 1_usize << (at - 1) };
+            let first_slot = first * BITS as usize;
+            let slots = (first.max(1) * BITS as usize).min(self.limit - first_slot);
+            let chunk = Chunk::new(slots.div_ceil(BITS as usize), slots);
+            let chunk = Box::into_raw(Box::new(chunk));
+            let null = ptr::null_mut();
+            // Release: the chunk, to who loads it.
+            if self.chunks[at].compare_exchange(null, chunk, Ordering::Release, Ordering::Relaxed).is_err() {
+                // SAFETY: just boxed, and given to nobody.
+                drop(unsafe { Box::from_raw(chunk) });
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn never_reached() -> ! {
+        panic!("the slot was never reached")
+    }
+
+    impl<T> Pages<T> for Chunks<T> {
+        fn reached(&self) -> u32 {
+            // What was reached a moment ago may be in a chunk that is still being made.
+            let reached = self.reached.load(Ordering::Relaxed) as u32;
+            let (made, first) = match (0..CHUNKS).take_while(|&at| self.chunk(at).is_some()).last() {
+                None => return 0,
+                Some(0) => (1, 0),
+                Some(at) => (1_u32 << (at - 1), 1_u32 << (at - 1)),
+            };
+            reached.min((first + made).saturating_mul(BITS))
+        }
+
+        fn reach(&self) -> Option<u32> {
+            let slot = reach_below(&self.reached, self.limit)?;
+            // Those before may still be in the making by who reached them; nobody goes past a gap.
+            for at in 0..=chunk_of(slot / BITS).0 {
+                if self.chunk(at).is_none() {
+                    self.make(at);
+                }
+            }
+            Some(slot)
+        }
+
+        #[inline(always)]
+        fn known_word(&self, kind: Kind, group: u32) -> Option<&AtomicUsize> {
+            let (at, first) = chunk_of(group);
+            self.chunk(at).map(|chunk| chunk.groups[(group - first) as usize].word(kind))
+        }
+
+        #[inline(always)]
+        fn word(&self, kind: Kind, group: u32) -> &AtomicUsize {
+            let (chunk, index) = self.locate(group);
+            chunk.groups[index].word(kind)
+        }
+
+        #[inline(always)]
+        fn mark(&self, kind: Kind, group: u32) {
+            let (chunk, index) = self.locate(group);
+            if !chunk.summary.is_empty() {
+                after_rmw();
+                chunk.mark(kind, index);
+            }
+        }
+
+        fn find(&self, kind: Kind) -> Option<u32> {
+            for at in 0..CHUNKS {
+                if let Some(index) = self.chunk(at)?.find(kind) {
+                    return Some(if at == 0 { 0 } else { (1 << (at - 1)) + index as u32 });
+                }
+            }
+            None
+        }
+
+        #[inline(always)]
+        fn object(&self, slot: u32) -> NonNull<T> {
+            let (chunk, index) = self.locate_slot(slot);
+            NonNull::from(&chunk.objects[index]).cast()
+        }
+
+        fn bytes(&self, slot: u32) -> &Count {
+            let (chunk, index) = self.locate_slot(slot);
+            &chunk.bytes[index]
+        }
+
+        fn tag(&self, slot: u32) -> &Tag {
+            let (chunk, index) = self.locate_slot(slot);
+            chunk.tag(index)
+        }
+
+        fn known_tag(&self, slot: u32) -> Option<&Tag> {
+            if slot >= self.reached() {
+                return None;
+            }
+            let (chunk, index) = self.locate_slot(slot);
+            (!chunk.tags.load(Ordering::Relaxed).is_null()).then(|| chunk.tag(index))
+        }
+
+        fn claim_lane(&self, owner: Owner) -> Option<&Lane> {
+            Some(self.lanes.claim(owner))
+        }
+
+        fn each_lane(&self, look: &mut dyn FnMut(&Lane)) {
+            self.lanes.iter().for_each(look);
+        }
+    }
+
+    impl<T> Drop for Chunks<T> {
+        fn drop(&mut self) {
+            for chunk in &self.chunks {
+                let chunk = chunk.load(Ordering::Acquire);
+                if !chunk.is_null() {
+                    // SAFETY: boxed by `make`, and nobody has the pool any more. Its objects are the pool's to
+                    // destroy, which has done so.
+                    drop(unsafe { Box::from_raw(chunk) });
+                }
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ mod account;
 mod pools;
 mod probe;
 
-use pool_core::FixedLocalPool;
+use pool_core::{FixedLocalPool, StaticPool};
 
 pub use probe::{Item, Maker, Probe, Washer};
 
@@ -28,5 +28,6 @@ pub const ROOM: usize = 8;
 
 /// Every check.
 pub fn checks() -> impl Iterator<Item = Check> {
-    account::CHECKS.iter().copied().chain(pools::checks::<FixedLocalPool<Maker, ROOM, Washer>>())
+    let local = pools::checks::<FixedLocalPool<Maker, ROOM, Washer>>();
+    account::CHECKS.iter().copied().chain(local).chain(pools::checks::<StaticPool<Maker, ROOM, Washer>>())
 }

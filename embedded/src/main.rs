@@ -3,6 +3,8 @@
 #![cfg_attr(all(target_arch = "arm", target_os = "none"), no_std, no_main)]
 
 #[cfg(all(target_arch = "arm", target_os = "none"))]
+mod interrupt;
+#[cfg(all(target_arch = "arm", target_os = "none"))]
 mod target;
 
 #[cfg(not(all(target_arch = "arm", target_os = "none")))]

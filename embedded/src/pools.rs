@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use pool_core::{
     Account, AcquireError, FixedLocalPool, Lease, LeaseId, LocalPoolBuilder, Pool, PoolStats, ReleaseError,
+    StaticPool,
 };
 
 use crate::probe::{Item, Maker, POOLS, PROBE, RAM, Refused, SIZE, Washer};
@@ -25,32 +26,51 @@ pub(crate) trait Subject: Pool<Object = Item> + Sized {
     fn settle(&self);
 }
 
-impl Subject for FixedLocalPool<Maker, ROOM, Washer> {
-    const KIND: &'static str = "FixedLocalPool";
+macro_rules! subject {
+    ($kind:literal, $pool:ty, $build:expr, $settle:expr) => {
+        impl Subject for $pool {
+            const KIND: &'static str = $kind;
 
-    fn build(account: Account) -> Self {
-        LocalPoolBuilder::new(Maker).resetter(Washer).account(account).build_fixed()
-    }
-    fn acquire(&self) -> Taken<'_, Self> {
-        self.acquire()
-    }
-    fn try_acquire(&self) -> Option<Lease<&Self>> {
-        self.try_acquire()
-    }
-    fn redeem(&self, id: LeaseId) -> Result<Lease<&Self>, ReleaseError> {
-        self.redeem(id)
-    }
-    fn release(&self, id: LeaseId) -> Result<(), ReleaseError> {
-        self.release(id)
-    }
-    fn prewarm(&self, count: usize) -> Result<usize, AcquireError<Refused>> {
-        self.prewarm(count)
-    }
-    fn retain(&self, keep: impl FnMut(&Item) -> bool) -> usize {
-        self.retain(keep)
-    }
-    fn settle(&self) {}
+            fn build(account: Account) -> Self {
+                $build(account)
+            }
+            fn acquire(&self) -> Taken<'_, Self> {
+                self.acquire()
+            }
+            fn try_acquire(&self) -> Option<Lease<&Self>> {
+                self.try_acquire()
+            }
+            fn redeem(&self, id: LeaseId) -> Result<Lease<&Self>, ReleaseError> {
+                self.redeem(id)
+            }
+            fn release(&self, id: LeaseId) -> Result<(), ReleaseError> {
+                self.release(id)
+            }
+            fn prewarm(&self, count: usize) -> Result<usize, AcquireError<Refused>> {
+                self.prewarm(count)
+            }
+            fn retain(&self, keep: impl FnMut(&Item) -> bool) -> usize {
+                self.retain(keep)
+            }
+            fn settle(&self) {
+                $settle(self);
+            }
+        }
+    };
 }
+
+subject!(
+    "FixedLocalPool",
+    FixedLocalPool<Maker, ROOM, Washer>,
+    |account| LocalPoolBuilder::new(Maker).resetter(Washer).account(account).build_fixed(),
+    |_| {}
+);
+subject!(
+    "StaticPool",
+    StaticPool<Maker, ROOM, Washer>,
+    |account| StaticPool::const_with_account(Maker, Washer, account),
+    |pool: &Self| pool.maintain(usize::MAX)
+);
 
 /// Every check, for one kind of pool.
 pub(crate) fn checks<P: Subject>() -> impl Iterator<Item = Check> {

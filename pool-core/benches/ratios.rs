@@ -82,7 +82,7 @@ fn pair_local(report: &mut Report) {
     drop(pool.acquire());
     report.compare(
         "LocalPool: acquire, write, release, against a Vec's pop, write, push",
-        Some(1.3),
+        Some(1.1),
         vec![
             (
                 "LocalPool",
@@ -115,6 +115,41 @@ fn pair_local(report: &mut Report) {
                         let mut object = black_box(buffer());
                         object[at & 255] = 1.0;
                         black_box(&mut *object);
+                    }
+                }),
+            ),
+        ],
+    );
+}
+
+/// Many are out at a time, and go back in the order in which they came.
+fn burst_local(report: &mut Report) {
+    const BURST: usize = 64;
+    let idle = RefCell::new(Vec::from_iter((0..BURST).map(|_| buffer())));
+    let pool = LocalPool::new(|_: &()| Ok::<_, Infallible>(buffer()));
+    drop(pool.prewarm(BURST));
+    let (mut leases, mut objects) = ([const { None }; BURST], [const { None }; BURST]);
+    report.compare(
+        "LocalPool: bursts of 64, acquire all, release all, against a Vec's pops and pushes",
+        Some(1.0),
+        vec![
+            (
+                "LocalPool",
+                Box::new(|| {
+                    for _ in 0..OPERATIONS / BURST {
+                        leases.iter_mut().for_each(|place| *place = pool.acquire().ok());
+                        black_box(&mut leases).iter_mut().for_each(|place| drop(place.take()));
+                    }
+                }),
+            ),
+            (
+                "Vec in a RefCell",
+                Box::new(|| {
+                    for _ in 0..OPERATIONS / BURST {
+                        objects.iter_mut().for_each(|place| *place = idle.borrow_mut().pop());
+                        for object in black_box(&mut objects).iter_mut().filter_map(Option::take) {
+                            idle.borrow_mut().push(object);
+                        }
                     }
                 }),
             ),
@@ -251,6 +286,7 @@ fn main() -> ExitCode {
     let tolerance = tolerance.and_then(|factor| factor.parse().ok()).unwrap_or(1.0);
     let mut report = Report { failed: false, tolerance };
     pair_local(&mut report);
+    burst_local(&mut report);
     keyed_hits(&mut report);
     keyed_evicting(&mut report);
     flat(&mut report);

@@ -26,6 +26,7 @@
 use crate::bytes::Bytes;
 use crate::sync::counter::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use core::fmt;
+use core::mem::ManuallyDrop;
 
 #[cfg(feature = "alloc")]
 use crate::sync::Arc;
@@ -179,13 +180,13 @@ enum Handle {
 /// assert_eq!((server.used(), server.peak()), (0, 600));
 /// # Ok::<(), pool_core::OverBudget>(())
 /// ```
-pub struct Account(Handle);
+pub struct Account(ManuallyDrop<Handle>);
 
 impl Account {
     /// The account of a ledger in a `static`; needs no allocator.
     #[must_use]
     pub const fn from_static(ledger: &'static Ledger) -> Self {
-        Self(Handle::Static(ledger))
+        Self(ManuallyDrop::new(Handle::Static(ledger)))
     }
 
     /// A root with a hard limit in bytes.
@@ -202,7 +203,7 @@ impl Account {
     }
 
     fn ledger(&self) -> &Ledger {
-        match &self.0 {
+        match &*self.0 {
             Handle::Static(ledger) => ledger,
             #[cfg(feature = "alloc")]
             Handle::Shared(ledger) => ledger,
@@ -499,13 +500,26 @@ impl Drop for Claim<'_> {
     }
 }
 
+/// By value: a drop by reference, which is what `Arc` would do here, makes the compiler keep whatever holds an account
+/// in memory, such as the `Result` of an acquire whose error may be dropped. A `LocalPool`'s bursts took 4 x as long.
+#[cfg(feature = "alloc")]
+impl Drop for Account {
+    #[inline(always)]
+    fn drop(&mut self) {
+        #[inline(never)]
+        fn drop_handle(_: Handle) {}
+        // SAFETY: the account is being dropped, so nobody uses the handle again.
+        drop_handle(unsafe { ManuallyDrop::take(&mut self.0) });
+    }
+}
+
 impl Clone for Account {
     fn clone(&self) -> Self {
-        Self(match &self.0 {
+        Self(ManuallyDrop::new(match &*self.0 {
             Handle::Static(ledger) => Handle::Static(ledger),
             #[cfg(feature = "alloc")]
             Handle::Shared(ledger) => Handle::Shared(Arc::clone(ledger)),
-        })
+        }))
     }
 }
 
@@ -580,7 +594,7 @@ impl AccountBuilder {
     /// The account.
     #[must_use]
     pub fn build(self) -> Account {
-        Account(Handle::Shared(Arc::new(self.ledger)))
+        Account(ManuallyDrop::new(Handle::Shared(Arc::new(self.ledger))))
     }
 }
 

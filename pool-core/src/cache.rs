@@ -99,7 +99,7 @@ where
     P::Target: Shared,
 {
     pub(crate) fn new(pool: P) -> Self {
-        let lane = pool.claim().map(NonNull::from);
+        let lane = pool.claim();
         Self { pool, lane, one_thread: PhantomData }
     }
 
@@ -266,7 +266,8 @@ where
                 self.pool.put(group, bits);
             }
         }
-        Ok((slot, self.pool.object(slot)))
+        // SAFETY: the pool just gave out the slot.
+        Ok((slot, unsafe { self.pool.object(slot) }))
     }
 
     /// Stashes a slot that nobody holds any more, or puts it back into the pool.
@@ -313,8 +314,9 @@ where
     P: Deref,
     P::Target: Shared,
 {
-    fn object(&self, slot: u32) -> NonNull<<P::Target as Pool>::Object> {
-        self.pool.object(slot)
+    unsafe fn object(&self, slot: u32) -> NonNull<<P::Target as Pool>::Object> {
+        // SAFETY: the caller's promise.
+        unsafe { self.pool.object(slot) }
     }
 
     unsafe fn give_back(&self, slot: u32) {

@@ -1486,7 +1486,7 @@ where
     S: Storage,
 {
     #[inline]
-    fn object(&self, slot: u32) -> NonNull<F::Object> {
+    unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         self.cells.at(slot).object()
     }
 

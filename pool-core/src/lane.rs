@@ -34,6 +34,8 @@
 use crate::pages::BITS;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Count, Ordering, const_fn};
 use core::ptr;
+#[cfg(feature = "alloc")]
+use core::ptr::NonNull;
 
 /// Who may own a lane.
 #[doc(hidden)]
@@ -276,33 +278,38 @@ impl LaneList {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Lane> {
+        // SAFETY: what is in the list is a lane that the pool holds until `drop`, which has `&mut self`.
+        self.pointers().map(|lane| unsafe { lane.as_ref() })
+    }
+
+    /// As they came from their boxes: a pointer made of a reference could not be used to free one.
+    fn pointers(&self) -> impl Iterator<Item = NonNull<Lane>> {
         // Acquire: the lane as it was when it was published.
         let mut at = self.0.load(Ordering::Acquire);
         core::iter::from_fn(move || {
-            // SAFETY: what is in the list is a lane that the pool holds until `drop`, which has `&mut self`.
-            let lane = unsafe { at.as_ref() }?;
-            // Acquire: as above.
-            at = lane.next.load(Ordering::Acquire);
+            let lane = NonNull::new(at)?;
+            // SAFETY: as in `iter`. Acquire: as above.
+            at = unsafe { lane.as_ref() }.next.load(Ordering::Acquire);
             Some(lane)
         })
     }
 
     /// A lane without an owner, or a new one.
-    pub(crate) fn claim(&self, owner: Owner) -> &Lane {
-        if let Some(lane) = self.iter().find(|lane| lane.claim(owner)) {
+    pub(crate) fn claim(&self, owner: Owner) -> NonNull<Lane> {
+        // SAFETY: as in `iter`.
+        if let Some(lane) = self.pointers().find(|lane| unsafe { lane.as_ref() }.claim(owner)) {
             return lane;
         }
         let lane = Lane::new(owner);
         lane.owned.store(true, Ordering::Relaxed);
-        let lane = alloc::boxed::Box::into_raw(alloc::boxed::Box::new(lane));
+        let lane = NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(lane)));
         let mut head = self.0.load(Ordering::Relaxed);
         loop {
             // SAFETY: it was just made, and is not yet in the list.
-            unsafe { &*lane }.next.store(head, Ordering::Relaxed);
+            unsafe { lane.as_ref() }.next.store(head, Ordering::Relaxed);
             // Release: the lane, to who walks the list.
-            match self.0.compare_exchange_weak(head, lane, Ordering::Release, Ordering::Relaxed) {
-                // SAFETY: it is in the list, which keeps it.
-                Ok(_) => return unsafe { &*lane },
+            match self.0.compare_exchange_weak(head, lane.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return lane,
                 Err(now) => head = now,
             }
         }

@@ -35,7 +35,9 @@ pub(crate) mod sealed {
 
     /// What a lease needs of its pool. In all of these `slot` is out, and the caller is who holds it.
     pub trait Slots<T> {
-        fn object(&self, slot: u32) -> NonNull<T>;
+        /// # Safety
+        /// The slot is one of the pool's.
+        unsafe fn object(&self, slot: u32) -> NonNull<T>;
         /// # Safety
         /// The caller holds the slot, and from then on no more.
         unsafe fn give_back(&self, slot: u32);
@@ -105,7 +107,8 @@ where
     /// `slot` of the pool holds an object, is marked as out, and no other lease or token has it. The object stays
     /// where it is for as long as `P` lives.
     pub(crate) unsafe fn new(pool: P, slot: u32) -> Self {
-        let object = pool.object(slot);
+        // SAFETY: the caller's promise.
+        let object = unsafe { pool.object(slot) };
         Self { pool, slot, object }
     }
 

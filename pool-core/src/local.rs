@@ -1,16 +1,34 @@
 //! Objects that are all alike, for one thread: [`LocalPool`], the fastest of the pools.
 //!
-//! Idle slots are a stack, linked through the slots themselves: an acquire is a pop, a release a push. All state is
-//! in `Cell`s, so nothing is ever borrowed while user code runs.
+//! Idle slots are a stack of slot numbers in an array: an acquire is a pop, a release a push. All state is in `Cell`s,
+//! so nothing is ever borrowed while user code runs.
 //!
-//! A lease does not mark its slot: what is in the stack is idle, what a token has is marked so, and any other slot
-//! that holds an object is leased, or in a chain that `trim` or `retain` work off.
+//! ```text
+//! stack   [ 4 7 2 | . . . . . ]   three idle, in the order of their release; with room for all slots
+//! links   [ F F F F F 6 - F ]     by slot: the next vacant one, or the next in a chain, or `FULL`
+//! ```
+//!
+//! A lease does not mark its slot: what is in the stack is idle, what is in the list of vacant slots holds no object,
+//! and any other is leased, or in a chain that `trim` or `retain` work off. A token marks its slot by an odd
+//! generation, in an array that comes to be with the first token.
 //!
 //! The hot path counts hits and the height of the stack; leases follow from the height. The most leases at a time
-//! are watched by one comparison with the height below which there would be more than ever before.
+//! are watched by one comparison, which finds an empty stack as well: with the height at which a pop would mean more
+//! leases than ever before. A pair waits only for the height that the one before has stored; its object's place is
+//! looked up meanwhile. Numbers of slots are not checked, for they never leave the pool but in leases; tokens are.
 //!
-//! Rejected: state behind a `RefCell` and idle slots in an array (2.9 x a `Vec`'s pop and push, where this takes
-//! 1.2 x; `cargo bench -p pool-core`), for the flag, the bounds checks and the second look-up cost more than the pop.
+//! A slot takes 16 bytes beside its object: 4 in the stack, 4 for its link, 8 for the number of its bytes.
+//!
+//! Ratios to a `Vec`'s pop and push, pair and burst of 64, medians of 7 to 15 processes on a shared 2-core x86-64 machine,
+//! November 2026 (`cargo bench -p pool-core --bench ratios`):
+//!
+//! | | pair | burst | |
+//! |---|---|---|---|
+//! | this | 0.77 | 0.94 | |
+//! | [`Account`] dropped by reference | 1.1 | 4.4 | a lease is put together in memory, and its copy waits for that |
+//! | a list linked through the slots | 1.18 | 1.8 | a pop waits for the slot that the one before found; 24 bytes a slot |
+//! | a stack of pointers (prototype) | 0.7 | 0.85 | 20 bytes a slot at least; a lease has to find its number |
+//! | state in a `RefCell` | 2.9 | | the flag, bounds checks and a second look-up cost more than the pop |
 
 use crate::account::{Account, Claim};
 use crate::create::{Made, create, recharge};
@@ -20,7 +38,7 @@ use crate::lease::{Lease, LeaseId, Pool, next_pool_id, sealed};
 use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
-use crate::slots::{Cells, Fixed, Slot, Storage};
+use crate::slots::{Cells, Column, Fixed, Slot, Storage};
 use crate::stats::PoolStats;
 #[cfg(feature = "alloc")]
 use alloc::rc::Rc;
@@ -58,10 +76,12 @@ pub type FixedLocalPool<F, const N: usize, R = KeepAll> = LocalPool<F, R, Fixed<
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), a pop | |
 /// | [`acquire`](Self::acquire) (miss) | O(1) and the factory | factory, event handler |
 /// | dropping a lease | O(1), a push | resetter; `measure` if bytes are bounded; destructor if it is discarded |
-/// | [`trim`](Self::trim) | O(1) per object | destructor |
+/// | [`trim`](Self::trim) | O(idle) | destructor |
 /// | [`retain`](Self::retain) | O(idle) | predicate, destructor |
 ///
-/// Memory beside the objects: 24 bytes a slot. The pool is `Send` if what it holds is, and not `Sync`.
+/// Memory beside the objects: 16 bytes a slot, on 64-bit targets, and 8 more once tokens are made (with [`Fixed`]
+/// storage from the start); [`Lease::into_id`] allocates when it is the first of a growing pool, or of new slots. The
+/// pool is `Send` if what it holds is, and not `Sync`.
 ///
 /// Choose it when all objects are alike; [`KeyedPool`](crate::KeyedPool) when they differ by size or format, or
 /// should expire.
@@ -95,49 +115,33 @@ where
     max_retained_bytes: usize,
     account: Option<Account>,
     id: u32,
-    cells: S::Cells<Slot<F::Object, Note>>,
-    /// The idle slot that was released last.
-    top: Cell<u32>,
+    /// The objects, and beside each its bytes.
+    cells: S::Cells<Slot<F::Object, Cell<usize>>>,
+    /// The idle slots, the one released last on top. There is room for all slots that were ever used.
+    stack: S::Column<u32>,
     /// How many are in the stack.
     height: Cell<usize>,
-    /// A stack lower than this means more leases than ever before.
+    /// A pop from a stack that is no higher means more leases than ever before, or finds none.
     calm: Cell<usize>,
     /// Whether a release has more to do than a reset and a push: to measure, or to destroy because it is closed.
     slow_release: Cell<bool>,
     hits: Cell<u64>,
+    /// By slot: the next in its chain or among the vacant, or `FULL`.
+    links: S::Column<u32>,
+    /// By slot: how many tokens were made of it and redeemed, ever; odd while one is out. Grows when a token is made.
+    generations: S::Column<u64>,
     state: State,
 }
 
 /// No slot.
 const NONE: u32 = u32::MAX;
-
-/// What the pool notes beside an object.
-struct Note {
-    /// The slot below in the stack, in the chain or among the vacant.
-    next: Cell<u32>,
-    occupied: Cell<bool>,
-    token: Cell<bool>,
-    bytes: Cell<usize>,
-    /// How many tokens were made of this slot, ever.
-    generation: Cell<u64>,
-}
-
-impl Default for Note {
-    fn default() -> Self {
-        Self {
-            next: Cell::new(NONE),
-            occupied: Cell::new(false),
-            token: Cell::new(false),
-            bytes: Cell::new(0),
-            generation: Cell::new(0),
-        }
-    }
-}
+/// In place of the next slot: this one holds an object, and is in no list.
+const FULL: u32 = NONE - 1;
 
 /// What is not touched by a hit or an ordinary release.
 struct State {
     closed: Cell<bool>,
-    /// Slots that were ever used.
+    /// Slots that were ever used. Numbers below it are all that this pool deals with.
     slots: Cell<u32>,
     /// The first vacant slot.
     vacant: Cell<u32>,
@@ -254,10 +258,12 @@ where
             account: self.account,
             id: next_pool_id(),
             cells: S::Cells::default(),
-            top: Cell::new(NONE),
+            stack: S::Column::default(),
             height: Cell::new(0),
             calm: Cell::new(0),
             hits: Cell::new(0),
+            links: S::Column::default(),
+            generations: S::Column::default(),
             state: State {
                 closed: Cell::new(false),
                 slots: Cell::new(0),
@@ -305,10 +311,12 @@ where
     /// [`AcquireError`]: closed, too many objects out, over budget, or the factory's own error.
     #[inline(always)]
     pub fn acquire(&self) -> Result<Lease<&Self>, AcquireError<F::Error>> {
-        match self.try_acquire() {
-            Some(lease) => Ok(lease),
-            None => self.acquire_miss(),
-        }
+        let slot = match self.take_calmly() {
+            Some(slot) => slot,
+            None => self.slot_slowly()?,
+        };
+        // SAFETY: the slot was just taken or made, for this lease; `&self` keeps its object in place.
+        Ok(unsafe { Lease::new(self, slot) })
     }
 
     /// As [`acquire`](Self::acquire), with a lease that shares the pool and so may outlive this handle to it.
@@ -318,11 +326,11 @@ where
     /// As [`acquire`](Self::acquire).
     #[cfg(feature = "alloc")]
     pub fn acquire_owned(self: &Rc<Self>) -> Result<Lease<Rc<Self>>, AcquireError<F::Error>> {
-        let slot = match self.take_idle() {
+        let slot = match self.take_calmly() {
             Some(slot) => slot,
-            None => self.miss_slot()?,
+            None => self.slot_slowly()?,
         };
-        // SAFETY: as in `try_acquire`; the `Rc` keeps pool and object in place.
+        // SAFETY: as in `acquire`; the `Rc` keeps pool and object in place.
         Ok(unsafe { Lease::new(Rc::clone(self), slot) })
     }
 
@@ -417,7 +425,7 @@ where
             let inspected = Held { pool: self, slot, abandon: Self::restore };
             // SAFETY: the slot is in neither the stack nor the chain, so only this shared reference to its object
             // exists until the predicate returns.
-            let kept = keep(unsafe { self.cells.at(slot).object().as_ref() });
+            let kept = keep(unsafe { self.cell(slot).object().as_ref() });
             mem::forget(inspected);
             if kept && !self.state.closed.get() {
                 self.restore(slot);
@@ -448,11 +456,8 @@ where
     pub fn stats(&self) -> PoolStats {
         let state = &self.state;
         let mut idle_bytes = state.chained_bytes.get();
-        let mut at = self.top.get();
-        while at != NONE {
-            let note = self.cells.at(at).note();
-            idle_bytes = note.bytes.get().wrapping_add(idle_bytes);
-            at = note.next.get();
+        for at in 0..self.height.get() {
+            idle_bytes = idle_bytes.wrapping_add(self.bytes(self.stacked(at)).get());
         }
         let idle = self.height.get() + state.chained.get();
         PoolStats {
@@ -485,31 +490,81 @@ where
         &self.factory
     }
 
+    /// A slot that was used.
     #[inline(always)]
-    fn take_idle(&self) -> Option<u32> {
-        let slot = self.top.get();
-        if slot == NONE {
+    fn cell(&self, slot: u32) -> &Slot<F::Object, Cell<usize>> {
+        // SAFETY: all numbers of slots come from `begin_create`, which reached the slot; they go through the stack, the
+        // links, leases of this pool, and tokens, which `redeem_slot` accepts only as they were made.
+        unsafe { self.cells.reached(slot) }
+    }
+
+    fn bytes(&self, slot: u32) -> &Cell<usize> {
+        self.cell(slot).note()
+    }
+
+    /// The slot at a place in the stack, which is below its height or was.
+    fn stacked(&self, at: usize) -> u32 {
+        debug_assert!(at < self.state.slots.get() as usize);
+        // SAFETY: the stack has room for as many as there are slots, and no slot is in it twice.
+        unsafe { self.stack.get(at) }
+    }
+
+    fn link(&self, slot: u32) -> u32 {
+        // SAFETY: `begin_create` reached the link too; otherwise as in `cell`.
+        unsafe { self.links.get(slot as usize) }
+    }
+
+    fn set_link(&self, slot: u32, to: u32) {
+        // SAFETY: as in `link`.
+        unsafe { self.links.set(slot as usize, to) }
+    }
+
+    /// Takes the idle slot that was released last, if the stack is higher than `calm`.
+    #[inline(always)]
+    fn take_calmly(&self) -> Option<u32> {
+        let height = self.height.get();
+        if height <= self.calm.get() {
             return None;
         }
-        self.top.set(self.cells.at(slot).note().next.get());
-        let height = self.height.get() - 1;
-        self.height.set(height);
-        self.hits.set(self.hits.get() + 1);
-        if height < self.calm.get() {
-            self.recount();
+        Some(self.pop(height))
+    }
+
+    #[inline(always)]
+    fn take_idle(&self) -> Option<u32> {
+        self.take_calmly().or_else(|| self.take_more_than_ever())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_more_than_ever(&self) -> Option<u32> {
+        let height = self.height.get();
+        if height == 0 {
+            return None;
         }
+        let slot = self.pop(height);
+        self.recount();
         Some(slot)
+    }
+
+    /// Takes a slot out of the stack, whose height is `height` and not 0.
+    #[inline(always)]
+    fn pop(&self, height: usize) -> u32 {
+        self.height.set(height - 1);
+        self.hits.set(self.hits.get() + 1);
+        // SAFETY: as in `stacked`.
+        unsafe { self.stack.get(height - 1) }
     }
 
     /// Puts a slot that nobody holds any more into the stack.
     #[inline(always)]
     fn push(&self, slot: u32) {
-        self.cells.at(slot).note().next.set(self.top.get());
-        self.top.set(slot);
-        self.height.set(self.height.get() + 1);
+        let height = self.height.get();
+        // SAFETY: as in `stacked`: the slot is not in the stack, so that is not full.
+        unsafe { self.stack.set(height, slot) };
+        self.height.set(height + 1);
     }
 
-    /// Notes the most leases at a time, and the height of the stack below which there would be more.
+    /// Notes the most leases at a time, and the height of the stack at which a pop would mean more.
     #[cold]
     fn recount(&self) {
         let state = &self.state;
@@ -522,13 +577,10 @@ where
 
     #[cold]
     #[inline(never)]
-    fn acquire_miss(&self) -> Result<Lease<&Self>, AcquireError<F::Error>> {
-        let slot = self.miss_slot()?;
-        // SAFETY: the slot was just made for this lease; `&self` keeps its object in place.
-        Ok(unsafe { Lease::new(self, slot) })
-    }
-
-    fn miss_slot(&self) -> Result<u32, AcquireError<F::Error>> {
+    fn slot_slowly(&self) -> Result<u32, AcquireError<F::Error>> {
+        if let Some(slot) = self.take_more_than_ever() {
+            return Ok(slot);
+        }
         if !self.state.closed.get() {
             add(&self.state.misses, 1);
         }
@@ -539,33 +591,29 @@ where
 
     /// Takes the oldest out of the stack until `target` are left in it.
     fn chain_below(&self, target: usize) -> Chain<'_, F, R, S> {
-        let chain = Chain { pool: self, first: Cell::new(NONE) };
-        let mut at = self.top.get();
-        let mut above = NONE;
-        for _ in 0..target.min(self.height.get()) {
-            above = at;
-            at = self.cells.at(at).note().next.get();
+        let height = self.height.get();
+        let left = target.min(height);
+        let mut first = NONE;
+        // From the newest of them, so that the oldest comes first.
+        for at in (0..height - left).rev() {
+            let slot = self.stacked(at);
+            self.set_link(slot, first);
+            self.state.count_chained(0, self.bytes(slot).get());
+            first = slot;
         }
-        match above {
-            NONE => self.top.set(NONE),
-            above => self.cells.at(above).note().next.set(NONE),
+        for at in 0..left {
+            // SAFETY: as in `stacked`.
+            unsafe { self.stack.set(at, self.stacked(height - left + at)) };
         }
-        // Turned round, so that the oldest comes first.
-        while at != NONE {
-            let below = self.cells.at(at).note().next.replace(chain.first.get());
-            chain.first.set(at);
-            sub(&self.height, 1);
-            add(&self.state.chained, 1);
-            self.state.count_chained(0, self.cells.at(at).note().bytes.get());
-            at = below;
-        }
-        chain
+        self.height.set(left);
+        add(&self.state.chained, height - left);
+        Chain { pool: self, first: Cell::new(first) }
     }
 
     /// A slot of a chain is no longer to count as idle there.
     fn unchain(&self, slot: u32) {
         sub(&self.state.chained, 1);
-        self.state.count_chained(self.cells.at(slot).note().bytes.get(), 0);
+        self.state.count_chained(self.bytes(slot).get(), 0);
     }
 
     /// A slot of a chain goes back into the stack, unless the pool was closed meanwhile.
@@ -590,14 +638,14 @@ where
         let slot = match state.vacant.get() {
             NONE => {
                 let slot = state.slots.get();
-                if !self.cells.reach(slot) {
+                if !(self.cells.reach(slot) && self.stack.reach(slot) && self.links.reach(slot)) {
                     return None;
                 }
                 state.slots.set(slot + 1);
                 slot
             }
             slot => {
-                state.vacant.set(self.cells.at(slot).note().next.get());
+                state.vacant.set(self.link(slot));
                 slot
             }
         };
@@ -606,7 +654,7 @@ where
     }
 
     fn vacate(&self, slot: u32) {
-        self.cells.at(slot).note().next.set(self.state.vacant.replace(slot));
+        self.set_link(slot, self.state.vacant.replace(slot));
     }
 
     fn cancel_create(&self, slot: u32) {
@@ -639,14 +687,14 @@ where
         mem::forget(pending);
 
         let Made { object, bytes, claim } = made;
-        let cell = self.cells.at(slot);
+        let cell = self.cell(slot);
         // SAFETY: the slot was vacant when `begin_create` gave it to this caller alone.
         unsafe { cell.fill(object) };
         if let Some(claim) = claim {
             claim.commit();
         }
-        cell.note().occupied.set(true);
-        cell.note().bytes.set(bytes);
+        cell.note().set(bytes);
+        self.set_link(slot, FULL);
         sub(&state.pending, 1);
         add(&state.occupied, 1);
         add(&state.created, 1);
@@ -665,10 +713,7 @@ where
     /// Forgets the object of a slot that is not in the stack. The caller then takes the object.
     fn remove(&self, slot: u32, why: Leave) -> (u32, usize) {
         let state = &self.state;
-        let note = self.cells.at(slot).note();
-        note.occupied.set(false);
-        note.token.set(false);
-        let bytes = note.bytes.get();
+        let bytes = self.bytes(slot).get();
         sub(&state.occupied, 1);
         self.count_bytes(bytes, 0);
         add(
@@ -692,7 +737,7 @@ where
     fn take_left(&self, (slot, bytes): (u32, usize)) -> F::Object {
         // SAFETY: the slot held an object until `remove` vacated it, whose caller alone knows. Nothing has run since
         // that could have filled it again.
-        let object = unsafe { self.cells.at(slot).take() };
+        let object = unsafe { self.cell(slot).take() };
         if let Some(account) = &self.account {
             account.uncharge(bytes, false);
         }
@@ -703,11 +748,14 @@ where
         if id.pool != self.id {
             return Err(ReleaseError::Foreign { pool: id.pool, expected: self.id });
         }
-        if id.slot < self.state.slots.get() {
-            let note = self.cells.at(id.slot).note();
-            if note.token.get() && note.generation.get() == id.generation {
-                note.token.set(false);
-                return Ok(id.slot);
+        let at = id.slot as usize;
+        if at < self.generations.len() && id.generation % 2 == 1 {
+            // SAFETY: just checked.
+            unsafe {
+                if self.generations.get(at) == id.generation {
+                    self.generations.set(at, id.generation + 1);
+                    return Ok(id.slot);
+                }
             }
         }
         Err(ReleaseError::Stale { slot: id.slot, generation: id.generation })
@@ -735,7 +783,7 @@ where
             abandon: |pool, slot| unsafe { pool.discard(slot) },
         };
         // SAFETY: as above, and only shared references are made of it.
-        let kept = self.settle_bytes(slot, unsafe { self.cells.at(slot).object().as_ref() });
+        let kept = self.settle_bytes(slot, unsafe { self.cell(slot).object().as_ref() });
         mem::forget(settling);
         if kept && !self.state.closed.get() {
             self.push(slot);
@@ -751,11 +799,10 @@ where
             return true;
         }
         let bytes = self.factory.measure(object);
-        let note = self.cells.at(slot).note();
-        let before = note.bytes.get();
+        let before = self.bytes(slot).get();
         bytes <= self.max_retained_bytes
             && recharge(self.account.as_ref(), before, bytes, || {
-                note.bytes.set(bytes);
+                self.bytes(slot).set(bytes);
                 self.count_bytes(before, bytes);
             })
     }
@@ -785,7 +832,8 @@ where
         if slot == NONE {
             return None;
         }
-        self.first.set(self.pool.cells.at(slot).note().next.get());
+        self.first.set(self.pool.link(slot));
+        self.pool.set_link(slot, FULL);
         Some(slot)
     }
 }
@@ -810,13 +858,18 @@ where
     S: Storage,
 {
     #[inline(always)]
-    fn object(&self, slot: u32) -> NonNull<F::Object> {
-        self.cells.at(slot).object()
+    unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
+        self.cell(slot).object()
     }
 
     #[inline(always)]
     unsafe fn give_back(&self, slot: u32) {
-        let cell = self.cells.at(slot);
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back_at(slot, self.object(slot)) }
+    }
+
+    #[inline(always)]
+    unsafe fn give_back_at(&self, slot: u32, mut object: NonNull<F::Object>) {
         // Destroyed if the resetter panics.
         let resetting = Held {
             pool: self,
@@ -825,7 +878,7 @@ where
             abandon: |pool, slot| unsafe { pool.discard(slot) },
         };
         // SAFETY: the caller held the slot's object, so until it is pushed or removed below this is its only use.
-        let verdict = self.resetter.reset(unsafe { cell.object().as_mut() });
+        let verdict = self.resetter.reset(unsafe { object.as_mut() });
         mem::forget(resetting);
         if verdict == Verdict::Discard {
             // SAFETY: the caller's promise.
@@ -848,10 +901,11 @@ where
     }
 
     unsafe fn to_id(&self, slot: u32) -> LeaseId {
-        let note = self.cells.at(slot).note();
-        let generation = note.generation.get() + 1;
-        note.generation.set(generation);
-        note.token.set(true);
+        self.generations.reach(slot);
+        // SAFETY: just reached: there is room for whatever slot there is.
+        let generation = unsafe { self.generations.get(slot as usize) } + 1;
+        // SAFETY: as above.
+        unsafe { self.generations.set(slot as usize, generation) };
         LeaseId { pool: self.id, slot, generation }
     }
 }
@@ -895,13 +949,14 @@ where
                 let Self(pool) = self;
                 while let Some(slot) = pool.state.slots.get().checked_sub(1) {
                     pool.state.slots.set(slot);
-                    let cell = pool.cells.at(slot);
-                    if cell.note().occupied.replace(false) {
-                        // SAFETY: the slot held an object, nothing borrows the pool any more, and it is no longer
-                        // marked as occupied.
+                    // SAFETY: the slot was used, so `begin_create` reached it and its link.
+                    let (cell, link) = unsafe { (pool.cells.reached(slot), pool.links.get(slot as usize)) };
+                    if link == FULL {
+                        // SAFETY: the slot holds an object, nothing borrows the pool any more, and the count of slots
+                        // was lowered so that nobody comes to this one again.
                         let object = unsafe { cell.take() };
                         if let Some(account) = &pool.account {
-                            account.uncharge(cell.note().bytes.get(), false);
+                            account.uncharge(cell.note().get(), false);
                         }
                         drop(object);
                     }

@@ -122,9 +122,17 @@ pub trait Pages<T> {
     /// The same, if the slot ever had one.
     fn known_tag(&self, slot: u32) -> Option<&Tag>;
     /// The lane that the caller owns from now on, if there is one to be had.
-    fn claim_lane(&self, owner: Owner) -> Option<&Lane>;
+    fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>>;
     /// Looks at every lane.
     fn each_lane(&self, look: &mut dyn FnMut(&Lane));
+}
+
+/// Where an object is. The pointer may be moved to its neighbours, as lanes do, so it is made of the whole slice.
+#[inline(always)]
+fn place_in<T>(objects: &[Place<T>], index: usize) -> NonNull<T> {
+    assert!(index < objects.len());
+    // SAFETY: inside the slice, and so not null.
+    unsafe { NonNull::new_unchecked(objects.as_ptr().add(index).cast_mut().cast()) }
 }
 
 pub(crate) const fn groups(slots: u32) -> u32 {
@@ -233,7 +241,7 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
 
     #[inline(always)]
     fn object(&self, slot: u32) -> NonNull<T> {
-        NonNull::from(&self.objects[slot as usize]).cast()
+        place_in(&self.objects, slot as usize)
     }
 
     fn bytes(&self, slot: u32) -> &Count {
@@ -248,8 +256,8 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
         self.notes.get(slot as usize).map(|note| &note.tag)
     }
 
-    fn claim_lane(&self, owner: Owner) -> Option<&Lane> {
-        self.lanes.iter().find(|lane| lane.claim(owner))
+    fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>> {
+        self.lanes.iter().find(|lane| lane.claim(owner)).map(NonNull::from)
     }
 
     fn each_lane(&self, look: &mut dyn FnMut(&Lane)) {
@@ -549,7 +557,7 @@ mod growing {
         #[inline(always)]
         fn object(&self, slot: u32) -> NonNull<T> {
             let (chunk, index) = self.locate_slot(slot);
-            NonNull::from(&chunk.objects[index]).cast()
+            place_in(&chunk.objects, index)
         }
 
         fn bytes(&self, slot: u32) -> &Count {
@@ -570,7 +578,7 @@ mod growing {
             (!chunk.tags.load(Ordering::Relaxed).is_null()).then(|| chunk.tag(index))
         }
 
-        fn claim_lane(&self, owner: Owner) -> Option<&Lane> {
+        fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>> {
             Some(self.lanes.claim(owner))
         }
 

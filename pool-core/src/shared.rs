@@ -207,7 +207,11 @@ pub(crate) const WAITER: usize = 1 << (usize::BITS / 2 - 2);
 /// Set in `flags` once the pool is closed.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 /// How often an acquire looks again before it says that the pool is full.
+#[cfg(not(pool_core_loom))]
 const LOOKS: u32 = 64;
+/// Few, so that models end.
+#[cfg(pool_core_loom)]
+const LOOKS: u32 = 2;
 
 /// What only the slow paths change.
 struct Counts {
@@ -1025,20 +1029,25 @@ where
 
     #[inline(always)]
     fn pop_of_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
-        let entered = self.with_lane(|lane| {
-            lane.enter(&self.flags).then(|| {
-                let popped = lane.pop();
-                lane.leave();
-                popped
-            })
-        });
-        match entered {
+        match self.pop_of_lane() {
             Some(Some(Some(popped))) => Some((popped.slot, self.place(&popped))),
             Some(Some(None)) => self.refill_thread(),
             // Not now.
             Some(None) => None,
             None => self.adopt_thread(),
         }
+    }
+
+    /// What is in the lane, if it may be used, if there is one.
+    #[inline(always)]
+    fn pop_of_lane(&self) -> Option<Option<Option<Popped>>> {
+        self.with_lane(|lane| {
+            lane.enter(&self.flags).then(|| {
+                let popped = lane.pop();
+                lane.leave();
+                popped
+            })
+        })
     }
 
     /// The lane is empty: takes some idle objects of the pages into it, and one of them for the caller.
@@ -1080,7 +1089,8 @@ where
             }
         }
         crate::threads::adopt(serial, || self.pages.claim_lane(Owner::Thread));
-        None
+        // Somebody may have left something in it.
+        self.pop_of_lane()??.map(|popped| (popped.slot, self.place(&popped)))
     }
 
     /// Gives an object back to the lane that it was taken through, if that is this thread's.
@@ -1460,7 +1470,7 @@ where
     S: Storage,
 {
     #[inline(always)]
-    fn object(&self, slot: u32) -> NonNull<F::Object> {
+    unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         self.pages.object(slot)
     }
 
@@ -1502,7 +1512,7 @@ pub(crate) mod sealed {
     pub trait Shared: Pool {
         /// The factory's.
         type Error;
-        fn claim(&self) -> Option<&Lane>;
+        fn claim(&self) -> Option<NonNull<Lane>>;
         fn take_one(&self) -> Option<(u32, NonNull<Self::Object>)>;
         fn take_batch(&self, most: u32) -> Option<(u32, usize)>;
         /// The caller holds these slots.
@@ -1525,7 +1535,7 @@ where
 {
     type Error = F::Error;
 
-    fn claim(&self) -> Option<&Lane> {
+    fn claim(&self) -> Option<NonNull<Lane>> {
         self.pages.claim_lane(Owner::Cache)
     }
 

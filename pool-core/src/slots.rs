@@ -20,7 +20,7 @@
 //! `N` slots inside the pool itself. The pool may move as long as nothing is leased, which the borrow checker sees
 //! to: a lease borrows the pool, or holds it in an `Rc`.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
@@ -37,6 +37,9 @@ pub trait Storage: sealed::Sealed {
     /// Slots for objects.
     #[doc(hidden)]
     type Cells<N: Default>: Cells<N>;
+    /// A value for each slot.
+    #[doc(hidden)]
+    type Column<T: Copy + Default>: Column<T>;
     /// A list of state, as long as there are slots.
     #[doc(hidden)]
     type List<T>: List<T>;
@@ -75,6 +78,7 @@ impl Storage for Growing {
     type Cells<N: Default> = Pages<N>;
     type Pages<T> = crate::pages::Chunks<T>;
     const THREAD_CACHES: bool = true;
+    type Column<T: Copy + Default> = growing::Array<T>;
     type List<T> = alloc::vec::Vec<T>;
     type Index = hashbrown::HashTable<u32>;
     type Hasher = hashbrown::DefaultHashBuilder;
@@ -85,6 +89,7 @@ impl<const N: usize> Storage for Fixed<N> {
     type Cells<M: Default> = Inline<M, N>;
     type Pages<T> = crate::pages::Inside<T, N>;
     const THREAD_CACHES: bool = false;
+    type Column<T: Copy + Default> = Inline<Cell<T>, N>;
     type List<T> = heapless::Vec<T, N>;
     type Index = Chains<N>;
     type Hasher = BuildHasherDefault<Fnv>;
@@ -298,6 +303,34 @@ pub trait Cells<N: Default>: Default {
     ///
     /// If the slot was never reached.
     fn at(&self, at: u32) -> &N;
+
+    /// Slot `at`, without looking whether it was reached.
+    ///
+    /// # Safety
+    ///
+    /// It was.
+    unsafe fn reached(&self, at: u32) -> &N;
+}
+
+/// Numbered values in one array, which a look-up finds sooner than a page. It moves as it grows, so values are
+/// copied in and out.
+#[doc(hidden)]
+pub trait Column<T>: Default {
+    /// Makes sure that value `at` exists; false if there is no room for it. New values are `T::default()`.
+    fn reach(&self, at: u32) -> bool;
+
+    /// How many values exist.
+    fn len(&self) -> usize;
+
+    /// # Safety
+    ///
+    /// Value `at` exists.
+    unsafe fn get(&self, at: usize) -> T;
+
+    /// # Safety
+    ///
+    /// Value `at` exists.
+    unsafe fn set(&self, at: usize, value: T);
 }
 
 /// Slots inside the pool.
@@ -319,6 +352,37 @@ impl<N: Default, const LEN: usize> Cells<N> for Inline<N, LEN> {
     fn at(&self, at: u32) -> &N {
         &self.0[at as usize]
     }
+
+    #[inline(always)]
+    unsafe fn reached(&self, at: u32) -> &N {
+        debug_assert!((at as usize) < LEN);
+        // SAFETY: the caller's promise.
+        unsafe { self.0.get_unchecked(at as usize) }
+    }
+}
+
+impl<T: Copy + Default, const LEN: usize> Column<T> for Inline<Cell<T>, LEN> {
+    fn reach(&self, at: u32) -> bool {
+        (at as usize) < LEN
+    }
+
+    fn len(&self) -> usize {
+        LEN
+    }
+
+    #[inline(always)]
+    unsafe fn get(&self, at: usize) -> T {
+        debug_assert!(at < LEN);
+        // SAFETY: the caller's promise.
+        unsafe { self.0.get_unchecked(at) }.get()
+    }
+
+    #[inline(always)]
+    unsafe fn set(&self, at: usize, value: T) {
+        debug_assert!(at < LEN);
+        // SAFETY: the caller's promise.
+        unsafe { self.0.get_unchecked(at) }.set(value);
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -326,11 +390,13 @@ pub(crate) use growing::Pages;
 
 #[cfg(feature = "alloc")]
 mod growing {
-    use super::Cells;
+    use super::{Cells, Column};
     use alloc::boxed::Box;
-    use core::cell::Cell;
+    use alloc::vec::Vec;
+    use core::cell::{Cell, UnsafeCell};
     use core::marker::PhantomData;
-    use core::ptr;
+    use core::num::NonZero;
+    use core::{mem, ptr};
 
     const FIRST: u32 = 32;
     const FIRST_BITS: u32 = FIRST.trailing_zeros();
@@ -383,9 +449,14 @@ mod growing {
         fn pages(&self) -> usize {
             match self.reached.get() {
                 0 => 0,
-                reached => (reached - 1 + FIRST).ilog2() as usize - FIRST_BITS as usize + 1,
+                reached => page_of(reached - 1) + 1,
             }
         }
+    }
+
+    /// The page of a slot.
+    const fn page_of(at: u32) -> usize {
+        ((at + FIRST).ilog2() - FIRST_BITS) as usize
     }
 
     impl<N: Default> Cells<N> for Pages<N> {
@@ -393,7 +464,7 @@ mod growing {
             if at >= SLOTS {
                 return false;
             }
-            let page = (at + FIRST).ilog2() as usize - FIRST_BITS as usize;
+            let page = page_of(at);
             if page == self.pages() && page < PAGES {
                 let slots: Box<[N]> = core::iter::repeat_with(N::default).take(page_len(page)).collect();
                 let first: *mut N = Box::into_raw(slots).cast();
@@ -408,10 +479,17 @@ mod growing {
             if at >= self.reached.get() {
                 never_reached();
             }
+            // SAFETY: just checked.
+            unsafe { self.reached(at) }
+        }
+
+        #[inline(always)]
+        unsafe fn reached(&self, at: u32) -> &N {
+            debug_assert!(at < self.reached.get());
             let shifted = at + FIRST;
-            // The `| 1` changes no highest bit; it tells the compiler that there is one.
-            let base = self.bases[(shifted | 1).ilog2() as usize].get();
-            // SAFETY: the slot was reached, so its page was allocated, and `base` is that page's start less
+            // SAFETY: at least `FIRST`.
+            let base = self.bases[unsafe { NonZero::new_unchecked(shifted) }.ilog2() as usize].get();
+            // SAFETY: the slot was reached (the caller's promise), so its page was allocated, and `base` is its start less
             // `2^highest bit` slots; `shifted` lies as far beyond that as the slot is into its page. Pages hold
             // initialised slots, are not freed before `self`, and are shared only by reference.
             unsafe { &*base.wrapping_add(shifted as usize) }
@@ -429,10 +507,58 @@ mod growing {
         }
     }
 
+    /// Values in one array, as many as there are slots in the pages up to the one reached.
+    #[doc(hidden)]
+    pub struct Array<T>(UnsafeCell<Box<[T]>>);
+
+    impl<T> Default for Array<T> {
+        fn default() -> Self {
+            Self(UnsafeCell::default())
+        }
+    }
+
+    impl<T: Copy + Default> Column<T> for Array<T> {
+        fn reach(&self, at: u32) -> bool {
+            if at >= SLOTS {
+                return false;
+            }
+            if at as usize >= self.len() {
+                // Slots up to the end of a page: those of the next, less the `FIRST` that the numbers are shifted by.
+                let mut grown = Vec::with_capacity(page_len(page_of(at) + 1) - FIRST as usize);
+                // SAFETY: references to the array end within these functions, of which none calls another while it
+                // has one, and the cell is not `Sync`.
+                grown.extend_from_slice(unsafe { &*self.0.get() });
+                grown.resize(grown.capacity(), T::default());
+                // SAFETY: as above.
+                drop(mem::replace(unsafe { &mut *self.0.get() }, grown.into_boxed_slice()));
+            }
+            true
+        }
+
+        #[inline(always)]
+        fn len(&self) -> usize {
+            // SAFETY: as in `reach`.
+            unsafe { &*self.0.get() }.len()
+        }
+
+        #[inline(always)]
+        unsafe fn get(&self, at: usize) -> T {
+            debug_assert!(at < self.len());
+            // SAFETY: as in `reach`; the value exists, which is the caller's promise.
+            unsafe { *(&*self.0.get()).get_unchecked(at) }
+        }
+
+        #[inline(always)]
+        unsafe fn set(&self, at: usize, value: T) {
+            debug_assert!(at < self.len());
+            // SAFETY: as in `get`.
+            unsafe { *(&mut *self.0.get()).get_unchecked_mut(at) = value }
+        }
+    }
+
     #[cfg(test)]
     mod tests {
         use super::*;
-        use alloc::vec::Vec;
 
         // Two slots at one address, a slot outside its page (Miri would see it), or one that moves on growth.
         #[test]
@@ -459,6 +585,26 @@ mod growing {
             let pages = Pages::<Cell<u32>>::default();
             assert!(pages.reach(0));
             pages.at(1);
+        }
+
+        // Values that are lost on growth, or an array that is shorter than the pages: a slot without a value.
+        #[test]
+        fn columns_have_a_value_for_each_slot_of_a_page() {
+            let column = Array::<u32>::default();
+            for at in [0, 31, 32, 96, 223, 224, 500] {
+                let before = column.len();
+                assert!(column.reach(at));
+                let expected = (0..=page_of(at)).map(page_len).sum::<usize>();
+                assert_eq!(column.len(), expected);
+                for at in 0..expected {
+                    // SAFETY: below the length.
+                    unsafe {
+                        assert_eq!(column.get(at), if at < before { at as u32 } else { 0 });
+                        column.set(at, at as u32);
+                    }
+                }
+            }
+            assert!(!column.reach(SLOTS) && !column.reach(u32::MAX));
         }
     }
 }

@@ -9,7 +9,7 @@
 use crate::lane::Lane;
 use crate::sync::counter::{AtomicU64, Ordering::Relaxed};
 use core::cell::Cell;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// Pools that a thread can have lanes of at a time.
 const ENTRIES: usize = 16;
@@ -109,7 +109,8 @@ pub(crate) fn with_lane<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Opti
 }
 
 /// Gives this thread a lane of the pool with this number, unless another pool has its place.
-pub(crate) fn adopt<'l>(serial: u64, claim: impl FnOnce() -> Option<&'l Lane>) {
+/// `claim` gives a lane that is on the heap and held by its pool.
+pub(crate) fn adopt(serial: u64, claim: impl FnOnce() -> Option<NonNull<Lane>>) {
     TABLE.with(|table| {
         let entry = table.entry(serial);
         if table.ended.get() || entry.serial.get() == serial {
@@ -127,8 +128,9 @@ pub(crate) fn adopt<'l>(serial: u64, claim: impl FnOnce() -> Option<&'l Lane>) {
             return;
         }
         if let Some(lane) = claim() {
-            lane.hold();
-            entry.lane.set(lane);
+            // SAFETY: its pool, which is being used, holds it.
+            unsafe { lane.as_ref() }.hold();
+            entry.lane.set(lane.as_ptr());
             entry.serial.set(serial);
         }
     });

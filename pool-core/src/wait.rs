@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! release                                    who holds the lock
-//! pending = true                             ...
+//! pending = true, by a swap                  ...
 //! lock = true; was it? then leave it         lock = false
 //! to the other; else wake the first          pending? then do as a release does
 //! ```
@@ -126,7 +126,9 @@ impl WaitQueue {
 
     /// Wakes the first in the queue, or leaves that to who holds the lock. Waits for nobody.
     pub(crate) fn notify(&self) {
-        self.pending.store(true, Ordering::Release);
+        // A swap, not a store: a store could take its place before an older one that has been answered already, and be
+        // lost with it. Release: to who takes it up.
+        self.pending.swap(true, Ordering::AcqRel);
         while self.try_lock() {
             let mut waker = None;
             if self.pending.swap(false, Ordering::AcqRel) {

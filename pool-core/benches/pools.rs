@@ -1,6 +1,6 @@
 //! Each workload by itself, with divan's statistics: `cargo bench -p pool-core --bench pools`.
 //!
-//! `ratios` beside this file interleaves the same workloads with their peers in one run, and judges.
+//! `cargo xtask bench` runs these and more workloads in turn with their peers, in one process, and judges.
 
 use divan::Bencher;
 use hashlink::LruCache;

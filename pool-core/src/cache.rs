@@ -120,7 +120,7 @@ where
     /// # Errors
     ///
     /// [`AcquireError`], as the pool's `acquire`.
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&self) -> Result<Lease<&Self>, AcquireError<<P::Target as Shared>::Error>> {
         let (slot, object) = self.take()?;
         // SAFETY: the slot was just taken for this lease; `P` keeps its object in place.
@@ -128,7 +128,7 @@ where
     }
 
     /// Takes an idle object from the stash or from the pool. Never creates, locks, allocates or calls the system.
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire(&self) -> Option<Lease<&Self>> {
         let (slot, object) = self.try_take()?;
         // SAFETY: as in `acquire`.
@@ -141,7 +141,7 @@ where
     /// # Errors
     ///
     /// [`AcquireError`], as the pool's `acquire`.
-    #[inline]
+    #[inline(always)]
     pub fn acquire_shared(&self) -> Result<Lease<P>, AcquireError<<P::Target as Shared>::Error>>
     where
         P: Clone,
@@ -153,7 +153,7 @@ where
     }
 
     /// As [`try_acquire`](Self::try_acquire), with a lease of the pool itself.
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire_shared(&self) -> Option<Lease<P>>
     where
         P: Clone,
@@ -173,8 +173,16 @@ where
         }
         let (slot, object) = lease.into_slot();
         // SAFETY: the lease held the slot, whose object this is, and is gone.
-        if unsafe { self.pool.reset_slot(slot, object) } {
-            self.keep(slot, true);
+        if !unsafe { self.pool.reset_slot(slot, object) } {
+            return;
+        }
+        match self.lane() {
+            Some(lane) if !self.pool.wants_attention() => {
+                if !lane.push(slot) {
+                    self.keep_foreign(lane, slot);
+                }
+            }
+            _ => self.put_back(slot),
         }
     }
 
@@ -215,17 +223,16 @@ where
             self.flush();
             return None;
         }
-        match self.lane() {
-            Some(lane) => match lane.pop() {
-                Some(popped) => Some((popped.slot, self.pool.place_of(&popped))),
-                None => self.refill_and_take(lane),
-            },
-            None => self.pool.take_one(),
+        match self.lane().and_then(Lane::pop) {
+            Some(popped) => Some((popped.slot, self.pool.place_of(&popped))),
+            None => self.refill_and_take(),
         }
     }
 
     #[cold]
-    fn refill_and_take(&self, lane: &Lane) -> Option<(u32, NonNull<<P::Target as Pool>::Object>)> {
+    #[inline(never)]
+    fn refill_and_take(&self) -> Option<(u32, NonNull<<P::Target as Pool>::Object>)> {
+        let Some(lane) = self.lane() else { return self.pool.take_one() };
         if !self.refill(BITS) {
             return None;
         }
@@ -252,6 +259,7 @@ where
     }
 
     #[cold]
+    #[inline(never)]
     fn take_slowly(
         &self,
     ) -> Result<(u32, NonNull<<P::Target as Pool>::Object>), AcquireError<<P::Target as Shared>::Error>> {
@@ -272,13 +280,18 @@ where
 
     /// Stashes a slot that nobody holds any more, or puts it back into the pool.
     #[inline(always)]
-    fn keep(&self, slot: u32, foreign: bool) {
-        match self.lane() {
-            // Somebody waits, or empties threads' lanes, or the pool is closed.
-            Some(_) if self.pool.wants_attention() => self.flush(),
-            Some(lane) if lane.push(slot) => return,
-            Some(lane) if foreign => return self.keep_foreign(lane, slot),
-            _ => {}
+    fn keep(&self, slot: u32) {
+        if self.pool.wants_attention() || !self.lane().is_some_and(|lane| lane.push(slot)) {
+            self.put_back(slot);
+        }
+    }
+
+    /// The slot was not taken through this cache, or somebody waits, empties threads' lanes, or has closed the pool.
+    // Apart, so that the rest of a release is small enough to be inlined.
+    #[inline(never)]
+    fn put_back(&self, slot: u32) {
+        if self.pool.wants_attention() {
+            self.flush();
         }
         self.pool.put(slot / BITS, 1 << (slot % BITS));
     }
@@ -328,7 +341,7 @@ where
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<<P::Target as Pool>::Object>) {
         // SAFETY: the caller's promise.
         if unsafe { self.pool.reset_slot(slot, object) } {
-            self.keep(slot, false);
+            self.keep(slot);
         }
     }
 

@@ -53,15 +53,17 @@ pub enum Owner {
 pub struct Lane {
     bits: AtomicUsize,
     mine: AtomicUsize,
-    group: AtomicU32,
+    /// The first slot of its group.
+    first: AtomicU32,
+    /// Whether its thread is changing it.
     #[cfg(feature = "std")]
     busy: AtomicBool,
+    /// Acquires that were served from here, by whoever owned it.
+    hits: Count,
     owned: AtomicBool,
     kind: Owner,
     /// Where the group's first object is.
     base: AtomicPtr<()>,
-    /// Acquires that were served from here, by whoever owned it.
-    hits: Count,
     /// The pool and the thread that point here: who goes last frees it.
     #[cfg(feature = "std")]
     holders: Count,
@@ -85,13 +87,13 @@ impl Lane {
             Self {
                 bits: AtomicUsize::new(0),
                 mine: AtomicUsize::new(0),
-                group: AtomicU32::new(0),
+                first: AtomicU32::new(0),
                 #[cfg(feature = "std")]
                 busy: AtomicBool::new(false),
+                hits: Count::new(0),
                 owned: AtomicBool::new(false),
                 kind,
                 base: AtomicPtr::new(ptr::null_mut()),
-                hits: Count::new(0),
                 #[cfg(feature = "std")]
                 holders: Count::new(1),
                 #[cfg(feature = "alloc")]
@@ -114,7 +116,7 @@ impl Lane {
 
     /// The slots that are idle here: their group, and a bit for each. A look from outside, not a claim.
     pub(crate) fn idle(&self) -> (u32, usize) {
-        (self.group.load(Ordering::Relaxed), self.bits.load(Ordering::Relaxed))
+        (self.first.load(Ordering::Relaxed) / BITS, self.bits.load(Ordering::Relaxed))
     }
 
     pub(crate) fn hits(&self) -> usize {
@@ -133,7 +135,7 @@ impl Lane {
         self.hits.store(self.hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let bit = bits.trailing_zeros();
         Some(Popped {
-            slot: self.group.load(Ordering::Relaxed) * BITS + bit,
+            slot: self.first.load(Ordering::Relaxed) + bit,
             offset: bit as usize,
             base: self.base.load(Ordering::Relaxed),
         })
@@ -142,11 +144,10 @@ impl Lane {
     /// Puts an object back that was taken through here; false if it was not. For the owner, as above.
     #[inline(always)]
     pub(crate) fn push(&self, slot: u32) -> bool {
-        let bit = 1 << (slot % BITS);
-        let known =
-            slot / BITS == self.group.load(Ordering::Relaxed) && self.mine.load(Ordering::Relaxed) & bit != 0;
+        let at = slot.wrapping_sub(self.first.load(Ordering::Relaxed));
+        let known = at < BITS && self.mine.load(Ordering::Relaxed) >> at & 1 != 0;
         if known {
-            self.bits.store(self.bits.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
+            self.bits.store(self.bits.load(Ordering::Relaxed) | 1 << at, Ordering::Relaxed);
         }
         known
     }
@@ -163,7 +164,7 @@ impl Lane {
         }
         self.bits.store(bits, Ordering::Relaxed);
         self.mine.store(bits, Ordering::Relaxed);
-        self.group.store(group, Ordering::Relaxed);
+        self.first.store(group * BITS, Ordering::Relaxed);
         self.base.store(base, Ordering::Relaxed);
         (idle != 0).then_some((old, idle))
     }
@@ -191,7 +192,7 @@ impl Lane {
     }
 
     fn swap_out(&self) -> Option<(u32, usize)> {
-        let group = self.group.load(Ordering::Relaxed);
+        let group = self.first.load(Ordering::Relaxed) / BITS;
         // A swap, for others may be emptying it as well. AcqRel: after whatever they did.
         let bits = self.bits.swap(0, Ordering::AcqRel);
         (bits != 0).then_some((group, bits))

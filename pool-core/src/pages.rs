@@ -24,7 +24,7 @@
 //! and the words of a group lie in its first three slots (the last group's may spill into two more).
 
 use crate::lane::{Lane, Owner};
-use crate::sync::{AtomicUsize, Count, Ordering, const_fn};
+use crate::sync::{AtomicU32, AtomicUsize, Count, Ordering, const_fn};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -105,12 +105,19 @@ pub trait Pages<T> {
     fn reached(&self) -> u32;
     /// Uses the next slot that was never used; `None` if there are no more.
     fn reach(&self) -> Option<u32>;
-    /// A word of any group; `None` if there is no such group yet.
-    fn known_word(&self, kind: Kind, group: u32) -> Option<&AtomicUsize>;
+    /// Clears the lowest idle bit of the group that was used last: that slot, and where its object is.
+    fn take_last(&self) -> Option<(u32, NonNull<T>)>;
+    /// The same of a certain group, if it exists yet; it is then the one that was used last.
+    fn take_in(&self, group: u32) -> Option<(u32, NonNull<T>)>;
+    /// The group that was used last, if there is any.
+    fn last(&self) -> Option<u32>;
+    /// Makes slots of a group idle that was reached; it is then the one that was used last.
+    fn put(&self, group: u32, bits: usize);
     /// A word of a group that was reached.
     fn word(&self, kind: Kind, group: u32) -> &AtomicUsize;
-    /// After a bit was set in a word: makes it findable.
-    fn mark(&self, kind: Kind, group: u32);
+    /// Sets bits in a word of a group that was reached, and makes them findable. What the caller did to the slots is seen
+    /// by who clears the bits.
+    fn set(&self, kind: Kind, group: u32, bits: usize);
     /// A group that has, or just had, a bit of this kind. May miss what is set meanwhile.
     fn find(&self, kind: Kind) -> Option<u32>;
     /// Where the object of a slot that was reached is, or would be.
@@ -125,6 +132,20 @@ pub trait Pages<T> {
     fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>>;
     /// Looks at every lane.
     fn each_lane(&self, look: &mut dyn FnMut(&Lane));
+}
+
+/// Clears the lowest bit that is set.
+#[inline(always)]
+fn clear_lowest(word: &AtomicUsize) -> Option<u32> {
+    let mut bits = word.load(Ordering::Relaxed);
+    while bits != 0 {
+        // Acquire: the object as its last holder left it, from the release that set the bit.
+        match word.compare_exchange_weak(bits, bits & (bits - 1), Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => return Some(bits.trailing_zeros()),
+            Err(now) => bits = now,
+        }
+    }
+    None
 }
 
 /// Where an object is. The pointer may be moved to its neighbours, as lanes do, so it is made of the whole slice.
@@ -179,6 +200,8 @@ pub struct Inside<T, const N: usize> {
     notes: [Note; N],
     /// Words of the last group that its slots have no room for.
     spill: [AtomicUsize; 2],
+    /// The group that was used last. A hint, for who looks for something idle.
+    last: AtomicU32,
     reached: AtomicUsize,
     lanes: [Lane; LANES],
 }
@@ -192,6 +215,7 @@ impl<T, const N: usize> Inside<T, N> {
             objects: [const { UnsafeCell::new(MaybeUninit::uninit()) }; N],
             notes: [const { Note::new() }; N],
             spill: [const { AtomicUsize::new(0) }; 2],
+            last: AtomicU32::new(0),
             reached: AtomicUsize::new(0),
             lanes: [const { Lane::new(Owner::Cache) }; LANES],
         }
@@ -205,6 +229,7 @@ impl<T, const N: usize> Inside<T, N> {
             objects: core::array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit())),
             notes: core::array::from_fn(|_| Note::new()),
             spill: core::array::from_fn(|_| AtomicUsize::new(0)),
+            last: AtomicU32::new(0),
             reached: AtomicUsize::new(0),
             lanes: core::array::from_fn(|_| Lane::new(Owner::Cache)),
         }
@@ -221,19 +246,45 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
     }
 
     #[inline(always)]
-    fn known_word(&self, kind: Kind, group: u32) -> Option<&AtomicUsize> {
-        Some(self.word(kind, group))
+    fn take_last(&self) -> Option<(u32, NonNull<T>)> {
+        let group = self.last.load(Ordering::Relaxed);
+        let slot = group * BITS + clear_lowest(self.word(Kind::Idle, group))?;
+        Some((slot, self.object(slot)))
+    }
+
+    fn take_in(&self, group: u32) -> Option<(u32, NonNull<T>)> {
+        let slot = group * BITS + clear_lowest(self.word(Kind::Idle, group))?;
+        self.last.store(group, Ordering::Relaxed);
+        Some((slot, self.object(slot)))
+    }
+
+    fn last(&self) -> Option<u32> {
+        Some(self.last.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    fn put(&self, group: u32, bits: usize) {
+        self.set(Kind::Idle, group, bits);
+        // With one group there is nothing to note.
+        if N > BITS as usize && self.last.load(Ordering::Relaxed) != group {
+            self.last.store(group, Ordering::Relaxed);
+        }
     }
 
     #[inline(always)]
     fn word(&self, kind: Kind, group: u32) -> &AtomicUsize {
+        // Known when this is compiled, if there is only one.
+        let group = if N <= BITS as usize { 0 } else { group };
         let at = (group * BITS) as usize + kind as usize;
         // The spill is for a last group of one or two slots.
         self.notes.get(at).map_or_else(|| &self.spill[at - N], |note| &note.word)
     }
 
     #[inline(always)]
-    fn mark(&self, _: Kind, _: u32) {}
+    fn set(&self, kind: Kind, group: u32, bits: usize) {
+        // Release, for who clears them; SeqCst, for who sets bits and then looks at something else (`sync.rs`).
+        self.word(kind, group).fetch_or(bits, Ordering::SeqCst);
+    }
 
     fn find(&self, kind: Kind) -> Option<u32> {
         (0..groups(self.reached())).find(|&group| self.word(kind, group).load(Ordering::Relaxed) != 0)
@@ -283,6 +334,8 @@ mod growing {
     /// Slots on the heap, in chunks that double.
     #[doc(hidden)]
     pub struct Chunks<T> {
+        /// The group that was used last. A hint, and a way there that is shorter than by its number.
+        last: AtomicPtr<Group<T>>,
         chunks: [AtomicPtr<Chunk<T>>; CHUNKS],
         reached: AtomicUsize,
         /// Most slots there may be.
@@ -291,15 +344,24 @@ mod growing {
     }
 
     #[derive(Default)]
-    struct Group {
+    struct Words {
         idle: AtomicUsize,
         vacant: AtomicUsize,
         doomed: AtomicUsize,
     }
 
-    impl Group {
+    struct Group<T> {
+        words: Words,
+        number: u32,
+        /// Whether its chunk has a summary.
+        summarised: bool,
+        /// Its first object.
+        first: NonNull<T>,
+    }
+
+    impl Words {
         #[inline(always)]
-        fn word(&self, kind: Kind) -> &AtomicUsize {
+        fn of(&self, kind: Kind) -> &AtomicUsize {
             match kind {
                 Kind::Idle => &self.idle,
                 Kind::Vacant => &self.vacant,
@@ -309,9 +371,9 @@ mod growing {
     }
 
     struct Chunk<T> {
-        groups: Box<[Group]>,
+        groups: Box<[Group<T>]>,
         /// Bits for words that are not zero; the level next to the groups first, the one word last.
-        summary: Vec<Box<[Group]>>,
+        summary: Vec<Box<[Words]>>,
         objects: Box<[Place<T>]>,
         bytes: Box<[Count]>,
         /// Made when the first token is.
@@ -319,22 +381,27 @@ mod growing {
     }
 
     impl<T> Chunk<T> {
-        fn new(groups: usize, slots: usize) -> Self {
-            let words = |count: usize| -> Box<[Group]> {
-                core::iter::repeat_with(Group::default).take(count).collect()
-            };
+        fn new(first_group: usize, slots: usize) -> Self {
+            let groups = slots.div_ceil(BITS as usize);
             let mut summary = Vec::new();
             let mut below = groups;
             while below > 1 {
                 below = below.div_ceil(BITS as usize);
-                summary.push(words(below));
+                summary.push(core::iter::repeat_with(Words::default).take(below).collect());
             }
             let objects = Box::<[Place<T>]>::new_uninit_slice(slots);
+            // SAFETY: a place is a `MaybeUninit` in an `UnsafeCell`: whatever is in memory will do.
+            let objects = unsafe { objects.assume_init() };
+            let group = |at: usize| Group {
+                words: Words::default(),
+                number: (first_group + at) as u32,
+                summarised: groups > 1,
+                first: place_in(&objects, at * BITS as usize),
+            };
             Self {
-                groups: words(groups),
+                groups: (0..groups).map(group).collect(),
                 summary,
-                // SAFETY: a place is a `MaybeUninit` in an `UnsafeCell`: whatever is in memory will do.
-                objects: unsafe { objects.assume_init() },
+                objects,
                 bytes: core::iter::repeat_with(|| Count::new(0)).take(slots).collect(),
                 tags: AtomicPtr::new(ptr::null_mut()),
             }
@@ -346,7 +413,7 @@ mod growing {
                 let mut index = 0;
                 for level in (0..self.summary.len()).rev() {
                     // Relaxed: what was found is checked by who clears its bit.
-                    let word = self.summary[level][index].word(kind).load(Ordering::Relaxed);
+                    let word = self.summary[level][index].of(kind).load(Ordering::Relaxed);
                     if word == 0 {
                         if level + 1 == self.summary.len() {
                             return None;
@@ -356,7 +423,7 @@ mod growing {
                     }
                     index = index * BITS as usize + word.trailing_zeros() as usize;
                 }
-                if self.groups[index].word(kind).load(Ordering::Relaxed) != 0 {
+                if self.groups[index].words.of(kind).load(Ordering::Relaxed) != 0 {
                     return Some(index);
                 }
                 if self.summary.is_empty() {
@@ -372,19 +439,21 @@ mod growing {
         /// sees what was set, or `mark` sees that it was cleared.
         fn unmark(&self, kind: Kind, level: usize, index: usize) {
             let (at, bit) = (index / BITS as usize, 1 << (index % BITS as usize));
-            let above = self.summary[level][at].word(kind);
+            let above = self.summary[level][at].of(kind);
             above.fetch_and(!bit, Ordering::SeqCst);
             after_rmw();
-            let below = if level == 0 { &self.groups[index] } else { &self.summary[level - 1][index] };
-            if below.word(kind).load(Ordering::SeqCst) != 0 {
+            let below = if level == 0 { &self.groups[index].words } else { &self.summary[level - 1][index] };
+            if below.of(kind).load(Ordering::SeqCst) != 0 {
                 above.fetch_or(bit, Ordering::SeqCst);
             }
         }
 
+        #[inline(never)]
         fn mark(&self, kind: Kind, mut index: usize) {
+            after_rmw();
             for level in &self.summary {
                 let (at, bit) = (index / BITS as usize, 1 << (index % BITS as usize));
-                let word = level[at].word(kind);
+                let word = level[at].of(kind);
                 // On upwards even if it is set: who set it may not have got there yet.
                 if word.load(Ordering::SeqCst) & bit == 0 {
                     word.fetch_or(bit, Ordering::SeqCst);
@@ -447,6 +516,7 @@ mod growing {
     impl<T> Chunks<T> {
         pub(crate) fn new(limit: usize) -> Self {
             Self {
+                last: AtomicPtr::new(ptr::null_mut()),
                 chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
                 reached: AtomicUsize::new(0),
                 limit,
@@ -484,7 +554,7 @@ mod growing {
             let first = if at == 0 { 0 } else { 1_usize << (at - 1) };
             let first_slot = first * BITS as usize;
             let slots = (first.max(1) * BITS as usize).min(self.limit - first_slot);
-            let chunk = Chunk::new(slots.div_ceil(BITS as usize), slots);
+            let chunk = Chunk::new(first, slots);
             let chunk = Box::into_raw(Box::new(chunk));
             let null = ptr::null_mut();
             // Release: the chunk, to who loads it.
@@ -492,6 +562,45 @@ mod growing {
                 // SAFETY: just boxed, and given to nobody.
                 drop(unsafe { Box::from_raw(chunk) });
             }
+        }
+    }
+
+    impl<T> Group<T> {
+        #[inline(always)]
+        fn take(&self) -> Option<(u32, NonNull<T>)> {
+            let bit = clear_lowest(&self.words.idle)?;
+            // SAFETY: a slot of this group that was reached: its idle bit was set.
+            Some((self.number * BITS + bit, unsafe { self.first.add(bit as usize) }))
+        }
+    }
+
+    impl<T> Chunks<T> {
+        fn note(&self, group: &Group<T>) {
+            // Release: the group, to who follows the pointer.
+            self.last.store(ptr::from_ref(group).cast_mut(), Ordering::Release);
+        }
+
+        #[inline(always)]
+        fn put_in(&self, group: &Group<T>, bits: usize) {
+            // As in `set`.
+            group.words.idle.fetch_or(bits, Ordering::SeqCst);
+            if group.summarised {
+                self.mark_idle(group.number);
+            }
+        }
+
+        #[inline(never)]
+        fn mark_idle(&self, group: u32) {
+            let (chunk, index) = self.locate(group);
+            chunk.mark(Kind::Idle, index);
+        }
+
+        #[inline(never)]
+        fn put_elsewhere(&self, group: u32, bits: usize) {
+            let (chunk, index) = self.locate(group);
+            let group = &chunk.groups[index];
+            self.put_in(group, bits);
+            self.note(group);
         }
     }
 
@@ -525,22 +634,47 @@ mod growing {
         }
 
         #[inline(always)]
-        fn known_word(&self, kind: Kind, group: u32) -> Option<&AtomicUsize> {
+        fn take_last(&self) -> Option<(u32, NonNull<T>)> {
+            // Acquire: the group as it was made.
+            // SAFETY: a group that was noted stays until the pool is dropped.
+            unsafe { self.last.load(Ordering::Acquire).as_ref() }?.take()
+        }
+
+        fn take_in(&self, group: u32) -> Option<(u32, NonNull<T>)> {
             let (at, first) = chunk_of(group);
-            self.chunk(at).map(|chunk| chunk.groups[(group - first) as usize].word(kind))
+            let group = self.chunk(at)?.groups.get((group - first) as usize)?;
+            let taken = group.take()?;
+            self.note(group);
+            Some(taken)
+        }
+
+        fn last(&self) -> Option<u32> {
+            // SAFETY: as in `take_last`.
+            unsafe { self.last.load(Ordering::Acquire).as_ref() }.map(|group| group.number)
+        }
+
+        #[inline(always)]
+        fn put(&self, group: u32, bits: usize) {
+            // SAFETY: as in `take_last`.
+            let last = unsafe { self.last.load(Ordering::Acquire).as_ref() };
+            match last.filter(|last| last.number == group) {
+                Some(last) => self.put_in(last, bits),
+                None => self.put_elsewhere(group, bits),
+            }
         }
 
         #[inline(always)]
         fn word(&self, kind: Kind, group: u32) -> &AtomicUsize {
             let (chunk, index) = self.locate(group);
-            chunk.groups[index].word(kind)
+            chunk.groups[index].words.of(kind)
         }
 
         #[inline(always)]
-        fn mark(&self, kind: Kind, group: u32) {
+        fn set(&self, kind: Kind, group: u32, bits: usize) {
             let (chunk, index) = self.locate(group);
+            // Release, for who clears them; SeqCst, for who sets bits and then looks at something else (`sync.rs`).
+            chunk.groups[index].words.of(kind).fetch_or(bits, Ordering::SeqCst);
             if !chunk.summary.is_empty() {
-                after_rmw();
                 chunk.mark(kind, index);
             }
         }

@@ -56,7 +56,7 @@ use crate::pages::{BITS, Kind, Pages, groups};
 use crate::slots::Growing;
 use crate::slots::{Fixed, Storage};
 use crate::stats::PoolStats;
-use crate::sync::{AtomicU32, AtomicUsize, Count, Count32, Count64, Ordering, after_rmw};
+use crate::sync::{AtomicUsize, Count, Count32, Count64, Ordering, after_rmw};
 use crate::wait::{Acquire, WaitQueue};
 use core::fmt;
 use core::mem;
@@ -176,9 +176,9 @@ where
 {
     /// Zero, or what [`RECLAIM`], [`WAITER`] and [`CLOSED`] say.
     pub(crate) flags: AtomicUsize,
-    /// The group that was used last.
-    hint: AtomicU32,
-    hits: Count,
+    /// Whether objects are measured as they come back.
+    measured: bool,
+    hot: Hot,
     pages: S::Pages<F::Object>,
     factory: F,
     resetter: R,
@@ -198,6 +198,12 @@ where
     version: AtomicUsize,
     pub(crate) waiters: WaitQueue,
     counts: Counts,
+}
+
+/// What each acquire and release of the pages may write: apart from what those of lanes read.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+struct Hot {
+    hits: Count,
 }
 
 /// Added to `flags` by who is emptying other threads' lanes.
@@ -354,6 +360,7 @@ where
         let mut pool = SharedPool::of(self.factory, self.resetter, self.account, pages);
         pool.max_objects = self.max_objects.min(S::MAX_SLOTS);
         pool.max_retained_bytes = self.max_retained_bytes;
+        pool.measured |= self.max_retained_bytes != usize::MAX;
         #[cfg(feature = "std")]
         {
             pool.thread_caches = self.thread_caches && S::THREAD_CACHES && crate::sync::heavy_works();
@@ -405,8 +412,8 @@ where
         fn of(factory: F, resetter: R, account: Option<Account>, pages: S::Pages<F::Object>) -> Self {
             Self {
                 flags: AtomicUsize::new(0),
-                hint: AtomicU32::new(0),
-                hits: Count::new(0),
+                measured: account.is_some(),
+                hot: Hot { hits: Count::new(0) },
                 pages,
                 factory,
                 resetter,
@@ -451,29 +458,25 @@ where
     /// # Errors
     ///
     /// [`AcquireError`]: closed, too many objects out, over budget, or the factory's own error.
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&self) -> Result<Lease<&Self>, AcquireError<F::Error>> {
-        match self.try_acquire() {
-            Some(lease) => Ok(lease),
-            None => self.acquire_slowly(),
-        }
+        let (slot, object) = match self.take() {
+            Some(taken) => taken,
+            None => self.take_slowly()?,
+        };
+        // SAFETY: the slot is the caller's, for this lease; `&self` keeps its object in place.
+        Ok(unsafe { Lease::at(self, slot, object) })
     }
 
     /// Takes an idle object, if there is one. Never creates, locks, allocates or calls the system.
     ///
     /// `None` is no proof that nothing was idle in a pool of more slots than a word has bits: an object that was
     /// released while this looked may have been missed, and so is what another thread keeps for itself.
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire(&self) -> Option<Lease<&Self>> {
-        #[cfg(feature = "std")]
-        if let Some((slot, object)) = self.pop_of_thread() {
-            // SAFETY: the slot was idle in this thread's lane, and was taken out for this lease; `&self` keeps its
-            // object in place.
-            return Some(unsafe { Lease::at(self, slot, object) });
-        }
-        let slot = self.take_idle()?;
-        // SAFETY: its idle bit was just cleared, for this lease; `&self` keeps its object in place.
-        Some(unsafe { Lease::at(self, slot, self.pages.object(slot)) })
+        let (slot, object) = self.take()?;
+        // SAFETY: as in `acquire`.
+        Some(unsafe { Lease::at(self, slot, object) })
     }
 
     /// As [`acquire`](Self::acquire), with a lease that shares the pool and so may outlive this handle to it.
@@ -698,7 +701,7 @@ where
         let counts = &self.counts;
         let mut idle = counts.inspected.load(Ordering::Relaxed);
         let mut idle_bytes = counts.inspected_bytes.load(Ordering::Relaxed);
-        let mut hits = self.hits.load(Ordering::Relaxed) as u64;
+        let mut hits = self.hot.hits.load(Ordering::Relaxed) as u64;
         let mut count = |group: u32, mut bits: usize| {
             idle += bits.count_ones() as usize;
             while bits != 0 {
@@ -785,49 +788,53 @@ where
         }
     }
 
+    /// Takes an idle slot: from this thread's lane, or out of the pages.
+    ///
+    /// All of it is inlined but what is rare: a lease that is returned through memory costs more than all the rest,
+    /// since it is written in parts and read as a whole.
+    #[inline(always)]
+    fn take(&self) -> Option<(u32, NonNull<F::Object>)> {
+        #[cfg(feature = "std")]
+        if self.has_thread_caches()
+            && let Some(taken) = self.pop_of_thread()
+        {
+            return Some(taken);
+        }
+        self.take_idle()
+    }
+
     /// Takes an idle slot out of the pages.
-    #[inline]
-    pub(crate) fn take_idle(&self) -> Option<u32> {
+    #[inline(always)]
+    pub(crate) fn take_idle(&self) -> Option<(u32, NonNull<F::Object>)> {
         if self.is_closed() {
             return None;
         }
-        let hint = self.hint.load(Ordering::Relaxed);
-        let slot = match self.take_in(hint) {
-            Some(slot) => slot,
+        let taken = match self.pages.take_last() {
+            Some(taken) => taken,
             None => self.search_idle()?,
         };
-        // Not a read-modify-write: two threads at once may count one.
-        self.hits.store(self.hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        Some(slot)
+        self.count_hit();
+        Some(taken)
     }
 
-    /// Clears the lowest idle bit of a group.
     #[inline(always)]
-    fn take_in(&self, group: u32) -> Option<u32> {
-        // The hint of a pool that has made nothing yet names a group that does not exist.
-        let word = self.pages.known_word(Kind::Idle, group)?;
-        let mut bits = word.load(Ordering::Relaxed);
-        while bits != 0 {
-            // Acquire: the object as its last holder left it, from the release that set the bit.
-            match word.compare_exchange_weak(bits, bits & (bits - 1), Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(group * BITS + bits.trailing_zeros()),
-                Err(now) => bits = now,
-            }
-        }
-        None
+    fn count_hit(&self) {
+        // Not a read-modify-write: two threads at once may count one.
+        let hits = &self.hot.hits;
+        hits.store(hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     #[cold]
-    fn search_idle(&self) -> Option<u32> {
+    #[inline(never)]
+    fn search_idle(&self) -> Option<(u32, NonNull<F::Object>)> {
         loop {
             let group = match self.pages.find(Kind::Idle) {
                 Some(group) => group,
                 // What threads that have ended left is anybody's.
                 None => self.take_left()?,
             };
-            if let Some(slot) = self.take_in(group) {
-                self.hint.store(group, Ordering::Relaxed);
-                return Some(slot);
+            if let Some(taken) = self.pages.take_in(group) {
+                return Some(taken);
             }
         }
     }
@@ -851,9 +858,9 @@ where
         if self.is_closed() {
             return None;
         }
-        let mut group = self.hint.load(Ordering::Relaxed);
+        let mut group = self.pages.last()?;
         for _ in 0..LOOKS {
-            let word = self.pages.known_word(Kind::Idle, group)?;
+            let word = self.pages.word(Kind::Idle, group);
             let bits = word.load(Ordering::Relaxed);
             // Half, so that the next one finds something too.
             let share = most.min(bits.count_ones().div_ceil(2));
@@ -869,7 +876,6 @@ where
                 }
             }
             group = self.pages.find(Kind::Idle).or_else(|| self.take_left())?;
-            self.hint.store(group, Ordering::Relaxed);
         }
         None
     }
@@ -924,37 +930,30 @@ where
     /// Makes several slots of a group idle that the caller holds.
     #[inline(always)]
     fn put_bits(&self, group: u32, bits: usize) {
-        // Release: the objects as they are now, to who clears the bits. SeqCst and `after_rmw`: see `sync.rs`.
-        self.pages.word(Kind::Idle, group).fetch_or(bits, Ordering::SeqCst);
-        self.pages.mark(Kind::Idle, group);
-        if self.hint.load(Ordering::Relaxed) != group {
-            self.hint.store(group, Ordering::Relaxed);
-        }
-        self.look_round(Some((group, bits)));
+        self.pages.put(group, bits);
+        self.look_round(group, bits);
     }
 
-    /// After something became idle, or room: is there somebody who wants to know?
+    /// After slots of a group became idle, or none but there is room: is there somebody who wants to know?
     #[inline(always)]
-    fn look_round(&self, idle: Option<(u32, usize)>) {
+    fn look_round(&self, group: u32, idle: usize) {
         after_rmw();
         let flags = self.flags.load(Ordering::SeqCst);
         if flags != 0 {
-            self.attend(flags, idle);
+            self.attend(flags, group, idle);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn attend(&self, flags: usize, idle: Option<(u32, usize)>) {
+    fn attend(&self, flags: usize, group: u32, mut idle: usize) {
         // Release: what became idle, to who compares versions.
         self.version.fetch_add(1, Ordering::Release);
-        if flags & CLOSED != 0
-            && let Some((group, mut bits)) = idle
-        {
+        if flags & CLOSED != 0 {
             // `close` may have gone by already. It destroys what it finds, and so does this, but later.
-            while bits != 0 {
-                let bit = bits & bits.wrapping_neg();
-                bits &= !bit;
+            while idle != 0 {
+                let bit = idle & idle.wrapping_neg();
+                idle &= !bit;
                 if self.clear(Kind::Idle, group, bit) {
                     self.doom(group * BITS + bit.trailing_zeros());
                 }
@@ -973,7 +972,7 @@ where
             found = true;
         }
         #[cfg(feature = "std")]
-        if self.thread_caches {
+        if self.has_thread_caches() {
             found |= self.empty_threads(wait);
         }
         let _ = wait;
@@ -1012,6 +1011,16 @@ where
     }
 }
 
+/// What there is in a thread's lane.
+#[cfg(feature = "std")]
+enum Look {
+    Found(Popped),
+    Empty,
+    /// It must not be used at the moment.
+    NotNow,
+    NoLane,
+}
+
 // A thread's own lane.
 #[cfg(feature = "std")]
 impl<F, R, S> SharedPool<F, R, S>
@@ -1020,66 +1029,69 @@ where
     R: Resetter<F::Object>,
     S: Storage,
 {
+    #[inline(always)]
+    fn has_thread_caches(&self) -> bool {
+        S::THREAD_CACHES && self.thread_caches
+    }
+
     /// This thread's lane of this pool.
     #[inline(always)]
     fn with_lane<T>(&self, use_it: impl FnOnce(&Lane) -> T) -> Option<T> {
-        // A pool without such lanes has no number, and so no entry.
-        crate::threads::with_lane(self.serial.load(Ordering::Relaxed), use_it)
+        crate::threads::with_last(self.serial.load(Ordering::Relaxed), use_it)
     }
 
     #[inline(always)]
     fn pop_of_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
         match self.pop_of_lane() {
-            Some(Some(Some(popped))) => Some((popped.slot, self.place(&popped))),
-            Some(Some(None)) => self.refill_thread(),
-            // Not now.
-            Some(None) => None,
-            None => self.adopt_thread(),
+            Look::Found(popped) => Some((popped.slot, self.place(&popped))),
+            Look::Empty => self.refill_thread(),
+            Look::NotNow => None,
+            Look::NoLane => self.adopt_thread(),
         }
     }
 
-    /// What is in the lane, if it may be used, if there is one.
     #[inline(always)]
-    fn pop_of_lane(&self) -> Option<Option<Option<Popped>>> {
-        self.with_lane(|lane| {
-            lane.enter(&self.flags).then(|| {
-                let popped = lane.pop();
-                lane.leave();
-                popped
-            })
-        })
+    fn pop_of_lane(&self) -> Look {
+        let look = self.with_lane(|lane| {
+            if !lane.enter(&self.flags) {
+                return Look::NotNow;
+            }
+            let popped = lane.pop();
+            lane.leave();
+            popped.map_or(Look::Empty, Look::Found)
+        });
+        look.unwrap_or(Look::NoLane)
     }
 
     /// The lane is empty: takes some idle objects of the pages into it, and one of them for the caller.
     #[cold]
+    #[inline(never)]
     fn refill_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
         let (group, bits) = self.take_many(BITS)?;
         let base = self.base(group);
-        let popped = self.with_lane(|lane| {
-            lane.enter(&self.flags).then(|| {
-                // It is empty, and only this thread fills it.
-                let left = lane.add(group, bits, base);
-                debug_assert!(left.is_none());
-                let popped = lane.pop();
-                lane.leave();
-                popped
-            })
-        });
-        match popped {
-            Some(Some(popped)) => popped.map(|popped| (popped.slot, self.place(&popped))),
-            _ => {
-                self.put_bits(group, bits);
-                None
+        let added = self.with_lane(|lane| {
+            if !lane.enter(&self.flags) {
+                return false;
             }
+            // It is empty, and only this thread fills it.
+            let left = lane.add(group, bits, base);
+            debug_assert!(left.is_none());
+            lane.leave();
+            true
+        });
+        if added != Some(true) {
+            self.put_bits(group, bits);
+        }
+        match self.pop_of_lane() {
+            Look::Found(popped) => Some((popped.slot, self.place(&popped))),
+            _ => None,
         }
     }
 
-    /// The thread meets this pool for the first time, or again after others took its place in the table.
+    /// This thread used another pool last, or meets this one for the first time, or again after others took its place in the table.
     #[cold]
+    #[inline(never)]
     fn adopt_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
-        if !self.thread_caches {
-            return None;
-        }
         let mut serial = self.serial.load(Ordering::Relaxed);
         if serial == 0 {
             serial = crate::threads::next_serial();
@@ -1088,9 +1100,21 @@ where
                 serial = theirs;
             }
         }
-        crate::threads::adopt(serial, || self.pages.claim_lane(Owner::Thread));
-        // Somebody may have left something in it.
-        self.pop_of_lane()??.map(|popped| (popped.slot, self.place(&popped)))
+        if !crate::threads::recall(serial) {
+            crate::threads::adopt(serial, || self.pages.claim_lane(Owner::Thread));
+        }
+        // Somebody may have left something in a new one.
+        match self.pop_of_lane() {
+            Look::Found(popped) => Some((popped.slot, self.place(&popped))),
+            Look::Empty => self.refill_thread(),
+            Look::NotNow | Look::NoLane => None,
+        }
+    }
+
+    /// The same for a pool that may not be the one that this thread used last.
+    #[inline(never)]
+    fn push_recalled(&self, slot: u32) -> bool {
+        crate::threads::recall(self.serial.load(Ordering::Relaxed)) && self.push_to_thread(slot)
     }
 
     /// Gives an object back to the lane that it was taken through, if that is this thread's.
@@ -1131,10 +1155,9 @@ where
 
     #[cold]
     #[inline(never)]
-    fn acquire_slowly(&self) -> Result<Lease<&Self>, AcquireError<F::Error>> {
+    fn take_slowly(&self) -> Result<(u32, NonNull<F::Object>), AcquireError<F::Error>> {
         let slot = self.slot_slowly()?;
-        // SAFETY: the slot is the caller's, for this lease; `&self` keeps its object in place.
-        Ok(unsafe { Lease::at(self, slot, self.pages.object(slot)) })
+        Ok((slot, self.pages.object(slot)))
     }
 
     /// A slot with an object after `take_idle` had none: from where it is dearer to get.
@@ -1144,7 +1167,7 @@ where
         }
         self.destroy_doomed(LOOKS as usize);
         if self.empty_lanes(false)
-            && let Some(slot) = self.take_idle()
+            && let Some((slot, _)) = self.take_idle()
         {
             return Ok(slot);
         }
@@ -1158,7 +1181,7 @@ where
             let attention = Attention::hold(self);
             let before = self.version.load(Ordering::Acquire);
             self.empty_lanes(false);
-            if let Some(slot) = self.take_linear() {
+            if let Some((slot, _)) = self.take_linear() {
                 return Ok(slot);
             }
             if self.reserve() {
@@ -1195,8 +1218,8 @@ where
     }
 
     /// Looks into every group, whatever the summary says.
-    fn take_linear(&self) -> Option<u32> {
-        (0..groups(self.pages.reached())).find_map(|group| self.take_in(group))
+    fn take_linear(&self) -> Option<(u32, NonNull<F::Object>)> {
+        (0..groups(self.pages.reached())).find_map(|group| self.pages.take_in(group))
     }
 
     /// Room for one more object, exactly as many as there may be.
@@ -1220,7 +1243,7 @@ where
     fn unreserve(&self) {
         // SeqCst and `look_round`: there may be one who waits for room. Release: the vacant bit.
         self.objects.fetch_sub(1, Ordering::SeqCst);
-        self.look_round(None);
+        self.look_round(0, 0);
     }
 
     fn create_slot(&self) -> Result<u32, AcquireError<F::Error>> {
@@ -1258,9 +1281,8 @@ where
     }
 
     fn vacate(&self, slot: u32) {
-        // Release: the slot, empty, to who clears the bit. SeqCst: for `mark`.
-        self.pages.word(Kind::Vacant, slot / BITS).fetch_or(1 << (slot % BITS), Ordering::SeqCst);
-        self.pages.mark(Kind::Vacant, slot / BITS);
+        // The slot, empty, to who clears the bit.
+        self.pages.set(Kind::Vacant, slot / BITS, 1 << (slot % BITS));
     }
 
     /// As [`create_reserved`](Self::create_reserved), after nothing idle was found: a moment at which all are leased.
@@ -1309,12 +1331,11 @@ where
     #[cold]
     #[inline(never)]
     fn doom(&self, slot: u32) {
-        // Release: the object, to who destroys it. SeqCst: for `mark`.
-        self.pages.word(Kind::Doomed, slot / BITS).fetch_or(1 << (slot % BITS), Ordering::SeqCst);
-        self.pages.mark(Kind::Doomed, slot / BITS);
+        // The object, to who destroys it.
+        self.pages.set(Kind::Doomed, slot / BITS, 1 << (slot % BITS));
         // SeqCst and `look_round`: who waits may have room now.
         self.doomed.fetch_add(1, Ordering::SeqCst);
-        self.look_round(None);
+        self.look_round(0, 0);
     }
 
     fn destroy_doomed(&self, most: usize) -> usize {
@@ -1372,25 +1393,47 @@ where
             })
     }
 
-    /// Resets an object that comes back; true if it may be used again. If anything panics, it is doomed.
+    /// Resets an object that comes back; dooms it if that panics.
     ///
     /// # Safety
     ///
     /// The caller holds the slot, whose object this is.
     #[inline(always)]
-    unsafe fn reset(&self, slot: u32, mut object: NonNull<F::Object>) -> bool {
+    unsafe fn reset(&self, slot: u32, mut object: NonNull<F::Object>) -> Verdict {
         let resetting = Held { pool: self, slot, abandon: Self::doom };
         // SAFETY: the caller's promise; this is the object's only use.
         let verdict = self.resetter.reset(unsafe { object.as_mut() });
-        let measured = self.account.is_some() || self.max_retained_bytes != usize::MAX;
-        let kept = verdict == Verdict::Keep
-            // SAFETY: as above.
-            && (!measured || self.settle_bytes(slot, unsafe { object.as_ref() }));
         mem::forget(resetting);
+        verdict
+    }
+
+    /// Whether an object that was reset may be used again, where that has to be asked; dooms it otherwise.
+    ///
+    /// # Safety
+    ///
+    /// As of [`reset`](Self::reset).
+    #[inline(never)]
+    unsafe fn settle(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) -> bool {
+        let settling = Held { pool: self, slot, abandon: Self::doom };
+        // SAFETY: the caller's promise.
+        let kept = verdict == Verdict::Keep
+            && (!self.measured || self.settle_bytes(slot, unsafe { object.as_ref() }));
+        mem::forget(settling);
         if !kept {
             self.doom(slot);
         }
         kept
+    }
+
+    /// What is left to do of a release that does not end in the lane that this thread used last.
+    // Apart, so that the rest is small enough to be inlined: then a lease can stay in registers.
+    #[inline(never)]
+    fn put_apart(&self, slot: u32) {
+        #[cfg(feature = "std")]
+        if self.has_thread_caches() && self.push_recalled(slot) {
+            return;
+        }
+        self.put_shared(slot);
     }
 }
 
@@ -1482,14 +1525,18 @@ where
     #[inline(always)]
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<F::Object>) {
         // SAFETY: the caller's promise.
-        if !unsafe { self.reset(slot, object) } {
-            return;
+        let verdict = unsafe { self.reset(slot, object) };
+        if verdict == Verdict::Keep && !self.measured {
+            #[cfg(feature = "std")]
+            if self.has_thread_caches() && self.push_to_thread(slot) {
+                return;
+            }
+            return self.put_apart(slot);
         }
-        #[cfg(feature = "std")]
-        if self.push_to_thread(slot) {
-            return;
+        // SAFETY: the caller's promise.
+        if unsafe { self.settle(slot, object, verdict) } {
+            self.put_apart(slot);
         }
-        self.put_shared(slot);
     }
 
     unsafe fn destroy(&self, slot: u32) {
@@ -1540,7 +1587,7 @@ where
     }
 
     fn take_one(&self) -> Option<(u32, NonNull<F::Object>)> {
-        self.take_idle().map(|slot| (slot, self.pages.object(slot)))
+        self.take_idle()
     }
 
     fn take_batch(&self, most: u32) -> Option<(u32, usize)> {
@@ -1572,7 +1619,11 @@ where
     #[inline(always)]
     unsafe fn reset_slot(&self, slot: u32, object: NonNull<F::Object>) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { self.reset(slot, object) }
+        let verdict = unsafe { self.reset(slot, object) };
+        // The common case alone is inlined.
+        (verdict == Verdict::Keep && !self.measured)
+            // SAFETY: the caller's promise.
+            || unsafe { self.settle(slot, object, verdict) }
     }
 }
 

@@ -24,17 +24,32 @@ pub(crate) fn next_serial() -> u64 {
     NEXT.fetch_add(1, Relaxed)
 }
 
-struct Entry {
-    serial: Cell<u64>,
-    lane: Cell<*const Lane>,
+struct Table {
+    /// The pool that was used last, and its lane: one of those below. A pool that comes again is found by one comparison.
+    last: (Cell<u64>, Cell<*const Lane>),
+    // Side by side, so that both are found by the same number.
+    serials: [Cell<u64>; ENTRIES],
+    lanes: [Cell<*const Lane>; ENTRIES],
+    knocks: Cell<u32>,
+    /// The thread is ending; nobody would disown another lane.
+    ended: Cell<bool>,
 }
 
-impl Entry {
-    const EMPTY: Self = Self { serial: Cell::new(NOBODY), lane: Cell::new(ptr::null()) };
+impl Table {
+    const fn new() -> Self {
+        Self {
+            last: (Cell::new(NOBODY), Cell::new(ptr::null())),
+            serials: [const { Cell::new(NOBODY) }; ENTRIES],
+            lanes: [const { Cell::new(ptr::null()) }; ENTRIES],
+            knocks: Cell::new(0),
+            ended: Cell::new(false),
+        }
+    }
 
-    fn retire(&self) {
-        if self.serial.replace(NOBODY) != NOBODY {
-            let lane = self.lane.replace(ptr::null());
+    fn retire(&self, at: usize) {
+        if self.serials[at].replace(NOBODY) != NOBODY {
+            self.last.0.set(NOBODY);
+            let lane = self.lanes[at].replace(ptr::null());
             // SAFETY: the entry held the lane since `adopt`, and no more.
             unsafe {
                 (*lane).disown();
@@ -42,33 +57,16 @@ impl Entry {
             }
         }
     }
-}
-
-struct Table {
-    entries: [Entry; ENTRIES],
-    knocks: Cell<u32>,
-    /// The thread is ending; nobody would disown another lane.
-    ended: Cell<bool>,
-}
-
-impl Table {
-    const NEW: Self =
-        Self { entries: [const { Entry::EMPTY }; ENTRIES], knocks: Cell::new(0), ended: Cell::new(false) };
-
-    #[inline(always)]
-    fn entry(&self, serial: u64) -> &Entry {
-        &self.entries[serial as usize % ENTRIES]
-    }
 
     fn end(&self) {
         self.ended.set(true);
-        self.entries.iter().for_each(Entry::retire);
+        (0..ENTRIES).for_each(|at| self.retire(at));
     }
 }
 
 #[cfg(not(pool_core_loom))]
 std::thread_local! {
-    static TABLE: Table = const { Table::NEW };
+    static TABLE: Table = const { Table::new() };
     static END: End = const { End };
 }
 
@@ -85,7 +83,7 @@ impl Drop for End {
 // Loom has its own threads, and drops their locals as they end.
 #[cfg(pool_core_loom)]
 loom::thread_local! {
-    static TABLE: Table = Table::NEW;
+    static TABLE: Table = Table::new();
 }
 
 #[cfg(pool_core_loom)]
@@ -95,16 +93,28 @@ impl Drop for Table {
     }
 }
 
-/// Uses this thread's lane of the pool with this number, if it has one.
+/// Uses this thread's lane of the pool with this number, if that was the last it used.
 #[inline(always)]
-pub(crate) fn with_lane<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Option<T> {
+pub(crate) fn with_last<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Option<T> {
     TABLE.with(|table| {
-        let entry = table.entry(serial);
-        if entry.serial.get() != serial {
+        if table.last.0.get() != serial {
             return None;
         }
-        // SAFETY: the entry holds the lane.
-        Some(use_it(unsafe { &*entry.lane.get() }))
+        // SAFETY: an entry of the table holds the lane.
+        Some(use_it(unsafe { &*table.last.1.get() }))
+    })
+}
+
+/// Makes the pool with this number the last that this thread used, if it has a lane of it.
+pub(crate) fn recall(serial: u64) -> bool {
+    TABLE.with(|table| {
+        let at = serial as usize % ENTRIES;
+        let found = table.serials[at].get() == serial;
+        if found {
+            table.last.1.set(table.lanes[at].get());
+            table.last.0.set(serial);
+        }
+        found
     })
 }
 
@@ -112,16 +122,16 @@ pub(crate) fn with_lane<T>(serial: u64, use_it: impl FnOnce(&Lane) -> T) -> Opti
 /// `claim` gives a lane that is on the heap and held by its pool.
 pub(crate) fn adopt(serial: u64, claim: impl FnOnce() -> Option<NonNull<Lane>>) {
     TABLE.with(|table| {
-        let entry = table.entry(serial);
-        if table.ended.get() || entry.serial.get() == serial {
+        let at = serial as usize % ENTRIES;
+        if table.ended.get() || table.serials[at].get() == serial {
             return;
         }
-        if entry.serial.get() != NOBODY {
+        if table.serials[at].get() != NOBODY {
             table.knocks.set(table.knocks.get().wrapping_add(1));
-            if table.knocks.get() % KNOCKS != 0 {
+            if !table.knocks.get().is_multiple_of(KNOCKS) {
                 return;
             }
-            entry.retire();
+            table.retire(at);
         }
         #[cfg(not(pool_core_loom))]
         if END.try_with(|_| ()).is_err() {
@@ -130,8 +140,10 @@ pub(crate) fn adopt(serial: u64, claim: impl FnOnce() -> Option<NonNull<Lane>>) 
         if let Some(lane) = claim() {
             // SAFETY: its pool, which is being used, holds it.
             unsafe { lane.as_ref() }.hold();
-            entry.lane.set(lane.as_ptr());
-            entry.serial.set(serial);
+            table.lanes[at].set(lane.as_ptr());
+            table.serials[at].set(serial);
+            table.last.1.set(lane.as_ptr());
+            table.last.0.set(serial);
         }
     });
 }

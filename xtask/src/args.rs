@@ -16,6 +16,10 @@ cargo xtask demo --native [OPTIONS] [FILES...]
     under target/demo/. Options go to the demo: see `cargo xtask demo --native --help`.
 cargo xtask test [--host | --browser]
     Every test: on the host with doctests, then in headless Chromium.
+cargo xtask bench [--quick] [--tolerance F]
+    The pools against their peers, in turns in one process, and instructions counted by valgrind;
+    writes report.json, table.md and a chart per workload under target/bench/. Fails if a target is
+    missed: by more than F times, for a machine with other work. --quick is shorter and less exact.
 cargo xtask ci [--only STEP | --list]
     Every check, the tests first; stops at the first failure.
 
@@ -33,8 +37,8 @@ cargo xtask deep [--self-check]
     The deep form of these four, a minute of every fuzz target, and the self-check: each check must
     turn red when a fault is planted.
 
-What a command needs (targets and components of rustc, nightly, Chromium and its driver, QEMU,
-cargo-fuzz) it looks for first and installs if it is missing, saying what and why.";
+What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,
+QEMU, cargo-fuzz) it looks for first and installs if it is missing, saying what and why.";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -52,6 +56,8 @@ pub(crate) enum Task {
     DemoNative(Vec<OsString>),
     /// Run tests.
     Test(TestScope),
+    /// Compare with the peers.
+    Bench(BenchOptions),
     /// Run the steps of the continuous integration.
     Ci(CiScope),
     /// Run the models.
@@ -84,6 +90,15 @@ impl Default for HeadlessOptions {
     fn default() -> Self {
         Self { seconds: 20, rate: 200 }
     }
+}
+
+/// How the comparison with the peers runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct BenchOptions {
+    /// Fewer and shorter rounds.
+    pub(crate) quick: bool,
+    /// How much worse than its goal a figure may be, if not at all.
+    pub(crate) tolerance: Option<f64>,
 }
 
 /// Which tests to run.
@@ -125,6 +140,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("help" | "--help" | "-h") => Ok(Task::Help),
         Some("demo") => parse_demo(args),
         Some("test") => parse_test(args),
+        Some("bench") => parse_bench(args),
         Some("ci") => parse_ci(args),
         Some("loom") => parse_depth("loom", Task::Loom, args),
         Some("miri") => parse_depth("miri", Task::Miri, args),
@@ -186,6 +202,19 @@ fn parse_test(args: impl Iterator<Item = OsString>) -> Result<Task> {
     Ok(Task::Test(scope))
 }
 
+fn parse_bench(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
+    let mut options = BenchOptions::default();
+    while let Some(arg) = args.next() {
+        match arg.to_str() {
+            Some("--help" | "-h") => return Ok(Task::Help),
+            Some("--quick") => options.quick = true,
+            Some("--tolerance") => options.tolerance = Some(number(&mut args, "--tolerance", 1.0, 10.0)?),
+            _ => bail!("`bench` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
+        }
+    }
+    Ok(Task::Bench(options))
+}
+
 fn parse_ci(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
     let Some(arg) = args.next() else { return Ok(Task::Ci(CiScope::All)) };
     let scope = match arg.to_str() {
@@ -239,7 +268,7 @@ where
     let text = value(args, option)?;
     match text.parse::<N>() {
         Ok(number) if number >= min && number <= max => Ok(number),
-        _ => bail!("`{option}` needs a whole number from {min} to {max}, not `{text}`"),
+        _ => bail!("`{option}` needs a number from {min} to {max}, not `{text}`"),
     }
 }
 
@@ -262,6 +291,9 @@ mod tests {
         assert_eq!(parsed("test").unwrap(), Task::Test(TestScope::All));
         assert_eq!(parsed("test --browser").unwrap(), Task::Test(TestScope::Browser));
         assert_eq!(parsed("test --browser --host").unwrap(), Task::Test(TestScope::All));
+        assert_eq!(parsed("bench").unwrap(), Task::Bench(BenchOptions::default()));
+        let options = BenchOptions { quick: true, tolerance: Some(1.5) };
+        assert_eq!(parsed("bench --quick --tolerance 1.5").unwrap(), Task::Bench(options));
         assert_eq!(parsed("ci").unwrap(), Task::Ci(CiScope::All));
         assert_eq!(parsed("ci --only fmt").unwrap(), Task::Ci(CiScope::Only("fmt".into())));
         assert_eq!(parsed("loom").unwrap(), Task::Loom(Depth::Short));
@@ -293,6 +325,9 @@ mod tests {
             ("demo --seconds 5", "--headless"),
             ("demo --headless --port 9000", "--port"),
             ("test --firefox", "--firefox"),
+            ("bench --fast", "--fast"),
+            ("bench --tolerance 0.5", "`0.5`"),
+            ("bench --tolerance NaN", "`NaN`"),
             ("ci --only", "--only"),
             ("ci --list all", "all"),
             ("loom --depth", "--depth"),

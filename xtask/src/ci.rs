@@ -4,15 +4,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::args::{CiScope, Depth, HeadlessOptions, TestScope};
+use crate::args::{BenchOptions, CiScope, Depth, HeadlessOptions, TestScope};
 use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{
-    embedded, features, fuzzing, headless, loom, miri, native, process, publishing, setup, testing, tsan,
+    bench, embedded, features, fuzzing, headless, loom, miri, native, process, publishing, setup, testing,
+    tsan,
 };
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
 const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200 };
+
+/// Finds regressions, not whether a goal is met.
+const BENCH: BenchOptions = BenchOptions { quick: true, tolerance: Some(1.5) };
 
 struct Step {
     name: &'static str,
@@ -40,7 +44,7 @@ const STEPS: &[Step] = &[
         what: "the oldest Rust that is promised suffices",
         run: publishing::oldest_rust,
     },
-    Step { name: "bench", what: "speed against peers in one run, with some tolerance", run: bench },
+    Step { name: "bench", what: "speed against peers in one run, with some tolerance", run: compare },
     Step {
         name: "loom",
         what: "models in every order in which threads can meet",
@@ -144,9 +148,8 @@ fn clippy_arm(workspace: &Workspace) -> Result<()> {
 
 /// A regression would pass unseen otherwise. Other programs on a machine can spoil a run, not improve it: so with some
 /// tolerance, and what is missed thrice is missed.
-fn bench(workspace: &Workspace) -> Result<()> {
-    let words = ["bench", "--package", "pool-core", "--bench", "ratios"];
-    let once = || process::run(cargo(workspace, &words).args(["--", "--tolerance", "1.5"]));
+fn compare(workspace: &Workspace) -> Result<()> {
+    let once = || bench::run(workspace, BENCH);
     once().or_else(|_| once()).or_else(|_| once())
 }
 

@@ -12,6 +12,7 @@
 //! | `headless`, `native` | the two demos |
 //! | `report`, `picture`, `sound` | checks of what they leave |
 //! | `testing` | every test |
+//! | `bench` | the comparison with the peers |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
 //! | `elf` | what a program takes of a microcontroller |
@@ -19,6 +20,7 @@
 //! | `ci` | every step in turn |
 
 mod args;
+mod bench;
 mod chromium;
 mod ci;
 mod deep;
@@ -86,6 +88,7 @@ fn run() -> Result<()> {
         Task::DemoHeadless(options) => headless::run(&workspace, options),
         Task::DemoNative(arguments) => native::run(&workspace, &arguments),
         Task::Test(scope) => testing::run(&workspace, scope),
+        Task::Bench(options) => bench::run(&workspace, options),
         Task::Ci(scope) => ci::run(&workspace, &scope),
         Task::Loom(depth) => loom::run(&workspace, depth),
         Task::Miri(depth) => miri::run(&workspace, depth),

@@ -1,10 +1,10 @@
 //! What the other commands need and a machine with only Rust does not have: looked for first, then
 //! installed with a word of what and why, else an error with the remedy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::process::{self, find_on_path};
 use crate::workspace::Workspace;
@@ -135,7 +135,7 @@ pub(crate) fn browser() -> Result<Browser> {
         return Ok(browser);
     }
     let why = "the page and its tests run in a real browser";
-    apt_install("Chromium or its driver", &["chromium", "chromium-driver"], why, REMEDY)?;
+    install_packages("Chromium or its driver", why, &["chromium", "chromium-driver"], REMEDY)?;
     match find_browser()? {
         Some(browser) => Ok(browser),
         None => bail!("the packages are installed, but Chromium and its driver are not on PATH.\n{REMEDY}"),
@@ -149,15 +149,25 @@ pub(crate) fn qemu_arm() -> Result<PathBuf> {
     if let Some(qemu) = find_on_path(&[QEMU]) {
         return Ok(qemu);
     }
-    apt_install(QEMU, &[QEMU], "it emulates the microcontrollers that checks run on", REMEDY)?;
+    install_packages(QEMU, "it emulates the microcontrollers that checks run on", &[QEMU], REMEDY)?;
     match find_on_path(&[QEMU]) {
         Some(qemu) => Ok(qemu),
         None => bail!("the package is installed, but {QEMU} is not on PATH.\n{REMEDY}"),
     }
 }
 
-/// Installs Debian packages, for want of `what`.
-fn apt_install(what: &str, packages: &[&str], why: &str, remedy: &'static str) -> Result<()> {
+/// Finds valgrind, or installs it.
+pub(crate) fn valgrind() -> Result<PathBuf> {
+    if let Some(program) = find_on_path(&["valgrind"]) {
+        return Ok(program);
+    }
+    let remedy = "Remedy: install valgrind by hand, where there is one for this system";
+    install_packages("valgrind", "it counts instructions", &["valgrind"], remedy)?;
+    find_on_path(&["valgrind"]).context("the package is installed, but valgrind is not on PATH")
+}
+
+/// Installs packages of the system, saying what is missing and why it is wanted.
+fn install_packages(what: &str, why: &str, packages: &[&str], remedy: &str) -> Result<()> {
     println!("{what} is missing: {why}.");
     let (Some(apt), true) = (find_on_path(&["apt-get"]), cfg!(target_os = "linux")) else {
         bail!("{what} is missing, and this machine has no apt-get to install it.\n{remedy}");
@@ -169,18 +179,21 @@ fn apt_install(what: &str, packages: &[&str], why: &str, remedy: &'static str) -
         );
     };
     println!("Installing with apt-get: {}.", packages.join(", "));
-    let apt_get = |words: &[&str]| {
-        let mut command = Command::new("env");
-        if let Some((sudo, options)) = as_root.split_first() {
-            command = Command::new(sudo);
-            // Named again: sudo drops variables that are set before it.
-            command.args(options).arg("env");
-        }
-        command.arg("DEBIAN_FRONTEND=noninteractive").arg(&apt).args(words);
-        process::run(&mut command).map_err(|error| error.context(remedy))
-    };
-    apt_get(&["update", "-q"])?;
-    apt_get(&[["install", "-y", "--no-install-recommends"].as_slice(), packages].concat())
+    apt_get(as_root, &apt, &["update", "-q"])
+        .and_then(|()| {
+            apt_get(as_root, &apt, &[&["install", "-y", "--no-install-recommends"], packages].concat())
+        })
+        .map_err(|error| error.context(remedy.to_owned()))
+}
+
+fn apt_get(as_root: &[&str], apt: &Path, args: &[&str]) -> Result<()> {
+    let mut command = Command::new("env");
+    if let Some((sudo, options)) = as_root.split_first() {
+        command = Command::new(sudo);
+        // Named again: sudo drops variables that are set before it.
+        command.args(options).arg("env");
+    }
+    process::run(command.arg("DEBIAN_FRONTEND=noninteractive").arg(apt).args(args))
 }
 
 /// What to write before a command that needs root, if there is a way.

@@ -1,0 +1,87 @@
+//! The pools against what one would write by hand or take from a registry, in one process.
+//!
+//! `cargo xtask bench` builds and runs this; users of the crates never do, and so never build the peers.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `source` | what all pools have in common here: take, write, give back |
+//! | `ours`, `by_hand`, `peers` | each pool, as one uses it |
+//! | `workloads` | what is done with them; a file each |
+//! | `measure` | rounds in turn, and their medians |
+//! | `targets` | the goals, judged from the medians |
+//! | `versions` | of the peers, from the lock file |
+//! | `report`, `chart`, `table` | the JSON, the pictures, the Markdown |
+//! | `bin/compare` | measures, judges, writes |
+//! | `bin/instructions` | runs the single-threaded workloads once each, for callgrind to count |
+
+mod by_hand;
+mod chart;
+mod measure;
+mod ours;
+mod peers;
+mod report;
+mod source;
+mod table;
+mod targets;
+mod versions;
+pub mod workloads;
+
+pub use measure::{Lap, Settings};
+pub use report::{Instructions, Report};
+pub use workloads::{Contender, Kind, Run, Workload};
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+
+/// The system's allocator, which counts the bytes that are held while somebody wants to know.
+///
+/// A binary has to install it as its global allocator. Where nobody counts it costs a load: the peers that are
+/// allocators are called past it.
+pub struct Counting;
+
+static WATCHED: AtomicBool = AtomicBool::new(false);
+static HELD: AtomicIsize = AtomicIsize::new(0);
+
+impl Counting {
+    /// By how many bytes what `make` returns is more than what was held before.
+    fn bytes_of<T>(make: impl FnOnce() -> T) -> (T, isize) {
+        HELD.store(0, Ordering::Relaxed);
+        WATCHED.store(true, Ordering::Relaxed);
+        let made = make();
+        WATCHED.store(false, Ordering::Relaxed);
+        (made, HELD.load(Ordering::Relaxed))
+    }
+
+    fn count(bytes: isize) {
+        if WATCHED.load(Ordering::Relaxed) {
+            HELD.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count(layout.size() as isize);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::count(layout.size() as isize);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        Self::count(-(layout.size() as isize));
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count(size as isize - layout.size() as isize);
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}

@@ -1,0 +1,191 @@
+//! Rounds in turn, and their medians.
+//!
+//! The contenders of a workload take turns, a round each, so that a change of the machine's speed hits all of them.
+//! A round is as many operations as take about [`Settings::round`]; what counts is the median over the rounds.
+//!
+//! A round in which a thread had to wait for a processor says more about other programs than about pools: two threads
+//! that never run at once do not contend. Linux tells how long a thread waited, and such a round does not count, as long
+//! as others do.
+
+use crate::workloads::{Contender, Run, Workload};
+use std::time::{Duration, Instant};
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// What a round of one contender is to take.
+    pub round: Duration,
+    /// What the rounds of a workload may take together, once there are enough of them for each contender.
+    pub budget: Duration,
+    /// What they may take where other programs disturb most of them.
+    pub patience: Duration,
+}
+
+impl Settings {
+    /// Figures to publish.
+    pub const FULL: Self = Self {
+        round: Duration::from_micros(400),
+        budget: Duration::from_secs(4),
+        patience: Duration::from_secs(40),
+    };
+    /// Enough to see a regression.
+    pub const QUICK: Self = Self {
+        round: Duration::from_micros(200),
+        budget: Duration::from_millis(300),
+        patience: Duration::from_secs(10),
+    };
+}
+
+/// A median is of no fewer rounds.
+const MIN_ROUNDS: usize = 31;
+/// More rounds change nothing.
+const MAX_ROUNDS: usize = 2001;
+/// Rounds that are run and forgotten.
+const WARM_UP: usize = 3;
+/// Operations come in bursts of 64 and of 10.
+const STEP: usize = 640;
+const MAX_OPERATIONS: usize = STEP * 4000;
+
+/// What one contender's rounds gave, in ns per operation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) median: f64,
+    /// A quarter of the rounds was faster.
+    pub(crate) low: f64,
+    /// A quarter of the rounds was slower.
+    pub(crate) high: f64,
+    pub(crate) rounds: usize,
+    /// Whether rounds count that other programs disturbed, as there were too few others.
+    pub(crate) disturbed: bool,
+}
+
+/// Measures all contenders of a workload, in their order.
+pub(crate) fn measure(workload: &mut Workload, settings: &Settings) -> Vec<Times> {
+    let contenders = &mut workload.contenders;
+    let operations: Vec<usize> =
+        contenders.iter_mut().map(|contender| calibrate(contender, settings.round)).collect();
+    let mut rounds = vec![Rounds::default(); contenders.len()];
+    let start = Instant::now();
+    for turn in 0.. {
+        let enough = rounds.iter().all(|rounds| rounds.calm.len() >= MIN_ROUNDS);
+        let late = if enough { settings.budget } else { settings.patience };
+        if turn >= WARM_UP + MAX_ROUNDS || turn >= WARM_UP + MIN_ROUNDS && start.elapsed() > late {
+            break;
+        }
+        for ((rounds, contender), operations) in rounds.iter_mut().zip(contenders.iter_mut()).zip(&operations)
+        {
+            let Lap { time, calm } = run(contender, *operations);
+            let ns = time.as_nanos() as f64 / *operations as f64;
+            match (turn >= WARM_UP, calm) {
+                (true, true) => rounds.calm.push(ns),
+                (true, false) => rounds.disturbed.push(ns),
+                (false, _) => {}
+            }
+        }
+    }
+    rounds.into_iter().map(Rounds::times).collect()
+}
+
+/// One contender's, in ns per operation.
+#[derive(Clone, Default)]
+struct Rounds {
+    calm: Vec<f64>,
+    disturbed: Vec<f64>,
+}
+
+impl Rounds {
+    fn times(mut self) -> Times {
+        let disturbed = self.calm.len() < MIN_ROUNDS;
+        if disturbed {
+            self.calm.append(&mut self.disturbed);
+        }
+        summary(self.calm, disturbed)
+    }
+}
+
+/// What one round took.
+#[derive(Debug, Clone, Copy)]
+pub struct Lap {
+    /// From start to end.
+    pub time: Duration,
+    /// Whether all that took part were running all the time.
+    pub calm: bool,
+}
+
+/// How long this thread has waited for a processor so far, where the system tells.
+pub(crate) fn waited() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split(' ').nth(1)?.parse().ok()
+}
+
+fn run(contender: &mut Contender, operations: usize) -> Lap {
+    match &mut contender.run {
+        Run::Here(run) => {
+            let before = waited();
+            let start = Instant::now();
+            run(operations);
+            let time = start.elapsed();
+            Lap { time, calm: waited() == before }
+        }
+        Run::Threads(run) => run(operations),
+    }
+}
+
+/// How many operations take about as long as a round is to take.
+fn calibrate(contender: &mut Contender, round: Duration) -> usize {
+    let mut operations = STEP;
+    loop {
+        // The fastest of some: the first may be the one that creates objects, others may be disturbed.
+        let mut time = Duration::MAX;
+        for attempt in 0..20 {
+            let lap = run(contender, operations);
+            time = time.min(lap.time);
+            if attempt >= 1 && lap.calm {
+                break;
+            }
+        }
+        if time * 4 >= round || operations >= MAX_OPERATIONS {
+            let wanted = operations as f64 * round.as_secs_f64() / time.as_secs_f64().max(1e-9);
+            return (wanted as usize / STEP).clamp(1, MAX_OPERATIONS / STEP) * STEP;
+        }
+        operations *= 2;
+    }
+}
+
+fn summary(mut times: Vec<f64>, disturbed: bool) -> Times {
+    times.sort_by(f64::total_cmp);
+    let at = |quarters: usize| times[(times.len() - 1) * quarters / 4];
+    Times { median: at(2), low: at(1), high: at(3), rounds: times.len(), disturbed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: one slow round that moves a figure.
+    #[test]
+    fn a_median_forgets_outliers() {
+        let times = summary(vec![3.0, 1.0, 2.0, 900.0, 2.5], false);
+        assert_eq!((times.low, times.median, times.high, times.rounds), (2.0, 2.5, 3.0, 5));
+    }
+
+    /// Catches: a figure of rounds in which nothing ran, while there are enough others.
+    #[test]
+    fn disturbed_rounds_count_only_if_there_are_too_few_others() {
+        let rounds = |calm| Rounds { calm: vec![1.0; calm], disturbed: vec![9.0; 100] }.times();
+        let (many, few) = (rounds(MIN_ROUNDS), rounds(MIN_ROUNDS - 1));
+        assert_eq!((many.median, many.disturbed, many.rounds), (1.0, false, MIN_ROUNDS));
+        assert_eq!((few.median, few.disturbed, few.rounds), (9.0, true, MIN_ROUNDS + 99));
+    }
+
+    /// Catches: rounds of a few operations, which a clock cannot time.
+    #[test]
+    fn a_round_is_as_long_as_asked_for() {
+        let mut contender = Contender::threads("fixed", crate::Kind::Floor, |operations| Lap {
+            time: Duration::from_nanos(10 * operations as u64),
+            calm: true,
+        });
+        let operations = calibrate(&mut contender, Duration::from_millis(1));
+        assert!((90_000..=100_000).contains(&operations), "{operations}");
+    }
+}

@@ -1,0 +1,230 @@
+//! One run: measured, judged, written.
+
+use crate::measure::{Settings, Times, measure};
+use crate::targets::{self, Target};
+use crate::versions::version_of;
+use crate::workloads::memory::{self, Memory};
+use crate::workloads::{ALL, Kind};
+use crate::{chart, table};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Instructions per operation, counted apart, or why they were not.
+pub enum Instructions {
+    /// By workload and contender: `{"pair-private": {"LocalPool": 25.0}}`.
+    Counted(Value),
+    /// Why there are none.
+    Missing(String),
+}
+
+impl Instructions {
+    fn of(&self, slug: &str, name: &str) -> Option<f64> {
+        match self {
+            Self::Counted(counts) => counts[slug][name].as_f64(),
+            Self::Missing(_) => None,
+        }
+    }
+}
+
+/// A workload's figures.
+pub(crate) struct Measured {
+    pub(crate) slug: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) per: &'static str,
+    pub(crate) note: &'static str,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) facts: Vec<(&'static str, f64)>,
+}
+
+impl Measured {
+    /// Whether nobody else takes part: such a workload compares a pool with itself.
+    pub(crate) fn all_ours(&self) -> bool {
+        self.rows.iter().all(|row| row.kind == Kind::Ours)
+    }
+}
+
+/// A contender's figures.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) version: Option<String>,
+    pub(crate) kind: Kind,
+    pub(crate) times: Times,
+    pub(crate) instructions: Option<f64>,
+}
+
+/// All figures of a run.
+pub struct Report {
+    measured: Vec<Measured>,
+    memory: Vec<Memory>,
+    targets: Vec<Target>,
+    instructions: Instructions,
+    machine: Value,
+    quick: bool,
+}
+
+impl Report {
+    /// Measures everything; says how far it is.
+    pub fn measure(settings: &Settings, quick: bool, instructions: Instructions) -> Result<Self> {
+        // Before anything else: afterwards the load is our own.
+        let machine = machine();
+        let mut measured = Vec::new();
+        for (at, (slug, make)) in ALL.iter().enumerate() {
+            let mut workload = make();
+            println!("{:>2}/{} {}", at + 1, ALL.len(), workload.title);
+            let times = measure(&mut workload, settings);
+            let rows = workload.contenders.iter().zip(times);
+            let rows: Vec<Row> = rows
+                .map(|(contender, times)| Row {
+                    name: contender.name,
+                    version: contender.package.and_then(version_of),
+                    kind: contender.kind,
+                    times,
+                    instructions: instructions.of(slug, contender.name),
+                })
+                .collect();
+            for row in &rows {
+                let disturbed = if row.times.disturbed { "  disturbed by other programs" } else { "" };
+                println!("      {:<28} {:>9.2} ns{disturbed}", row.name, row.times.median);
+            }
+            let facts = workload.facts.take().map(|ask| ask()).unwrap_or_default();
+            for (fact, count) in &facts {
+                println!("      {fact}: {count}");
+            }
+            let (title, per, note) = (workload.title, workload.per, workload.note);
+            measured.push(Measured { slug, title, per, note, rows, facts });
+        }
+        let memory = memory::measure();
+        let targets = targets::judge(&measured, &memory)?;
+        Ok(Self { measured, memory, targets, instructions, machine, quick })
+    }
+
+    /// Writes `report.json`, `table.md` and the charts.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        write("report.json", &format!("{:#}\n", self.json()))?;
+        write("table.md", &table::markdown(&self.measured, &self.memory, &self.targets))?;
+        for measured in &self.measured {
+            write(&format!("{}.svg", measured.slug), &chart::of_times(measured))?;
+        }
+        write("memory.svg", &chart::of_memory(&self.memory))
+    }
+
+    /// Prints the goals; how many are missed by more than the tolerance allows.
+    pub fn verdict(&self, tolerance: f64) -> usize {
+        let named = |target: &Target| format!("{} ({})", target.row, target.unit);
+        let width = self.targets.iter().map(|target| named(target).len()).max().unwrap_or_default();
+        println!("\n{:<width$} {:>9} {:>9}", "Targets", "goal", "measured");
+        for target in &self.targets {
+            let verdict = match (target.met(), target.judged, target.fails(tolerance)) {
+                (true, ..) => "met",
+                (false, false, _) => "not yet",
+                (false, true, false) if target.disturbed => "cannot be told: disturbed by other programs",
+                (false, true, false) => "missed, but tolerated",
+                (false, true, true) => "MISSED",
+            };
+            let goal = format!("<= {}", target.goal);
+            println!("{:<width$} {goal:>9} {:>9.2}  {verdict}", named(target), target.measured);
+        }
+        if let Instructions::Missing(why) = &self.instructions {
+            println!("Instructions were not counted: {why}");
+        }
+        self.targets.iter().filter(|target| target.fails(tolerance)).count()
+    }
+
+    fn json(&self) -> Value {
+        let rows = self.measured.iter().flat_map(|measured| {
+            measured.rows.iter().map(|row| {
+                json!({
+                    "workload": measured.slug,
+                    "peer": row.name,
+                    "kind": kind(row.kind),
+                    "version": row.version,
+                    "median_ns": figure(row.times.median),
+                    "quartiles_ns": [figure(row.times.low), figure(row.times.high)],
+                    "rounds": row.times.rounds,
+                    "disturbed": row.times.disturbed,
+                    "instructions": row.instructions,
+                })
+            })
+        });
+        let targets = self.targets.iter().map(|target| {
+            json!({
+                "row": target.row,
+                "unit": target.unit,
+                "goal": target.goal,
+                "measured": figure(target.measured),
+                "met": target.met(),
+                "judged": target.judged,
+                "disturbed": target.disturbed,
+            })
+        });
+        let workloads = self.measured.iter().map(|measured| {
+            let facts: serde_json::Map<String, Value> =
+                measured.facts.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
+            json!({
+                "slug": measured.slug,
+                "title": measured.title,
+                "per": measured.per,
+                "note": measured.note,
+                "facts": facts,
+            })
+        });
+        let memory = self.memory.iter().map(|memory| {
+            json!({
+                "pool": memory.pool,
+                "objects": memory.objects,
+                "slots": memory.slots.round(),
+                "bytes_per_slot": figure(memory.per_slot),
+            })
+        });
+        let why = match &self.instructions {
+            Instructions::Counted(_) => Value::Null,
+            Instructions::Missing(why) => json!(why),
+        };
+        json!({
+            "rows": rows.collect::<Vec<_>>(),
+            "targets": targets.collect::<Vec<_>>(),
+            "workloads": workloads.collect::<Vec<_>>(),
+            "memory": memory.collect::<Vec<_>>(),
+            "no_instructions_because": why,
+            "machine": self.machine,
+            "quick": self.quick,
+        })
+    }
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ours => "ours",
+        Kind::Peer => "peer",
+        Kind::Fresh => "keeps nothing alive",
+        Kind::Floor => "by hand",
+    }
+}
+
+/// No more digits than were measured.
+fn figure(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+fn machine() -> Value {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let info = read("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let rustc = Command::new("rustc").arg("--version").output().ok();
+    let rustc = rustc.and_then(|output| String::from_utf8(output.stdout).ok());
+    json!({
+        "processor": model.map(|(_, name)| name.trim()),
+        "threads": std::thread::available_parallelism().ok().map(usize::from),
+        "system": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        "rustc": rustc.as_deref().map(str::trim),
+        "load_before": read("/proc/loadavg").as_deref().and_then(|load| load.split(' ').next()),
+    })
+}

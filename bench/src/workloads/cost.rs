@@ -1,0 +1,116 @@
+//! The same ten objects come and go, of few or many that exist: the cost is to stay the same.
+//!
+//! Ten, so that the memory they take decides nothing.
+
+use super::{Contender, Kind, Workload};
+use crate::ours::PACKAGE;
+use pool_core::{Factory, KeyedPool, LocalPool, SharedPool};
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::Arc;
+
+pub(crate) const OBJECTS: &str = "cost-by-objects";
+pub(crate) const KEYS: &str = "cost-by-keys";
+
+/// How many of them come and go.
+const FEW: usize = 10;
+
+/// The counts that are compared, and how the rows are named.
+pub(crate) const LOCAL: Rows = [
+    ("LocalPool, 10", 10),
+    ("LocalPool, 1 000", 1_000),
+    ("LocalPool, 100 000", 100_000),
+    ("LocalPool, 1 000 000", 1_000_000),
+];
+pub(crate) const STASH: Rows = [
+    ("Cache, 10", 10),
+    ("Cache, 1 000", 1_000),
+    ("Cache, 100 000", 100_000),
+    ("Cache, 1 000 000", 1_000_000),
+];
+pub(crate) const SHARED: Rows = [
+    ("SharedPool, 10", 10),
+    ("SharedPool, 1 000", 1_000),
+    ("SharedPool, 100 000", 100_000),
+    ("SharedPool, 1 000 000", 1_000_000),
+];
+pub(crate) const BARE: Rows = [
+    ("SharedPool, no caches, 10", 10),
+    ("SharedPool, no caches, 1 000", 1_000),
+    ("SharedPool, no caches, 100 000", 100_000),
+    ("SharedPool, no caches, 1 000 000", 1_000_000),
+];
+type Rows = [(&'static str, usize); 4];
+pub(crate) const KEYED: [(&str, u32); 3] =
+    [("KeyedPool, 10", 10), ("KeyedPool, 1 000", 1_000), ("KeyedPool, 100 000", 100_000)];
+
+/// Small, as a million are made.
+pub(super) type Small = [u64; 8];
+
+pub(super) fn small() -> impl Factory<Object = Small> {
+    |_: &()| Ok::<_, Infallible>([0; 8])
+}
+
+/// All of `take` at once, then all dropped.
+#[inline]
+fn bursts<T>(operations: usize, take: impl Fn() -> T) {
+    let mut all = Vec::with_capacity(FEW);
+    for _ in 0..operations / FEW {
+        all.extend((0..FEW).map(|_| take()));
+        black_box(&mut all);
+        all.clear();
+    }
+}
+
+pub(super) fn by_objects() -> Workload {
+    let local = LOCAL.map(|(name, objects)| {
+        let pool = LocalPool::new(small());
+        drop(pool.prewarm(objects));
+        let run = move |operations| bursts(operations, || pool.acquire().ok());
+        Contender::here(name, Kind::Ours, run).of(PACKAGE)
+    });
+    let stash = STASH.map(|(name, objects)| {
+        let pool = Arc::new(SharedPool::new(small()));
+        drop(pool.prewarm(objects));
+        let cache = pool.cache_owned();
+        let run = move |operations| bursts(operations, || cache.acquire().ok());
+        Contender::here(name, Kind::Ours, run).of(PACKAGE)
+    });
+    let shared = [(SHARED, true), (BARE, false)].map(|(rows, caches)| {
+        rows.map(|(name, objects)| {
+            let pool = SharedPool::builder(small()).thread_caches(caches).build();
+            drop(pool.prewarm(objects));
+            let run = move |operations| bursts(operations, || pool.acquire().ok());
+            Contender::here(name, Kind::Ours, run).of(PACKAGE)
+        })
+    });
+    Workload {
+        slug: OBJECTS,
+        title: "Cost by objects",
+        per: "object",
+        note: "Bursts of 10, of 10 to 1 000 000 objects that exist: the bars of a pool are to be alike.",
+        contenders: local.into_iter().chain(stash).chain(shared.into_iter().flatten()).collect(),
+        facts: None,
+    }
+}
+
+pub(super) fn by_keys() -> Workload {
+    let keyed = KEYED.map(|(name, keys)| {
+        let pool = KeyedPool::new(|_: &u32| Ok::<_, Infallible>([0_u64; 8]));
+        (0..keys).for_each(|key| drop(pool.prewarm(&key, 1)));
+        Contender::here(name, Kind::Ours, move |operations| {
+            for at in 0..operations as u32 {
+                black_box(&mut pool.acquire(&(at % FEW as u32)).ok());
+            }
+        })
+        .of(PACKAGE)
+    });
+    Workload {
+        slug: KEYS,
+        title: "Cost by keys",
+        per: "pair",
+        note: "Hits on 10 keys, of 10 to 100 000 that exist: the bars are to be alike.",
+        contenders: keyed.into(),
+        facts: None,
+    }
+}

@@ -3,8 +3,9 @@
 use crate::error::AcquireError;
 use crate::lane::Lane;
 use crate::lease::{Lease, LeaseId, Pool, sealed::Slots};
+use crate::lifecycle::Verdict;
 use crate::pages::BITS;
-use crate::shared::sealed::Shared;
+use crate::shared::{MEASURED, sealed::Shared};
 use crate::stats::PoolStats;
 use core::cell::Cell;
 use core::fmt;
@@ -12,7 +13,7 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-/// How many objects released through a cache that others had acquired it keeps before it gives them back at once.
+/// At most how many objects that others had acquired a cache collects before it gives them back at once.
 const RETURNS: u32 = BITS / 2;
 
 /// A private stash in front of a [`SharedPool`](crate::SharedPool) or [`StaticPool`](crate::StaticPool): one for each
@@ -80,12 +81,18 @@ where
     P::Target: Shared,
 {
     pool: P,
-    lane: Option<NonNull<Lane>>,
+    /// What is stashed here; a lane that nothing can be put into if there was none to be had.
+    lane: NonNull<Lane>,
+    has_lane: bool,
+    /// Objects that others had acquired, collected for a batch; claimed when there is the first.
+    returns: Cell<Option<NonNull<Lane>>>,
+    /// How many more are collected before they are given back.
+    room: Cell<u32>,
     /// `Send`, but not `Sync`.
     one_thread: PhantomData<Cell<()>>,
 }
 
-// SAFETY: the lane is this cache's alone, in a pool that `P` keeps where it is; it goes where the cache goes.
+// SAFETY: the lanes are this cache's alone, in a pool that `P` keeps where it is; they go where the cache goes.
 unsafe impl<P> Send for Cache<P>
 where
     P: Deref + Send,
@@ -93,20 +100,28 @@ where
 {
 }
 
+type Taken<P> = (u32, NonNull<<<P as Deref>::Target as Pool>::Object>);
+type Refused<P> = AcquireError<<<P as Deref>::Target as Shared>::Error>;
+
 impl<P> Cache<P>
 where
     P: Deref,
     P::Target: Shared,
 {
     pub(crate) fn new(pool: P) -> Self {
-        let lane = pool.claim();
-        Self { pool, lane, one_thread: PhantomData }
+        let (lane, has_lane) = pool.claim();
+        Self { pool, lane, has_lane, returns: Cell::new(None), room: Cell::new(0), one_thread: PhantomData }
     }
 
     #[inline(always)]
-    fn lane(&self) -> Option<&Lane> {
+    fn lane(&self) -> &Lane {
         // SAFETY: a lane lives as long as its pool, which `P` holds.
-        self.lane.map(|lane| unsafe { lane.as_ref() })
+        unsafe { self.lane.as_ref() }
+    }
+
+    fn returns(&self) -> Option<&Lane> {
+        // SAFETY: as above.
+        self.returns.get().map(|lane| unsafe { lane.as_ref() })
     }
 
     /// The pool behind it.
@@ -121,8 +136,11 @@ where
     ///
     /// [`AcquireError`], as the pool's `acquire`.
     #[inline(always)]
-    pub fn acquire(&self) -> Result<Lease<&Self>, AcquireError<<P::Target as Shared>::Error>> {
-        let (slot, object) = self.take()?;
+    pub fn acquire(&self) -> Result<Lease<&Self>, Refused<P>> {
+        let (slot, object) = match self.try_take() {
+            Some(taken) => taken,
+            None => self.make()?,
+        };
         // SAFETY: the slot was just taken for this lease; `P` keeps its object in place.
         Ok(unsafe { Lease::at(self, slot, object) })
     }
@@ -142,14 +160,16 @@ where
     ///
     /// [`AcquireError`], as the pool's `acquire`.
     #[inline(always)]
-    pub fn acquire_shared(&self) -> Result<Lease<P>, AcquireError<<P::Target as Shared>::Error>>
+    pub fn acquire_shared(&self) -> Result<Lease<P>, Refused<P>>
     where
         P: Clone,
     {
-        let pool = self.pool.clone();
-        let (slot, object) = self.take()?;
+        let (slot, object) = match self.try_take() {
+            Some(taken) => taken,
+            None => self.make()?,
+        };
         // SAFETY: as in `acquire`; a clone holds the same pool.
-        Ok(unsafe { Lease::at(pool, slot, object) })
+        Ok(unsafe { Lease::at(self.pool.clone(), slot, object) })
     }
 
     /// As [`try_acquire`](Self::try_acquire), with a lease of the pool itself.
@@ -158,154 +178,199 @@ where
     where
         P: Clone,
     {
-        let pool = self.pool.clone();
         let (slot, object) = self.try_take()?;
         // SAFETY: as in `acquire_shared`.
-        Some(unsafe { Lease::at(pool, slot, object) })
+        Some(unsafe { Lease::at(self.pool.clone(), slot, object) })
     }
 
-    /// Releases a lease of the pool through this cache, which gives what others had acquired back in batches. A lease of
-    /// another pool goes back to that pool.
-    #[inline]
+    /// Releases a lease of the pool through this cache, which gives what others had acquired back in batches of at most
+    /// half a group, and of at most a quarter of the objects that the pool may have. A lease of another pool goes back to
+    /// that pool.
+    #[inline(always)]
     pub fn release(&self, lease: Lease<P>) {
         if !core::ptr::eq(Lease::pool(&lease), &*self.pool) {
             return drop(lease);
         }
         let (slot, object) = lease.into_slot();
         // SAFETY: the lease held the slot, whose object this is, and is gone.
-        if !unsafe { self.pool.reset_slot(slot, object) } {
+        let verdict = unsafe { self.pool.reset_only(slot, object) };
+        if verdict == Verdict::Keep
+            && self.pool.flags() == 0
+            && (self.lane().push(slot) || self.collect_quickly(slot))
+        {
             return;
         }
-        match self.lane() {
-            Some(lane) if !self.pool.wants_attention() => {
-                if !lane.push(slot) {
-                    self.keep_foreign(lane, slot);
-                }
-            }
-            _ => self.put_back(slot),
-        }
+        // SAFETY: as above.
+        unsafe { self.give_back_slowly(slot, object, verdict, true) }
     }
 
     /// Takes idle objects of the pool into the stash, up to `count` and to a group's worth; how many it then holds.
     pub fn fill(&self, count: usize) -> usize {
-        let held = self.idle();
         let most = u32::try_from(count).unwrap_or(u32::MAX).min(BITS);
-        if let Some(missing) = most.checked_sub(held as u32).filter(|&missing| missing > 0) {
-            // The pool gives half of what it has, so that others find something; here all of it is asked for.
-            for _ in 0..missing {
-                if self.idle() >= most as usize || !self.refill(most - self.idle() as u32) {
-                    break;
-                }
+        for _ in 0..most {
+            let missing = most.saturating_sub(self.lane().idle().1.count_ones());
+            if missing == 0 || !self.refill(missing, false) {
+                break;
             }
         }
         self.idle()
     }
 
-    /// Objects in the stash.
+    /// Objects in the stash, those that wait for their batch included.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.lane().map_or(0, |lane| lane.idle().1.count_ones() as usize)
+        let count = |lane: &Lane| lane.idle().1.count_ones() as usize;
+        count(self.lane()) + self.returns().map_or(0, count)
     }
 
     /// Gives everything that is in the stash back to the pool, for others to use.
     pub fn flush(&self) {
-        if let Some(lane) = self.lane() {
-            let (group, bits) = lane.take_all();
-            if bits != 0 {
-                self.pool.put(group, bits);
-            }
+        self.room.set(0);
+        if self.has_lane {
+            self.empty(self.lane());
+        }
+        if let Some(returns) = self.returns() {
+            self.empty(returns);
+        }
+    }
+
+    fn empty(&self, lane: &Lane) {
+        let (group, bits) = lane.take_all();
+        if bits != 0 {
+            self.pool.put(group, bits);
         }
     }
 
     #[inline(always)]
-    fn try_take(&self) -> Option<(u32, NonNull<<P::Target as Pool>::Object>)> {
+    fn try_take(&self) -> Option<Taken<P>> {
+        if self.pool.flags() <= MEASURED
+            && let Some(popped) = self.lane().pop()
+        {
+            return Some((popped.slot, self.pool.place_of(&popped)));
+        }
+        self.take_elsewhere()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_elsewhere(&self) -> Option<Taken<P>> {
         if self.pool.is_closed() {
             self.flush();
             return None;
         }
-        match self.lane().and_then(Lane::pop) {
-            Some(popped) => Some((popped.slot, self.pool.place_of(&popped))),
-            None => self.refill_and_take(),
+        if !self.has_lane {
+            return self.pool.take_one();
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refill_and_take(&self) -> Option<(u32, NonNull<<P::Target as Pool>::Object>)> {
-        let Some(lane) = self.lane() else { return self.pool.take_one() };
-        if !self.refill(BITS) {
+        if let Some(popped) = self.lane().pop() {
+            return Some((popped.slot, self.pool.place_of(&popped)));
+        }
+        // What others had acquired and was released here is the warmest there is.
+        if let Some(returns) = self.returns() {
+            self.room.set(0);
+            let (group, bits) = returns.take_all();
+            if bits != 0 {
+                self.adopt(group, bits);
+            }
+        }
+        if self.lane().idle().1 == 0 && !self.refill(BITS, true) {
             return None;
         }
-        lane.pop().map(|popped| (popped.slot, self.pool.place_of(&popped)))
+        self.lane().pop().map(|popped| (popped.slot, self.pool.place_of(&popped)))
     }
 
-    fn refill(&self, most: u32) -> bool {
-        let Some(lane) = self.lane() else { return false };
-        let Some((group, bits)) = self.pool.take_batch(most) else { return false };
-        if let Some((group, bits)) = lane.add(group, bits, self.pool.base_of(group)) {
-            self.pool.put(group, bits);
+    fn refill(&self, most: u32, leave: bool) -> bool {
+        if !self.has_lane {
+            return false;
         }
+        let Some((group, bits)) = self.pool.take_batch(most, leave) else { return false };
+        self.adopt(group, bits);
         true
     }
 
-    #[inline(always)]
-    fn take(
-        &self,
-    ) -> Result<(u32, NonNull<<P::Target as Pool>::Object>), AcquireError<<P::Target as Shared>::Error>> {
-        match self.try_take() {
-            Some(taken) => Ok(taken),
-            None => self.take_slowly(),
+    fn adopt(&self, group: u32, bits: usize) {
+        if let Some((group, bits)) = self.lane().add(group, bits, self.pool.base_of(group)) {
+            self.pool.put(group, bits);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn take_slowly(
-        &self,
-    ) -> Result<(u32, NonNull<<P::Target as Pool>::Object>), AcquireError<<P::Target as Shared>::Error>> {
+    fn make(&self) -> Result<Taken<P>, Refused<P>> {
         let slot = self.pool.miss()?;
         // So that what this cache had made comes back to it.
-        if let Some(lane) = self.lane() {
-            let (group, bit) = (slot / BITS, 1 << (slot % BITS));
-            let old = lane.add(group, bit, self.pool.base_of(group));
-            let popped = lane.pop_bit(bit);
+        if self.has_lane {
+            let bit = 1 << (slot % BITS);
+            self.adopt(slot / BITS, bit);
+            let popped = self.lane().pop_bit(bit);
             debug_assert!(popped, "it was just put in");
-            if let Some((group, bits)) = old {
-                self.pool.put(group, bits);
-            }
         }
-        // SAFETY: the pool just gave out the slot.
+        // SAFETY: the slot is this cache's for a lease.
         Ok((slot, unsafe { self.pool.object(slot) }))
     }
 
-    /// Stashes a slot that nobody holds any more, or puts it back into the pool.
+    /// Collects what others had acquired, for a batch; false if that is to be begun or ended.
     #[inline(always)]
-    fn keep(&self, slot: u32) {
-        if self.pool.wants_attention() || !self.lane().is_some_and(|lane| lane.push(slot)) {
-            self.put_back(slot);
+    fn collect_quickly(&self, slot: u32) -> bool {
+        let room = self.room.get();
+        if room == 0 {
+            return false;
         }
-    }
-
-    /// The slot was not taken through this cache, or somebody waits, empties threads' lanes, or has closed the pool.
-    // Apart, so that the rest of a release is small enough to be inlined.
-    #[inline(never)]
-    fn put_back(&self, slot: u32) {
-        if self.pool.wants_attention() {
-            self.flush();
-        }
-        self.pool.put(slot / BITS, 1 << (slot % BITS));
-    }
-
-    /// Collects what others had acquired, for a batch.
-    fn keep_foreign(&self, lane: &Lane, slot: u32) {
-        let group = slot / BITS;
-        if let Some((group, bits)) = lane.add(group, 1 << (slot % BITS), self.pool.base_of(group)) {
+        let Some(returns) = self.returns() else { return false };
+        if let Some((group, bits)) = returns.collect(slot) {
             self.pool.put(group, bits);
         }
-        if lane.idle().1.count_ones() >= RETURNS {
-            lane.forget_mine();
-            self.flush();
+        self.room.set(room - 1);
+        true
+    }
+
+    /// A batch begins with this one, or ends.
+    fn collect(&self, slot: u32) {
+        if self.returns().is_none()
+            && let (lane, true) = self.pool.claim()
+        {
+            self.returns.set(Some(lane));
         }
+        let Some(returns) = self.returns() else {
+            return self.pool.put(slot / BITS, 1 << (slot % BITS));
+        };
+        if let Some((group, bits)) = returns.collect(slot) {
+            self.pool.put(group, bits);
+        }
+        match self.room.get() {
+            0 => {
+                self.room.set(usize::min(self.pool.bound() / 4, RETURNS as usize) as u32);
+                self.empty(returns);
+            }
+            room => self.room.set(room - 1),
+        }
+    }
+
+    /// What is left to do of a release that does not end in the lane.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the slot, whose object this is, and which was reset.
+    #[inline(never)]
+    unsafe fn give_back_slowly(
+        &self,
+        slot: u32,
+        object: NonNull<<P::Target as Pool>::Object>,
+        verdict: Verdict,
+        foreign: bool,
+    ) {
+        // SAFETY: the caller's promise.
+        if !unsafe { self.pool.settle_reset(slot, object, verdict) } {
+            return;
+        }
+        if self.pool.flags() > MEASURED {
+            // Somebody waits, empties threads' lanes, or has closed the pool.
+            self.flush();
+        } else if self.lane().push(slot) {
+            return;
+        } else if foreign {
+            return self.collect(slot);
+        }
+        self.pool.put(slot / BITS, 1 << (slot % BITS));
     }
 }
 
@@ -316,8 +381,11 @@ where
 {
     fn drop(&mut self) {
         self.flush();
-        if let Some(lane) = self.lane() {
-            lane.disown();
+        if self.has_lane {
+            self.lane().disown();
+        }
+        if let Some(returns) = self.returns() {
+            returns.disown();
         }
     }
 }
@@ -340,9 +408,13 @@ where
     #[inline(always)]
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<<P::Target as Pool>::Object>) {
         // SAFETY: the caller's promise.
-        if unsafe { self.pool.reset_slot(slot, object) } {
-            self.keep(slot);
+        let verdict = unsafe { self.pool.reset_only(slot, object) };
+        // Little code, as in `SharedPool`.
+        if verdict == Verdict::Keep && self.pool.flags() == 0 && self.lane().push(slot) {
+            return;
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back_slowly(slot, object, verdict, false) }
     }
 
     unsafe fn destroy(&self, slot: u32) {

@@ -144,12 +144,24 @@ impl Lane {
     /// Puts an object back that was taken through here; false if it was not. For the owner, as above.
     #[inline(always)]
     pub(crate) fn push(&self, slot: u32) -> bool {
-        let at = slot.wrapping_sub(self.first.load(Ordering::Relaxed));
-        let known = at < BITS && self.mine.load(Ordering::Relaxed) >> at & 1 != 0;
+        let known = self.is_mine(slot);
         if known {
-            self.bits.store(self.bits.load(Ordering::Relaxed) | 1 << at, Ordering::Relaxed);
+            self.push_bit(slot);
         }
         known
+    }
+
+    /// Whether a slot was taken through here.
+    #[inline(always)]
+    fn is_mine(&self, slot: u32) -> bool {
+        let at = slot.wrapping_sub(self.first.load(Ordering::Relaxed));
+        at < BITS && self.mine.load(Ordering::Relaxed) >> at & 1 != 0
+    }
+
+    #[inline(always)]
+    fn push_bit(&self, slot: u32) {
+        let bit = 1 << (slot % BITS);
+        self.bits.store(self.bits.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
     }
 
     /// Adds slots that the owner has taken from the pool: the lane is of their group from now on. What was idle
@@ -176,9 +188,20 @@ impl Lane {
         bits & bit != 0
     }
 
-    /// Objects that are out now will go back to the pool and not to here. For the owner.
-    pub(crate) fn forget_mine(&self) {
-        self.mine.store(0, Ordering::Relaxed);
+    /// Collects a slot that was not taken through here; what was collected of another group is returned, for the
+    /// caller to put back. For the owner.
+    #[inline(always)]
+    pub(crate) fn collect(&self, slot: u32) -> Option<(u32, usize)> {
+        let first = slot / BITS * BITS;
+        let other = if self.first.load(Ordering::Relaxed) == first {
+            None
+        } else {
+            let (group, bits) = self.take_all();
+            self.first.store(first, Ordering::Relaxed);
+            (bits != 0).then_some((group, bits))
+        };
+        self.push_bit(slot);
+        other
     }
 
     /// Takes everything that a thread which has ended left; nothing if the lane has an owner.
@@ -213,18 +236,31 @@ impl Lane {
 #[cfg(feature = "std")]
 impl Lane {
     /// A thread is about to use its lane: false if it must not, because the pool's `flags` say that somebody else
-    /// may be at it, or waits for what would be put into it.
+    /// may be at it, or waits for what would be put into it: that is, if they are above `most`.
     #[inline(always)]
-    pub(crate) fn enter(&self, flags: &AtomicUsize) -> bool {
+    pub(crate) fn enter(&self, flags: &AtomicUsize, most: usize) -> bool {
         self.busy.store(true, Ordering::Relaxed);
         crate::sync::light();
         // Acquire: if it was emptied before, this sees it empty. The decrement of who emptied it is a Release, and all
         // later changes of `flags` are read-modify-writes, so they carry it on.
-        if flags.load(Ordering::Acquire) == 0 {
+        if flags.load(Ordering::Acquire) <= most {
             return true;
         }
         self.leave();
         false
+    }
+
+    /// [Enters](Self::enter), puts an object back that was taken through here, and leaves; false if it was not, or if
+    /// the lane must not be entered.
+    #[inline(always)]
+    pub(crate) fn push_of_thread(&self, slot: u32, flags: &AtomicUsize, most: usize) -> bool {
+        // What is taken through here changes only by this thread.
+        if !self.is_mine(slot) || !self.enter(flags, most) {
+            return false;
+        }
+        self.push_bit(slot);
+        self.leave();
+        true
     }
 
     /// After [`enter`](Self::enter).

@@ -130,6 +130,8 @@ pub trait Pages<T> {
     fn known_tag(&self, slot: u32) -> Option<&Tag>;
     /// The lane that the caller owns from now on, if there is one to be had.
     fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>>;
+    /// A lane that is nobody's, and into which nothing can be put.
+    fn no_lane(&self) -> NonNull<Lane>;
     /// Looks at every lane.
     fn each_lane(&self, look: &mut dyn FnMut(&Lane));
 }
@@ -204,6 +206,7 @@ pub struct Inside<T, const N: usize> {
     last: AtomicU32,
     reached: AtomicUsize,
     lanes: [Lane; LANES],
+    no_lane: Lane,
 }
 
 #[cfg(not(pool_core_loom))]
@@ -218,6 +221,7 @@ impl<T, const N: usize> Inside<T, N> {
             last: AtomicU32::new(0),
             reached: AtomicUsize::new(0),
             lanes: [const { Lane::new(Owner::Cache) }; LANES],
+            no_lane: Lane::new(Owner::Cache),
         }
     }
 }
@@ -232,6 +236,7 @@ impl<T, const N: usize> Inside<T, N> {
             last: AtomicU32::new(0),
             reached: AtomicUsize::new(0),
             lanes: core::array::from_fn(|_| Lane::new(Owner::Cache)),
+            no_lane: Lane::new(Owner::Cache),
         }
     }
 }
@@ -307,6 +312,10 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
         self.notes.get(slot as usize).map(|note| &note.tag)
     }
 
+    fn no_lane(&self) -> NonNull<Lane> {
+        NonNull::from(&self.no_lane)
+    }
+
     fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>> {
         self.lanes.iter().find(|lane| lane.claim(owner)).map(NonNull::from)
     }
@@ -353,8 +362,10 @@ mod growing {
     struct Group<T> {
         words: Words,
         number: u32,
-        /// Whether its chunk has a summary.
-        summarised: bool,
+        /// Its place in its chunk.
+        index: u32,
+        /// The word of the summary that tells of it, if its chunk has one.
+        above: *const Words,
         /// Its first object.
         first: NonNull<T>,
     }
@@ -395,7 +406,10 @@ mod growing {
             let group = |at: usize| Group {
                 words: Words::default(),
                 number: (first_group + at) as u32,
-                summarised: groups > 1,
+                index: at as u32,
+                above: summary
+                    .first()
+                    .map_or(ptr::null(), |level: &Box<[Words]>| &raw const level[at / BITS as usize]),
                 first: place_in(&objects, at * BITS as usize),
             };
             Self {
@@ -567,6 +581,11 @@ mod growing {
 
     impl<T> Group<T> {
         #[inline(always)]
+        fn bit_above(&self) -> usize {
+            1 << (self.index % BITS)
+        }
+
+        #[inline(always)]
         fn take(&self) -> Option<(u32, NonNull<T>)> {
             let bit = clear_lowest(&self.words.idle)?;
             // SAFETY: a slot of this group that was reached: its idle bit was set.
@@ -584,8 +603,13 @@ mod growing {
         fn put_in(&self, group: &Group<T>, bits: usize) {
             // As in `set`.
             group.words.idle.fetch_or(bits, Ordering::SeqCst);
-            if group.summarised {
-                self.mark_idle(group.number);
+            // SAFETY: the summary is the chunk's, as the group is, and not changed in place.
+            if let Some(above) = unsafe { group.above.as_ref() } {
+                after_rmw();
+                // If it tells of this group, whoever made it do so sees to the levels above.
+                if above.idle.load(Ordering::SeqCst) & group.bit_above() == 0 {
+                    self.mark_idle(group.number);
+                }
             }
         }
 
@@ -710,6 +734,11 @@ mod growing {
             }
             let (chunk, index) = self.locate_slot(slot);
             (!chunk.tags.load(Ordering::Relaxed).is_null()).then(|| chunk.tag(index))
+        }
+
+        fn no_lane(&self) -> NonNull<Lane> {
+            // There is always a lane to be had.
+            self.lanes.claim(Owner::Cache)
         }
 
         fn claim_lane(&self, owner: Owner) -> Option<NonNull<Lane>> {

@@ -174,10 +174,9 @@ where
     F: Factory,
     S: Storage,
 {
-    /// Zero, or what [`RECLAIM`], [`WAITER`] and [`CLOSED`] say.
+    /// Zero, or what [`MEASURED`], [`RECLAIM`], [`WAITER`] and [`CLOSED`] say: a release that finds zero has nothing to do
+    /// but to reset and to put back.
     pub(crate) flags: AtomicUsize,
-    /// Whether objects are measured as they come back.
-    measured: bool,
     hot: Hot,
     pages: S::Pages<F::Object>,
     factory: F,
@@ -206,12 +205,17 @@ struct Hot {
     hits: Count,
 }
 
+/// In `flags` of a pool whose objects are measured as they come back, from the start. More than this, and somebody
+/// wants attention.
+pub(crate) const MEASURED: usize = 1;
 /// Added to `flags` by who is emptying other threads' lanes.
-pub(crate) const RECLAIM: usize = 1;
+const RECLAIM: usize = 2;
 /// Added to `flags` by each that waits for an object.
 pub(crate) const WAITER: usize = 1 << (usize::BITS / 2 - 2);
 /// Set in `flags` once the pool is closed.
 const CLOSED: usize = 1 << (usize::BITS - 1);
+/// A pool that may have this many objects has enough for several caches to fill themselves.
+const PLENTY: usize = 8 * BITS as usize;
 /// How often an acquire looks again before it says that the pool is full.
 #[cfg(not(pool_core_loom))]
 const LOOKS: u32 = 64;
@@ -360,7 +364,9 @@ where
         let mut pool = SharedPool::of(self.factory, self.resetter, self.account, pages);
         pool.max_objects = self.max_objects.min(S::MAX_SLOTS);
         pool.max_retained_bytes = self.max_retained_bytes;
-        pool.measured |= self.max_retained_bytes != usize::MAX;
+        if self.max_retained_bytes != usize::MAX {
+            pool.flags.fetch_or(MEASURED, Ordering::Relaxed);
+        }
         #[cfg(feature = "std")]
         {
             pool.thread_caches = self.thread_caches && S::THREAD_CACHES && crate::sync::heavy_works();
@@ -411,8 +417,7 @@ where
     crate::sync::const_fn! {
         fn of(factory: F, resetter: R, account: Option<Account>, pages: S::Pages<F::Object>) -> Self {
             Self {
-                flags: AtomicUsize::new(0),
-                measured: account.is_some(),
+                flags: AtomicUsize::new(if account.is_some() { MEASURED } else { 0 }),
                 hot: Hot { hits: Count::new(0) },
                 pages,
                 factory,
@@ -853,19 +858,21 @@ where
         found
     }
 
-    /// Takes up to `most` idle slots of one group, all at once: the group, and a bit for each.
-    fn take_many(&self, most: u32) -> Option<(u32, usize)> {
+    /// Takes up to `most` idle slots of one group, all at once: the group, and a bit for each. With `leave`, half of
+    /// them stay if the pool is small, so that the next one finds something too.
+    fn take_many(&self, most: u32, leave: bool) -> Option<(u32, usize)> {
         if self.is_closed() {
             return None;
         }
+        let leave = leave && self.max_objects < PLENTY;
         let mut group = self.pages.last()?;
         for _ in 0..LOOKS {
             let word = self.pages.word(Kind::Idle, group);
             let bits = word.load(Ordering::Relaxed);
-            // Half, so that the next one finds something too.
-            let share = most.min(bits.count_ones().div_ceil(2));
+            let count = bits.count_ones();
+            let share = most.min(if leave { count.div_ceil(2) } else { count });
             let mut wanted = bits;
-            for _ in share..bits.count_ones() {
+            for _ in share..count {
                 wanted &= !(1 << wanted.ilog2());
             }
             if wanted != 0 {
@@ -939,7 +946,7 @@ where
     fn look_round(&self, group: u32, idle: usize) {
         after_rmw();
         let flags = self.flags.load(Ordering::SeqCst);
-        if flags != 0 {
+        if flags > MEASURED {
             self.attend(flags, group, idle);
         }
     }
@@ -1053,7 +1060,7 @@ where
     #[inline(always)]
     fn pop_of_lane(&self) -> Look {
         let look = self.with_lane(|lane| {
-            if !lane.enter(&self.flags) {
+            if !lane.enter(&self.flags, MEASURED) {
                 return Look::NotNow;
             }
             let popped = lane.pop();
@@ -1067,10 +1074,10 @@ where
     #[cold]
     #[inline(never)]
     fn refill_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
-        let (group, bits) = self.take_many(BITS)?;
+        let (group, bits) = self.take_many(BITS, true)?;
         let base = self.base(group);
         let added = self.with_lane(|lane| {
-            if !lane.enter(&self.flags) {
+            if !lane.enter(&self.flags, MEASURED) {
                 return false;
             }
             // It is empty, and only this thread fills it.
@@ -1114,21 +1121,15 @@ where
     /// The same for a pool that may not be the one that this thread used last.
     #[inline(never)]
     fn push_recalled(&self, slot: u32) -> bool {
-        crate::threads::recall(self.serial.load(Ordering::Relaxed)) && self.push_to_thread(slot)
+        let serial = self.serial.load(Ordering::Relaxed);
+        crate::threads::recall(serial)
+            && self.with_lane(|lane| lane.push_of_thread(slot, &self.flags, MEASURED)).unwrap_or(false)
     }
 
     /// Gives an object back to the lane that it was taken through, if that is this thread's.
     #[inline(always)]
     fn push_to_thread(&self, slot: u32) -> bool {
-        self.with_lane(|lane| {
-            if !lane.enter(&self.flags) {
-                return false;
-            }
-            let pushed = lane.push(slot);
-            lane.leave();
-            pushed
-        })
-        .unwrap_or(false)
+        self.with_lane(|lane| lane.push_of_thread(slot, &self.flags, 0)).unwrap_or(false)
     }
 }
 
@@ -1407,17 +1408,19 @@ where
         verdict
     }
 
-    /// Whether an object that was reset may be used again, where that has to be asked; dooms it otherwise.
+    /// Whether an object that was reset may be used again; dooms it otherwise.
     ///
     /// # Safety
     ///
     /// As of [`reset`](Self::reset).
-    #[inline(never)]
     unsafe fn settle(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) -> bool {
+        let measured = self.flags.load(Ordering::Relaxed) & MEASURED != 0;
+        if verdict == Verdict::Keep && !measured {
+            return true;
+        }
         let settling = Held { pool: self, slot, abandon: Self::doom };
         // SAFETY: the caller's promise.
-        let kept = verdict == Verdict::Keep
-            && (!self.measured || self.settle_bytes(slot, unsafe { object.as_ref() }));
+        let kept = verdict == Verdict::Keep && self.settle_bytes(slot, unsafe { object.as_ref() });
         mem::forget(settling);
         if !kept {
             self.doom(slot);
@@ -1426,9 +1429,16 @@ where
     }
 
     /// What is left to do of a release that does not end in the lane that this thread used last.
-    // Apart, so that the rest is small enough to be inlined: then a lease can stay in registers.
+    ///
+    /// # Safety
+    ///
+    /// As of [`reset`](Self::reset).
     #[inline(never)]
-    fn put_apart(&self, slot: u32) {
+    unsafe fn give_back_slowly(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) {
+        // SAFETY: the caller's promise.
+        if !unsafe { self.settle(slot, object, verdict) } {
+            return;
+        }
         #[cfg(feature = "std")]
         if self.has_thread_caches() && self.push_recalled(slot) {
             return;
@@ -1526,17 +1536,14 @@ where
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<F::Object>) {
         // SAFETY: the caller's promise.
         let verdict = unsafe { self.reset(slot, object) };
-        if verdict == Verdict::Keep && !self.measured {
-            #[cfg(feature = "std")]
-            if self.has_thread_caches() && self.push_to_thread(slot) {
-                return;
-            }
-            return self.put_apart(slot);
+        // Little code for the common case, so that the drop of a lease is inlined wherever it may happen, on unwinding
+        // too: only then can a lease stay in registers.
+        #[cfg(feature = "std")]
+        if S::THREAD_CACHES && verdict == Verdict::Keep && self.push_to_thread(slot) {
+            return;
         }
         // SAFETY: the caller's promise.
-        if unsafe { self.settle(slot, object, verdict) } {
-            self.put_apart(slot);
-        }
+        unsafe { self.give_back_slowly(slot, object, verdict) }
     }
 
     unsafe fn destroy(&self, slot: u32) {
@@ -1553,24 +1560,29 @@ where
 }
 
 pub(crate) mod sealed {
-    use super::{AcquireError, Lane, NonNull, Pool, Popped};
+    use super::{AcquireError, Lane, NonNull, Pool, Popped, Verdict};
 
     /// What a [`Cache`](crate::Cache) needs of the pool behind it.
     pub trait Shared: Pool {
         /// The factory's.
         type Error;
-        fn claim(&self) -> Option<NonNull<Lane>>;
+        /// A lane, and whether it is the caller's own; otherwise nothing can be put in.
+        fn claim(&self) -> (NonNull<Lane>, bool);
         fn take_one(&self) -> Option<(u32, NonNull<Self::Object>)>;
-        fn take_batch(&self, most: u32) -> Option<(u32, usize)>;
+        fn take_batch(&self, most: u32, leave: bool) -> Option<(u32, usize)>;
         /// The caller holds these slots.
         fn put(&self, group: u32, bits: usize);
         fn miss(&self) -> Result<u32, AcquireError<Self::Error>>;
         fn base_of(&self, group: u32) -> *mut ();
         fn place_of(&self, popped: &Popped) -> NonNull<Self::Object>;
-        fn wants_attention(&self) -> bool;
+        fn bound(&self) -> usize;
+        fn flags(&self) -> usize;
         /// # Safety
         /// The caller holds the slot, whose object this is.
-        unsafe fn reset_slot(&self, slot: u32, object: NonNull<Self::Object>) -> bool;
+        unsafe fn reset_only(&self, slot: u32, object: NonNull<Self::Object>) -> Verdict;
+        /// # Safety
+        /// As above, and the object was reset.
+        unsafe fn settle_reset(&self, slot: u32, object: NonNull<Self::Object>, verdict: Verdict) -> bool;
     }
 }
 
@@ -1582,16 +1594,19 @@ where
 {
     type Error = F::Error;
 
-    fn claim(&self) -> Option<NonNull<Lane>> {
-        self.pages.claim_lane(Owner::Cache)
+    fn claim(&self) -> (NonNull<Lane>, bool) {
+        match self.pages.claim_lane(Owner::Cache) {
+            Some(lane) => (lane, true),
+            None => (self.pages.no_lane(), false),
+        }
     }
 
     fn take_one(&self) -> Option<(u32, NonNull<F::Object>)> {
         self.take_idle()
     }
 
-    fn take_batch(&self, most: u32) -> Option<(u32, usize)> {
-        self.take_many(most)
+    fn take_batch(&self, most: u32, leave: bool) -> Option<(u32, usize)> {
+        self.take_many(most, leave)
     }
 
     fn put(&self, group: u32, bits: usize) {
@@ -1611,19 +1626,24 @@ where
         self.place(popped)
     }
 
-    #[inline(always)]
-    fn wants_attention(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) != 0
+    fn bound(&self) -> usize {
+        self.max_objects
     }
 
     #[inline(always)]
-    unsafe fn reset_slot(&self, slot: u32, object: NonNull<F::Object>) -> bool {
+    fn flags(&self) -> usize {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    unsafe fn reset_only(&self, slot: u32, object: NonNull<F::Object>) -> Verdict {
         // SAFETY: the caller's promise.
-        let verdict = unsafe { self.reset(slot, object) };
-        // The common case alone is inlined.
-        (verdict == Verdict::Keep && !self.measured)
-            // SAFETY: the caller's promise.
-            || unsafe { self.settle(slot, object, verdict) }
+        unsafe { self.reset(slot, object) }
+    }
+
+    unsafe fn settle_reset(&self, slot: u32, object: NonNull<F::Object>, verdict: Verdict) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.settle(slot, object, verdict) }
     }
 }
 

@@ -7,7 +7,7 @@ use pool_core::{Account, Factory, Ledger, Resetter, Verdict};
 /// Most objects that one check makes.
 const OBJECTS: usize = 64;
 
-/// What happened to objects since [`reset`](Self::reset), and what is to happen next.
+/// What happened to objects since the check began, and what is to happen next.
 ///
 /// Only loads and stores: a Cortex-M0 has no other atomics, and one check runs at a time.
 pub struct Probe {

@@ -23,8 +23,22 @@ cargo xtask bench [--quick] [--tolerance F]
 cargo xtask ci [--only STEP | --list]
     Every check, the tests first; stops at the first failure.
 
-What a command needs (targets of rustc, Chromium and its driver, valgrind, cargo-fuzz) it looks for first and
-installs if it is missing, saying what and why.";
+cargo xtask loom [--deep]
+    Models of the shared pools in every order in which their threads can meet.
+cargo xtask miri [--deep]
+    pool-core's tests in an interpreter that finds undefined behaviour; deep: with many seeds, on 32
+    bits and on a big-endian machine.
+cargo xtask tsan [--deep]
+    The stress test with 8 threads, under ThreadSanitizer.
+cargo xtask embedded [--deep]
+    What pools promise without an allocator, on an emulated Cortex-M0 and Cortex-M3; prints the
+    flash and RAM it takes.
+cargo xtask deep [--self-check]
+    The deep form of these four, a minute of every fuzz target, and the self-check: each check must
+    turn red when a fault is planted.
+
+What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,
+QEMU, cargo-fuzz) it looks for first and installs if it is missing, saying what and why.";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -46,6 +60,19 @@ pub(crate) enum Task {
     Bench(BenchOptions),
     /// Run the steps of the continuous integration.
     Ci(CiScope),
+    /// Run the models.
+    Loom(Depth),
+    /// Run tests in the interpreter.
+    Miri(Depth),
+    /// Run the stress test under ThreadSanitizer.
+    Tsan(Depth),
+    /// Run checks on microcontrollers.
+    Embedded(Depth),
+    /// Run what takes too long for every change.
+    Deep {
+        /// Only the self-check.
+        self_check: bool,
+    },
     /// Serve as cargo's runner of WASM tests, with these arguments.
     WasmRunner(Vec<OsString>),
 }
@@ -96,6 +123,15 @@ pub(crate) enum CiScope {
     List,
 }
 
+/// How thorough a check is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Depth {
+    /// In a minute or two, for every change.
+    Short,
+    /// As long as it takes.
+    Deep,
+}
+
 /// Parses the arguments that follow the program's name.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
     let mut args = args.into_iter();
@@ -106,6 +142,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("test") => parse_test(args),
         Some("bench") => parse_bench(args),
         Some("ci") => parse_ci(args),
+        Some("loom") => parse_depth("loom", Task::Loom, args),
+        Some("miri") => parse_depth("miri", Task::Miri, args),
+        Some("tsan") => parse_depth("tsan", Task::Tsan, args),
+        Some("embedded") => parse_depth("embedded", Task::Embedded, args),
+        Some("deep") => parse_flag("deep", "--self-check", |self_check| Task::Deep { self_check }, args),
         Some("wasm-runner") => Ok(Task::WasmRunner(args.collect())),
         _ => bail!("there is no command `{}`; the commands are:\n\n{HELP}", name.to_string_lossy()),
     }
@@ -188,6 +229,33 @@ fn parse_ci(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
     }
 }
 
+fn parse_depth(
+    name: &str,
+    task: impl Fn(Depth) -> Task,
+    args: impl Iterator<Item = OsString>,
+) -> Result<Task> {
+    let depth = |deep| if deep { Depth::Deep } else { Depth::Short };
+    parse_flag(name, "--deep", |deep| task(depth(deep)), args)
+}
+
+/// The arguments of a command that knows one option and no values.
+fn parse_flag(
+    name: &str,
+    flag: &str,
+    task: impl Fn(bool) -> Task,
+    args: impl Iterator<Item = OsString>,
+) -> Result<Task> {
+    let mut given = false;
+    for arg in args {
+        match arg.to_str() {
+            Some("--help" | "-h") => return Ok(Task::Help),
+            Some(text) if text == flag => given = true,
+            _ => bail!("`{name}` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
+        }
+    }
+    Ok(task(given))
+}
+
 fn value(args: &mut impl Iterator<Item = OsString>, option: &str) -> Result<String> {
     let value = args.next().with_context(|| format!("`{option}` needs a value"))?;
     value.into_string().map_err(|value| anyhow::anyhow!("`{option}`: {value:?} is no UTF-8"))
@@ -228,6 +296,12 @@ mod tests {
         assert_eq!(parsed("bench --quick --tolerance 1.5").unwrap(), Task::Bench(options));
         assert_eq!(parsed("ci").unwrap(), Task::Ci(CiScope::All));
         assert_eq!(parsed("ci --only fmt").unwrap(), Task::Ci(CiScope::Only("fmt".into())));
+        assert_eq!(parsed("loom").unwrap(), Task::Loom(Depth::Short));
+        assert_eq!(parsed("miri --deep").unwrap(), Task::Miri(Depth::Deep));
+        assert_eq!(parsed("tsan").unwrap(), Task::Tsan(Depth::Short));
+        assert_eq!(parsed("embedded --deep").unwrap(), Task::Embedded(Depth::Deep));
+        assert_eq!(parsed("deep").unwrap(), Task::Deep { self_check: false });
+        assert_eq!(parsed("deep --self-check").unwrap(), Task::Deep { self_check: true });
     }
 
     /// Catches: an option of the native demo that is eaten or refused here.
@@ -256,6 +330,8 @@ mod tests {
             ("bench --tolerance NaN", "`NaN`"),
             ("ci --only", "--only"),
             ("ci --list all", "all"),
+            ("loom --depth", "--depth"),
+            ("deep --deep", "--deep"),
         ] {
             let error = parsed(line).unwrap_err().to_string();
             assert!(error.contains(named), "{line}: {error}");

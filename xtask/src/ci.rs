@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::args::{BenchOptions, CiScope, HeadlessOptions, TestScope};
+use crate::args::{BenchOptions, CiScope, Depth, HeadlessOptions, TestScope};
 use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
-use crate::{bench, features, fuzzing, headless, native, process, publishing, setup, testing};
+use crate::{
+    bench, embedded, features, fuzzing, headless, loom, miri, native, process, publishing, setup, testing,
+    tsan,
+};
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
 const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200 };
@@ -31,6 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", what: "the sources are formatted", run: format },
     Step { name: "clippy", what: "no lint, on the host", run: clippy },
     Step { name: "clippy-web", what: "no lint, as WebAssembly", run: clippy_web },
+    Step { name: "clippy-arm", what: "no lint, as a microcontroller's program", run: clippy_arm },
     Step { name: "docs", what: "the documentation builds without a warning", run: docs },
     Step { name: "no-std", what: "the core builds without an operating system", run: features::no_std },
     Step { name: "features", what: "every subset of features builds", run: features::host },
@@ -41,7 +45,19 @@ const STEPS: &[Step] = &[
         run: publishing::oldest_rust,
     },
     Step { name: "bench", what: "speed against peers in one run, with some tolerance", run: compare },
-    Step { name: "fuzz", what: "a short run of every fuzz target", run: fuzzing::run },
+    Step {
+        name: "loom",
+        what: "models in every order in which threads can meet",
+        run: |w| loom::run(w, Depth::Short),
+    },
+    Step { name: "miri", what: "no undefined behaviour in tests", run: |w| miri::run(w, Depth::Short) },
+    Step { name: "tsan", what: "no data race under stress", run: |w| tsan::run(w, Depth::Short) },
+    Step {
+        name: "embedded",
+        what: "the promises hold on microcontrollers",
+        run: |w| embedded::run(w, Depth::Short),
+    },
+    Step { name: "fuzz", what: "a short run of every fuzz target", run: |w| fuzzing::run(w, Depth::Short) },
     Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },
     Step {
         name: "demo-web",
@@ -120,6 +136,14 @@ fn clippy_web(workspace: &Workspace) -> Result<()> {
     let words = ["clippy", "--package", "pool-web", "--package", WEB_DEMO, "--all-targets", "--all-features"];
     let mut clippy = cargo(workspace, &words);
     process::run(clippy.args(["--target", WASM_TARGET, "--", "-D", "warnings"]))
+}
+
+fn clippy_arm(workspace: &Workspace) -> Result<()> {
+    setup::component("clippy", "clippy", "it finds what the compiler lets pass")?;
+    let target = "thumbv6m-none-eabi";
+    setup::rust_target(target, "some of the code is built for no other")?;
+    let mut clippy = cargo(workspace, &["clippy", "--package", embedded::PACKAGE, "--no-deps"]);
+    process::run(clippy.args(["--target", target, "--", "-D", "warnings"]))
 }
 
 /// A regression would pass unseen otherwise. Other programs on a machine can spoil a run, not improve it: so with some

@@ -1,29 +1,31 @@
-//! A short run of every fuzz target.
+//! A run of every fuzz target.
 
 use anyhow::{Result, bail};
 
+use crate::args::Depth;
 use crate::process;
-use crate::setup;
+use crate::setup::{self, NIGHTLY};
 use crate::workspace::Workspace;
 
 /// The package that holds the targets as binaries.
 const PACKAGE: &str = "pool-fuzz";
-/// The compiler whose sanitizers libFuzzer needs.
-const TOOLCHAIN: &str = "nightly";
-/// Seconds per target: enough to find what a change breaks outright.
-const SECONDS: u32 = 12;
 
-/// Runs each target for some seconds, from the corpus that is kept.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+/// Runs each target, from the corpus that is kept: for some seconds, enough to find what a change breaks outright, or
+/// for a minute.
+pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
+    let seconds = match depth {
+        Depth::Short => 12,
+        Depth::Deep => 60,
+    };
     let package = workspace.member(PACKAGE)?;
     if package.binaries.is_empty() {
         bail!("{PACKAGE} has no fuzz target: no binary in its manifest");
     }
-    setup::toolchain(TOOLCHAIN, "fuzz targets are built with its sanitizers")?;
+    setup::toolchain(NIGHTLY, "fuzz targets are built with its sanitizers")?;
     let tools = setup::cargo_fuzz(workspace)?;
     for target in &package.binaries {
-        println!("Fuzzing {target} for {SECONDS} s");
-        let mut fuzz = process::cargo_of(TOOLCHAIN);
+        println!("Fuzzing {target} for {seconds} s");
+        let mut fuzz = process::cargo_of(NIGHTLY);
         fuzz.current_dir(&workspace.root).args(["fuzz", "run"]);
         fuzz.arg("--fuzz-dir").arg(&package.folder);
         fuzz.arg("--target-dir").arg(workspace.target.join("fuzz"));
@@ -36,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         if kept.is_dir() {
             fuzz.arg(kept);
         }
-        fuzz.arg("--").arg(format!("-max_total_time={SECONDS}"));
+        fuzz.arg("--").arg(format!("-max_total_time={seconds}"));
         if let Some(tools) = &tools {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let folders = std::iter::once(tools.clone()).chain(std::env::split_paths(&path));

@@ -14,19 +14,28 @@
 //! | `testing` | every test |
 //! | `bench` | the comparison with the peers |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
+//! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
+//! | `elf` | what a program takes of a microcontroller |
+//! | `planted`, `deep` | faults that checks must find; what takes long |
 //! | `ci` | every step in turn |
 
 mod args;
 mod bench;
 mod chromium;
 mod ci;
+mod deep;
+mod elf;
+mod embedded;
 mod features;
 mod fuzzing;
 mod headless;
 mod interrupt;
+mod loom;
 mod memory;
+mod miri;
 mod native;
 mod picture;
+mod planted;
 mod process;
 mod publishing;
 mod report;
@@ -36,6 +45,7 @@ mod site;
 mod sound;
 mod testing;
 mod trace;
+mod tsan;
 mod webdriver;
 mod workspace;
 
@@ -80,6 +90,11 @@ fn run() -> Result<()> {
         Task::Test(scope) => testing::run(&workspace, scope),
         Task::Bench(options) => bench::run(&workspace, options),
         Task::Ci(scope) => ci::run(&workspace, &scope),
+        Task::Loom(depth) => loom::run(&workspace, depth),
+        Task::Miri(depth) => miri::run(&workspace, depth),
+        Task::Tsan(depth) => tsan::run(&workspace, depth),
+        Task::Embedded(depth) => embedded::run(&workspace, depth),
+        Task::Deep { self_check } => deep::run(&workspace, self_check),
         Task::Help | Task::WasmRunner(_) => Ok(()),
     }
 }

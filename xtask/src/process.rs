@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -48,11 +49,25 @@ fn quoted(word: &str) -> String {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
     let child = KillOnDrop(start(command)?);
-    wait(child, command)
+    wait(child, command, None)
 }
 
 /// Runs a command like [`run`], and shows each line of its standard output to `look` as well.
-pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str) + Send) -> Result<()> {
+pub(crate) fn run_looking(command: &mut Command, look: impl FnMut(&str) + Send) -> Result<()> {
+    look_on(command, None, look)
+}
+
+/// Runs a command like [`run_looking`], and ends it with an error if it takes longer than `limit`. For programs that
+/// start no others: those would go on.
+pub(crate) fn run_looking_within(
+    command: &mut Command,
+    limit: Duration,
+    look: impl FnMut(&str) + Send,
+) -> Result<()> {
+    look_on(command, Some(limit), look)
+}
+
+fn look_on(command: &mut Command, limit: Option<Duration>, mut look: impl FnMut(&str) + Send) -> Result<()> {
     println!("$ {}", shown(command));
     let mut child = KillOnDrop(start(command.stdout(Stdio::piped()))?);
     let stdout = child.0.stdout.take().context("the child has no standard output")?;
@@ -63,8 +78,38 @@ pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str) + Se
                 look(&line);
             }
         });
-        wait(child, command)
+        wait(child, command, limit)
     })
+}
+
+/// Runs a command with its output, and that of all that it starts, in a file. `None` if it takes longer than `limit`:
+/// then all of them are ended.
+pub(crate) fn run_into(log: &Path, command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
+    let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    command.stdout(file.try_clone()?).stderr(file);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let mut group = KillGroupOnDrop(KillOnDrop(start(command)?));
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if let Some(status) = group.0.0.try_wait()? {
+            return Ok(Some(status));
+        }
+        interrupt::sleep(interrupt::POLL)?;
+    }
+    Ok(None)
+}
+
+/// A child in a group of its own, which ends with it.
+struct KillGroupOnDrop(KillOnDrop);
+
+impl Drop for KillGroupOnDrop {
+    fn drop(&mut self) {
+        // Fails if none of them is left. Elsewhere only the child itself is ended.
+        if cfg!(unix) {
+            succeeds(Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.0.id())]));
+        }
+    }
 }
 
 fn start(command: &mut Command) -> Result<Child> {
@@ -74,7 +119,8 @@ fn start(command: &mut Command) -> Result<Child> {
         .with_context(|| format!("cannot start `{}`", command.get_program().to_string_lossy()))
 }
 
-fn wait(mut child: KillOnDrop, command: &Command) -> Result<()> {
+fn wait(mut child: KillOnDrop, command: &Command, limit: Option<Duration>) -> Result<()> {
+    let start = Instant::now();
     loop {
         if let Some(status) = child.0.try_wait()? {
             interrupt::check()?;
@@ -82,6 +128,9 @@ fn wait(mut child: KillOnDrop, command: &Command) -> Result<()> {
                 return Ok(());
             }
             bail!("`{}` ended with {status}", shown(command));
+        }
+        if let Some(limit) = limit.filter(|limit| start.elapsed() > *limit) {
+            bail!("`{}` did not end within {} s", shown(command), limit.as_secs());
         }
         interrupt::sleep(interrupt::POLL)?;
     }
@@ -156,5 +205,14 @@ mod tests {
         run_looking(cargo().arg("--version"), |line| lines.push(line.to_owned())).unwrap();
         assert!(lines.len() == 1 && lines[0].starts_with("cargo "), "{lines:?}");
         assert!(run_looking(cargo().arg("no-such-command-of-cargo"), |_| {}).is_err());
+    }
+
+    /// Catches: a program that hangs, and this one with it.
+    #[cfg(unix)]
+    #[test]
+    fn a_child_that_takes_too_long_is_ended() {
+        let limit = Duration::from_millis(50);
+        let error = run_looking_within(Command::new("sleep").arg("60"), limit, |_| {}).unwrap_err();
+        assert!(error.to_string().contains("did not end"), "{error}");
     }
 }

@@ -31,6 +31,34 @@ pub(crate) fn rust_target(target: &str, why: &str) -> Result<()> {
     })
 }
 
+/// The toolchain that has what is not stable yet: Miri, sanitizers, building `std` anew.
+pub(crate) const NIGHTLY: &str = "nightly";
+
+/// Makes sure that [`NIGHTLY`] is installed, with these components.
+pub(crate) fn nightly_with(components: &[&str], why: &str) -> Result<()> {
+    toolchain(NIGHTLY, why)?;
+    let mut list = Command::new("rustup");
+    let installed = process::output(list.args(["component", "list", "--installed", "--toolchain", NIGHTLY]))?;
+    for name in components {
+        // `rust-src`, but `miri-x86_64-unknown-linux-gnu`.
+        let is_it =
+            |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        if installed.lines().any(is_it) {
+            continue;
+        }
+        println!("Installing the component {name} of the Rust toolchain {NIGHTLY}: {why}.");
+        let mut add = Command::new("rustup");
+        process::run(add.args(["component", "add", name, "--toolchain", NIGHTLY])).map_err(|error| {
+            error.context(format!(
+                "the component {name} of the Rust toolchain {NIGHTLY} is missing and rustup could not add it.\n\
+                 Remedy: some nightlies lack it, so `rustup update {NIGHTLY}`, then `rustup component add {name} \
+                 --toolchain {NIGHTLY}`"
+            ))
+        })?;
+    }
+    Ok(())
+}
+
 /// Makes sure that a toolchain is installed.
 pub(crate) fn toolchain(name: &str, why: &str) -> Result<()> {
     if process::succeeds(process::cargo_of(name).arg("--version")) {
@@ -111,6 +139,20 @@ pub(crate) fn browser() -> Result<Browser> {
     match find_browser()? {
         Some(browser) => Ok(browser),
         None => bail!("the packages are installed, but Chromium and its driver are not on PATH.\n{REMEDY}"),
+    }
+}
+
+/// Finds the emulator of Arm microcontrollers, or installs it.
+pub(crate) fn qemu_arm() -> Result<PathBuf> {
+    const QEMU: &str = "qemu-system-arm";
+    const REMEDY: &str = "Remedy: install QEMU by hand (Debian: `apt-get install qemu-system-arm`, macOS: `brew install qemu`)";
+    if let Some(qemu) = find_on_path(&[QEMU]) {
+        return Ok(qemu);
+    }
+    install_packages(QEMU, "it emulates the microcontrollers that checks run on", &[QEMU], REMEDY)?;
+    match find_on_path(&[QEMU]) {
+        Some(qemu) => Ok(qemu),
+        None => bail!("the package is installed, but {QEMU} is not on PATH.\n{REMEDY}"),
     }
 }
 

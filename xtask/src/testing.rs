@@ -76,7 +76,7 @@ fn browser(workspace: &Workspace) -> Result<()> {
 }
 
 /// Runs a test command; an error too if no test ran, which every runner takes for a success.
-fn run_counting(command: &mut std::process::Command) -> Result<()> {
+pub(crate) fn run_counting(command: &mut std::process::Command) -> Result<()> {
     let mut passed = 0;
     process::run_looking(command, |line| passed += passed_in(line).unwrap_or(0))?;
     if passed == 0 {

@@ -1,0 +1,19 @@
+//! What takes too long for every change.
+
+use anyhow::Result;
+
+use crate::args::Depth;
+use crate::workspace::Workspace;
+use crate::{embedded, fuzzing, loom, miri, planted, tsan};
+
+/// Runs the deep form of every check that has one, and whether each can turn red.
+pub(crate) fn run(workspace: &Workspace, only_self_check: bool) -> Result<()> {
+    if !only_self_check {
+        loom::run(workspace, Depth::Deep)?;
+        miri::run(workspace, Depth::Deep)?;
+        tsan::run(workspace, Depth::Deep)?;
+        embedded::run(workspace, Depth::Deep)?;
+        fuzzing::run(workspace, Depth::Deep)?;
+    }
+    planted::run(workspace)
+}

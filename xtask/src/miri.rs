@@ -1,0 +1,52 @@
+//! Tests in Miri, an interpreter that finds undefined behaviour: what the compiler may rely on and the code does not
+//! keep, orders of weak memory that no processor here shows, leaks.
+
+use anyhow::Result;
+
+use crate::args::Depth;
+use crate::process;
+use crate::setup::{self, NIGHTLY};
+use crate::testing::run_counting;
+use crate::workspace::Workspace;
+
+/// A pointer made from a number finds nothing.
+const PROVENANCE: &str = "-Zmiri-strict-provenance";
+/// The newer of the two models of what references may alias.
+const TREE_BORROWS: &str = "-Zmiri-tree-borrows";
+/// Other schedules of threads, other values of weak loads.
+const SEEDS: &str = "-Zmiri-many-seeds=0..16";
+/// Numbers of 32 bits, and of the other byte order.
+const TARGETS: &[&str] = &["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"];
+
+/// The unit tests, the contract of every kind of pool, and what threads do to shared ones.
+const SUITES: &[&str] = &["--package", "pool-core", "--lib", "--test", "shared", "--test", "contract"];
+/// The checks that microcontrollers run too.
+const EMBEDDED: &[&str] = &["--package", "pool-embedded"];
+
+/// Interprets the suites.
+pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
+    setup::nightly_with(&["miri", "rust-src"], "Miri interprets tests, on a `std` built for it")?;
+    interpret(workspace, None, &[TREE_BORROWS])?;
+    if depth == Depth::Deep {
+        interpret(workspace, None, &[])?;
+        interpret(workspace, None, &[TREE_BORROWS, SEEDS])?;
+        for target in TARGETS {
+            interpret(workspace, Some(target), &[TREE_BORROWS])?;
+        }
+    }
+    Ok(())
+}
+
+fn interpret(workspace: &Workspace, target: Option<&str>, flags: &[&str]) -> Result<()> {
+    for suite in [SUITES, EMBEDDED] {
+        let mut test = process::cargo_of(NIGHTLY);
+        test.current_dir(&workspace.root).args(["miri", "test"]).args(suite);
+        if let Some(target) = target {
+            test.args(["--target", target]);
+        }
+        test.arg("--target-dir").arg(workspace.target.join("miri"));
+        test.env("MIRIFLAGS", [&[PROVENANCE], flags].concat().join(" "));
+        run_counting(&mut test)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! The self-check: does each check turn red when there is a fault to find?
+//!
+//! A copy of the sources is checked as it is, which must pass, and then once for each fault that is planted in it,
+//! which must fail, with the words that tell that it failed because of the fault. The copy always lies in the same
+//! place, so that only what a fault changes is built again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::tsan;
+use crate::workspace::Workspace;
+
+/// One run of a check on the copy may take so long, its first build included.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// A fault: one text of the sources replaced by another.
+struct Fault {
+    /// The command of `cargo xtask` that must find it.
+    check: &'static str,
+    /// What is wrong.
+    what: &'static str,
+    file: &'static str,
+    old: &'static str,
+    new: &'static str,
+    /// Part of what the check then says; a compiler's error does not hold it.
+    sign: &'static str,
+}
+
+/// A release that sets the idle bit and publishes nothing: the next holder may not see what the last one wrote.
+const SILENT_RELEASE: [&str; 2] = [
+    "            group.words.idle.fetch_or(bits, Ordering::SeqCst);",
+    "            group.words.idle.fetch_or(bits, Ordering::Relaxed);",
+];
+
+/// Those of one check stand together.
+const FAULTS: &[Fault] = &[
+    Fault {
+        check: "loom",
+        what: "a release that publishes nothing",
+        file: "pool-core/src/pages.rs",
+        old: SILENT_RELEASE[0],
+        new: SILENT_RELEASE[1],
+        sign: "Causality violation",
+    },
+    Fault {
+        check: "loom",
+        what: "a thread that keeps for itself what somebody waits for",
+        file: "pool-core/src/lane.rs",
+        old: "if flags.load(Ordering::Acquire) <= most {",
+        new: "if flags.load(Ordering::Acquire) <= usize::MAX - most {",
+        sign: "deadlock; threads",
+    },
+    Fault {
+        check: "loom",
+        what: "a wake-up that ends with a future which no longer wants it",
+        file: "pool-core/src/wait.rs",
+        old: "        if others {\n",
+        new: "        if others && self.queued {\n",
+        sign: "deadlock; threads",
+    },
+    Fault {
+        check: "miri",
+        what: "a release that publishes nothing",
+        file: "pool-core/src/pages.rs",
+        old: SILENT_RELEASE[0],
+        new: SILENT_RELEASE[1],
+        sign: "Undefined Behavior: Data race detected",
+    },
+    Fault {
+        check: "miri",
+        what: "a lane that nobody frees",
+        file: "pool-core/src/lane.rs",
+        old: "holders.fetch_sub(1, Ordering::AcqRel) == 1",
+        new: "holders.fetch_sub(1, Ordering::AcqRel) == 0",
+        sign: "memory leaked",
+    },
+    Fault {
+        check: "tsan",
+        what: "a release that publishes nothing",
+        file: "pool-core/src/pages.rs",
+        old: SILENT_RELEASE[0],
+        new: SILENT_RELEASE[1],
+        sign: "WARNING: ThreadSanitizer: data race",
+    },
+    Fault {
+        // In models the light barrier is a fence, which covers this up.
+        check: "tsan",
+        what: "a thread's lane that is left without publishing what was done with it",
+        file: "pool-core/src/lane.rs",
+        old: "self.busy.store(false, Ordering::Release);",
+        new: "self.busy.store(false, Ordering::Relaxed);",
+        sign: "WARNING: ThreadSanitizer: data race",
+    },
+    Fault {
+        check: "tsan",
+        what: "a cache that is not flushed when it goes",
+        file: "pool-core/src/cache.rs",
+        old: "    fn drop(&mut self) {\n        self.flush();\n",
+        new: "    fn drop(&mut self) {\n",
+        sign: "panicked at",
+    },
+    Fault {
+        check: "embedded",
+        what: "an idle bit that is read, then written",
+        file: "pool-core/src/pages.rs",
+        old: "        match word.compare_exchange_weak(bits, bits & (bits - 1), Ordering::Acquire, Ordering::Relaxed) {",
+        new: "        word.store(bits & (bits - 1), Ordering::Relaxed);\n        match Ok::<usize, usize>(bits) {",
+        sign: "panicked at",
+    },
+    Fault {
+        check: "embedded",
+        what: "an uncharge that stops at the account's own level",
+        file: "pool-core/src/account.rs",
+        old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
+        new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
+        sign: "panicked at",
+    },
+];
+
+/// Plants every fault.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.target.join("planted");
+    fs::create_dir_all(&folder)?;
+    let copy = Copy { from: &workspace.root, to: folder.join("source") };
+    let mut checks: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
+    checks.dedup();
+    if !tsan::SUPPORTED {
+        println!("Leaving out tsan, which this machine cannot run.");
+        checks.retain(|check| *check != "tsan");
+    }
+    for fault in FAULTS {
+        fault.planted_in(&fs::read_to_string(workspace.root.join(fault.file))?)?;
+    }
+    // All of them, also after one that was not found: each takes minutes.
+    let (mut planted, mut problems) = (0, Vec::new());
+    for check in checks {
+        copy.write(None)?;
+        println!("{check}: must pass on the sources as they are");
+        match run_check(&folder, &copy, check, "sound")? {
+            Outcome::Passed => {}
+            outcome => {
+                problems.push(format!("`cargo xtask {check}` fails without a fault: {}", outcome.told()));
+                continue;
+            }
+        }
+        for (index, fault) in FAULTS.iter().enumerate().filter(|(_, fault)| fault.check == check) {
+            copy.write(Some(fault))?;
+            println!("{check}: must find {}", fault.what);
+            let outcome = run_check(&folder, &copy, check, &format!("fault-{index}"))?;
+            planted += 1;
+            match &outcome {
+                Outcome::Failed(log) if fs::read_to_string(log)?.contains(fault.sign) => {}
+                Outcome::Failed(_) => problems.push(format!(
+                    "`cargo xtask {check}` fails, but says nothing of `{}`, with {} planted: {}",
+                    fault.sign,
+                    fault.what,
+                    outcome.told()
+                )),
+                _ => problems.push(format!(
+                    "`cargo xtask {check}` did not find {}: {}",
+                    fault.what,
+                    outcome.told()
+                )),
+            }
+        }
+    }
+    if !problems.is_empty() {
+        bail!("a check is blind, or sees what is not there:\n- {}", problems.join("\n- "));
+    }
+    println!("{planted} faults were planted, and each was found.");
+    Ok(())
+}
+
+enum Outcome {
+    Passed,
+    Failed(PathBuf),
+    Hung(PathBuf),
+}
+
+impl Outcome {
+    fn told(&self) -> String {
+        match self {
+            Self::Passed => "it passed".into(),
+            Self::Failed(log) => format!("see {}", log.display()),
+            Self::Hung(log) => format!("it did not end within {} s, see {}", LIMIT.as_secs(), log.display()),
+        }
+    }
+}
+
+/// Runs a check on the copy, as somebody would type it there.
+fn run_check(folder: &Path, copy: &Copy, check: &str, name: &str) -> Result<Outcome> {
+    let mut command =
+        Command::new(std::env::current_exe().context("this program does not know its own path")?);
+    command.arg(check);
+    command.env("CARGO_MANIFEST_DIR", copy.to.join("xtask")).env("CARGO_TARGET_DIR", folder);
+    let log = folder.join(format!("{check}-{name}.log"));
+    let start = Instant::now();
+    let status = process::run_into(&log, &mut command, LIMIT)?;
+    println!("  {} in {:.1} s", log.display(), start.elapsed().as_secs_f64());
+    Ok(match status {
+        Some(status) if status.success() => Outcome::Passed,
+        Some(_) => Outcome::Failed(log),
+        None => Outcome::Hung(log),
+    })
+}
+
+/// The copy of the sources.
+struct Copy<'w> {
+    from: &'w Path,
+    to: PathBuf,
+}
+
+impl Copy<'_> {
+    /// Brings the copy up to date, with this fault in it. What need not change keeps its time, for cargo looks at that.
+    fn write(&self, fault: Option<&Fault>) -> Result<()> {
+        let mut list = Command::new("git");
+        list.current_dir(self.from);
+        list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        let list = process::output(&mut list).context("the copy is made of the files that git knows")?;
+        // A file that is deleted but not yet committed is still listed.
+        let files: BTreeSet<&str> =
+            list.split_terminator('\0').filter(|name| self.from.join(name).is_file()).collect();
+        self.remove_others(&self.to, &files)?;
+        for name in files {
+            let mut text = fs::read(self.from.join(name))?;
+            if let Some(fault) = fault.filter(|fault| fault.file == name) {
+                text = fault.planted_in(&String::from_utf8(text)?)?.into_bytes();
+            }
+            let to = self.to.join(name);
+            if fs::read(&to).is_ok_and(|old| old == text) {
+                continue;
+            }
+            fs::create_dir_all(to.parent().unwrap_or(&self.to))?;
+            fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+        }
+        Ok(())
+    }
+
+    fn remove_others(&self, folder: &Path, files: &BTreeSet<&str>) -> Result<()> {
+        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.remove_others(&path, files)?;
+                continue;
+            }
+            let name = path.strip_prefix(&self.to)?.to_string_lossy().replace('\\', "/");
+            if !files.contains(name.as_str()) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    /// The text with the fault in it.
+    fn planted_in(&self, text: &str) -> Result<String> {
+        match text.matches(self.old).count() {
+            1 => Ok(text.replacen(self.old, self.new, 1)),
+            count => bail!(
+                "the fault \"{}\" cannot be planted: {} holds what it replaces {count} times",
+                self.what,
+                self.file
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: sources that have moved on from under a fault, long before anybody runs the self-check.
+    #[test]
+    fn every_fault_can_be_planted() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for fault in FAULTS {
+            let text = fs::read_to_string(root.join(fault.file)).unwrap();
+            assert_ne!(fault.planted_in(&text).unwrap(), text, "{}", fault.what);
+        }
+    }
+
+    /// Catches: a check whose faults are not together, and which therefore begins anew.
+    #[test]
+    fn faults_of_one_check_are_together() {
+        let mut checks: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
+        checks.dedup();
+        assert_eq!(checks.iter().collect::<BTreeSet<_>>().len(), checks.len());
+    }
+}

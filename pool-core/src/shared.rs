@@ -185,6 +185,8 @@ where
     /// Zero, or what [`MEASURED`], [`RECLAIM`], [`WAITER`] and [`CLOSED`] say: a release that finds zero has nothing to do
     /// but to reset and to put back.
     pub(crate) flags: AtomicUsize,
+    /// The same as [`MEASURED`] in `flags`.
+    measured: bool,
     hot: Hot,
     pages: S::Pages<F::Object>,
     factory: F,
@@ -326,6 +328,7 @@ where
     crate::sync::const_fn! {
         fn of(factory: F, resetter: R, account: Option<Account>, pages: S::Pages<F::Object>) -> Self {
             Self {
+                measured: account.is_some(),
                 flags: AtomicUsize::new(if account.is_some() { MEASURED } else { 0 }),
                 hot: Hot { hits: Count::new(0) },
                 pages,

@@ -97,6 +97,7 @@ where
         pool.max_objects = self.max_objects.min(S::MAX_SLOTS);
         pool.max_retained_bytes = self.max_retained_bytes;
         if self.max_retained_bytes != usize::MAX {
+            pool.measured = true;
             pool.flags.fetch_or(MEASURED, Ordering::Relaxed);
         }
         #[cfg(feature = "std")]

@@ -1,7 +1,7 @@
 //! Objects made, reset, doomed and destroyed: everything that runs user code, with nothing of the pool held.
 
 use super::idle::Attention;
-use super::{CLOSED, LOOKS, Leave, MEASURED, SharedPool, WAITER};
+use super::{CLOSED, LOOKS, Leave, SharedPool, WAITER};
 use crate::account::Claim;
 use crate::create::{Made, create, recharge};
 use crate::error::AcquireError;
@@ -286,7 +286,7 @@ where
     /// Whether an object that the caller holds and has reset may be used again; dooms it otherwise.
     #[inline(always)]
     pub(super) fn settle(&self, slot: u32) -> bool {
-        self.flags.load(Ordering::Relaxed) & MEASURED == 0 || self.settle_measured(slot)
+        !self.measured || self.settle_measured(slot)
     }
 
     #[inline(never)]

@@ -5,6 +5,8 @@
 //! | you want | look at |
 //! |---|---|
 //! | objects that are all alike, one thread | [`LocalPool`], without an allocator [`FixedLocalPool`] |
+//! | objects that are all alike, for threads | [`SharedPool`]; in a `static`, without an allocator [`StaticPool`] |
+//! | the same on a thread that may not wait, or at full speed | a [`Cache`] in front of either |
 //! | objects by size or format under one budget, one thread | [`KeyedPool`], without an allocator [`FixedKeyedPool`] |
 //! | to say how objects are made, reset and weighed | [`Factory`], [`Resetter`], [`Footprint`] |
 //! | an object while it is out | [`Lease`]; across FFI [`LeaseId`] |
@@ -13,16 +15,29 @@
 //! | idle objects to expire | [`Clock`], [`KeyedPoolBuilder::idle_ttl`] |
 //! | to look at numbers | [`PoolStats`], [`KeyStats`], [`Bytes`] |
 //!
+//! # Which pool
+//!
+//! | | [`LocalPool`] | [`Cache`] | [`SharedPool`] | [`StaticPool`] | [`KeyedPool`] |
+//! |---|---|---|---|---|---|
+//! | threads | one | one, in front of a shared pool | any | any, and interrupt handlers | one |
+//! | acquire and release | O(1) | O(1), wait-free while it has something | O(1), lock-free; release wait-free | the same | O(1) |
+//! | who waits | nobody | nobody | who calls `acquire_timeout` or `acquire_async` | the same, but blocking | nobody |
+//! | order of reuse | last released first | lowest slot | lowest slot of the group used last | the same | last released first |
+//! | memory a slot beside the object, 64 bits | 16 bytes | | 8.4 bytes | 15 bytes | 64 bytes |
+//! | destroys on release | yes | no | no: [`SharedPool::maintain`] | no | yes |
+//! | keys, expiry | | | | | yes |
+//!
 //! # Words
 //!
 //! An object is *leased* while it is out and *idle* while it waits; `created = leased + idle + destroyed +
 //! detached`, always. A *hit* is served from the idle set, a *miss* has to create. To *evict* is to destroy an idle
 //! object, to *discard* is to destroy a leased one instead of releasing it, to *detach* is to take it out of the
-//! pool for good.
+//! pool for good. In pools for threads a release destroys nothing: what is not worth keeping is *doomed*, and counts as
+//! idle until it is destroyed by who may.
 //!
 //! # Features
 //!
-//! - `std` (default): `alloc`, and `InstantClock`.
+//! - `std` (default): `alloc`, `InstantClock`, blocking acquires, and caches that threads have of their own.
 //! - `alloc`: pools that grow, owned leases, accounts on the heap, `Tracker`.
 //! - `serde`: `Serialize` for snapshots.
 //! - none: no allocator and no std, down to Cortex-M0. On cores without compare-and-swap the program has to supply

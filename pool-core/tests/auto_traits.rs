@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pool_core::{
-    Account, AccountEvent, AcquireError, FixedKeyedPool, FixedLocalPool, Footprint, KeyedPool,
-    KeyedPoolBuilder, Lease, LeaseId, Ledger, LocalPool, LocalPoolBuilder, ManualClock, OverBudget,
-    PoolStats, ReleaseError, Reservation, Tracker,
+    Account, AccountEvent, Acquire, AcquireError, Cache, FixedKeyedPool, FixedLocalPool, Footprint, Growing,
+    KeepAll, KeyedPool, KeyedPoolBuilder, Lease, LeaseId, Ledger, LocalPool, LocalPoolBuilder, ManualClock,
+    OverBudget, PoolStats, ReleaseError, Reservation, SharedPool, StaticPool, Tracker,
 };
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// An object that must stay on its thread.
 struct Tied(#[allow(dead_code, reason = "its type is what counts")] Rc<u8>);
@@ -68,6 +70,49 @@ is_not!(
     Lease<&'static Keyed<u8>>: Sync, Lease<Rc<Keyed<u8>>>: Sync,
     Lease<&'static FixedKeyed<u8>>: Sync, Lease<Rc<FixedKeyed<u8>>>: Sync,
 );
+
+type Shared<T> = SharedPool<Make<(), T>>;
+type Static<T> = StaticPool<Make<(), T>, 4>;
+type Waiting<T> = Acquire<'static, Make<(), T>, KeepAll, Growing>;
+
+impl Footprint for Moved {}
+
+/// An object that may move between threads, but must not be seen by two.
+struct Moved(#[allow(dead_code, reason = "its type is what counts")] Cell<u8>);
+
+// A shared pool that is not; or one that lets what it holds go where it cannot.
+is!(Shared<u8>: Send, Shared<u8>: Sync, Static<u8>: Send, Static<u8>: Sync);
+is!(Shared<Moved>: Send, Shared<Moved>: Sync, Static<Moved>: Sync);
+is_not!(Shared<Tied>: Send, Shared<Tied>: Sync, Static<Tied>: Sync);
+is_not!(SharedPool<TiedFactory>: Sync, SharedPool<TiedFactory>: Send);
+
+// A lease that cannot be handed over; or one by which two threads see an object that only one may, as `&Lease` is `&T`.
+is!(Lease<&'static Shared<u8>>: Send, Lease<Arc<Shared<u8>>>: Send, Lease<&'static Static<u8>>: Send);
+is!(Lease<&'static Shared<u8>>: Sync, Lease<Arc<Shared<u8>>>: Sync);
+is!(Lease<&'static Shared<Moved>>: Send, Lease<Arc<Shared<Moved>>>: Send);
+is_not!(Lease<&'static Shared<Moved>>: Sync, Lease<Arc<Shared<Moved>>>: Sync);
+is_not!(Lease<&'static Shared<Tied>>: Send, Lease<Arc<Shared<Tied>>>: Send);
+
+// A cache that two threads use, or that cannot be given to the thread it is for; its leases write to it without atomics.
+is!(Cache<&'static Shared<u8>>: Send, Cache<Arc<Shared<u8>>>: Send, Cache<&'static Static<u8>>: Send);
+is_not!(Cache<&'static Shared<u8>>: Sync, Cache<Arc<Shared<u8>>>: Sync);
+is_not!(Lease<&'static Cache<&'static Shared<u8>>>: Send, Lease<&'static Cache<Arc<Shared<u8>>>>: Send);
+is_not!(Cache<&'static Shared<Tied>>: Send);
+
+// A future that no executor of many threads takes; one that can be moved while it is in the queue.
+is!(Waiting<u8>: Send, Waiting<Moved>: Send);
+is_not!(Waiting<Tied>: Send, Waiting<u8>: Unpin);
+
+/// A factory that must stay on its thread, though what it makes need not.
+struct TiedFactory(#[allow(dead_code, reason = "its type is what counts")] Rc<u8>);
+
+impl pool_core::Factory for TiedFactory {
+    type Object = u8;
+    type Error = Infallible;
+    fn create(&self, (): &()) -> Result<u8, Infallible> {
+        Ok(0)
+    }
+}
 
 // An account that only one thread can charge; an error that cannot be returned from a thread.
 is!(

@@ -1,6 +1,6 @@
 //! What a pool takes from the allocator beside its objects.
 
-use pool_core::LocalPool;
+use pool_core::{Account, LocalPool, SharedPool, Verdict};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -8,6 +8,8 @@ use std::convert::Infallible;
 struct Counting;
 
 thread_local! {
+    /// Calls of the allocator by this thread, frees included.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
     /// Bytes that this thread has allocated and not freed. By thread, for the test harness allocates on its own.
     static BYTES: Cell<usize> = const { Cell::new(0) };
 }
@@ -16,11 +18,13 @@ thread_local! {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.set(BYTES.get().wrapping_add(layout.size()));
+        CALLS.set(CALLS.get() + 1);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
         BYTES.set(BYTES.get().wrapping_sub(layout.size()));
+        CALLS.set(CALLS.get() + 1);
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(place, layout) }
     }
@@ -53,4 +57,55 @@ fn a_slot_costs_16_bytes_beside_its_object() {
     assert_eq!(beside(), SLOTS * (16 + 8));
     drop(pool);
     assert_eq!(BYTES.get(), before);
+}
+
+// An allocation or a free on a path that real-time threads take: acquire of what is idle, release, also of what is not
+// kept, of another thread's lease, by a token, through a cache, and into a closed pool.
+#[test]
+fn acquire_and_release_of_a_shared_pool_never_allocate_or_free() {
+    let spent = std::sync::atomic::AtomicBool::new(false);
+    for caches in [false, true] {
+        let pool = SharedPool::builder(|_: &()| Ok::<_, Infallible>(vec![0u8; 100]))
+            .resetter(|_: &mut Vec<u8>| match spent.load(std::sync::atomic::Ordering::Relaxed) {
+                true => Verdict::Discard,
+                false => Verdict::Keep,
+            })
+            .account(Account::new("bytes", 1 << 20))
+            .thread_caches(caches)
+            .build();
+        assert_eq!(pool.prewarm(200), Ok(200));
+        let cache = pool.cache();
+        // Tokens take memory once, when there is the first of a chunk.
+        let tokens: Vec<_> =
+            std::iter::from_fn(|| pool.try_acquire().map(pool_core::Lease::into_id)).collect();
+        assert!(tokens.into_iter().all(|token| pool.release(token).is_ok()));
+        // The first round makes what else is made once: a thread's lane, the cache's second one.
+        for round in 0..3 {
+            let before = CALLS.get();
+            for _ in 0..100 {
+                let leases = [pool.try_acquire(), pool.try_acquire(), cache.try_acquire_shared()];
+                assert!(leases.iter().all(Option::is_some));
+                let [one, two, three] = leases;
+                drop(cache.try_acquire());
+                if let (Some(one), Some(three)) = (one, three) {
+                    cache.release(one);
+                    let token = three.into_id();
+                    assert_eq!(pool.release(token), Ok(()));
+                }
+                drop(two);
+            }
+            spent.store(true, std::sync::atomic::Ordering::Relaxed);
+            drop(pool.try_acquire());
+            drop(cache.try_acquire());
+            spent.store(false, std::sync::atomic::Ordering::Relaxed);
+            cache.flush();
+            assert!(round == 0 || CALLS.get() == before, "{} calls", CALLS.get() - before);
+        }
+        let last = pool.try_acquire();
+        pool.close();
+        let before = CALLS.get();
+        drop(last);
+        assert_eq!(CALLS.get(), before);
+        assert!(pool.maintain(usize::MAX) > 0);
+    }
 }

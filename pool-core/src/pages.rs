@@ -430,7 +430,8 @@ mod growing {
         groups: Box<[Group<T>]>,
         /// Bits for words that are not zero; the level next to the groups first, the one word last.
         summary: Vec<Box<[Kinds]>>,
-        objects: Box<[Place<T>]>,
+        /// Not a `Box`: that would be the only way to its contents, and groups have pointers to them.
+        objects: Vec<Place<T>>,
         bytes: Box<[Count]>,
         /// Made when the first token is.
         tags: AtomicPtr<Uses>,
@@ -447,7 +448,7 @@ mod growing {
             }
             let objects = Box::<[Place<T>]>::new_uninit_slice(slots);
             // SAFETY: a place is a `MaybeUninit` in an `UnsafeCell`: whatever is in memory will do.
-            let objects = unsafe { objects.assume_init() };
+            let objects = unsafe { objects.assume_init() }.into_vec();
             let group = |at: usize| Group {
                 words: Kinds::default(),
                 number: (first_group + at) as u32,

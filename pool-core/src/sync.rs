@@ -34,11 +34,52 @@ pub(crate) use portable_atomic_util::Arc;
 pub(crate) mod counter {
     pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     // Under other names where they stand beside atomics that may be loom's.
-    pub(crate) use portable_atomic::{
-        AtomicU16 as Count16, AtomicU32 as Count32, AtomicU64 as Count64, AtomicUsize as Count,
-    };
+    pub(crate) use portable_atomic::{AtomicU16 as Count16, AtomicU32 as Count32, AtomicUsize as Count};
+
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(crate) use super::halves::Count64;
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) use portable_atomic::AtomicU64 as Count64;
 }
 pub(crate) use counter::{Count, Count16, Count32, Count64};
+
+/// A count of 64 bits where no atomic has so many.
+///
+/// portable-atomic has one there, but behind a lock: an interrupt handler that counts would wait for ever if it came
+/// while the main loop counts (Cortex-M3 and up; Cortex-M0 has a critical section in place of the lock).
+#[cfg(not(target_has_atomic = "64"))]
+mod halves {
+    use portable_atomic::{AtomicU32, Ordering};
+
+    pub(crate) struct Count64 {
+        low: AtomicU32,
+        high: AtomicU32,
+    }
+
+    impl Count64 {
+        pub(crate) const fn new(value: u64) -> Self {
+            Self { low: AtomicU32::new(value as u32), high: AtomicU32::new((value >> 32) as u32) }
+        }
+
+        /// Who looks between a carry and its arrival misses it.
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            loop {
+                let high = self.high.load(order);
+                let low = self.low.load(order);
+                if self.high.load(order) == high {
+                    return u64::from(high) << 32 | u64::from(low);
+                }
+            }
+        }
+
+        /// Adds a number that fits into half of it.
+        pub(crate) fn fetch_add(&self, more: u64, order: Ordering) {
+            if self.low.fetch_add(more as u32, order).checked_add(more as u32).is_none() {
+                self.high.fetch_add(1, order);
+            }
+        }
+    }
+}
 
 /// Declares a function that is const, but not under loom, whose atomics cannot be made at compile time.
 macro_rules! const_fn {

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// A stack of boxes, popped and pushed without a guard: the limit of what a private pool can reach.
 pub(crate) struct VecInRefCell(RefCell<Vec<Buffer>>);
@@ -35,6 +35,53 @@ impl Source for VecInRefCell {
     #[inline(always)]
     fn give(&self, held: Buffer) {
         self.0.borrow_mut().push(held);
+    }
+}
+
+/// A word whose bits are the idle objects: one read-modify-write takes the lowest, one gives it back. The limit of what
+/// a pool that any thread may use can reach without caches.
+pub(crate) struct TwoRmw {
+    idle: AtomicUsize,
+    objects: Vec<[AtomicU32; 256]>,
+}
+
+impl TwoRmw {
+    /// With an object for each bit.
+    pub(crate) fn new() -> Self {
+        let objects = (0..usize::BITS).map(|_| [const { AtomicU32::new(0) }; 256]);
+        Self { idle: AtomicUsize::new(usize::MAX), objects: objects.collect() }
+    }
+}
+
+impl Source for TwoRmw {
+    type Held<'s> = usize;
+
+    #[inline(always)]
+    fn take(&self) -> usize {
+        let mut idle = self.idle.load(Ordering::Relaxed);
+        loop {
+            if idle == 0 {
+                empty("the word");
+            }
+            let rest = idle & (idle - 1);
+            match self.idle.compare_exchange_weak(idle, rest, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return idle.trailing_zeros() as usize,
+                Err(now) => idle = now,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write(&self, held: &mut usize, at: usize) {
+        let object = &self.objects[*held];
+        // As plain as any other store.
+        object[at & 255].store(1, Ordering::Relaxed);
+        std::hint::black_box(object);
+    }
+
+    #[inline(always)]
+    fn give(&self, held: usize) {
+        self.idle.fetch_or(1 << held, Ordering::Release);
     }
 }
 

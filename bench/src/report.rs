@@ -121,16 +121,21 @@ impl Report {
         let named = |target: &Target| format!("{} ({})", target.row, target.unit);
         let width = self.targets.iter().map(|target| named(target).len()).max().unwrap_or_default();
         println!("\n{:<width$} {:>9} {:>9}", "Targets", "goal", "measured");
-        for target in &self.targets {
+        let marks = targets::marks(&self.targets);
+        for (target, mark) in self.targets.iter().zip(&marks.of) {
             let verdict = match (target.met(), target.judged, target.fails(tolerance)) {
                 (true, ..) => "met",
-                (false, false, _) => "not yet",
+                (false, false, _) => "missed, not judged",
                 (false, true, false) if target.disturbed => "cannot be told: disturbed by other programs",
                 (false, true, false) => "missed, but tolerated",
                 (false, true, true) => "MISSED",
             };
             let goal = format!("<= {}", target.goal);
-            println!("{:<width$} {goal:>9} {:>9.2}  {verdict}", named(target), target.measured);
+            let mark = mark.map(|mark| format!(" [{mark}]")).unwrap_or_default();
+            println!("{:<width$} {goal:>9} {:>9.2}  {verdict}{mark}", named(target), target.measured);
+        }
+        for (at, note) in marks.notes.iter().enumerate() {
+            println!("[{}] {note}", at + 1);
         }
         if let Instructions::Missing(why) = &self.instructions {
             println!("Instructions were not counted: {why}");
@@ -162,6 +167,7 @@ impl Report {
                 "measured": figure(target.measured),
                 "met": target.met(),
                 "judged": target.judged,
+                "note": target.note,
                 "disturbed": target.disturbed,
             })
         });

@@ -1,7 +1,7 @@
 //! The figures as Markdown, for a README.
 
 use crate::report::{Measured, Row};
-use crate::targets::Target;
+use crate::targets::{self, Target};
 use crate::workloads::Kind;
 use crate::workloads::memory::Memory;
 use std::fmt::Write;
@@ -90,15 +90,21 @@ fn by_number(title: &str, rows: Vec<(String, String, String)>) -> String {
 
 fn goals(targets: &[Target]) -> String {
     let mut text = String::from("\n| target | goal | measured | |\n|---|---|---|---|\n");
-    for target in targets {
+    let marks = targets::marks(targets);
+    for (target, mark) in targets.iter().zip(&marks.of) {
         let met = match (target.met(), target.judged) {
             (true, _) => "met",
             (false, true) => "**missed**",
-            (false, false) => "not yet",
+            (false, false) => "missed, not judged",
         };
         let Target { row, unit, goal, measured, .. } = target;
         let measured = if measured.fract() == 0.0 { format!("{measured}") } else { format!("{measured:.2}") };
-        put(&mut text, format_args!("| {row} | <= {goal} {unit} | {measured} | {met} |\n"));
+        let mark = mark.map(|mark| format!(" ({mark})")).unwrap_or_default();
+        put(&mut text, format_args!("| {row} | <= {goal} {unit} | {measured} | {met}{mark} |\n"));
+    }
+    for (at, note) in marks.notes.iter().enumerate() {
+        let gap = if at == 0 { "\n" } else { "" };
+        put(&mut text, format_args!("{gap}{}. {note}\n", at + 1));
     }
     text
 }

@@ -2,6 +2,7 @@
 
 use crate::measure::Times;
 use crate::report::Measured;
+use crate::table::shown;
 use crate::workloads::memory::Memory;
 use crate::workloads::{Kind, burst, cost, hand_over, keyed, pair, threads, zeroed};
 use anyhow::{Context, Result};
@@ -15,13 +16,30 @@ pub(crate) struct Target {
     pub(crate) unit: String,
     pub(crate) goal: f64,
     pub(crate) measured: f64,
-    /// Whether a miss makes the run fail. What is only shown belongs to work still to be done.
+    /// Whether a miss makes the run fail. What is only shown has a note that says why.
     pub(crate) judged: bool,
+    /// Why it cannot be reached or is not judged, or what bounds it: from the figures of the same run.
+    pub(crate) note: Option<String>,
     /// Whether other programs disturbed too many rounds to tell.
     pub(crate) disturbed: bool,
 }
 
 impl Target {
+    fn judged(row: String, unit: String, goal: f64, measured: f64) -> Self {
+        Self { row, unit, goal, measured, judged: true, note: None, disturbed: false }
+    }
+
+    /// Judged, and what bounds it.
+    fn noted(&mut self, note: String) {
+        self.note = Some(note);
+    }
+
+    /// Not judged, and why: there is no way to have one without the other.
+    fn only_shown(&mut self, note: String) {
+        self.judged = false;
+        self.note = Some(note);
+    }
+
     pub(crate) fn met(&self) -> bool {
         self.measured <= self.goal
     }
@@ -34,6 +52,26 @@ impl Target {
         // Not `measured > goal`: what is no number is no success.
         self.judged && !met && !untold
     }
+}
+
+/// The notes, each once, and which of them each target has, from 1.
+pub(crate) struct Marks<'t> {
+    pub(crate) notes: Vec<&'t str>,
+    pub(crate) of: Vec<Option<usize>>,
+}
+
+pub(crate) fn marks(targets: &[Target]) -> Marks<'_> {
+    let mut notes = Vec::new();
+    let of = targets.iter().map(|target| {
+        let note = target.note.as_deref()?;
+        let at = notes.iter().position(|known| *known == note).unwrap_or_else(|| {
+            notes.push(note);
+            notes.len() - 1
+        });
+        Some(at + 1)
+    });
+    let of = of.collect();
+    Marks { notes, of }
 }
 
 /// Judges a run.
@@ -61,13 +99,39 @@ impl Judge<'_> {
         Ok(best.with_context(|| format!("`{slug}` has no such peer"))?.name)
     }
 
+    fn median(&self, slug: &str, name: &str) -> Result<f64> {
+        Ok(self.times(slug, name)?.median)
+    }
+
+    /// How many instructions one operation is, where they were counted.
+    fn instructions(&self, slug: &str, name: &str) -> Result<Option<f64>> {
+        let found = self.workload(slug)?.rows.iter().find(|row| row.name == name);
+        Ok(found.and_then(|row| row.instructions))
+    }
+
+    fn push(&mut self, target: Target) -> &mut Target {
+        let at = self.targets.len();
+        self.targets.push(target);
+        &mut self.targets[at]
+    }
+
     /// One may take at most so many times as long as the other.
-    fn ratio(&mut self, slug: &str, name: &str, than: &str, goal: f64, judged: bool) -> Result<()> {
-        let (one, other) = (self.times(slug, name)?, self.times(slug, than)?);
+    fn ratio(&mut self, slug: &str, name: &str, than: &str, goal: f64) -> Result<&mut Target> {
+        self.ratio_across((slug, name), (slug, than), format!("x {than}"), goal)
+    }
+
+    /// The same, of two workloads; each is a slug and a name.
+    fn ratio_across(
+        &mut self,
+        (slug, name): (&str, &str),
+        (than_slug, than): (&str, &str),
+        unit: String,
+        goal: f64,
+    ) -> Result<&mut Target> {
+        let (one, other) = (self.times(slug, name)?, self.times(than_slug, than)?);
         let (measured, disturbed) = (one.median / other.median, one.disturbed || other.disturbed);
         let row = format!("{}: {name}", self.workload(slug)?.title);
-        self.targets.push(Target { row, unit: format!("x {than}"), goal, measured, judged, disturbed });
-        Ok(())
+        Ok(self.push(Target { disturbed, ..Target::judged(row, unit, goal, measured) }))
     }
 
     /// The others may take at most so many times as long as the first.
@@ -81,14 +145,7 @@ impl Judge<'_> {
             disturbed |= times.disturbed;
         }
         let row = format!("{}: {pool}, the worst", self.workload(slug)?.title);
-        self.targets.push(Target {
-            row,
-            unit: format!("x {first}"),
-            goal,
-            measured,
-            judged: true,
-            disturbed,
-        });
+        self.push(Target { disturbed, ..Target::judged(row, format!("x {first}"), goal, measured) });
         Ok(())
     }
 
@@ -98,14 +155,7 @@ impl Judge<'_> {
         let found = workload.facts.iter().find(|(name, _)| *name == fact);
         let measured = found.with_context(|| format!("`{slug}` did not count `{fact}`"))?.1;
         let row = format!("{}: {fact}", workload.title);
-        self.targets.push(Target {
-            row,
-            unit: "objects".into(),
-            goal: goal as f64,
-            measured,
-            judged: true,
-            disturbed: false,
-        });
+        self.push(Target::judged(row, "objects".into(), goal as f64, measured));
         Ok(())
     }
 
@@ -114,53 +164,46 @@ impl Judge<'_> {
         let many = memory.iter().filter(|memory| memory.pool == pool && memory.objects >= 1_000);
         let measured = many.map(|memory| memory.per_slot).fold(f64::NAN, f64::max);
         let row = format!("Memory from 1 000 objects on: {pool}, the worst");
-        self.targets.push(Target {
-            row,
-            unit: "bytes per slot".into(),
-            goal,
-            measured,
-            judged: true,
-            disturbed: false,
-        });
+        self.push(Target::judged(row, "bytes per slot".into(), goal, measured));
     }
+}
+
+/// A figure for a note, about how long it is.
+fn ns(value: f64) -> String {
+    format!("{} ns", shown(value))
+}
+
+/// A goal below this share of the limit is no goal: a pool has to do at least what the limit does.
+const LIMIT_SHARE: f64 = 0.6;
+
+/// Why so many times the best peer's time cannot be reached, if that is well below the limit's.
+fn below_the_limit(
+    goal: f64,
+    (peer, peer_ns): (&str, f64),
+    (limit, limit_ns): (&str, f64),
+) -> Option<String> {
+    (goal * peer_ns < LIMIT_SHARE * limit_ns).then(|| {
+        format!(
+            "out of reach: {goal} x {peer} is {}, and the limit, {limit}, takes {}",
+            ns(goal * peer_ns),
+            ns(limit_ns)
+        )
+    })
 }
 
 /// Every goal that the shared and local pools have, and those of the keyed pool as far as they are measured here.
 pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Target>> {
     let mut judge = Judge { measured, targets: Vec::new() };
-
-    let best = judge.best(pair::PRIVATE, &[Kind::Peer])?;
-    for pool in ["Cache", "LocalPool"] {
-        judge.ratio(pair::PRIVATE, pool, "Vec in a RefCell", 1.1, true)?;
-        judge.ratio(pair::PRIVATE, pool, best, 0.5, true)?;
-    }
-    judge.ratio(pair::SHARED, "SharedPool, no caches", "ArrayQueue", 0.6, true)?;
-    judge.ratio(pair::SHARED, "SharedPool", "ArrayQueue", 0.3, true)?;
-
-    for pool in ["Cache", "LocalPool"] {
-        judge.ratio(burst::SLUG, pool, "Vec in a RefCell", 1.0, true)?;
-    }
-    for pool in ["SharedPool", "SharedPool, no caches"] {
-        judge.ratio(burst::SLUG, pool, "lockfree linear", 0.5, true)?;
-    }
-
+    pairs(&mut judge)?;
+    bursts(&mut judge)?;
     for (pool, alone) in [("Cache", "Cache, alone"), ("SharedPool", "SharedPool, alone")] {
-        judge.ratio(threads::SLUG, pool, alone, 1.5, true)?;
-        judge.ratio(threads::SLUG, pool, "sharded-slab", 0.2, true)?;
+        judge.ratio(threads::SLUG, pool, alone, 1.5)?;
+        judge.ratio(threads::SLUG, pool, "sharded-slab", 0.2)?;
     }
+    hand_overs(&mut judge)?;
 
-    for (slug, goal) in [(hand_over::SINGLY, 1.0), (hand_over::BATCHES, 0.3)] {
-        let best = judge.best(slug, &[Kind::Peer, Kind::Fresh])?;
-        for pool in ["Cache", "SharedPool"] {
-            judge.ratio(slug, pool, best, goal, true)?;
-        }
-        for created in [hand_over::CREATED_CACHE, hand_over::CREATED, hand_over::CREATED_BARE] {
-            judge.count(slug, created, hand_over::ENOUGH)?;
-        }
-    }
-
-    judge.ratio(zeroed::SLUG, "LocalPool", "memset, no pool", 1.3, true)?;
-    judge.ratio(zeroed::SLUG, "Cache", "memset, no pool", 1.3, true)?;
+    judge.ratio(zeroed::SLUG, "LocalPool", "memset, no pool", 1.3)?;
+    judge.ratio(zeroed::SLUG, "Cache", "memset, no pool", 1.3)?;
     for (pool, rows) in [
         ("LocalPool", cost::LOCAL),
         ("Cache", cost::STASH),
@@ -174,12 +217,87 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Targ
         judge.memory(memory, pool, 16.0);
     }
 
-    // Shown, and not judged: the goals of the keyed pool are work of their own.
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {
         let best = judge.best(slug, &[Kind::Peer])?;
-        judge.ratio(slug, "KeyedPool", best, goal, false)?;
+        let note = "not yet: the goals of the keyed pool are work of their own";
+        judge.ratio(slug, "KeyedPool", best, goal)?.only_shown(note.into());
     }
     Ok(judge.targets)
+}
+
+fn pairs(judge: &mut Judge<'_>) -> Result<()> {
+    const VEC: &str = "Vec in a RefCell";
+    let best = judge.best(pair::PRIVATE, &[Kind::Peer])?;
+    let (best_ns, vec_ns) = (judge.median(pair::PRIVATE, best)?, judge.median(pair::PRIVATE, VEC)?);
+    for pool in ["Cache", "LocalPool"] {
+        judge.ratio(pair::PRIVATE, pool, VEC, 1.1)?;
+        let target = judge.ratio(pair::PRIVATE, pool, best, 0.5)?;
+        if let Some(note) = below_the_limit(target.goal, (best, best_ns), (VEC, vec_ns)) {
+            target.only_shown(note);
+        }
+    }
+
+    let limit = judge.median(pair::SHARED, pair::TWO_RMW)?;
+    let note = format!("{} alone take {}", pair::TWO_RMW, ns(limit));
+    judge.ratio(pair::SHARED, "SharedPool, no caches", "ArrayQueue", 0.6)?.noted(note);
+    let instructions = judge.instructions(pair::SHARED, "SharedPool")?;
+    let target = judge.ratio(pair::SHARED, "SharedPool", "ArrayQueue", 0.3)?;
+    if let Some(instructions) = instructions {
+        target.noted(format!("{instructions:.0} instructions a pair, the caller's and the write included"));
+    }
+    Ok(())
+}
+
+fn bursts(judge: &mut Judge<'_>) -> Result<()> {
+    const LINEAR: &str = "lockfree linear";
+    for pool in ["Cache", "LocalPool"] {
+        judge.ratio(burst::SLUG, pool, "Vec in a RefCell", 1.0)?;
+    }
+    judge.ratio(burst::SLUG, "SharedPool", LINEAR, 0.5)?;
+    let limit = judge.median(pair::SHARED, pair::TWO_RMW)?;
+    let goal = 0.5;
+    let note = format!(
+        "the goal is that of a pool with caches; without them each object takes {}, by themselves {} of the {} that \
+         {goal} x {LINEAR} is",
+        pair::TWO_RMW,
+        ns(limit),
+        ns(goal * judge.median(burst::SLUG, LINEAR)?)
+    );
+    judge.ratio(burst::SLUG, "SharedPool, no caches", LINEAR, goal)?.only_shown(note);
+    Ok(())
+}
+
+/// The goals were set when peers were measured one by one only: that is what batches are to be faster than.
+fn hand_overs(judge: &mut Judge<'_>) -> Result<()> {
+    let alive = [Kind::Peer, Kind::Fresh];
+    let best = judge.best(hand_over::SINGLY, &alive)?;
+    for pool in ["Cache", "SharedPool"] {
+        judge.ratio(hand_over::SINGLY, pool, best, 1.0)?;
+    }
+    let goal = 0.3;
+    let than = (hand_over::SINGLY, best);
+    let unit = || format!("x {best} one by one");
+    judge.ratio_across((hand_over::BATCHES, "Cache"), than, unit(), goal)?;
+    let with_cache = ns(judge.median(hand_over::BATCHES, "Cache")?);
+    let note = format!(
+        "the goal is that of a Cache, which takes {with_cache}; without one, each call looks up its thread's"
+    );
+    judge.ratio_across((hand_over::BATCHES, "SharedPool"), than, unit(), goal)?.only_shown(note);
+
+    let batched = judge.best(hand_over::BATCHES, &alive)?;
+    let allowed = ns(goal * judge.median(hand_over::BATCHES, batched)?);
+    let alone = ns(judge.median(hand_over::BATCHES, hand_over::ALONE)?);
+    let note = format!("{} take {alone} of the {allowed} that {goal} x {batched} is", hand_over::ALONE);
+    for pool in ["Cache", "SharedPool"] {
+        judge.ratio(hand_over::BATCHES, pool, batched, goal)?.only_shown(note.clone());
+    }
+
+    for slug in [hand_over::SINGLY, hand_over::BATCHES] {
+        for created in [hand_over::CREATED_CACHE, hand_over::CREATED, hand_over::CREATED_BARE] {
+            judge.count(slug, created, hand_over::ENOUGH)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -189,18 +307,36 @@ mod tests {
     /// Catches: a goal that a missing figure meets.
     #[test]
     fn what_was_not_measured_is_not_met() {
-        let target = |measured| Target {
-            row: "row".into(),
-            unit: "x".into(),
-            goal: 1.0,
-            measured,
-            judged: true,
-            disturbed: false,
-        };
+        let target = |measured| Target::judged("row".into(), "x".into(), 1.0, measured);
         assert!(target(1.0).met() && !target(1.0).fails(1.0));
         assert!(!target(1.2).met() && target(1.2).fails(1.0) && !target(1.2).fails(1.5));
         assert!(!target(f64::NAN).met() && target(f64::NAN).fails(1.5));
         let untold = Target { disturbed: true, ..target(2.0) };
         assert!(untold.fails(1.0) && !untold.fails(1.5));
+    }
+
+    /// Catches: a goal that is let go because it is hard, not because it is below the limit.
+    #[test]
+    fn only_what_is_below_the_limit_is_out_of_reach() {
+        let note = |peer_ns| below_the_limit(0.5, ("peer", peer_ns), ("Vec", 2.0));
+        assert_eq!(
+            note(2.0).unwrap(),
+            "out of reach: 0.5 x peer is 1.0 ns, and the limit, Vec, takes 2.0 ns"
+        );
+        assert!(note(2.4).is_none() && note(8.4).is_none() && note(f64::NAN).is_none());
+    }
+
+    /// Catches: a row that is not judged and does not say why, and one that fails all the same.
+    #[test]
+    fn what_is_only_shown_says_why() {
+        let mut target = Target::judged("row".into(), "x".into(), 1.0, 9.0);
+        target.noted("what bounds it".into());
+        assert!(target.judged && target.fails(1.5));
+        target.only_shown("why".into());
+        assert!(!target.judged && !target.fails(1.0) && !target.met());
+        let other = Target::judged("other".into(), "x".into(), 1.0, 1.0);
+        let targets = [other.clone(), target.clone(), other, target];
+        let marks = marks(&targets);
+        assert_eq!((marks.notes, marks.of), (vec!["why"], vec![None, Some(1), None, Some(1)]));
     }
 }

@@ -16,6 +16,8 @@ use std::thread;
 
 pub(crate) const SINGLY: &str = "hand-over-singly";
 pub(crate) const BATCHES: &str = "hand-over-batches";
+/// All that a hand-over does without a pool.
+pub(crate) const ALONE: &str = "channel and writes alone";
 
 /// Most objects that are on their way at a time.
 const RING: usize = 256;
@@ -98,7 +100,7 @@ fn contenders(batch: usize) -> (Vec<Contender>, Facts) {
         crossing("Cache", Kind::Ours, batch, move || stashed.stash()).of(PACKAGE),
         crossing("SharedPool", Kind::Ours, batch, move || cached).of(PACKAGE),
         crossing("SharedPool, no caches", Kind::Ours, batch, move || bare).of(PACKAGE),
-        crossing("channel and writes alone", Kind::Floor, batch, move || NeverBack::of(never_back)),
+        crossing(ALONE, Kind::Floor, batch, move || NeverBack::of(never_back)),
         crossing("channel alone", Kind::Floor, batch, || Nothing),
         crossing("ConcurrentQueue", Kind::Peer, batch, move || concurrent_queue).of("concurrent-queue"),
         crossing("ArrayQueue", Kind::Peer, batch, move || array_queue).of("crossbeam-queue"),

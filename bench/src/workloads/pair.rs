@@ -1,7 +1,7 @@
 //! Take one object, write a sample, give it back: the same object again and again.
 
 use super::{Contender, Kind, Workload};
-use crate::by_hand::{MALLOC, ThreadLocalList, VecInRefCell};
+use crate::by_hand::{MALLOC, ThreadLocalList, TwoRmw, VecInRefCell};
 use crate::ours::{InStatic, Local, PACKAGE, Shared};
 use crate::peers::{
     Deadpool, HeaplessPool, Lifeguard, LockfreeLinear, LockfreeMutex, LockfreeSpin, MIMALLOC, ObjectPool,
@@ -13,6 +13,8 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 
 pub(crate) const PRIVATE: &str = "pair-private";
 pub(crate) const SHARED: &str = "pair-shared";
+/// What a pool without caches needs at least: one to take, one to give back.
+pub(crate) const TWO_RMW: &str = "two read-modify-writes";
 
 /// Objects in each pool: more than one, so that first-in first-out shows what it costs.
 const OBJECTS: usize = 64;
@@ -51,6 +53,7 @@ pub(super) fn shared() -> Workload {
             Contender::pairs("SharedPool, no caches", Kind::Ours, Shared::without_caches(OBJECTS))
                 .of(PACKAGE),
             Contender::pairs("StaticPool", Kind::Ours, InStatic::of(OBJECTS)).of(PACKAGE),
+            Contender::pairs(TWO_RMW, Kind::Floor, TwoRmw::new()),
             Contender::pairs("ArrayQueue", Kind::Peer, Queued::of(ArrayQueue::new(OBJECTS), OBJECTS))
                 .of("crossbeam-queue"),
             Contender::pairs("SegQueue", Kind::Peer, Queued::of(SegQueue::new(), OBJECTS))

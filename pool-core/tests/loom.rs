@@ -123,6 +123,26 @@ fn an_acquire_does_not_fail_while_something_is_idle() {
     });
 }
 
+// The same over two groups: an object becomes idle behind the back of who looks, while the one in front is taken.
+#[test]
+fn an_acquire_does_not_fail_while_objects_change_places() {
+    loom::model(|| {
+        let pool = plain(3);
+        pool.prewarm(3).unwrap();
+        let first = pool.acquire_owned().unwrap();
+        let second = pool.acquire_owned().unwrap();
+        // One is idle at every moment: the third, or the first from when it was released.
+        let other = spawn(&pool, move |pool| {
+            use_and_release(first);
+            use_and_release(pool.acquire().unwrap());
+        });
+        use_and_release(pool.acquire().unwrap());
+        other.join().unwrap();
+        drop(second);
+        check(&pool, 3);
+    });
+}
+
 // A release on another thread into the group that a cache is of.
 #[test]
 fn remote_release_into_a_cached_group() {

@@ -418,6 +418,24 @@ fn a_wake_up_is_passed_on() {
     });
 }
 
+// The same with the release before the giving up: two threads, and so no preemption is needed to see it.
+#[test]
+fn who_gives_up_passes_on_the_wake_up_it_got() {
+    loom::model(|| {
+        let pool = plain(1);
+        let lease = pool.acquire_owned().unwrap();
+        let mut given_up = Box::pin(pool.acquire_async());
+        let polled = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        drop(polled);
+        let waiter = spawn(&pool, |pool| use_and_release(block_on(pool.acquire_async()).unwrap()));
+        drop(lease);
+        drop(given_up);
+        waiter.join().unwrap();
+        check(&pool, 1);
+    });
+}
+
 // An object in the lane of a thread that both its owner and who empties the lane take.
 #[test]
 fn emptying_the_lane_of_another_thread() {

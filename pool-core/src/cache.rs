@@ -323,10 +323,14 @@ where
         let slot = self.pool.miss()?;
         // So that what this cache had made comes back to it.
         if self.has_lane {
-            let bit = 1 << (slot % BITS);
-            self.adopt(slot / BITS, bit);
+            let (group, bit) = (slot / BITS, 1 << (slot % BITS));
+            let other = self.lane().add(group, bit, self.pool.base_of(group));
             let popped = self.lane().pop_bit(bit);
             debug_assert!(popped, "it was just put in");
+            // Last, for it may run a waker, and that may use this cache.
+            if let Some((group, bits)) = other {
+                self.pool.put(group, bits);
+            }
         }
         Ok(slot)
     }

@@ -197,6 +197,9 @@ impl Lane {
             None
         } else {
             let (group, bits) = self.take_all();
+            // What was taken through here was of the other group, whose objects `base` tells: forgotten, or who owns
+            // this lane next would take these slots for those.
+            self.mine.store(0, Ordering::Relaxed);
             self.first.store(first, Ordering::Relaxed);
             (bits != 0).then_some((group, bits))
         };

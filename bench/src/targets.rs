@@ -22,11 +22,14 @@ pub(crate) struct Target {
     pub(crate) note: Option<String>,
     /// Whether other programs disturbed too many rounds to tell.
     pub(crate) disturbed: bool,
+    /// How much it changes from one state of the machine to another, without other programs: 1 if it does not. With a
+    /// tolerance, so much more is let pass.
+    pub(crate) swing: f64,
 }
 
 impl Target {
     fn judged(row: String, unit: String, goal: f64, measured: f64) -> Self {
-        Self { row, unit, goal, measured, judged: true, note: None, disturbed: false }
+        Self { row, unit, goal, measured, judged: true, note: None, disturbed: false, swing: 1.0 }
     }
 
     /// Judged, and what bounds it.
@@ -46,7 +49,8 @@ impl Target {
 
     /// Whether it is worse than its goal by more than other work on the machine explains.
     pub(crate) fn fails(&self, tolerance: f64) -> bool {
-        let met = self.measured <= self.goal * tolerance;
+        let slack = if tolerance > 1.0 { tolerance * self.swing } else { 1.0 };
+        let met = self.measured <= self.goal * slack;
         // On a machine that is known to have other work, what cannot be told is no miss.
         let untold = self.disturbed && tolerance > 1.0;
         // Not `measured > goal`: what is no number is no success.
@@ -301,11 +305,22 @@ fn hand_overs(judge: &mut Judge<'_>) -> Result<()> {
     })?;
     let allowed = ns(goal * judge.median(hand_over::BATCHES, batched)?);
     let alone = ns(judge.median(hand_over::BATCHES, hand_over::ALONE)?);
-    let note = format!("{} take {alone} of the {allowed} that {goal} x {batched} is", hand_over::ALONE);
+    let note = format!(
+        "{} take {alone} of the {allowed} that {goal} x {batched} is; a lease is three words where a Box is one, so three \
+         times as many lines of cache pass through the channel",
+        hand_over::ALONE
+    );
     for pool in ["Cache", "SharedPool"] {
         judge.ratio(hand_over::BATCHES, pool, batched, goal)?.only_shown(note.clone());
     }
 
+    // How fast lines of cache pass from one processor to the other decides, and that is twice or four times as much in
+    // one run as in the next, for one contender more than for another.
+    for target in &mut judge.targets {
+        if target.row.starts_with("Hand-over") {
+            target.swing = 4.0;
+        }
+    }
     for slug in [hand_over::SINGLY, hand_over::BATCHES] {
         for created in [hand_over::CREATED_CACHE, hand_over::CREATED, hand_over::CREATED_BARE] {
             judge.count(slug, created, hand_over::ENOUGH)?;

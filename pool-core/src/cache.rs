@@ -33,9 +33,10 @@ const RETURNS: u32 = BITS / 2;
 /// None of them but `acquire` locks, allocates, frees or calls the system: this is for real-time threads.
 ///
 /// What it holds counts as idle, and is nobody else's until it is [flushed](Self::flush): choose it where a thread acquires
-/// and releases all the time. A cache that is leaked keeps at most one group's objects to itself until the pool goes.
-/// Memory: one line of the processor's cache. A pool without allocator has room for four at a time; those beyond work, but
-/// go to the pool each time.
+/// and releases all the time. A cache that is leaked keeps what it holds, at most one group and a half, to itself until the
+/// pool goes. Memory: two lines of the processor's cache, allocated with it. A pool without allocator has room for four
+/// caches at a time, or for two that [release](Self::release) what others acquired; those beyond work, but go to the pool
+/// each time.
 ///
 /// ```
 /// use pool_core::SharedPool;
@@ -110,7 +111,10 @@ where
 {
     pub(crate) fn new(pool: P) -> Self {
         let (lane, has_lane) = pool.claim();
-        Self { pool, lane, has_lane, returns: Cell::new(None), room: Cell::new(0), one_thread: PhantomData }
+        // On the heap at once, since a release must not allocate; elsewhere when it is needed.
+        let returns = if P::Target::HEAP { Some(pool.claim().0) } else { None };
+        let (returns, room) = (Cell::new(returns), Cell::new(0));
+        Self { pool, lane, has_lane, returns, room, one_thread: PhantomData }
     }
 
     #[inline(always)]
@@ -208,13 +212,26 @@ where
         }
     }
 
-    /// Takes idle objects of the pool into the stash, up to `count` and to a group's worth; how many it then holds.
+    /// Takes idle objects of the pool into the stash, up to `count` and to a group's worth; how many it then holds. It
+    /// holds objects of one group, so another group's only take the place of what it has if they are more.
     pub fn fill(&self, count: usize) -> usize {
         let most = u32::try_from(count).unwrap_or(u32::MAX).min(BITS);
-        for _ in 0..most {
-            let missing = most.saturating_sub(self.idle() as u32);
-            if missing == 0 || !self.refill(missing, false) {
-                break;
+        let held = self.idle() as u32;
+        if !self.has_lane || most <= held {
+            return held as usize;
+        }
+        let (group, bits) = self.lane().idle();
+        if bits != 0 {
+            self.adopt(group, self.pool.take_of_group(group, most - held));
+        }
+        let held = self.lane().idle().1.count_ones();
+        if held < most
+            && let Some((group, bits)) = self.pool.take_batch(most, false)
+        {
+            if bits.count_ones() > held {
+                self.adopt(group, bits);
+            } else {
+                self.pool.put(group, bits);
             }
         }
         self.idle()
@@ -263,10 +280,16 @@ where
             return None;
         }
         if !self.has_lane {
+            self.flush();
             return self.pool.take_one();
         }
         if let Some(popped) = self.lane().pop() {
             return Some((popped.slot, self.pool.place_of(&popped)));
+        }
+        if self.pool.flags() > MEASURED {
+            // Somebody waits: one, and no batch.
+            self.flush();
+            return self.pool.take_one();
         }
         // What others had acquired and was released here is the warmest there is.
         if let Some(returns) = self.returns() {
@@ -276,17 +299,14 @@ where
                 self.adopt(group, bits);
             }
         }
-        if self.lane().idle().1 == 0 && !self.refill(BITS, true) {
+        if self.lane().idle().1 == 0 && !self.refill() {
             return None;
         }
         self.lane().pop().map(|popped| (popped.slot, self.pool.place_of(&popped)))
     }
 
-    fn refill(&self, most: u32, leave: bool) -> bool {
-        if !self.has_lane {
-            return false;
-        }
-        let Some((group, bits)) = self.pool.take_batch(most, leave) else { return false };
+    fn refill(&self) -> bool {
+        let Some((group, bits)) = self.pool.take_batch(BITS, true) else { return false };
         self.adopt(group, bits);
         true
     }
@@ -329,6 +349,7 @@ where
     /// A batch begins with this one, or ends.
     fn collect(&self, slot: u32) {
         if self.returns().is_none()
+            && self.has_lane
             && let (lane, true) = self.pool.claim()
         {
             self.returns.set(Some(lane));

@@ -23,7 +23,7 @@
 //! | acquire and release | O(1) | O(1), wait-free while it has something | O(1), lock-free; release wait-free | the same | O(1) |
 //! | who waits | nobody | nobody | who calls `acquire_timeout` or `acquire_async` | the same, but blocking | nobody |
 //! | order of reuse | last released first | lowest slot | lowest slot of the group used last | the same | last released first |
-//! | memory a slot beside the object, 64 bits | 16 bytes | | 8.4 bytes | 15 bytes | 64 bytes |
+//! | memory a slot beside the object, 64 bits | 16 bytes | | 8.8 bytes | 15 bytes | 64 bytes |
 //! | destroys on release | yes | no | no: [`SharedPool::maintain`] | no | yes |
 //! | keys, expiry | | | | | yes |
 //!

@@ -27,8 +27,8 @@
 //!
 //! # Measured and rejected
 //!
-//! On an AMD EPYC with two processors, November 2026, one thread: pair and burst of 64 in multiples of crossbeam's
-//! `ArrayQueue` in the same run (8.9 ns and 8.3 ns a pair).
+//! Throw-away prototypes on an AMD EPYC with two processors, November 2026, one thread, in multiples of crossbeam's
+//! `ArrayQueue` in the same run (8.9 ns a pair, 8.3 ns an object in a burst of 64); in bold what was built.
 //!
 //! | design | pair | burst |
 //! |---|---|---|
@@ -41,7 +41,15 @@
 //!
 //! A state per slot saves one read-modify-write of two, but has to be scanned: a scan that finds nothing is no
 //! proof that nothing was idle, since objects come and go behind its back. A word of bits is looked at all at once. And the
-//! lane in front is faster than either.
+//! lane in front is faster than either. `cargo xtask bench` measures what was built.
+//!
+//! Three things that cost more than they look, found by disassembly:
+//!
+//! - A lease that goes through memory is written in parts and read as a whole, which stalls: 20 ns a pair in place of 3.
+//!   So acquire is inlined but for what is rare, and the drop of a lease is small enough to be inlined in unwinding too.
+//! - Finding a group by its number takes as long as the atomic itself; so the one used last is found by a pointer.
+//! - Also tried for a thread's lane, without effect: hits and the busy mark in one word; the last slot put in beside the
+//!   bits, so that a pair passes one value through memory in place of two. It is instructions that count there.
 
 mod builder;
 mod front;
@@ -100,10 +108,10 @@ type DefaultStorage = Fixed<32>;
 ///
 /// | call | cost | progress | may call |
 /// |---|---|---|---|
-/// | [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire) (hit) | O(1) | lock-free; through a [`Cache`] that has something, wait-free | |
-/// | [`acquire`](Self::acquire) (miss) | O(1) and the factory; O(slots / 64) if it fails because the pool is full | waits for a moment on threads that are using their own caches | factory, event handler, destructors |
+/// | [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire) (hit) | O(1); O(threads) if nothing is idle | lock-free; through a [`Cache`] that has something, wait-free | |
+/// | [`acquire`](Self::acquire) (miss) | O(1) and the factory; O(slots / 64 + threads) if it fails because the pool is full | waits for a moment on threads that are using their own caches | factory, event handler, destructors |
 /// | dropping a lease | O(1) | wait-free, but for the resetter | resetter; `measure` if bytes are bounded; a waker if somebody waits |
-/// | [`acquire_timeout`](Self::acquire_timeout) | | blocks | as a miss |
+/// | `acquire_timeout` (`std`) | | blocks | as a miss |
 /// | [`acquire_async`](Self::acquire_async) | | suspends | as a miss |
 /// | [`trim`](Self::trim), [`maintain`](Self::maintain) | O(slots / 64), O(1) per object | | destructors |
 /// | [`stats`](Self::stats) | O(slots) | | |
@@ -113,21 +121,24 @@ type DefaultStorage = Fixed<32>;
 /// released is not kept; [`trim`](Self::trim) destroys the highest slots first. [`LocalPool`](crate::LocalPool) and
 /// [`KeyedPool`](crate::KeyedPool) have exact orders.
 ///
-/// Memory beside the objects: 8.4 bytes a slot on 64-bit targets, and as much again where tokens are used.
+/// Memory beside the objects: 8.8 bytes a slot on 64-bit targets, and 8 more where tokens are used. Slots come in chunks
+/// that double, the first of 64 (or `max_objects`, if that is fewer), so up to as many are unused as used.
 ///
 /// # Threads' own caches
 ///
 /// With `std` on Linux, each thread keeps objects that it acquired and gave back for its next acquire, up to 64 a pool and
-/// 16 pools a thread. They count as idle. [`acquire`](Self::acquire) on another thread takes them when it finds nothing
+/// 16 pools a thread. They count as idle. A thread gets such a cache with its first [`acquire`](Self::acquire), which
+/// allocates it. [`acquire`](Self::acquire) on another thread takes what is in it when it finds nothing
 /// else, and takes over what an ended thread left, so no object is made that is not needed and the bound on objects holds
-/// exactly; [`try_acquire`](Self::try_acquire), which never calls the system, does not see what other threads keep.
-/// [`SharedPoolBuilder::thread_caches`] turns them off.
+/// exactly. This asks the kernel for a barrier (membarrier(2)); where that is refused later on, only the thread itself
+/// uses what it keeps. [`try_acquire`](Self::try_acquire), which never calls the system, does not see what other threads keep.
+/// `SharedPoolBuilder::thread_caches` turns them off.
 ///
 /// # What is approximate
 ///
 /// `created`, `leased`, `idle`, `destroyed`, `detached` and bytes are exact whenever no call is in progress. `hits` may miss
 /// some that happened on two threads at the same time; `peak_leased` is what was seen by a miss or by
-/// [`stats`](Self::stats), at least; objects that other threads acquire and release meanwhile may count as either.
+/// [`stats`](Self::stats); objects that other threads acquire and release meanwhile may count as either.
 ///
 /// # When to choose it
 ///
@@ -221,7 +232,8 @@ pub(crate) const MEASURED: usize = 1;
 /// Added to `flags` by who is emptying other threads' lanes.
 const RECLAIM: usize = 2;
 /// Added to `flags` by each that waits for an object.
-pub(crate) const WAITER: usize = 1 << (usize::BITS / 2 - 2);
+/// There is room for two million on 32 bits; more reclaimers than fit below only wake in vain.
+pub(crate) const WAITER: usize = 1 << (usize::BITS / 3);
 /// Set in `flags` once the pool is closed.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 /// A pool that may have this many objects has enough for several caches to fill themselves.
@@ -377,10 +389,10 @@ where
     /// [`AcquireError`]: closed, too many objects out, over budget, or the factory's own error.
     #[inline(always)]
     pub fn acquire(&self) -> Result<Lease<&Self>, AcquireError<F::Error>> {
-        let (slot, object) = match self.take() {
+        let (slot, object) = match self.take(true) {
             Some(taken) => taken,
             None => {
-                let slot = self.slot_slowly()?;
+                let slot = self.slot_slowly(false)?;
                 (slot, self.pages.object(slot))
             }
         };
@@ -394,7 +406,7 @@ where
     /// released while this looked may have been missed, and so is what another thread keeps for itself.
     #[inline(always)]
     pub fn try_acquire(&self) -> Option<Lease<&Self>> {
-        let (slot, object) = self.take()?;
+        let (slot, object) = self.take(false)?;
         // SAFETY: as in `acquire`.
         Some(unsafe { Lease::at(self, slot, object) })
     }
@@ -471,6 +483,8 @@ where
     /// `acquire` that does not wait may come in between; what a [`Cache`] keeps for itself is not waited for, only what it
     /// gives back.
     ///
+    /// A future that has been polled and is not polled any more when it is woken holds up those behind it: drop it.
+    ///
     /// Polling takes a lock for a few instructions, so it is not for real-time threads, nor for an interrupt handler
     /// that may interrupt another poll of the same pool's futures.
     ///
@@ -545,8 +559,9 @@ where
             if surplus == 0 {
                 break;
             }
+            let mut end = groups(self.pages.reached());
             for _ in 0..surplus {
-                let Some(slot) = self.take_highest(Kind::Idle) else { break };
+                let Some(slot) = self.take_highest(&mut end) else { break };
                 destroyed += 1;
                 self.destroy_slot(slot, Leave::Evicted);
             }
@@ -597,14 +612,15 @@ where
     }
 
     /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are doomed as they come
-    /// back. Who waits gets [`AcquireError::Closed`]. Closing again changes nothing.
+    /// back. Who waits gets [`AcquireError::Closed`]. Closing again changes nothing. If a destructor panics the others
+    /// still run; if a second one does, the process aborts, as it does with any destructor while a panic unwinds.
     pub fn close(&self) {
         // SeqCst, and `after_rmw`: a release either sees this and takes its object out again, or is seen below.
         self.flags.fetch_or(CLOSED, Ordering::SeqCst);
         after_rmw();
-        self.waiters.wake_all();
-        // Again if a destructor panics: the others still run.
+        // Again if a waker or a destructor panics: the others still run.
         let rest = Closing(self);
+        self.waiters.wake_all();
         self.trim(0);
         mem::forget(rest);
     }
@@ -701,6 +717,7 @@ where
     S: Storage,
 {
     fn drop(&mut self) {
+        self.0.waiters.wake_all();
         self.0.trim(0);
     }
 }

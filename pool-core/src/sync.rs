@@ -122,9 +122,10 @@ pub(crate) fn light() {
     core::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// The dear side of the pair of barriers; some microseconds. Only after [`heavy_works`] said so.
+/// The dear side of the pair of barriers; some microseconds. Only after [`heavy_works`] said so; false if the kernel has
+/// changed its mind (a filter on system calls): then there was no barrier.
 #[cfg(feature = "std")]
-pub(crate) fn heavy() {
+pub(crate) fn heavy() -> bool {
     #[cfg(pool_core_loom)]
     loom::sync::atomic::fence(Ordering::SeqCst);
     #[cfg(all(miri, not(pool_core_loom)))]
@@ -133,9 +134,12 @@ pub(crate) fn heavy() {
     {
         // A full barrier here as well: membarrier(2) speaks of the other threads.
         core::sync::atomic::fence(Ordering::SeqCst);
-        membarrier::run();
+        let done = membarrier::run();
         core::sync::atomic::fence(Ordering::SeqCst);
+        done
     }
+    #[cfg(any(miri, pool_core_loom))]
+    true
 }
 
 /// Whether [`heavy`] does what it says on this system.
@@ -163,10 +167,8 @@ mod membarrier {
             unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
         }
 
-        pub(in super::super) fn run() {
-            let outcome = call(PRIVATE_EXPEDITED);
-            // Once registered it cannot fail; if it did, two threads could have one object.
-            assert!(outcome == 0, "membarrier failed after it was registered");
+        pub(in super::super) fn run() -> bool {
+            call(PRIVATE_EXPEDITED) == 0
         }
 
         pub(in super::super) fn ready() -> bool {
@@ -188,5 +190,7 @@ mod membarrier {
         false
     }
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn run() {}
+    pub(super) fn run() -> bool {
+        false
+    }
 }

@@ -147,6 +147,7 @@ impl WaitQueue {
 
     /// Wakes all that wait.
     pub(crate) fn wake_all(&self) {
+        // If a waker panics, whoever catches it may call this again: those that were woken are woken no more.
         loop {
             let waker = self.locked(|list| {
                 let mut at = list.first;
@@ -234,7 +235,7 @@ where
         let this = unsafe { self.get_unchecked_mut() };
         let pool = this.pool;
         if !this.queued && !pool.has_waiters() {
-            match pool.acquire() {
+            match pool.attempt() {
                 Err(AcquireError::Exhausted { .. }) => {}
                 outcome => return Poll::Ready(outcome),
             }
@@ -243,6 +244,11 @@ where
         let waker = Some(context.waker().clone());
         let node = this.node.get();
         let joins = !core::mem::replace(&mut this.queued, true);
+        if joins {
+            // SeqCst, and `after_rmw` below: who releases sees this, or the attempt below sees what was released. Before
+            // anything that may panic, for `leave` takes it away again.
+            pool.flags.fetch_add(WAITER, Ordering::SeqCst);
+        }
         let (old, first) = pool.waiters.locked(|list| {
             // SAFETY: pinned until it is dropped, and unlinked by then; in no list, as `queued` was not set.
             unsafe {
@@ -254,15 +260,13 @@ where
         });
         drop(old);
         if joins {
-            // SeqCst and `after_rmw`: who releases sees this, or the attempt below sees what was released.
-            pool.flags.fetch_add(WAITER, Ordering::SeqCst);
             after_rmw();
             pool.empty_lanes(true);
         }
         if !first && !pool.is_closed() {
             return Poll::Pending;
         }
-        match pool.acquire() {
+        match pool.attempt() {
             Err(AcquireError::Exhausted { .. }) => Poll::Pending,
             outcome => {
                 this.leave();
@@ -328,7 +332,7 @@ mod blocking {
         S: Storage,
     {
         if !pool.has_waiters() {
-            match pool.acquire() {
+            match pool.attempt() {
                 Err(AcquireError::Exhausted { .. }) => {}
                 outcome => return outcome,
             }
@@ -338,22 +342,29 @@ mod blocking {
         let deadline = start.checked_add(timeout);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
-        let mut acquire = pin!(pool.acquire_async());
-        loop {
-            if let Poll::Ready(outcome) = acquire.as_mut().poll(&mut context) {
-                return outcome;
-            }
-            let Some(deadline) = deadline else {
-                thread::park();
-                continue;
-            };
-            match deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-                Some(left) => thread::park_timeout(left),
-                None => {
-                    let (leased, max_objects) = (pool.count_leased(), pool.max_objects());
-                    return Err(AcquireError::TimedOut { waited: start.elapsed(), leased, max_objects });
+        {
+            let mut acquire = pin!(pool.acquire_async());
+            loop {
+                if let Poll::Ready(outcome) = acquire.as_mut().poll(&mut context) {
+                    return outcome;
+                }
+                let Some(deadline) = deadline else {
+                    thread::park();
+                    continue;
+                };
+                match deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+                    Some(left) => thread::park_timeout(left),
+                    None => break,
                 }
             }
+        }
+        // Out of the queue: who is first in it may be a future that nobody polls.
+        match pool.acquire() {
+            Err(AcquireError::Exhausted { .. }) => {
+                let (leased, max_objects) = (pool.count_leased(), pool.max_objects());
+                Err(AcquireError::TimedOut { waited: start.elapsed(), leased, max_objects })
+            }
+            outcome => outcome,
         }
     }
 }

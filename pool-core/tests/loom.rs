@@ -123,6 +123,26 @@ fn an_acquire_does_not_fail_while_something_is_idle() {
     });
 }
 
+// The same over two groups: an object becomes idle behind the back of who looks, while the one in front is taken.
+#[test]
+fn an_acquire_does_not_fail_while_objects_change_places() {
+    loom::model(|| {
+        let pool = plain(3);
+        pool.prewarm(3).unwrap();
+        let first = pool.acquire_owned().unwrap();
+        let second = pool.acquire_owned().unwrap();
+        // One is idle at every moment: the third, or the first from when it was released.
+        let other = spawn(&pool, move |pool| {
+            use_and_release(first);
+            use_and_release(pool.acquire().unwrap());
+        });
+        use_and_release(pool.acquire().unwrap());
+        other.join().unwrap();
+        drop(second);
+        check(&pool, 3);
+    });
+}
+
 // A release on another thread into the group that a cache is of.
 #[test]
 fn remote_release_into_a_cached_group() {
@@ -394,6 +414,24 @@ fn a_wake_up_is_passed_on() {
         use_and_release(block_on(pool.acquire_async()).unwrap());
         waiter.join().unwrap();
         other.join().unwrap();
+        check(&pool, 1);
+    });
+}
+
+// The same with the release before the giving up: two threads, and so no preemption is needed to see it.
+#[test]
+fn who_gives_up_passes_on_the_wake_up_it_got() {
+    loom::model(|| {
+        let pool = plain(1);
+        let lease = pool.acquire_owned().unwrap();
+        let mut given_up = Box::pin(pool.acquire_async());
+        let polled = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        drop(polled);
+        let waiter = spawn(&pool, |pool| use_and_release(block_on(pool.acquire_async()).unwrap()));
+        drop(lease);
+        drop(given_up);
+        waiter.join().unwrap();
         check(&pool, 1);
     });
 }

@@ -326,7 +326,123 @@ fn a_static_pool_is_used_from_many_threads() {
     assert_eq!(resets, 3 * rounds + 1);
 }
 
+// A cache without lane that hides what was released through it from itself.
+#[test]
+fn a_cache_without_a_lane_finds_what_it_released() {
+    static POOL: StaticPool<Make, 4> = StaticPool::const_new(zero);
+    let mut caches: Vec<_> = (0..5).map(|_| POOL.cache()).collect();
+    let last = caches.pop().unwrap();
+    caches.pop(); // a lane is free again
+    let leases: Vec<_> = (0..4).map(|_| POOL.acquire().unwrap()).collect();
+    leases.into_iter().for_each(|lease| last.release(lease));
+    let again: Vec<_> = (0..4).map(|_| last.acquire().unwrap()).collect();
+    assert_eq!((again.len(), POOL.stats().created), (4, 4));
+}
+
+// Filling that gives up more than it gets.
+#[test]
+fn filling_never_leaves_less() {
+    let pool = SharedPool::builder(zero as Make).thread_caches(false).build();
+    pool.prewarm(65).unwrap();
+    let cache = pool.cache();
+    let mut held = 0;
+    for count in 1..70 {
+        let now = cache.fill(count);
+        assert!(now >= held && now <= count.max(held), "{now} after {held}, asked for {count}");
+        held = now;
+    }
+    assert_eq!(held, 64, "a group");
+    drop(cache);
+    check(&pool, 0, 65);
+}
+
+// A batch that a cache takes while somebody waits for one of it.
+#[test]
+fn a_cache_takes_no_batch_while_somebody_waits() {
+    let pool = SharedPool::builder(zero as Make).max_objects(600).thread_caches(false).build();
+    let mut leases: Vec<_> = (0..600).map(|_| pool.acquire().unwrap()).collect();
+    let mut waits = pin!(pool.acquire_async());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    leases.truncate(592);
+    let cache = pool.cache();
+    let one = cache.try_acquire_shared().unwrap();
+    assert_eq!(cache.idle(), 0);
+    assert!(waits.as_mut().poll(&mut context).is_ready());
+    drop(one);
+}
+
+// Counts that tell of leases and misses that never were.
+#[test]
+fn peak_and_misses_are_those_of_acquires() {
+    let pool = SharedPool::builder(zero as Make).max_objects(10).thread_caches(false).build();
+    pool.prewarm(8).unwrap();
+    let cache = pool.cache();
+    assert_eq!(cache.fill(8), 8);
+    drop(pool.acquire().unwrap());
+    assert_eq!((pool.stats().peak_leased, pool.stats().misses), (1, 1));
+    drop(cache);
+    let leases: Vec<_> = (0..10).map(|_| pool.acquire().unwrap()).collect();
+    let before = pool.stats().misses;
+    let mut waits = pin!(pool.acquire_async());
+    for _ in 0..3 {
+        assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    drop(leases);
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert_eq!((before, pool.stats().misses), (2, 2), "who waits and is served has not missed");
+}
+
+// Trimming that begins anew for each object: ten times as many would take a hundred times as long.
+#[test]
+#[cfg_attr(miri, ignore = "it is about time")]
+fn trimming_takes_the_same_time_for_each_object() {
+    let time = |objects: usize| {
+        let pool = pool(usize::MAX);
+        pool.prewarm(objects).unwrap();
+        let start = Instant::now();
+        assert_eq!(pool.trim(0), objects);
+        start.elapsed().as_secs_f64() / objects as f64
+    };
+    // The fastest of three, for the machine may have other work.
+    let best = |objects| (0..3).map(|_| time(objects)).fold(f64::MAX, f64::min);
+    let (few, many) = (best(10_000), best(200_000));
+    assert!(many < 6.0 * few, "{many} s an object, {few} s with fewer");
+}
+
 // Waiting.
+
+// Somebody first in the queue who does not care any more, and whose place holds up one with a timeout.
+#[test]
+fn a_timeout_takes_what_a_forgotten_future_left() {
+    let pool = pool(1);
+    let lease = pool.acquire().unwrap();
+    let mut forgotten = pin!(pool.acquire_async());
+    assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(lease);
+    assert!(pool.acquire_timeout(Duration::from_millis(20)).is_ok());
+}
+
+// A waker that panics, and those after it that are never woken.
+#[test]
+fn close_goes_on_after_a_panicking_waker() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            resume_unwind(Box::new("on purpose"));
+        }
+    }
+    let pool = pool(1);
+    let lease = pool.acquire().unwrap();
+    let woken = Arc::new(Woken::default());
+    let (panics, counts) = (Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&woken)));
+    let (mut one, mut two) = (pin!(pool.acquire_async()), pin!(pool.acquire_async()));
+    assert!(one.as_mut().poll(&mut Context::from_waker(&panics)).is_pending());
+    assert!(two.as_mut().poll(&mut Context::from_waker(&counts)).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| pool.close())).is_err());
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    drop(lease);
+}
 
 // A thread that waits for ever, or not at all; an error without numbers.
 #[test]

@@ -114,6 +114,15 @@ const FAULTS: &[Fault] = &[
         sign: "panicked at",
     },
     Fault {
+        // Cortex-M3 only: the interrupt handler waits for ever for what it has interrupted.
+        check: "embedded",
+        what: "a count behind a lock",
+        file: "pool-core/src/sync.rs",
+        old: "    pub(crate) use super::halves::Count64;",
+        new: "    pub(crate) use portable_atomic::AtomicU64 as Count64;",
+        sign: "did not end within",
+    },
+    Fault {
         check: "embedded",
         what: "an uncharge that stops at the account's own level",
         file: "pool-core/src/account.rs",

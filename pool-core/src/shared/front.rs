@@ -14,10 +14,13 @@ use core::ptr::NonNull;
 pub trait Shared: Pool {
     /// The factory's.
     type Error;
+    /// Whether lanes are on the heap.
+    const HEAP: bool;
     /// A lane, and whether it is the caller's own; otherwise nothing can be put in.
     fn claim(&self) -> (NonNull<Lane>, bool);
     fn take_one(&self) -> Option<(u32, NonNull<Self::Object>)>;
     fn take_batch(&self, most: u32, leave: bool) -> Option<(u32, usize)>;
+    fn take_of_group(&self, group: u32, most: u32) -> usize;
     /// The caller holds these slots.
     fn put(&self, group: u32, bits: usize);
     fn miss(&self) -> Result<u32, AcquireError<Self::Error>>;
@@ -41,6 +44,7 @@ where
     S: Storage,
 {
     type Error = F::Error;
+    const HEAP: bool = S::THREAD_CACHES;
 
     fn claim(&self) -> (NonNull<Lane>, bool) {
         match self.pages.claim_lane(Owner::Cache) {
@@ -57,12 +61,16 @@ where
         self.take_many(most, leave)
     }
 
+    fn take_of_group(&self, group: u32, most: u32) -> usize {
+        self.take_of(group, most)
+    }
+
     fn put(&self, group: u32, bits: usize) {
         self.put_bits(group, bits);
     }
 
     fn miss(&self) -> Result<u32, AcquireError<F::Error>> {
-        self.slot_slowly()
+        self.slot_slowly(false)
     }
 
     fn base_of(&self, group: u32) -> *mut () {

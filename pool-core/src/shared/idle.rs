@@ -28,18 +28,20 @@ where
         }
     }
 
-    /// Takes an idle slot: from this thread's lane, or out of the pages.
+    /// Takes an idle slot: from this thread's lane, or out of the pages. With `adopt`, a thread without a lane gets
+    /// one, which allocates.
     ///
     /// All of it is inlined but what is rare: a lease that is returned through memory costs more than all the rest,
     /// since it is written in parts and read as a whole.
     #[inline(always)]
-    pub(super) fn take(&self) -> Option<(u32, NonNull<F::Object>)> {
+    pub(super) fn take(&self, adopt: bool) -> Option<(u32, NonNull<F::Object>)> {
         #[cfg(feature = "std")]
         if self.has_thread_caches()
-            && let Some(taken) = self.pop_of_thread()
+            && let Some(taken) = self.pop_of_thread(adopt)
         {
             return Some(taken);
         }
+        let _ = adopt;
         self.take_idle()
     }
 
@@ -122,6 +124,18 @@ where
         None
     }
 
+    /// Takes up to `most` idle slots of a certain group that was reached.
+    pub(super) fn take_of(&self, group: u32, most: u32) -> usize {
+        let word = self.pages.word(Kind::Idle, group);
+        let bits = word.load(Ordering::Relaxed);
+        let mut wanted = bits;
+        for _ in most..bits.count_ones() {
+            wanted &= !(1 << wanted.ilog2());
+        }
+        // Acquire: as in `clear_lowest`.
+        word.fetch_and(!wanted, Ordering::Acquire) & wanted
+    }
+
     /// Clears one certain bit; true if the caller has the slot now.
     pub(super) fn clear(&self, kind: Kind, group: u32, bit: usize) -> bool {
         // Acquire: as in `take_in`.
@@ -141,15 +155,17 @@ where
         self.put_shared(slot);
     }
 
-    pub(super) fn take_highest(&self, kind: Kind) -> Option<u32> {
-        for group in (0..groups(self.pages.reached())).rev() {
-            let mut bits = self.pages.word(kind, group).load(Ordering::Relaxed);
+    /// Takes the highest idle slot of the groups below `end`, and lowers `end` to just above where it was found.
+    pub(super) fn take_highest(&self, end: &mut u32) -> Option<u32> {
+        while let Some(group) = end.checked_sub(1) {
+            let mut bits = self.pages.word(Kind::Idle, group).load(Ordering::Relaxed);
             while let Some(highest) = bits.checked_ilog2() {
-                if self.clear(kind, group, 1 << highest) {
+                if self.clear(Kind::Idle, group, 1 << highest) {
                     return Some(group * BITS + highest);
                 }
                 bits &= !(1 << highest);
             }
+            *end = group;
         }
         None
     }
@@ -229,7 +245,9 @@ where
             return false;
         }
         let attention = Attention::hold(self);
-        crate::sync::heavy();
+        if !crate::sync::heavy() {
+            return false;
+        }
         let mut found = false;
         self.pages.each_lane(&mut |lane| {
             loop {

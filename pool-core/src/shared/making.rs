@@ -7,6 +7,7 @@ use crate::create::{Made, create, recharge};
 use crate::error::AcquireError;
 use crate::held::Held;
 use crate::lane::Popped;
+use crate::lease::Lease;
 use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::pages::{BITS, Kind, Pages, groups};
 use crate::slots::Storage;
@@ -34,10 +35,11 @@ where
         self.pages.object(group * BITS).as_ptr().cast()
     }
 
-    /// A slot with an object after `take_idle` had none: from where it is dearer to get.
+    /// A slot with an object after `take_idle` had none: from where it is dearer to get. An attempt that `waits` if this
+    /// fails is no miss yet.
     #[cold]
     #[inline(never)]
-    pub(crate) fn slot_slowly(&self) -> Result<u32, AcquireError<F::Error>> {
+    pub(crate) fn slot_slowly(&self, waits: bool) -> Result<u32, AcquireError<F::Error>> {
         if self.is_closed() {
             return Err(AcquireError::Closed);
         }
@@ -47,7 +49,6 @@ where
         {
             return Ok(slot);
         }
-        self.counts.misses.fetch_add(1, Ordering::Relaxed);
         for look in 1.. {
             if self.reserve() {
                 return self.create_leased();
@@ -58,6 +59,7 @@ where
             let before = self.version.load(Ordering::Acquire);
             self.empty_lanes(false);
             if let Some((slot, _)) = self.take_linear() {
+                self.count_hit();
                 return Ok(slot);
             }
             if self.reserve() {
@@ -74,7 +76,23 @@ where
             }
             crate::sync::relax();
         }
+        if !waits {
+            self.counts.misses.fetch_add(1, Ordering::Relaxed);
+        }
         Err(AcquireError::Exhausted { leased: self.count_leased(), max_objects: self.max_objects })
+    }
+
+    /// As `acquire`, for who waits if it fails.
+    pub(crate) fn attempt(&self) -> Result<Lease<&Self>, AcquireError<F::Error>> {
+        let (slot, object) = match self.take(true) {
+            Some(taken) => taken,
+            None => {
+                let slot = self.slot_slowly(true)?;
+                (slot, self.pages.object(slot))
+            }
+        };
+        // SAFETY: the slot is the caller's, for this lease; `&self` keeps its object in place.
+        Ok(unsafe { Lease::at(self, slot, object) })
     }
 
     /// Objects that are out or being made, as near as one can tell meanwhile.
@@ -161,10 +179,14 @@ where
         self.pages.set(Kind::Vacant, slot / BITS, 1 << (slot % BITS));
     }
 
-    /// As [`create_reserved`](Self::create_reserved), after nothing idle was found: a moment at which all are leased.
+    /// As [`create_reserved`](Self::create_reserved), after nothing idle was found: a moment at which all are leased but
+    /// those that are in caches, looked at or doomed.
     pub(super) fn create_leased(&self) -> Result<u32, AcquireError<F::Error>> {
+        self.counts.misses.fetch_add(1, Ordering::Relaxed);
         let slot = self.create_reserved()?;
-        self.counts.peak_leased.fetch_max(self.counts.there(), Ordering::Relaxed);
+        let mut kept = self.counts.inspected.load(Ordering::Relaxed) + self.doomed.load(Ordering::Relaxed);
+        self.pages.each_lane(&mut |lane| kept += lane.idle().1.count_ones() as usize);
+        self.counts.peak_leased.fetch_max(self.counts.there().saturating_sub(kept), Ordering::Relaxed);
         Ok(slot)
     }
 

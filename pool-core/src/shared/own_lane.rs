@@ -35,12 +35,12 @@ where
     }
 
     #[inline(always)]
-    pub(super) fn pop_of_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
+    pub(super) fn pop_of_thread(&self, adopt: bool) -> Option<(u32, NonNull<F::Object>)> {
         match self.pop_of_lane() {
             Look::Found(popped) => Some((popped.slot, self.place(&popped))),
             Look::Empty => self.refill_thread(),
             Look::NotNow => None,
-            Look::NoLane => self.adopt_thread(),
+            Look::NoLane => self.adopt_thread(adopt),
         }
     }
 
@@ -63,17 +63,16 @@ where
     pub(super) fn refill_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
         let (group, bits) = self.take_many(BITS, true)?;
         let base = self.base(group);
-        let added = self.with_lane(|lane| {
+        let left = self.with_lane(|lane| {
             if !lane.enter(&self.flags, MEASURED) {
-                return false;
+                return Some((group, bits));
             }
-            // It is empty, and only this thread fills it.
+            // It was empty; but to find something may have run a waker, which may have filled it again.
             let left = lane.add(group, bits, base);
-            debug_assert!(left.is_none());
             lane.leave();
-            true
+            left
         });
-        if added != Some(true) {
+        if let Some((group, bits)) = left.unwrap_or(Some((group, bits))) {
             self.put_bits(group, bits);
         }
         match self.pop_of_lane() {
@@ -85,7 +84,7 @@ where
     /// This thread used another pool last, or meets this one for the first time, or again after others took its place in the table.
     #[cold]
     #[inline(never)]
-    pub(super) fn adopt_thread(&self) -> Option<(u32, NonNull<F::Object>)> {
+    pub(super) fn adopt_thread(&self, adopt: bool) -> Option<(u32, NonNull<F::Object>)> {
         let mut serial = self.serial.load(Ordering::Relaxed);
         if serial == 0 {
             serial = crate::threads::next_serial();
@@ -95,6 +94,9 @@ where
             }
         }
         if !crate::threads::recall(serial) {
+            if !adopt {
+                return None;
+            }
             crate::threads::adopt(serial, || self.pages.claim_lane(Owner::Thread));
         }
         // Somebody may have left something in a new one.

@@ -16,6 +16,9 @@ use std::thread;
 
 pub(crate) const SINGLY: &str = "hand-over-singly";
 pub(crate) const BATCHES: &str = "hand-over-batches";
+/// The fastest peers of [`SINGLY`], in the rounds of [`BATCHES`]: what batches are to be compared with.
+pub(crate) const ONE_BY_ONE: [&str; 3] =
+    ["ConcurrentQueue, one by one", "ArrayQueue, one by one", "SegQueue, one by one"];
 /// All that a hand-over does without a pool.
 pub(crate) const ALONE: &str = "channel and writes alone";
 
@@ -139,7 +142,16 @@ pub(super) fn singly() -> Workload {
 
 /// 64 objects with each message.
 pub(super) fn batches() -> Workload {
-    let (contenders, facts) = contenders(BATCH);
+    let (mut contenders, facts) = contenders(BATCH);
+    let concurrent_queue = Queued::of(ConcurrentQueue::bounded(OBJECTS), OBJECTS);
+    let array_queue = Queued::of(ArrayQueue::new(OBJECTS), OBJECTS);
+    let seg_queue = Queued::of(SegQueue::new(), OBJECTS);
+    let [concurrent, array, seg] = ONE_BY_ONE;
+    contenders.extend([
+        crossing(concurrent, Kind::Peer, 1, move || concurrent_queue).of("concurrent-queue"),
+        crossing(array, Kind::Peer, 1, move || array_queue).of("crossbeam-queue"),
+        crossing(seg, Kind::Peer, 1, move || seg_queue).of("crossbeam-queue"),
+    ]);
     Workload {
         slug: BATCHES,
         title: "Hand-over, 64 at a time",

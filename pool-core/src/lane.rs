@@ -375,3 +375,27 @@ impl Drop for LaneList {
         }
     }
 }
+
+#[cfg(all(test, not(pool_core_loom)))]
+mod tests {
+    use super::*;
+
+    // Slots of one group with objects of another: in a lane that was a stash, then collected returns, then is a stash again.
+    #[test]
+    fn a_lane_that_collects_forgets_what_it_was_of() {
+        let lane = Lane::new(Owner::Cache);
+        let mut place = 0_u8;
+        assert!(lane.claim(Owner::Cache) && lane.add(1, 0b11, (&raw mut place).cast()).is_none());
+        assert!(lane.push(BITS) && !lane.push(3 * BITS));
+        assert_eq!(lane.take_all(), (1, 0b11));
+        lane.disown();
+
+        assert!(lane.claim(Owner::Cache));
+        assert_eq!(lane.collect(3 * BITS), None);
+        assert_eq!(lane.take_all(), (3, 0b1));
+        lane.disown();
+
+        assert!(lane.claim(Owner::Cache) && !lane.claim(Owner::Cache));
+        assert!(!lane.push(3 * BITS) && !lane.push(BITS), "neither was taken through here");
+    }
+}

@@ -339,52 +339,6 @@ fn a_cache_without_a_lane_finds_what_it_released() {
     assert_eq!((again.len(), POOL.stats().created), (4, 4));
 }
 
-// A lane that collected returns and then becomes another cache's stash, with slots of one group and objects of another.
-#[test]
-fn a_lane_that_changes_its_use_forgets_what_it_was() {
-    static POOL: StaticPool<Make, 160> = StaticPool::const_new(zero);
-    POOL.prewarm(160).unwrap();
-    let hold = |count: usize| (0..count).map(|_| POOL.acquire().unwrap()).collect::<Vec<_>>();
-    let all = hold(160);
-    let mut leases = all.into_iter();
-    let first: Vec<_> = leases.by_ref().take(64).collect();
-    drop(first);
-    // A stash of the first group, which is then free.
-    let cache = POOL.cache();
-    drop((cache.acquire().unwrap(), cache.acquire().unwrap()));
-    drop(cache);
-    // Collects the second group in some lane, which is then free as well; and so on with all of them.
-    for _ in 0..2 {
-        let (one, two) = (POOL.cache(), POOL.cache());
-        for lease in leases.by_ref().take(30) {
-            one.release(lease);
-        }
-        for lease in leases.by_ref().take(10) {
-            two.release(lease);
-        }
-    }
-    leases.for_each(drop);
-    let caches: Vec<_> = (0..4).map(|_| POOL.cache()).collect();
-    for cache in &caches {
-        for lease in hold(40) {
-            cache.release(lease);
-        }
-    }
-    let mut seen: Vec<*const u64> = Vec::new();
-    let mut out = Vec::new();
-    for cache in &caches {
-        while let Some(lease) = cache.try_acquire_shared() {
-            seen.push(&raw const *lease);
-            out.push(lease);
-        }
-    }
-    seen.sort_unstable();
-    let count = seen.len();
-    seen.dedup();
-    assert_eq!(seen.len(), count, "two leases of one object");
-    assert_eq!(count, 160);
-}
-
 // Filling that gives up more than it gets.
 #[test]
 fn filling_never_leaves_less() {

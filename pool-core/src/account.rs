@@ -346,10 +346,15 @@ impl Account {
         self.claim(bytes, true)
     }
 
-    /// Where a charge would be over by most; `None` if it would fit.
-    pub(crate) fn shortfall(&self, bytes: usize) -> Option<Shortfall<'_>> {
+    /// Where holding `bytes` in place of the `held` that are charged already would be over by most; `None` if it would fit.
+    fn shortfall(&self, held: usize, bytes: usize) -> Option<Shortfall<'_>> {
         self.levels()
-            .map(|level| Shortfall { level, requested: bytes, used: level.used(), limit: level.hard_limit() })
+            .map(|level| Shortfall {
+                level,
+                requested: bytes.saturating_sub(held),
+                used: level.used().saturating_sub(held.saturating_sub(bytes)),
+                limit: level.hard_limit(),
+            })
             .filter(|shortfall| shortfall.bytes() > 0)
             .max_by_key(Shortfall::bytes)
     }
@@ -471,6 +476,36 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
+    /// Where it would be over by most if it were to hold `total`; `None` if that fits.
+    pub(crate) fn shortfall(&self, total: usize) -> Option<Shortfall<'a>> {
+        self.account.shortfall(self.bytes, total)
+    }
+
+    /// Takes over bytes that stay charged though what they were charged for is going.
+    pub(crate) fn take_over(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Claims what is missing for `total`; false if that is refused. Calls no handler, so a lock may be held;
+    /// [`settle`](Self::settle) follows when it is not.
+    pub(crate) fn fill(&mut self, total: usize) -> bool {
+        let missing = total.saturating_sub(self.bytes);
+        if missing > 0 && self.account.charge(missing, false).is_err() {
+            return false;
+        }
+        self.bytes += missing;
+        true
+    }
+
+    /// Gives back what it holds above `total`, and raises the events of what was claimed and given back.
+    pub(crate) fn settle(&mut self, total: usize) {
+        if self.bytes > total {
+            self.shrink_to(total);
+        } else {
+            self.account.watch();
+        }
+    }
+
     /// Gives back what it holds above `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let surplus = self.bytes.saturating_sub(bytes);
@@ -485,10 +520,6 @@ impl<'a> Claim<'a> {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    pub(crate) fn account(&self) -> &'a Account {
-        self.account
     }
 }
 
@@ -830,7 +861,7 @@ mod tests {
         let one = unlimited.try_reserve(1).unwrap();
         assert_eq!(unlimited.try_reserve(usize::MAX).unwrap_err().requested, usize::MAX);
         assert!(unlimited.charge_external(usize::MAX).is_err());
-        assert_eq!(unlimited.shortfall(usize::MAX).map(|s| s.bytes()), Some(usize::MAX));
+        assert_eq!(unlimited.shortfall(0, usize::MAX).map(|s| s.bytes()), Some(usize::MAX));
         assert_eq!((unlimited.used(), unlimited.external()), (1, 0));
         one.free();
         assert_eq!(unlimited.try_reserve(usize::MAX).unwrap().bytes(), usize::MAX);

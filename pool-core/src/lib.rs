@@ -56,6 +56,7 @@ mod cache;
 mod clock;
 mod create;
 mod error;
+mod exclusive;
 mod held;
 mod keyed;
 mod lane;
@@ -63,6 +64,7 @@ mod lease;
 mod lifecycle;
 mod local;
 mod lru;
+mod observe;
 mod pages;
 mod shared;
 mod slots;
@@ -73,6 +75,7 @@ mod threads;
 #[cfg(feature = "alloc")]
 mod tracker;
 mod wait;
+mod work;
 
 #[cfg(feature = "alloc")]
 pub use account::AccountBuilder;
@@ -89,6 +92,7 @@ pub use keyed::{FixedKeyedPool, KeyStats, KeyedPool, KeyedPoolBuilder};
 pub use lease::{Lease, LeaseId, Pool};
 pub use lifecycle::{Factory, Footprint, KeepAll, Resetter, Verdict};
 pub use local::{FixedLocalPool, LocalPool, LocalPoolBuilder};
+pub use observe::{Discard, Eviction, Leak, Observer, Refusal, Removal, Silent};
 pub use shared::{SharedPool, SharedPoolBuilder, StaticPool};
 #[cfg(feature = "alloc")]
 pub use slots::Growing;
@@ -97,3 +101,4 @@ pub use stats::PoolStats;
 #[cfg(feature = "alloc")]
 pub use tracker::Tracker;
 pub use wait::Acquire;
+pub use work::WorkLimit;

@@ -668,6 +668,7 @@ where
         let bytes = counts.bytes.load(Ordering::Relaxed);
         PoolStats {
             leased,
+            quarantined: 0,
             idle,
             created,
             destroyed: evicted + discarded,

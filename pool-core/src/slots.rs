@@ -20,7 +20,7 @@
 //! `N` slots inside the pool itself. The pool may move as long as nothing is leased, which the borrow checker sees
 //! to: a lease borrows the pool, or holds it in an `Rc`.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::{Cell, RefCell, UnsafeCell};
 use core::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
@@ -55,6 +55,9 @@ pub trait Storage: sealed::Sealed {
     /// Hashes keys.
     #[doc(hidden)]
     type Hasher: BuildHasher + Default;
+    /// Lends the state of a keyed pool to one at a time.
+    #[doc(hidden)]
+    type Exclusive<T>: crate::exclusive::Exclusive<T>;
     /// Most slots there can be.
     #[doc(hidden)]
     const MAX_SLOTS: usize;
@@ -82,6 +85,7 @@ impl Storage for Growing {
     type List<T> = alloc::vec::Vec<T>;
     type Index = hashbrown::HashTable<u32>;
     type Hasher = hashbrown::DefaultHashBuilder;
+    type Exclusive<T> = RefCell<T>;
     const MAX_SLOTS: usize = growing::SLOTS as usize;
 }
 
@@ -93,6 +97,7 @@ impl<const N: usize> Storage for Fixed<N> {
     type List<T> = heapless::Vec<T, N>;
     type Index = Chains<N>;
     type Hasher = BuildHasherDefault<Fnv>;
+    type Exclusive<T> = RefCell<T>;
     const MAX_SLOTS: usize = {
         assert!(N > 0, "a pool of no slots");
         assert!((N as u64) < 1 << 31, "more slots than a slot number can tell apart");

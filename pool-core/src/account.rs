@@ -26,7 +26,7 @@
 use crate::bytes::Bytes;
 use crate::sync::counter::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use core::fmt;
-use core::mem::ManuallyDrop;
+use core::mem::{self, ManuallyDrop};
 
 #[cfg(feature = "alloc")]
 use crate::sync::Arc;
@@ -462,11 +462,13 @@ impl Shortfall<'_> {
 pub(crate) struct Claim<'a> {
     account: &'a Account,
     bytes: usize,
+    /// Whether events may have to be raised.
+    unheard: bool,
 }
 
 impl<'a> Claim<'a> {
     pub(crate) fn on(account: &'a Account) -> Self {
-        Self { account, bytes: 0 }
+        Self { account, bytes: 0, unheard: false }
     }
 
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a>> {
@@ -476,7 +478,16 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
+    /// Whether holding `total` would pass no limit.
+    pub(crate) fn fits(&self, total: usize) -> bool {
+        self.account.levels().all(|level| {
+            let others = level.used().saturating_sub(self.bytes);
+            others.checked_add(total).is_some_and(|sum| sum <= level.hard_limit())
+        })
+    }
+
     /// Where it would be over by most if it were to hold `total`; `None` if that fits.
+    #[cold]
     pub(crate) fn shortfall(&self, total: usize) -> Option<Shortfall<'a>> {
         self.account.shortfall(self.bytes, total)
     }
@@ -490,18 +501,22 @@ impl<'a> Claim<'a> {
     /// [`settle`](Self::settle) follows when it is not.
     pub(crate) fn fill(&mut self, total: usize) -> bool {
         let missing = total.saturating_sub(self.bytes);
-        if missing > 0 && self.account.charge(missing, false).is_err() {
-            return false;
+        if missing > 0 {
+            if self.account.charge(missing, false).is_err() {
+                return false;
+            }
+            self.bytes += missing;
+            self.unheard = true;
         }
-        self.bytes += missing;
         true
     }
 
     /// Gives back what it holds above `total`, and raises the events of what was claimed and given back.
     pub(crate) fn settle(&mut self, total: usize) {
         if self.bytes > total {
+            self.unheard = false;
             self.shrink_to(total);
-        } else {
+        } else if mem::take(&mut self.unheard) {
             self.account.watch();
         }
     }
@@ -806,7 +821,7 @@ impl Reservation {
     #[cfg(feature = "alloc")]
     pub(crate) fn absorb(&mut self, mut other: Self) {
         debug_assert!(self.account == other.account && self.external == other.external);
-        self.bytes += core::mem::take(&mut other.bytes);
+        self.bytes += mem::take(&mut other.bytes);
     }
 }
 

@@ -128,7 +128,8 @@ where
             if state.occupied + state.pending >= self.limits.max_objects.saturating_add(objects) {
                 return Err(self.exhausted(state));
             }
-            let short = claim.as_ref().and_then(|claim| claim.shortfall(estimate));
+            let short = claim.as_ref().filter(|claim| !claim.fits(estimate));
+            let short = short.and_then(|claim| claim.shortfall(estimate));
             if let Some(short) = short.filter(|short| short.bytes() > bytes) {
                 return Err(AcquireError::OverBudget(short.refusal(bytes)));
             }
@@ -144,10 +145,10 @@ where
                 };
                 victim = Some(evicted);
                 ready = state.occupied + state.pending < self.limits.max_objects
-                    && claim.as_ref().is_none_or(|claim| claim.shortfall(estimate).is_none());
+                    && claim.as_ref().is_none_or(|claim| claim.fits(estimate));
             }
-            // The look-up is still good unless the victim was the last of its key.
-            let class = if victim.is_none() { class } else { state.class_of(key, hash) };
+            // The look-up is still good, unless the victim was the last of its key.
+            let class = class.filter(|&class| state.classes[class as usize].key.is_some());
             // Refused only if another pool took the room just now; then once more from the start.
             if ready && claim.as_mut().is_none_or(|claim| claim.fill(estimate)) {
                 let entered = match state.vacant_slot(&self.cells) {
@@ -226,7 +227,9 @@ where
     fn grow(&self, claim: &mut Claim<'_>, total: usize, room: Room) -> Result<(), OverBudget> {
         loop {
             let mut victim = None;
-            if let Some(short) = claim.shortfall(total) {
+            if !claim.fits(total)
+                && let Some(short) = claim.shortfall(total)
+            {
                 let mut state = self.state.lock();
                 let bytes = match room {
                     Room::MayEvict => state.evictable(),
@@ -239,7 +242,7 @@ where
                     return Err(short.refusal(bytes));
                 }
             }
-            let fits = claim.shortfall(total).is_none() && claim.fill(total);
+            let fits = claim.fits(total) && claim.fill(total);
             if let Some(victim) = victim {
                 self.destroy_victim(victim);
             }

@@ -62,6 +62,8 @@ mod lane;
 mod lease;
 mod lifecycle;
 mod local;
+#[cfg(feature = "alloc")]
+mod lock;
 mod lru;
 mod pages;
 mod shared;
@@ -74,11 +76,12 @@ mod threads;
 mod tracker;
 mod wait;
 
-#[cfg(feature = "alloc")]
-pub use account::AccountBuilder;
 pub use account::{
-    Account, AccountEvent, AccountEventKind, Ledger, NotHeld, OverBudget, Pressure, Reservation,
+    Account, AccountEvent, AccountEventKind, AccountRef, Charge, Ledger, Mode, NotHeld, OverBudget, Pressure,
+    Reservation, Shared,
 };
+#[cfg(feature = "alloc")]
+pub use account::{AccountBuilder, AccountSnapshot, Credit, Local, LocalAccount};
 pub use bytes::Bytes;
 pub use cache::Cache;
 #[cfg(feature = "std")]

@@ -214,3 +214,325 @@ impl<M: Mode> Claim<'_, M> {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::account::{AccountBuilder, Local, Shared};
+    use std::sync::{Arc, Mutex};
+    use std::vec::Vec;
+
+    /// Idle objects, those released longest ago first, and what was evicted.
+    #[derive(Default)]
+    struct Pool {
+        idle: Mutex<Vec<(u64, usize)>>,
+        charged: Mutex<usize>,
+    }
+
+    struct Handle<M: Mode>(Arc<Pool>, Account<M>);
+
+    impl<M: Mode> Handle<M> {
+        fn new(account: &Account<M>) -> Self {
+            Self(Arc::default(), account.clone())
+        }
+
+        fn release(&self, bytes: usize) {
+            let mut claim = Claim::on(&self.1);
+            assert!(claim.try_grow(bytes).is_ok());
+            claim.commit();
+            *self.0.charged.lock().unwrap() += bytes;
+            self.0.idle.lock().unwrap().push((self.1.stamp(), bytes));
+        }
+
+        fn left(&self) -> Vec<usize> {
+            self.0.idle.lock().unwrap().iter().map(|&(_, bytes)| bytes).collect()
+        }
+    }
+
+    impl<M: Mode> Evict for Handle<M> {
+        fn oldest(&self) -> Option<(u64, usize)> {
+            self.0.idle.lock().unwrap().first().copied()
+        }
+
+        fn evictable(&self) -> usize {
+            self.left().iter().sum()
+        }
+
+        fn evict_oldest(&self) -> Option<usize> {
+            let (_, bytes) = {
+                let mut idle = self.0.idle.lock().unwrap();
+                if idle.is_empty() { None } else { Some(idle.remove(0)) }
+            }?;
+            *self.0.charged.lock().unwrap() -= bytes;
+            self.1.uncharge(bytes, false);
+            Some(bytes)
+        }
+    }
+
+    trait Kind: Mode {
+        fn builder(name: &'static str) -> AccountBuilder<Self>;
+        fn build(builder: AccountBuilder<Self>) -> Account<Self>;
+        fn boxed(handle: Handle<Self>) -> Box<Self::Evictor>;
+    }
+
+    impl Kind for Shared {
+        fn builder(name: &'static str) -> AccountBuilder {
+            Account::builder(name)
+        }
+        fn build(builder: AccountBuilder) -> Account {
+            builder.build()
+        }
+        fn boxed(handle: Handle<Self>) -> Box<dyn Evict + Send + Sync> {
+            Box::new(handle)
+        }
+    }
+
+    impl Kind for Local {
+        fn builder(name: &'static str) -> AccountBuilder<Self> {
+            Account::local_builder(name)
+        }
+        fn build(builder: AccountBuilder<Self>) -> Account<Self> {
+            builder.build()
+        }
+        fn boxed(handle: Handle<Self>) -> Box<dyn Evict> {
+            Box::new(handle)
+        }
+    }
+
+    fn registered<M: Kind>(account: &Account<M>) -> (Handle<M>, Registration<M>) {
+        let handle = Handle::new(account);
+        let same = Handle(Arc::clone(&handle.0), account.clone());
+        (handle, account.register(M::boxed(same)))
+    }
+
+    /// A root of 100, and below it two accounts, the first of 60.
+    fn tree<M: Kind>() -> [Account<M>; 3] {
+        let root = M::build(M::builder("root").hard_limit(100));
+        let one = M::build(M::builder("one").parent(&root).hard_limit(60));
+        let two = M::build(M::builder("two").parent(&root));
+        [root, one, two]
+    }
+
+    /// Whatever was released is older than what comes now, in either mode.
+    fn later<M: Mode>(account: &Account<M>) {
+        account.note_miss();
+    }
+
+    // An order within each pool only; objects of a pool outside the account that refuses; more than is needed.
+    fn a_miss_evicts_the_oldest_of_all_pools_at_or_below_the_account_that_refuses<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, _a), (b, _b), (c, _c)) = (registered(&one), registered(&two), registered(&root));
+        for (pool, bytes) in [(&b, 10), (&a, 20), (&c, 5), (&b, 11), (&a, 21)] {
+            pool.release(bytes);
+            later(&root);
+        }
+        // `one` is short by 1: its own oldest, although another's is older.
+        let mut claim = Claim::on(&one);
+        assert!(claim.grow_making_room(20, None).is_ok());
+        assert_eq!((a.left(), b.left(), c.left()), (Vec::from([21]), Vec::from([10, 11]), Vec::from([5])));
+        // The root is short by 16: the oldest of all, then the next; `two` has no limit.
+        let mut other = Claim::on(&two);
+        assert_eq!(root.used(), 67);
+        assert!(other.grow_making_room(49, None).is_ok());
+        assert_eq!((a.left(), b.left(), c.left()), (Vec::from([21]), Vec::from([]), Vec::from([])));
+        assert_eq!((root.used(), one.used(), two.used()), (90, 41, 49));
+        drop((claim, other));
+        assert_eq!(root.used(), 21);
+    }
+
+    // Small objects thrown away for a large one that cannot fit anyway; a level whose shortage another's objects hide.
+    fn nothing_is_evicted_for_what_cannot_fit<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, _a), (b, _b)) = (registered(&one), registered(&two));
+        a.release(10);
+        b.release(70);
+        let mut held = Claim::on(&one);
+        assert!(held.try_grow(20).is_ok());
+        // 60 - 20 leaves 40 in `one`, however much `two` could give.
+        for (bytes, evictable) in [(41, 10), (usize::MAX, 10)] {
+            let Err(refusal) = held.grow_making_room(bytes, None) else { panic!("a limit was passed") };
+            assert!(refusal.evictable == evictable || refusal.account == root, "{refusal}");
+            assert_eq!((a.left().len(), b.left().len(), root.used()), (1, 1, 100));
+            assert!(one.admit(bytes, None).is_err());
+        }
+        // The root refuses: it counts all below it.
+        let refusal = two.admit(81, None).unwrap_err();
+        assert_eq!((refusal.account.name(), refusal.free, refusal.evictable), ("root", 0, 80));
+        assert!(two.admit(80, None).is_ok());
+        // Both are short; each of what is inside it.
+        assert!(held.grow_making_room(40, None).is_ok());
+        assert_eq!((a.left().len(), b.left().len(), root.used()), (0, 0, 60));
+    }
+
+    // A pool that asks and is on no list: its own objects forgotten, or taken before older ones.
+    fn a_pool_that_is_not_listed_gives_its_own<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let (a, _a) = registered(&one);
+        let own = Handle::new(&two);
+        own.release(30);
+        later(&root);
+        a.release(40);
+        later(&root);
+        own.release(30);
+        assert_eq!((root.evictable(Some(&own)), root.evictable(None), two.evictable(None)), (100, 40, 0));
+        let mut claim = Claim::on(&two);
+        assert!(claim.grow_making_room(40, Some(&own)).is_ok());
+        assert_eq!((own.left(), a.left()), (Vec::from([30]), Vec::from([])));
+        assert!(claim.grow_making_room(31, Some(&own)).is_ok());
+        assert_eq!((own.left().len(), root.used()), (0, 71));
+        let Err(refusal) = claim.grow_making_room(30, Some(&own)) else { panic!("a limit was passed") };
+        assert_eq!(refusal.evictable, 0);
+    }
+
+    // A pool that is asked after it is gone, or that another's end takes off the list.
+    fn a_registration_ends_when_dropped<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, first), (b, second)) = (registered(&one), registered(&two));
+        a.release(10);
+        b.release(20);
+        assert_eq!((root.evictable(None), one.evictable(None)), (30, 10));
+        drop(first);
+        assert_eq!((root.evictable(None), one.evictable(None)), (20, 0));
+        assert_eq!((root.make_room(100).unwrap_err().evictable, root.used()), (20, 30));
+        drop(second);
+        assert_eq!(root.evictable(None), 0);
+        // The list held nothing of the pools any more.
+        assert_eq!((Arc::strong_count(&a.0), Arc::strong_count(&b.0)), (1, 1));
+    }
+
+    fn lowering_the_hard_limit_evicts_idle_objects<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, _a), (b, _b)) = (registered(&one), registered(&two));
+        for _ in 0..3 {
+            a.release(10);
+            later(&root);
+            b.release(10);
+            later(&root);
+        }
+        let claim = two.try_reserve(15).unwrap();
+        // 75 in use.
+        assert_eq!(root.set_hard_limit(55), 0);
+        assert_eq!((a.left().len(), b.left().len(), root.used()), (2, 2, 55));
+        // Only what is inside the account whose limit it is.
+        assert_eq!((one.set_hard_limit(0), a.left().len(), b.left().len()), (0, 0, 2));
+        assert_eq!((root.set_hard_limit(5), b.left().len()), (10, 0));
+        drop(claim);
+    }
+
+    // Room that is made for the caller and not told, or made when there is enough.
+    fn make_room_evicts_no_more_than_is_needed<M: Kind>() {
+        let [root, one, _] = tree::<M>();
+        let (a, _a) = registered(&one);
+        for _ in 0..3 {
+            a.release(20);
+        }
+        assert_eq!((root.make_room(40), a.left().len()), (Ok(0), 3));
+        assert_eq!((root.make_room(41), a.left().len()), (Ok(20), 2));
+        assert_eq!((one.make_room(60), a.left().len()), (Ok(40), 0));
+        assert!(one.make_room(61).is_err());
+    }
+
+    // A pool that says it has something and then has not, for ever.
+    fn a_pool_that_never_gives_is_asked_so_often_and_no_more<M: Kind>() {
+        struct Miser<M: Mode>(Account<M>);
+        impl<M: Mode> Evict for Miser<M> {
+            fn oldest(&self) -> Option<(u64, usize)> {
+                Some((0, 50))
+            }
+            fn evictable(&self) -> usize {
+                50
+            }
+            fn evict_oldest(&self) -> Option<usize> {
+                None
+            }
+        }
+        let [root, _, two] = tree::<M>();
+        let miser = Miser(root);
+        let mut claim = Claim::on(&two);
+        assert!(claim.try_grow(90).is_ok());
+        let Err(refusal) = claim.grow_making_room(20, Some(&miser)) else { panic!("a limit was passed") };
+        assert_eq!((refusal.free, refusal.evictable, miser.0.used()), (10, 50, 90));
+    }
+
+    // Levels that ask for less than is over, or for what is over a soft limit whose pressure is past.
+    fn excess_is_what_must_go_for_every_level_to_be_well<M: Kind>() {
+        let root = M::build(M::builder("root").hard_limit(100).soft_limit(80).low_watermark(50));
+        let leaf = M::build(M::builder("leaf").parent(&root));
+        let mut claim = leaf.try_reserve(80).unwrap();
+        assert_eq!((leaf.excess(), root.excess()), (0, 0));
+        claim.try_grow(1).unwrap();
+        assert_eq!((leaf.excess(), root.excess()), (31, 31));
+        root.set_hard_limit(40);
+        assert_eq!(leaf.excess(), 41);
+        root.set_soft_limit(1000);
+        assert_eq!(leaf.excess(), 41);
+        leaf.set_hard_limit(30);
+        assert_eq!((leaf.excess(), root.excess()), (51, 41));
+        assert_eq!(leaf.shortfall(2).map(|short| (short.bytes(), short.used)), Some((53, 81)));
+        assert!(leaf.shortfalls(2).map(|short| short.bytes()).eq([53, 43]));
+        drop(claim);
+        assert_eq!(leaf.shortfall(usize::MAX).map(|short| short.bytes()), Some(usize::MAX - 30));
+        assert!(leaf.shortfall(30).is_none());
+    }
+
+    macro_rules! both {
+        ($($test:ident),* $(,)?) => {
+            mod shared {
+                $(#[test]
+                fn $test() {
+                    super::$test::<super::Shared>();
+                })*
+            }
+            mod local {
+                $(#[test]
+                fn $test() {
+                    super::$test::<super::Local>();
+                })*
+            }
+        };
+    }
+
+    both!(
+        a_miss_evicts_the_oldest_of_all_pools_at_or_below_the_account_that_refuses,
+        nothing_is_evicted_for_what_cannot_fit,
+        a_pool_that_is_not_listed_gives_its_own,
+        a_registration_ends_when_dropped,
+        lowering_the_hard_limit_evicts_idle_objects,
+        make_room_evicts_no_more_than_is_needed,
+        a_pool_that_never_gives_is_asked_so_often_and_no_more,
+        excess_is_what_must_go_for_every_level_to_be_well,
+    );
+
+    // Releases that share a number, or a shared one that counts by itself.
+    #[test]
+    fn stamps_order_releases() {
+        let [root, one, two] = tree::<Local>();
+        assert_eq!([one.stamp(), two.stamp(), root.stamp(), one.stamp()], [1, 2, 3, 4]);
+        let [root, one, two] = tree::<Shared>();
+        assert_eq!([one.stamp(), two.stamp(), root.stamp()], [0; 3]);
+        one.note_miss();
+        assert_eq!([one.stamp(), two.stamp(), root.stamp()], [1; 3]);
+    }
+
+    // A shared account above that is short: only one of the two trees asked, or the wrong one first.
+    #[test]
+    fn a_local_tree_gives_to_the_shared_account_above_before_others() {
+        let server = Account::new("server", 100);
+        let page = Account::local_builder("page").credit(server.credit(8)).build();
+        let ((a, _a), (b, _b)) = (registered(&page), registered(&server));
+        b.release(40);
+        later(&server);
+        a.release(40);
+        let mut claim = Claim::on(&page);
+        let refusal = page.admit(101, None).unwrap_err();
+        assert!(refusal.account == server && refusal.evictable == 80 && refusal.free == 20);
+        assert!(claim.grow_making_room(50, None).is_ok());
+        assert_eq!((a.left().len(), b.left().len(), server.used()), (0, 1, 90));
+        assert!(claim.grow_making_room(50, None).is_ok());
+        assert_eq!((b.left().len(), server.used(), page.used()), (0, 100, 100));
+        // A miss elsewhere cannot reach into a local tree.
+        drop(claim);
+        a.release(60);
+        assert_eq!((server.evictable(None), server.make_room(41).unwrap_err().evictable), (0, 0));
+    }
+}

@@ -18,7 +18,9 @@ mod upkeep;
 
 pub use builder::KeyedPoolBuilder;
 
-use crate::account::Account;
+use crate::account::{Account, Mode, Shared};
+#[cfg(feature = "alloc")]
+use crate::account::Registration;
 use crate::clock::{Clock, NoClock, Tick};
 use crate::error::{AcquireError, ReleaseError};
 use crate::exclusive::Exclusive as _;
@@ -27,14 +29,17 @@ use crate::lifecycle::{Factory, KeepAll, Resetter};
 use crate::observe::{Observer, Removal, Silent};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
+#[cfg(feature = "lock_api")]
+use crate::slots::Locked;
 use crate::slots::{Cells as _, Fixed, Slot, Storage};
 use crate::stats::PoolStats;
 #[cfg(feature = "alloc")]
 use alloc::rc::Rc;
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+use alloc::sync::Arc;
 use builder::Limits;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
-use core::marker::PhantomData;
 use core::panic::Location;
 use core::ptr::NonNull;
 use leaks::Sampling;
@@ -58,8 +63,40 @@ type DefaultStorage = Fixed<32>;
 /// frame[0] = 1;
 /// # Ok::<(), pool_core::AcquireError<Infallible>>(())
 /// ```
-pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Silent> =
-    KeyedPool<K, F, R, C, Fixed<N>, O>;
+pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Silent, M = Shared> =
+    KeyedPool<K, F, R, C, Fixed<N>, O, M>;
+
+/// A [`KeyedPool`] for threads, which take turns by the mutex `L` of the user's choice.
+///
+/// All methods are those of [`KeyedPool`], and user code runs with nothing locked in this kind as well. The mutex is held for
+/// a bounded number of steps: a look-up of the key and two changes of lists, on a miss a few times that. A thread that may not
+/// wait should not use it, but resolve a key once to a [class](Self::class).
+///
+/// **Order of eviction.** Within the pool it is LRU by the order in which releases got the mutex, exactly. Across the pools of
+/// one tree of accounts releases are told apart by the misses between them: of two objects of different pools, with no
+/// miss of any of those pools between their releases, either may go first; if there was one, the one released earlier goes first.
+/// The objects of a class count as released when one of its class was last released, and those with the highest numbers, used
+/// longest ago in the mean, go first.
+///
+/// ```
+/// use pool_core::{Account, KeyedPoolBuilder};
+/// use std::convert::Infallible;
+///
+/// let server = Account::new("server", 1 << 20);
+/// let buffers = KeyedPoolBuilder::new(|&len: &usize| Ok::<_, Infallible>(vec![0u8; len]))
+///     .account(server.clone())
+///     .build_shared::<parking_lot::RawMutex>();
+/// std::thread::scope(|scope| {
+///     for len in [1000, 2000] {
+///         let buffers = &buffers;
+///         scope.spawn(move || buffers.acquire(&len).map(|mut buffer| buffer[0] = 1));
+///     }
+/// });
+/// assert_eq!(buffers.stats().idle, 2);
+/// ```
+#[cfg(feature = "lock_api")]
+pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
+    KeyedPool<K, F, R, C, Locked<L>, O, Shared>;
 
 /// A pool of objects by key, for one thread: exact LRU across all keys, bounds on objects and bytes.
 ///
@@ -101,17 +138,21 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 /// assert!(account.peak() <= 10_000);
 /// # Ok::<(), AcquireError<Infallible>>(())
 /// ```
-pub struct KeyedPool<K, F, R = KeepAll, C = NoClock, S = DefaultStorage, O = Silent>
+pub struct KeyedPool<K, F, R = KeepAll, C = NoClock, S = DefaultStorage, O = Silent, M = Shared>
 where
     F: Factory<K>,
     S: Storage,
+    M: Mode,
 {
     factory: F,
     resetter: R,
     clock: C,
     observer: O,
     limits: Limits,
-    account: Option<Account>,
+    account: Option<Account<M>>,
+    /// Its place among the pools that give idle objects back to one another.
+    #[cfg(feature = "alloc")]
+    registration: Option<Registration<M>>,
     /// Whether released objects are measured: there is an account or a bound on what they retain.
     weighs: bool,
     /// Whether there is a time limit.
@@ -123,7 +164,6 @@ where
     id: u32,
     cells: S::Cells<Slot<F::Object>>,
     state: S::Exclusive<State<K, S>>,
-    _key: PhantomData<K>,
 }
 
 #[cfg(feature = "alloc")]
@@ -143,7 +183,7 @@ where
     }
 }
 
-impl<K, F, R, C, S, O> KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -151,6 +191,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     /// Takes an object of `key`: the one of its idle objects that was released last, or a new one.
     ///
@@ -223,8 +264,12 @@ where
                     return Err(error);
                 }
             };
-            // Linked as it is: the creation stamped it as released now.
-            self.state.lock().link(slot);
+            {
+                // Linked as it is: the creation noted the time as that of its release.
+                let mut state = self.state.lock();
+                state.metas[slot as usize].stamp = self.stamp();
+                state.link(slot);
+            }
             if O::LISTENS {
                 self.observer.created(key, bytes);
             }
@@ -264,7 +309,7 @@ where
 
     /// The account that objects are charged to.
     #[must_use]
-    pub fn account(&self) -> Option<&Account> {
+    pub fn account(&self) -> Option<&Account<M>> {
         self.account.as_ref()
     }
 
@@ -278,6 +323,18 @@ where
     #[must_use]
     pub fn observer(&self) -> &O {
         &self.observer
+    }
+
+    /// The place of a release in the order of all pools that give back to one another.
+    #[inline(always)]
+    fn stamp(&self) -> u64 {
+        #[cfg(feature = "alloc")]
+        if self.registration.is_some()
+            && let Some(account) = &self.account
+        {
+            return account.stamp();
+        }
+        0
     }
 
     fn now(&self) -> Tick {
@@ -369,42 +426,60 @@ where
     }
 }
 
-/// Leases that share the pool and so may outlive this handle to it.
 #[cfg(feature = "alloc")]
-impl<K, F, R, C, S, O> KeyedPool<K, F, R, C, S, O>
-where
-    K: Hash + Eq + Clone,
-    F: Factory<K>,
-    R: Resetter<F::Object>,
-    C: Clock,
-    S: Storage,
-    O: Observer<K>,
-{
-    /// As [`acquire`](Self::acquire), with a lease that shares the pool and so may outlive this handle to it.
-    ///
-    /// # Errors
-    ///
-    /// As [`acquire`](Self::acquire).
-    #[track_caller]
-    pub fn acquire_owned(self: &Rc<Self>, key: &K) -> Result<Lease<Rc<Self>>, AcquireError<F::Error>> {
-        Ok(self.acquire(key)?.with_pool(|_| Rc::clone(self)))
-    }
+macro_rules! owned_leases {
+    ($pointer:ident, [$($parameter:tt)*], $storage:ty, $($bound:tt)*) => {
+        /// Leases that share the pool.
+        impl<K, F, R, C, O, M, $($parameter)*> KeyedPool<K, F, R, C, $storage, O, M>
+        where
+            K: Hash + Eq + Clone,
+            F: Factory<K>,
+            R: Resetter<F::Object>,
+            C: Clock,
+            O: Observer<K>,
+            M: Mode,
+            $($bound)*
+        {
+            /// As [`acquire`](Self::acquire), with a lease that shares the pool and so may outlive this handle to it.
+            ///
+            /// # Errors
+            ///
+            /// As [`acquire`](Self::acquire).
+            #[track_caller]
+            pub fn acquire_owned(
+                self: &$pointer<Self>,
+                key: &K,
+            ) -> Result<Lease<$pointer<Self>>, AcquireError<F::Error>> {
+                Ok(self.acquire(key)?.with_pool(|_| $pointer::clone(self)))
+            }
 
-    /// As [`try_acquire`](Self::try_acquire), with a lease that shares the pool.
-    #[track_caller]
-    pub fn try_acquire_owned(self: &Rc<Self>, key: &K) -> Option<Lease<Rc<Self>>> {
-        Some(self.try_acquire(key)?.with_pool(|_| Rc::clone(self)))
-    }
+            /// As [`try_acquire`](Self::try_acquire), with a lease that shares the pool.
+            #[track_caller]
+            pub fn try_acquire_owned(self: &$pointer<Self>, key: &K) -> Option<Lease<$pointer<Self>>> {
+                Some(self.try_acquire(key)?.with_pool(|_| $pointer::clone(self)))
+            }
 
-    /// As [`redeem`](Self::redeem), with a lease that shares the pool.
-    ///
-    /// # Errors
-    ///
-    /// As [`redeem`](Self::redeem).
-    pub fn redeem_owned(self: &Rc<Self>, id: LeaseId) -> Result<Lease<Rc<Self>>, ReleaseError> {
-        Ok(self.redeem(id)?.with_pool(|_| Rc::clone(self)))
-    }
+            /// As [`redeem`](Self::redeem), with a lease that shares the pool.
+            ///
+            /// # Errors
+            ///
+            /// As [`redeem`](Self::redeem).
+            pub fn redeem_owned(
+                self: &$pointer<Self>,
+                id: LeaseId,
+            ) -> Result<Lease<$pointer<Self>>, ReleaseError> {
+                Ok(self.redeem(id)?.with_pool(|_| $pointer::clone(self)))
+            }
+        }
+    };
 }
+
+#[cfg(feature = "alloc")]
+owned_leases!(Rc, [], Growing,);
+#[cfg(feature = "alloc")]
+owned_leases!(Rc, [const N: usize], Fixed<N>,);
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+owned_leases!(Arc, [L], Locked<L>, L: lock_api::RawMutex);
 
 /// What a pool holds for one key.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -429,7 +504,7 @@ enum Room {
 }
 
 /// `KeyedPool(idle 3/64, 12.50 KiB, hits 97.3 %)`
-impl<K, F, R, C, S, O> fmt::Debug for KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> fmt::Debug for KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -437,6 +512,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyedPool({})", self.stats())

@@ -63,6 +63,8 @@ mod lane;
 mod lease;
 mod lifecycle;
 mod local;
+#[cfg(feature = "alloc")]
+mod lock;
 mod lru;
 mod observe;
 mod pages;
@@ -77,17 +79,20 @@ mod tracker;
 mod wait;
 mod work;
 
-#[cfg(feature = "alloc")]
-pub use account::AccountBuilder;
 pub use account::{
-    Account, AccountEvent, AccountEventKind, Ledger, NotHeld, OverBudget, Pressure, Reservation,
+    Account, AccountEvent, AccountEventKind, AccountRef, Charge, Ledger, Mode, NotHeld, OverBudget, Pressure,
+    Reservation, Shared,
 };
+#[cfg(feature = "alloc")]
+pub use account::{AccountBuilder, AccountSnapshot, Credit, Local, LocalAccount};
 pub use bytes::Bytes;
 pub use cache::Cache;
 #[cfg(feature = "std")]
 pub use clock::InstantClock;
 pub use clock::{Clock, ManualClock, NoClock, Tick};
 pub use error::{AcquireError, ReleaseError};
+#[cfg(feature = "lock_api")]
+pub use keyed::SharedKeyedPool;
 pub use keyed::{FixedKeyedPool, KeyStats, KeyedPool, KeyedPoolBuilder};
 pub use lease::{Lease, LeaseId, Pool};
 pub use lifecycle::{Factory, Footprint, KeepAll, Resetter, Verdict};
@@ -96,6 +101,8 @@ pub use observe::{Discard, Eviction, Leak, Observer, Refusal, Removal, Silent};
 pub use shared::{SharedPool, SharedPoolBuilder, StaticPool};
 #[cfg(feature = "alloc")]
 pub use slots::Growing;
+#[cfg(feature = "lock_api")]
+pub use slots::Locked;
 pub use slots::{Fixed, Storage};
 pub use stats::PoolStats;
 #[cfg(feature = "alloc")]

@@ -72,6 +72,63 @@ pub struct Growing;
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed<const N: usize>;
 
+/// Storage on the heap that grows as objects are made, for threads that take turns by a mutex: any that implements
+/// [`lock_api::RawMutex`], such as parking_lot's, a spin lock, or one over a critical section.
+#[cfg(feature = "lock_api")]
+pub struct Locked<L>(core::marker::PhantomData<fn() -> L>);
+
+#[cfg(feature = "lock_api")]
+impl<L> sealed::Sealed for Locked<L> {}
+
+#[cfg(feature = "lock_api")]
+impl<L: lock_api::RawMutex> Storage for Locked<L> {
+    type Cells<N: Default> = LockedPages<N>;
+    type Pages<T> = crate::pages::Chunks<T>;
+    const THREAD_CACHES: bool = false;
+    type Column<T: Copy + Default> = growing::Array<T>;
+    type List<T> = alloc::vec::Vec<T>;
+    type Index = hashbrown::HashTable<u32>;
+    type Hasher = hashbrown::DefaultHashBuilder;
+    type Exclusive<T> = lock_api::Mutex<L, T>;
+    const MAX_SLOTS: usize = growing::SLOTS as usize;
+}
+
+/// [`Pages`] beside a lock.
+#[cfg(feature = "lock_api")]
+#[doc(hidden)]
+pub struct LockedPages<N>(Pages<N>);
+
+// SAFETY: only a keyed pool can be made with these cells, and it reaches and looks up a slot only while it holds the lock of
+// its state. What it then does with a slot's object, without the lock, the state says is one user's at a time; so the
+// objects move between threads (`N: Send`) and are never used by two.
+#[cfg(feature = "lock_api")]
+unsafe impl<N: Send> Sync for LockedPages<N> {}
+
+#[cfg(feature = "lock_api")]
+impl<N: Default> Default for LockedPages<N> {
+    fn default() -> Self {
+        Self(Pages::default())
+    }
+}
+
+#[cfg(feature = "lock_api")]
+impl<N: Default> Cells<N> for LockedPages<N> {
+    fn reach(&self, at: u32) -> bool {
+        self.0.reach(at)
+    }
+
+    #[inline(always)]
+    fn at(&self, at: u32) -> &N {
+        self.0.at(at)
+    }
+
+    #[inline(always)]
+    unsafe fn reached(&self, at: u32) -> &N {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.reached(at) }
+    }
+}
+
 #[cfg(feature = "alloc")]
 impl sealed::Sealed for Growing {}
 impl<const N: usize> sealed::Sealed for Fixed<N> {}

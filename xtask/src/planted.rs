@@ -126,8 +126,8 @@ const FAULTS: &[Fault] = &[
         check: "embedded",
         what: "an uncharge that stops at the account's own level",
         file: "pool-core/src/account.rs",
-        old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
-        new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
+        old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            let used = M::sub(&ledger.used, bytes);",
+        new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            let used = M::sub(&ledger.used, bytes);",
         sign: "panicked at",
     },
 ];

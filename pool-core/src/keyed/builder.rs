@@ -3,7 +3,9 @@
 use super::leaks::Sampling;
 use super::state::{Meta, State};
 use super::{FixedKeyedPool, KeyedPool};
-use crate::account::Account;
+use crate::account::{Account, Mode, Shared};
+#[cfg(feature = "alloc")]
+use crate::account::{Evict, Local};
 use crate::clock::{Clock, NoClock, Tick};
 use crate::exclusive::Exclusive;
 use crate::lease::next_pool_id;
@@ -12,6 +14,15 @@ use crate::observe::{Observer, Silent};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
 use crate::slots::Storage;
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+use super::SharedKeyedPool;
+#[cfg(feature = "alloc")]
+use alloc::{
+    boxed::Box,
+    rc::{Rc, Weak as RcWeak},
+};
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+use alloc::sync::{Arc, Weak as SyncWeak};
 use core::hash::Hash;
 use core::marker::PhantomData;
 
@@ -59,14 +70,14 @@ impl Limits {
 
 /// Builds a [`KeyedPool`].
 #[must_use = "a builder makes nothing until `build`"]
-pub struct KeyedPoolBuilder<K, F, R = KeepAll, C = NoClock, O = Silent> {
+pub struct KeyedPoolBuilder<K, F, R = KeepAll, C = NoClock, O = Silent, M: Mode = Shared> {
     factory: F,
     resetter: R,
     clock: C,
     observer: O,
     limits: Limits,
     sampling: Option<Sampling>,
-    account: Option<Account>,
+    account: Option<Account<M>>,
     _key: PhantomData<fn(&K)>,
 }
 
@@ -89,37 +100,42 @@ where
     }
 }
 
-impl<K, F, R, C, O> KeyedPoolBuilder<K, F, R, C, O>
+impl<K, F, R, C, O, M> KeyedPoolBuilder<K, F, R, C, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
     R: Resetter<F::Object>,
     C: Clock,
     O: Observer<K>,
+    M: Mode,
 {
     /// What brings a released object back to its first state. Default: nothing does, [`KeepAll`].
-    pub fn resetter<R2: Resetter<F::Object>>(self, resetter: R2) -> KeyedPoolBuilder<K, F, R2, C, O> {
+    pub fn resetter<R2: Resetter<F::Object>>(self, resetter: R2) -> KeyedPoolBuilder<K, F, R2, C, O, M> {
         let Self { factory, clock, observer, limits, sampling, account, .. } = self;
         KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
     }
 
     /// The clock for all limits in ticks, which are in its unit, and for [`Lease::release_at`](crate::Lease::release_at).
-    pub fn clock<C2: Clock>(self, clock: C2) -> KeyedPoolBuilder<K, F, R, C2, O> {
+    pub fn clock<C2: Clock>(self, clock: C2) -> KeyedPoolBuilder<K, F, R, C2, O, M> {
         let Self { factory, resetter, observer, limits, sampling, account, .. } = self;
         KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
     }
 
     /// Who hears what the pool makes, destroys and refuses. Default: nobody, [`Silent`].
-    pub fn observer<O2: Observer<K>>(self, observer: O2) -> KeyedPoolBuilder<K, F, R, C, O2> {
+    pub fn observer<O2: Observer<K>>(self, observer: O2) -> KeyedPoolBuilder<K, F, R, C, O2, M> {
         let Self { factory, resetter, clock, limits, sampling, account, .. } = self;
         KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
     }
 
-    /// The account that the objects' bytes are charged to. Default: none, the pool then counts bytes but refuses
-    /// none.
-    pub fn account(mut self, account: Account) -> Self {
-        self.account = Some(account);
-        self
+    /// The account that the objects' bytes are charged to, a shared or a local one. Default: none, the pool then counts
+    /// bytes but refuses none.
+    ///
+    /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by
+    /// [`build_rc`](Self::build_rc) or `build_shared`.
+    pub fn account<M2: Mode>(self, account: Account<M2>) -> KeyedPoolBuilder<K, F, R, C, O, M2> {
+        let Self { factory, resetter, clock, observer, limits, sampling, .. } = self;
+        let account = Some(account);
+        KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
     }
 
     /// Most objects of all keys, leased and idle. An acquire beyond evicts an idle one, or fails.
@@ -197,16 +213,16 @@ where
 
     /// A pool that grows on the heap.
     #[cfg(feature = "alloc")]
-    pub fn build(self) -> KeyedPool<K, F, R, C, Growing, O> {
+    pub fn build(self) -> KeyedPool<K, F, R, C, Growing, O, M> {
         self.build_in()
     }
 
     /// A pool of at most `N` objects that needs no allocator.
-    pub fn build_fixed<const N: usize>(self) -> FixedKeyedPool<K, F, N, R, C, O> {
+    pub fn build_fixed<const N: usize>(self) -> FixedKeyedPool<K, F, N, R, C, O, M> {
         self.build_in()
     }
 
-    pub(crate) fn build_in<S: Storage>(self) -> KeyedPool<K, F, R, C, S, O> {
+    fn build_in<S: Storage>(self) -> KeyedPool<K, F, R, C, S, O, M> {
         let mut limits = self.limits;
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
         let timed = limits.have_time();
@@ -221,11 +237,90 @@ where
             attentive: timed || self.sampling.is_some(),
             weighs: self.account.is_some() || limits.max_retained_bytes != usize::MAX,
             account: self.account,
+            #[cfg(feature = "alloc")]
+            registration: None,
             hasher: S::Hasher::default(),
             id: next_pool_id(),
             cells: S::Cells::default(),
             state: S::Exclusive::new(State::new()),
-            _key: PhantomData,
         }
+    }
+}
+
+/// Pools that give idle objects back to the others of their tree of accounts.
+#[cfg(feature = "alloc")]
+impl<K, F, R, C, O> KeyedPoolBuilder<K, F, R, C, O, Local>
+where
+    K: Hash + Eq + Clone + 'static,
+    F: Factory<K> + 'static,
+    R: Resetter<F::Object> + 'static,
+    C: Clock + 'static,
+    O: Observer<K> + 'static,
+{
+    /// A pool that grows on the heap and, under a local account, gives and takes: where the bytes for a new object are
+    /// refused, the idle object that was released longest ago makes room, in whichever of the pools at or below the account
+    /// that refuses it is. The order across pools is exact.
+    pub fn build_rc(self) -> Rc<KeyedPool<K, F, R, C, Growing, O, Local>> {
+        Rc::new_cyclic(|weak| {
+            let mut pool = self.build_in();
+            pool.registration =
+                pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool
+        })
+    }
+}
+
+/// Pools for threads.
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+impl<K, F, R, C, O> KeyedPoolBuilder<K, F, R, C, O, Shared>
+where
+    K: Hash + Eq + Clone + Send + 'static,
+    F: Factory<K, Object: Send> + Send + Sync + 'static,
+    R: Resetter<F::Object> + Send + Sync + 'static,
+    C: Clock + Send + Sync + 'static,
+    O: Observer<K> + Send + Sync + 'static,
+{
+    /// A pool for threads, which take turns by the mutex `L`. Under an account it gives and takes: where the bytes
+    /// for a new object are refused, the idle object that was released longest ago makes room, in whichever of the pools at
+    /// or below the account that refuses it is; see [`SharedKeyedPool`] for how exact that is.
+    pub fn build_shared<L: lock_api::RawMutex + Send + Sync + 'static>(
+        self,
+    ) -> Arc<SharedKeyedPool<K, F, L, R, C, O>> {
+        Arc::new_cyclic(|weak: &SyncWeak<SharedKeyedPool<K, F, L, R, C, O>>| {
+            let mut pool = self.build_in();
+            pool.registration =
+                pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool
+        })
+    }
+}
+
+/// A pool on the lists of its accounts, which do not keep it alive.
+#[cfg(feature = "alloc")]
+struct Member<W>(W);
+
+#[cfg(feature = "alloc")]
+impl<P: Evict> Evict for Member<RcWeak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
+    }
+}
+
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+impl<P: Evict> Evict for Member<SyncWeak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
     }
 }

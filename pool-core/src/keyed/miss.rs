@@ -2,7 +2,7 @@
 
 use super::state::{Class, Left, State, Worth};
 use super::{KeyedPool, Room};
-use crate::account::{Claim, OverBudget};
+use crate::account::{Claim, Evict, Mode, OverBudget};
 use crate::clock::Clock;
 use crate::create::{Made, make};
 use crate::error::AcquireError;
@@ -23,7 +23,7 @@ struct Victim<K, T> {
     left: Left<K>,
 }
 
-impl<K, F, R, C, S, O> KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -31,6 +31,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     #[cold]
     #[inline(never)]
@@ -62,6 +63,12 @@ where
             && let Some((slot, object)) = self.take_idle(key, hash, site)
         {
             return Ok((slot, object, None));
+        }
+        #[cfg(feature = "alloc")]
+        if self.registration.is_some()
+            && let Some(account) = &self.account
+        {
+            account.note_miss();
         }
         let result = self.create_slot(key, hash, Room::MayEvict);
         if O::LISTENS
@@ -104,7 +111,7 @@ where
         key: &K,
         hash: u64,
         estimate: usize,
-        claim: &mut Option<Claim<'_>>,
+        claim: &mut Option<Claim<'_, M>>,
         room: Room,
     ) -> Result<Held<'_, Self>, AcquireError<F::Error>> {
         let mut first = true;
@@ -120,60 +127,101 @@ where
             let class = state.class_of(key, hash);
             self.admit_key(class.map(|class| &state.classes[class as usize]))?;
 
-            let (objects, bytes) = match room {
-                Room::MayEvict => (state.idle, state.evictable()),
-                Room::AsItIs => (0, 0),
+            let idle = match room {
+                Room::MayEvict => state.idle,
+                Room::AsItIs => 0,
             };
-            let full = state.occupied + state.pending >= self.limits.max_objects;
-            if state.occupied + state.pending >= self.limits.max_objects.saturating_add(objects) {
+            let objects = state.occupied + state.pending;
+            if objects >= self.limits.max_objects.saturating_add(idle) {
                 return Err(self.exhausted(state));
             }
-            let short = claim.as_ref().filter(|claim| !claim.fits(estimate));
-            let short = short.and_then(|claim| claim.shortfall(estimate));
-            if let Some(short) = short.filter(|short| short.bytes() > bytes) {
-                return Err(AcquireError::OverBudget(short.refusal(bytes)));
-            }
+            let full = objects >= self.limits.max_objects;
             let mut victim = None;
-            let mut ready = true;
-            if full || short.is_some() {
-                let Some(evicted) = self.take_victim(state, claim.as_mut()) else {
-                    // Only what `retain` is looking at is idle.
-                    return Err(match short {
-                        Some(short) => AcquireError::OverBudget(short.refusal(bytes)),
-                        None => self.exhausted(state),
-                    });
-                };
-                victim = Some(evicted);
-                ready = state.occupied + state.pending < self.limits.max_objects
-                    && claim.as_ref().is_none_or(|claim| claim.fits(estimate));
+            let mut ready = !full && funded(claim, estimate);
+            if !ready {
+                let mut short = claim.as_ref().and_then(|claim| claim.shortfall(estimate));
+                if short.is_some() && room == Room::MayEvict && self.others_give() {
+                    drop(guard);
+                    if let Some(claim) = claim {
+                        self.evict_anywhere(claim, estimate).map_err(AcquireError::OverBudget)?;
+                    }
+                    continue;
+                }
+                let evictable = self.evictable(state, room);
+                if let Some(refused) = short.filter(|short| short.bytes() > evictable) {
+                    // To charge calls back what was lent, which may be all that is missing.
+                    if !funded(claim, estimate) {
+                        return Err(AcquireError::OverBudget(refused.refusal(evictable)));
+                    }
+                    short = None;
+                }
+                if full || short.is_some() {
+                    victim = self.take_victim(state, claim.as_mut());
+                    if victim.is_none() {
+                        // Only what `retain` is looking at is idle.
+                        return Err(match short {
+                            Some(short) => AcquireError::OverBudget(short.refusal(evictable)),
+                            None => self.exhausted(state),
+                        });
+                    }
+                }
+                ready = state.occupied + state.pending < self.limits.max_objects && funded(claim, estimate);
             }
             // The look-up is still good, unless the victim was the last of its key.
             let class = class.filter(|&class| state.classes[class as usize].key.is_some());
-            // Refused only if another pool took the room just now; then once more from the start.
-            if ready && claim.as_mut().is_none_or(|claim| claim.fill(estimate)) {
-                let entered = match state.vacant_slot(&self.cells) {
-                    Some(slot) => state.begin_create(slot, class, key, hash).then_some(slot),
-                    None => None,
-                };
-                let pending = match entered {
-                    Some(slot) => Ok(Held { pool: self, slot, abandon: Self::cancel_create }),
-                    None => Err(self.exhausted(state)),
-                };
-                drop(guard);
-                // User code from here on.
-                if let Some(victim) = victim {
-                    self.destroy_victim(victim);
-                }
-                let pending = pending?;
-                if let Some(claim) = claim {
-                    claim.settle(estimate);
-                }
-                return Ok(pending);
-            }
+            let entered = match ready {
+                true => match state.vacant_slot(&self.cells) {
+                    Some(slot) if state.begin_create(slot, class, key, hash) => Some(Ok(slot)),
+                    _ => Some(Err(self.exhausted(state))),
+                },
+                false => None,
+            };
             drop(guard);
+            // Counted as pending before any user code runs, and no more if that panics.
+            let entered = entered.map(|entered| {
+                entered.map(|slot| Held { pool: self, slot, abandon: Self::cancel_create })
+            });
             if let Some(victim) = victim {
                 self.destroy_victim(victim);
             }
+            if let Some(entered) = entered {
+                if let Some(claim) = claim {
+                    claim.settle(estimate);
+                }
+                return entered;
+            }
+        }
+    }
+
+    fn evictable(&self, state: &State<K, S>, room: Room) -> usize {
+        match room {
+            Room::MayEvict => state.evictable(),
+            Room::AsItIs => 0,
+        }
+    }
+
+    /// Whether other pools give idle objects back, so that room is to be made by the oldest of all.
+    fn others_give(&self) -> bool {
+        #[cfg(feature = "alloc")]
+        if let Some(account) = &self.account {
+            return account.others_give(self.registration.is_some());
+        }
+        false
+    }
+
+    /// Evicts the object that was released longest ago among the pools that give back inside the account that refuses, and
+    /// this one; nothing if all of it would not do.
+    #[cold]
+    fn evict_anywhere(&self, claim: &Claim<'_, M>, total: usize) -> Result<(), OverBudget> {
+        #[cfg(feature = "alloc")]
+        let listed = self.registration.is_some();
+        #[cfg(not(feature = "alloc"))]
+        let listed = false;
+        let own: Option<&dyn Evict> = if listed { None } else { Some(self) };
+        claim.account().admit(total.saturating_sub(claim.bytes()), own)?;
+        match claim.shortfall(total) {
+            Some(short) if short.evict_oldest(own).is_none() => Err(short.refusal(short.evictable(own))),
+            _ => Ok(()),
         }
     }
 
@@ -194,7 +242,7 @@ where
     fn take_victim(
         &self,
         state: &mut State<K, S>,
-        claim: Option<&mut Claim<'_>>,
+        claim: Option<&mut Claim<'_, M>>,
     ) -> Option<Victim<K, F::Object>> {
         let slot = state.victim(self.limits.window)?;
         let left = state.remove(slot, Removal::Evicted(Eviction::Room), O::LISTENS);
@@ -224,40 +272,33 @@ where
     }
 
     /// Claims bytes until there are `total`, evicting the fewest objects that make room if there are enough of them.
-    fn grow(&self, claim: &mut Claim<'_>, total: usize, room: Room) -> Result<(), OverBudget> {
-        loop {
-            let mut victim = None;
-            if !claim.fits(total)
-                && let Some(short) = claim.shortfall(total)
-            {
+    fn grow(&self, claim: &mut Claim<'_, M>, total: usize, room: Room) -> Result<(), OverBudget> {
+        while !claim.fill(total) {
+            let Some(short) = claim.shortfall(total) else { continue };
+            if room == Room::MayEvict && self.others_give() {
+                self.evict_anywhere(claim, total)?;
+                continue;
+            }
+            let (evictable, victim) = {
                 let mut state = self.state.lock();
-                let bytes = match room {
-                    Room::MayEvict => state.evictable(),
-                    Room::AsItIs => 0,
-                };
-                if short.bytes() <= bytes {
-                    victim = self.take_victim(&mut state, Some(claim));
-                }
-                if victim.is_none() {
-                    return Err(short.refusal(bytes));
-                }
-            }
-            let fits = claim.fits(total) && claim.fill(total);
-            if let Some(victim) = victim {
-                self.destroy_victim(victim);
-            }
-            if fits {
-                claim.settle(total);
-                return Ok(());
+                let evictable = self.evictable(&state, room);
+                let enough = short.bytes() <= evictable;
+                (evictable, if enough { self.take_victim(&mut state, Some(claim)) } else { None })
+            };
+            match victim {
+                Some(victim) => self.destroy_victim(victim),
+                None => return Err(short.refusal(evictable)),
             }
         }
+        claim.settle(total);
+        Ok(())
     }
 
     /// Puts a new object into its slot, leased; unless the pool was closed while it was made.
     fn commit(
         &self,
         pending: Held<'_, Self>,
-        made: Made<'_, F::Object>,
+        made: Made<'_, F::Object, M>,
         worth: Worth,
         room: Room,
     ) -> Result<(u32, NonNull<F::Object>, usize), AcquireError<F::Error>> {
@@ -287,6 +328,11 @@ where
     }
 }
 
+/// Claims the bytes of an object; true for a pool that has no account.
+fn funded<M: Mode>(claim: &mut Option<Claim<'_, M>>, total: usize) -> bool {
+    claim.as_mut().is_none_or(|claim| claim.fill(total))
+}
+
 pub(super) fn refusal<E>(error: &AcquireError<E>) -> Refusal<'_> {
     match error {
         AcquireError::Closed => Refusal::Closed,
@@ -294,5 +340,39 @@ pub(super) fn refusal<E>(error: &AcquireError<E>) -> Refusal<'_> {
         AcquireError::OverBudget(refusal) => Refusal::OverBudget(refusal),
         AcquireError::Create(_) => Refusal::Create,
         AcquireError::Exhausted { .. } | AcquireError::TimedOut { .. } => Refusal::Exhausted,
+    }
+}
+
+/// What others under the same account may take.
+impl<K, F, R, C, S, O, M> Evict for KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    fn oldest(&self) -> Option<(u64, usize)> {
+        let mut state = self.state.lock();
+        let slot = state.oldest()?;
+        let meta = &state.metas[slot as usize];
+        Some((meta.stamp, meta.bytes))
+    }
+
+    fn evictable(&self) -> usize {
+        self.state.lock().evictable()
+    }
+
+    fn evict_oldest(&self) -> Option<usize> {
+        let left = {
+            let mut state = self.state.lock();
+            let slot = state.victim(self.limits.window)?;
+            state.remove(slot, Removal::Evicted(Eviction::Room), O::LISTENS)
+        };
+        let bytes = left.bytes;
+        self.destroy_left(left);
+        Some(bytes)
     }
 }

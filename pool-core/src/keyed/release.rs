@@ -2,6 +2,7 @@
 
 use super::KeyedPool;
 use super::state::{Meta, SlotState};
+use crate::account::Mode;
 use crate::clock::{Clock, Tick};
 use crate::create::recharge;
 use crate::exclusive::Exclusive as _;
@@ -16,7 +17,7 @@ use core::mem;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-impl<K, F, R, C, S, O> KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -24,6 +25,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     /// Resets an object that comes back and settles its bytes; why it is to be discarded, if it is.
     ///
@@ -56,6 +58,7 @@ where
         let meta = &mut state.metas[slot as usize];
         let class = meta.class;
         meta.passed_over = 0;
+        meta.stamp = self.stamp();
         let mut expired = false;
         if self.timed {
             meta.released = now;
@@ -131,15 +134,16 @@ where
     }
 }
 
-impl<P, K, F, R, C, S, O> Lease<P>
+impl<P, K, F, R, C, S, O, M> Lease<P>
 where
-    P: Deref<Target = KeyedPool<K, F, R, C, S, O>>,
+    P: Deref<Target = KeyedPool<K, F, R, C, S, O, M>>,
     K: Hash + Eq + Clone,
     F: Factory<K>,
     R: Resetter<F::Object>,
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     /// Releases the object, but lets nobody use it before `due`, by the pool's clock: what was scheduled with it may still
     /// be under way. Until then it stays charged, counts as leased
@@ -156,7 +160,7 @@ where
     }
 }
 
-impl<K, F, R, C, S, O> KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -164,6 +168,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     /// # Safety
     ///
@@ -190,7 +195,7 @@ where
     }
 }
 
-impl<K, F, R, C, S, O> sealed::Slots<F::Object> for KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> sealed::Slots<F::Object> for KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -198,6 +203,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         let _locked = self.state.lock();
@@ -249,7 +255,7 @@ where
     }
 }
 
-impl<K, F, R, C, S, O> Pool for KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> Pool for KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -257,6 +263,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     type Object = F::Object;
 
@@ -279,15 +286,16 @@ where
 
 /// Destroys what the pool still holds, objects of leaked leases and tokens included, and uncharges it. The observer, too,
 /// is going, and hears nothing of it.
-impl<K, F, R, C, S, O> Drop for KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> Drop for KeyedPool<K, F, R, C, S, O, M>
 where
     F: Factory<K>,
     S: Storage,
+    M: Mode,
 {
     fn drop(&mut self) {
-        struct Rest<'a, K, F: Factory<K>, R, C, S: Storage, O>(&'a KeyedPool<K, F, R, C, S, O>);
+        struct Rest<'a, K, F: Factory<K>, R, C, S: Storage, O, M: Mode>(&'a KeyedPool<K, F, R, C, S, O, M>);
 
-        impl<K, F: Factory<K>, R, C, S: Storage, O> Rest<'_, K, F, R, C, S, O> {
+        impl<K, F: Factory<K>, R, C, S: Storage, O, M: Mode> Rest<'_, K, F, R, C, S, O, M> {
             fn destroy(&self) {
                 let pool = self.0;
                 loop {
@@ -311,7 +319,7 @@ where
             }
         }
 
-        impl<K, F: Factory<K>, R, C, S: Storage, O> Drop for Rest<'_, K, F, R, C, S, O> {
+        impl<K, F: Factory<K>, R, C, S: Storage, O, M: Mode> Drop for Rest<'_, K, F, R, C, S, O, M> {
             // A destructor has panicked: the others still run, each once.
             fn drop(&mut self) {
                 self.destroy();

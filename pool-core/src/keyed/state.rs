@@ -67,6 +67,8 @@ pub(super) struct Meta {
     pub(super) created: Tick,
     /// While in quarantine: when it is due.
     pub(super) released: Tick,
+    /// Its place in the order of release among the pools that give back to one another; 0 if it is not one of them.
+    pub(super) stamp: u64,
 }
 
 /// What it costs to make an object again, for each of its bytes: the upper half of an `f32`, which orders as the
@@ -451,6 +453,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             generation: 0,
             created: Tick(0),
             released: Tick(0),
+            stamp: 0,
         };
         (cells.reach(slot) && self.metas.append(meta).is_ok()).then_some(slot)
     }

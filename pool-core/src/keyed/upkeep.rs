@@ -2,7 +2,7 @@
 
 use super::KeyedPool;
 use super::state::{Class, Left, Meta, RECENT, SlotState, State, Sweep};
-use crate::account::Pressure;
+use crate::account::{Mode, Pressure};
 use crate::clock::{Clock, Tick};
 use crate::exclusive::Exclusive as _;
 use crate::held::Held;
@@ -15,7 +15,7 @@ use core::hash::Hash;
 use core::mem;
 use core::ptr::NonNull;
 
-impl<K, F, R, C, S, O> KeyedPool<K, F, R, C, S, O>
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
 where
     K: Hash + Eq + Clone,
     F: Factory<K>,
@@ -23,6 +23,7 @@ where
     C: Clock,
     S: Storage,
     O: Observer<K>,
+    M: Mode,
 {
     /// Destroys idle objects, those released longest ago first, until at most `target` are idle in all. Leaves
     /// each key its [`min_idle`](super::KeyedPoolBuilder::min_idle). Returns how many were destroyed.

@@ -69,7 +69,7 @@ pub(crate) use event::Handler;
 pub(crate) use evict::Evict;
 #[cfg(feature = "alloc")]
 #[allow(unused_imports, reason = "for the keyed pools")]
-pub(crate) use evict::Registration;
+pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;
 

@@ -10,6 +10,8 @@
 //! no lock, for the slot's state says that it is theirs.
 
 mod builder;
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+mod class;
 mod leaks;
 mod miss;
 mod release;
@@ -17,10 +19,12 @@ mod state;
 mod upkeep;
 
 pub use builder::KeyedPoolBuilder;
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+pub use class::{KeyClass, OfKey};
 
-use crate::account::{Account, Mode, Shared};
 #[cfg(feature = "alloc")]
 use crate::account::Registration;
+use crate::account::{Account, Mode, Shared};
 use crate::clock::{Clock, NoClock, Tick};
 use crate::error::{AcquireError, ReleaseError};
 use crate::exclusive::Exclusive as _;
@@ -164,6 +168,8 @@ where
     id: u32,
     cells: S::Cells<Slot<F::Object>>,
     state: S::Exclusive<State<K, S>>,
+    #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+    classes: S::Exclusive<class::Classes<K>>,
 }
 
 #[cfg(feature = "alloc")]

@@ -94,6 +94,8 @@ pub use error::{AcquireError, ReleaseError};
 #[cfg(feature = "lock_api")]
 pub use keyed::SharedKeyedPool;
 pub use keyed::{FixedKeyedPool, KeyStats, KeyedPool, KeyedPoolBuilder};
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+pub use keyed::{KeyClass, OfKey};
 pub use lease::{Lease, LeaseId, Pool};
 pub use lifecycle::{Factory, Footprint, KeepAll, Resetter, Verdict};
 pub use local::{FixedLocalPool, LocalPool, LocalPoolBuilder};

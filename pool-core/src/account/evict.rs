@@ -222,7 +222,38 @@ impl<M: Mode> Claim<'_, M> {
     }
 }
 
+/// A pool on the lists of its accounts, which do not keep it alive.
+#[cfg(feature = "alloc")]
+pub(crate) struct Member<W>(pub(crate) W);
+
+#[cfg(feature = "alloc")]
+impl<P: Evict> Evict for Member<alloc::rc::Weak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
+    }
+}
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
+    }
+}
+
 #[cfg(all(test, feature = "std"))]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
     use crate::account::{AccountBuilder, Local, Shared};

@@ -1,11 +1,13 @@
 //! How a keyed pool is to be: bounds, clock, account, observer.
 
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+use super::SharedKeyedPool;
 use super::leaks::Sampling;
 use super::state::{Meta, State};
 use super::{FixedKeyedPool, KeyedPool};
 use crate::account::{Account, Mode, Shared};
 #[cfg(feature = "alloc")]
-use crate::account::{Evict, Local};
+use crate::account::{Local, Member};
 use crate::clock::{Clock, NoClock, Tick};
 use crate::exclusive::Exclusive;
 use crate::lease::next_pool_id;
@@ -13,16 +15,13 @@ use crate::lifecycle::{Factory, KeepAll, Resetter};
 use crate::observe::{Observer, Silent};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
+#[cfg(feature = "lock_api")]
+use crate::slots::Locked;
 use crate::slots::Storage;
 #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
-use super::SharedKeyedPool;
-#[cfg(feature = "alloc")]
-use alloc::{
-    boxed::Box,
-    rc::{Rc, Weak as RcWeak},
-};
-#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
 use alloc::sync::{Arc, Weak as SyncWeak};
+#[cfg(feature = "alloc")]
+use alloc::{boxed::Box, rc::Rc};
 use core::hash::Hash;
 use core::marker::PhantomData;
 
@@ -222,6 +221,13 @@ where
         self.build_in()
     }
 
+    /// A pool that grows on the heap, for threads that take turns by the mutex `L`. It takes from other pools under its
+    /// account, but gives nothing; `build_shared` makes one that does both.
+    #[cfg(feature = "lock_api")]
+    pub fn build_locked<L: lock_api::RawMutex>(self) -> KeyedPool<K, F, R, C, Locked<L>, O, M> {
+        self.build_in()
+    }
+
     fn build_in<S: Storage>(self) -> KeyedPool<K, F, R, C, S, O, M> {
         let mut limits = self.limits;
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
@@ -243,6 +249,8 @@ where
             id: next_pool_id(),
             cells: S::Cells::default(),
             state: S::Exclusive::new(State::new()),
+            #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+            classes: S::Exclusive::new(super::class::Classes::new()),
         }
     }
 }
@@ -292,35 +300,5 @@ where
                 pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
             pool
         })
-    }
-}
-
-/// A pool on the lists of its accounts, which do not keep it alive.
-#[cfg(feature = "alloc")]
-struct Member<W>(W);
-
-#[cfg(feature = "alloc")]
-impl<P: Evict> Evict for Member<RcWeak<P>> {
-    fn oldest(&self) -> Option<(u64, usize)> {
-        self.0.upgrade()?.oldest()
-    }
-    fn evictable(&self) -> usize {
-        self.0.upgrade().map_or(0, |pool| pool.evictable())
-    }
-    fn evict_oldest(&self) -> Option<usize> {
-        self.0.upgrade()?.evict_oldest()
-    }
-}
-
-#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
-impl<P: Evict> Evict for Member<SyncWeak<P>> {
-    fn oldest(&self) -> Option<(u64, usize)> {
-        self.0.upgrade()?.oldest()
-    }
-    fn evictable(&self) -> usize {
-        self.0.upgrade().map_or(0, |pool| pool.evictable())
-    }
-    fn evict_oldest(&self) -> Option<usize> {
-        self.0.upgrade()?.evict_oldest()
     }
 }

@@ -178,9 +178,8 @@ where
             };
             drop(guard);
             // Counted as pending before any user code runs, and no more if that panics.
-            let entered = entered.map(|entered| {
-                entered.map(|slot| Held { pool: self, slot, abandon: Self::cancel_create })
-            });
+            let entered = entered
+                .map(|entered| entered.map(|slot| Held { pool: self, slot, abandon: Self::cancel_create }));
             if let Some(victim) = victim {
                 self.destroy_victim(victim);
             }

@@ -187,6 +187,8 @@ where
         let closing = Closing(|| {
             let (why, sweep) = (Removal::Evicted(Eviction::Closed), &mut Sweep::whole());
             self.evict_while(why, sweep, usize::MAX, |_| true, |_, _| true);
+            #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+            self.close_classes();
         });
         (closing.0)();
     }

@@ -379,6 +379,7 @@ impl<'a, M: Mode> Shortfall<'a, M> {
 }
 
 #[cfg(all(test, feature = "std"))]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
     use std::vec::Vec;

@@ -215,8 +215,8 @@ impl<M: Mode> Claim<'_, M> {
     }
 }
 
-#[cfg(all(test, feature = "std"))]
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#[cfg(test)]
+#[cfg(feature = "std")]
 mod tests {
     use super::*;
     use crate::account::{AccountBuilder, Local, Shared};

@@ -332,7 +332,8 @@ mod promises {
         let accounts = chain::<K>([hard(4 << 20), hard(NONE), hard(NONE)]);
         let held = accounts[2].charge_external(3 << 20).unwrap();
         let refusal = refused(accounts[2].try_reserve(2 << 20));
-        assert!(refusal.account == accounts[0] && accounts[0] == refusal.account);
+        assert!(refusal.account == accounts[0]);
+        assert!(accounts[0] == refusal.account && accounts[2] != refusal.account);
         assert!(refusal.account != accounts[2] && refusal.account == accounts[0].reference());
         assert_eq!((refusal.account.used(), refusal.free), (3 << 20, 1 << 20));
         let text = refusal.to_string();

@@ -6,6 +6,9 @@
 #![cfg(pool_core_loom)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "loom/accounts.rs"]
+mod accounts;
+
 use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::thread;

@@ -273,9 +273,21 @@ impl Account {
     /// A good size is what a thread charges in a few hundred objects, and a small part of the limit: credit is lent only
     /// while three times as much is free. O(depth).
     pub fn credit(&self, bytes: usize) -> Credit {
+        self.credit_with(bytes, barrier::heavy_works())
+    }
+
+    /// As [`credit`](Self::credit), and says whether its holder relies on others' heavy barrier. For models and tests of
+    /// the way without.
+    #[doc(hidden)]
+    #[cfg(pool_core_loom)]
+    pub fn credit_for_model(&self, bytes: usize, light: bool) -> Credit {
+        self.credit_with(bytes, light)
+    }
+
+    fn credit_with(&self, bytes: usize, light: bool) -> Credit {
         let line = Arc::new(Line {
             busy: AtomicBool::new(false),
-            light: barrier::heavy_works(),
+            light,
             recalls: AtomicUsize::new(0),
             unused: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
@@ -318,14 +330,17 @@ impl Account {
     }
 
     /// Recalls what credits at or below this account hold, and what they are borrowing at this moment.
+    ///
+    /// The lock is taken even if none is known: a credit made later, which takes it too, then sees the new limit.
     pub(super) fn recall_all(&self) {
-        if self.ledger().lending.load(Ordering::Relaxed) > 0 {
-            self.ledger().credits.with(|lines| recall_from(lines, || ()));
-        }
+        self.ledger().credits.with(|lines| recall_from(lines, || ()));
     }
 }
 
 fn recall_from<R>(lines: &[Arc<Line>], retry: impl FnOnce() -> R) -> R {
+    if lines.is_empty() {
+        return retry();
+    }
     for line in lines {
         line.recalls.fetch_add(1, Ordering::SeqCst);
     }
@@ -360,5 +375,56 @@ impl<'a, M: Mode> Shortfall<'a, M> {
             // The credit's own account has tried already.
             Level::Above(..) => None,
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "std")]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    // Without the kernel's barrier: a way that no test takes on a machine that has it.
+    #[test]
+    fn threads_without_the_barrier_never_pass_the_limit() {
+        let account = Account::new("a", 2000);
+        let held = crate::sync::Count::new(0);
+        std::thread::scope(|scope| {
+            for light in [false, barrier::heavy_works(), false] {
+                let (account, held) = (&account, &held);
+                scope.spawn(move || {
+                    let credit = account.credit_with(100, light);
+                    for round in 0..if cfg!(miri) { 40 } else { 5000 } {
+                        let mut claims = Vec::new();
+                        for bytes in 0..round % 40 {
+                            let Ok(claim) = credit.try_reserve(bytes) else { break };
+                            assert!(held.fetch_add(bytes, Ordering::SeqCst) + bytes <= 2000);
+                            claims.push(claim);
+                        }
+                        for claim in claims {
+                            held.fetch_sub(claim.bytes(), Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!((account.used(), account.ledger().used.load(Ordering::Relaxed)), (0, 0));
+        assert!(account.peak() <= 2000);
+    }
+
+    // A size so large that sums with it wrap.
+    #[test]
+    fn a_credit_of_any_size_is_safe() {
+        let account = Account::builder("a").build();
+        let credit = account.credit(usize::MAX);
+        let claim = credit.try_reserve(1).unwrap();
+        assert_eq!((account.used(), credit.unused()), (1, usize::MAX >> 5));
+        drop(claim);
+        let all = account.try_reserve(usize::MAX).unwrap();
+        assert_eq!((account.used(), credit.unused()), (usize::MAX, 0));
+        drop((all, credit));
+        let none = account.credit(0);
+        drop(none.try_reserve(7).unwrap());
+        assert_eq!((none.unused(), account.used()), (0, 0));
     }
 }

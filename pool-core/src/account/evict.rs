@@ -252,8 +252,8 @@ impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
     }
 }
 
-#[cfg(all(test, feature = "std"))]
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#[cfg(test)]
+#[cfg(feature = "std")]
 mod tests {
     use super::*;
     use crate::account::{AccountBuilder, Local, Shared};

@@ -99,6 +99,12 @@ pub use keyed::{KeyClass, OfKey};
 pub use lease::{Lease, LeaseId, Pool};
 pub use lifecycle::{Factory, Footprint, KeepAll, Resetter, Verdict};
 pub use local::{FixedLocalPool, LocalPool, LocalPoolBuilder};
+#[cfg(feature = "log")]
+pub use observe::ToLog;
+#[cfg(feature = "metrics")]
+pub use observe::ToMetrics;
+#[cfg(feature = "tracing")]
+pub use observe::ToTracing;
 pub use observe::{Discard, Eviction, Leak, Observer, Refusal, Removal, Silent};
 pub use shared::{SharedPool, SharedPoolBuilder, StaticPool};
 #[cfg(feature = "alloc")]

@@ -101,7 +101,8 @@ fn to_tracing_sends_the_numbers_as_fields() {
     let lines = LINES.lock().unwrap();
     assert_eq!(lines.len(), 5, "{lines:?}");
     assert!(
-        lines[0].starts_with("DEBUG ") && lines[0].contains("message=created pool=\"blocks\" key=60 bytes=60"),
+        lines[0].starts_with("DEBUG ")
+            && lines[0].contains("message=created pool=\"blocks\" key=60 bytes=60"),
         "{lines:?}"
     );
     let refused = "why=\"over_budget\" account=\"small\" requested=42 free=32 evictable=0";

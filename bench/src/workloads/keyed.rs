@@ -4,7 +4,7 @@ use super::{Contender, Kind, Workload};
 use crate::ours::{PACKAGE, lease_each};
 use crate::source::{Buffer, buffer, touch};
 use hashlink::LruCache;
-use pool_core::{Account, KeyedPool};
+use pool_core::{Account, Factory, KeyedPool};
 use schnellru::{ByLength, LruMap};
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
@@ -113,6 +113,26 @@ fn caches(keys: &[u32], objects: usize) -> [Contender; 3] {
     ]
 }
 
+/// Makes buffers, and knows beforehand how many bytes they take, as a factory under a budget should.
+struct Buffers;
+
+const BYTES: usize = size_of::<crate::source::Samples>() + size_of::<Buffer>();
+
+impl Factory<u32> for Buffers {
+    type Object = Buffer;
+    type Error = Infallible;
+
+    fn create(&self, _: &u32) -> Result<Buffer, Infallible> {
+        Ok(buffer())
+    }
+    fn estimate(&self, _: &u32) -> usize {
+        BYTES
+    }
+    fn measure(&self, _: &Buffer) -> usize {
+        BYTES
+    }
+}
+
 /// All keys are there.
 pub(super) fn hits() -> Workload {
     let keys = keys(64);
@@ -133,8 +153,8 @@ pub(super) fn hits() -> Workload {
 /// A quarter of the keys fits.
 pub(super) fn evicting() -> Workload {
     let keys = keys(4 * BUDGET as u32);
-    let account = Account::new("bench", BUDGET * (size_of::<crate::source::Samples>() + size_of::<Buffer>()));
-    let pool = KeyedPool::builder(|_: &u32| Ok::<_, Infallible>(buffer())).account(account).build();
+    let account = Account::new("bench", BUDGET * BYTES);
+    let pool = KeyedPool::builder(Buffers).account(account).build();
     let run = over_and_over(keys.clone(), move |keys| lease_each(&pool, keys));
     let mut contenders = vec![Contender::here("KeyedPool", Kind::Ours, run).of(PACKAGE)];
     contenders.extend(caches(&keys, BUDGET));

@@ -182,6 +182,7 @@ impl<'a, M: Mode> Claim<'a, M> {
 
     /// Claims what is missing for `total`; false if that is refused, or if holding `total` and no more would still pass a
     /// limit. Calls no handler, so a lock may be held; [`settle`](Self::settle) follows when it is not.
+    #[inline]
     pub(crate) fn fill(&mut self, total: usize) -> bool {
         let missing = total.saturating_sub(self.bytes);
         if missing == 0 && self.bytes > 0 {

@@ -182,6 +182,7 @@ impl Ledger {
         self.used.load(Relaxed)
     }
 
+    #[inline]
     pub(crate) fn low(&self) -> usize {
         let soft = self.soft_limit.load(Relaxed);
         match self.low_watermark.load(Relaxed) {

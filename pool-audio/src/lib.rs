@@ -9,13 +9,16 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-// Who may use whom: error < key < sample < pool < memory, and histogram < profiler.
+// Who may use whom: error < key < sample < pool < memory < realtime, and histogram < profiler.
 mod error;
 mod histogram;
 mod key;
 mod memory;
 mod pool;
 mod profiler;
+// Leases in an `Arc`: not for cores without compare-and-swap.
+#[cfg(target_has_atomic = "ptr")]
+mod realtime;
 mod sample;
 
 pub use error::BufferError;
@@ -26,6 +29,13 @@ pub use pool::{
     BufferFactory, BufferLease, BufferPool, BufferPoolBuilder, FullLength, KeyedBuffers, OwnedBufferLease,
 };
 pub use profiler::{CallbackProfiler, CallbackTiming, HISTORY, LoadSummary, ProfileSnapshot};
+#[cfg(target_has_atomic = "ptr")]
+pub use realtime::{
+    CLEARED_ON_ACQUIRE, ClassFactory, ClassPool, ClassStats, CreateError, Maintained, RealtimeBuffer,
+    RealtimeHandle, RealtimeLease, RealtimePool, RealtimePoolBuilder, RealtimeStats, SameShape, SharedLease,
+};
+#[cfg(all(feature = "std", target_has_atomic = "ptr"))]
+pub use realtime::{StillOut, Worker};
 pub use sample::{Planes, PlanesMut, SampleBuffer};
 
 // What the signatures here are made of, so that a user needs no second dependency.

@@ -165,6 +165,13 @@ impl SampleBuffer {
         Ok(())
     }
 
+    /// Full length, at this rate from now on: what a buffer is when it is handed out. O(1).
+    #[cfg(target_has_atomic = "ptr")]
+    pub(crate) fn renew(&mut self, sample_rate: NonZeroU32) {
+        self.key.sample_rate = sample_rate;
+        self.len = self.key.frames as usize;
+    }
+
     /// Where plane `channel` lies in `floats`, cut to `frames`.
     fn span(&self, channel: usize, frames: usize) -> Range<usize> {
         let start = self.base + channel * self.stride();

@@ -9,6 +9,7 @@
 //! rows keep the index computation to shifts, and 8 KiB is small beside what is measured. A sorted list of all
 //! values would be exact and grows; a list of the last thousand forgets the one callback in a million that
 //! clicked.
+#![deny(clippy::disallowed_types)]
 
 use alloc::boxed::Box;
 use core::fmt;

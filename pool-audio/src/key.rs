@@ -1,4 +1,5 @@
 //! What makes two buffers interchangeable: channels, capacity and sample rate.
+#![deny(clippy::disallowed_types)]
 
 use core::fmt;
 use core::hash::{Hash, Hasher};

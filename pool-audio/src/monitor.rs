@@ -3,6 +3,7 @@
 //! All of it is numbers that one thread writes and any thread may read, each for itself: relaxed loads and stores, no
 //! read-modify-write on the writer's side but for what other threads write too. A reader that looks while a callback ends
 //! may see it in some numbers and not yet in others; nothing else can go wrong, and nobody waits.
+#![deny(clippy::disallowed_types)]
 
 use alloc::boxed::Box;
 use core::fmt;

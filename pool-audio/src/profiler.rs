@@ -15,7 +15,9 @@
 //!
 //! The profiler has one writer, the thread of the callback; what others may read is in `monitor.rs`. Nothing in `begin` and
 //! `end` allocates, locks, waits or makes a system call beyond what the clock does.
+#![deny(clippy::disallowed_types)]
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::{NonZeroU32, NonZeroU64};
@@ -50,6 +52,13 @@ pub struct CallbackTiming {
     pub load: f64,
     /// Whether it began more than 1.5 periods after the one before.
     pub late: bool,
+}
+
+impl CallbackTiming {
+    /// In the place of a callback that has not been. Not all zeros, so that the allocator's own
+    /// zeros, pages that are not there yet, cannot stand for it.
+    const NONE: Self =
+        Self { begin: Tick(u64::MAX), gap: 0, execution: 0, frames: 0, load: 0.0, late: false };
 }
 
 /// A callback that has begun.
@@ -113,9 +122,11 @@ pub struct CallbackProfiler<C> {
 
     /// What other threads may read.
     figures: Arc<Figures>,
-    /// Ring of the last callbacks: grows to `HISTORY` within its first allocation, then `oldest` goes round.
+    /// Ring of the last callbacks. Of full length from the start, so that its pages are there before the first callback.
     history: Vec<CallbackTiming>,
-    oldest: usize,
+    /// Where the next one goes, and how many there are.
+    next: usize,
+    kept: usize,
 }
 
 #[cfg(feature = "std")]
@@ -148,8 +159,9 @@ impl<C: Clock> CallbackProfiler<C> {
             was_late: false,
             held: (Tick(0), 0.0),
             figures: Arc::new(Figures::new(1.0 / ticks_per_second.get() as f64)),
-            history: Vec::with_capacity(HISTORY),
-            oldest: 0,
+            history: vec![CallbackTiming::NONE; HISTORY],
+            next: 0,
+            kept: 0,
         };
         profiler.hold_ticks = profiler.ticks(DEFAULT_HOLD);
         profiler
@@ -249,12 +261,11 @@ impl<C: Clock> CallbackProfiler<C> {
         figures.callbacks.add(1);
 
         let timing = CallbackTiming { begin, gap, execution, frames, load, late };
-        if self.history.len() < HISTORY {
-            self.history.push(timing);
-        } else if let Some(oldest) = self.history.get_mut(self.oldest) {
-            *oldest = timing;
-            self.oldest = (self.oldest + 1) % HISTORY;
+        if let Some(place) = self.history.get_mut(self.next) {
+            *place = timing;
         }
+        self.next = (self.next + 1) % HISTORY;
+        self.kept = (self.kept + 1).min(HISTORY);
         Some(timing)
     }
 
@@ -316,8 +327,8 @@ impl<C: Clock> CallbackProfiler<C> {
 
     /// The last callbacks, oldest first, at most [`HISTORY`].
     pub fn history(&self) -> impl ExactSizeIterator<Item = &CallbackTiming> + '_ {
-        let len = self.history.len();
-        (0..len).map(move |age| &self.history[(self.oldest + age) % len])
+        let oldest = self.next + HISTORY - self.kept;
+        (0..self.kept).map(move |age| &self.history[(oldest + age) % HISTORY])
     }
 
     /// Forgets everything but the settings. A callback that has begun is dropped and not counted.
@@ -327,8 +338,7 @@ impl<C: Clock> CallbackProfiler<C> {
         (self.was_overrun, self.was_late) = (false, false);
         self.held = (Tick(0), 0.0);
         self.figures.reset();
-        self.history.clear();
-        self.oldest = 0;
+        (self.next, self.kept) = (0, 0);
     }
 }
 
@@ -479,13 +489,11 @@ mod tests {
     fn the_history_is_the_last_thousand_in_order() {
         let clock = ManualClock::default();
         let mut profiler = profiler(&clock);
-        let capacity = profiler.history.capacity();
         for execution in 1..=2_345 {
             callback(&mut profiler, &clock, execution, PERIOD);
         }
         let executions: Vec<u64> = profiler.history().map(|timing| timing.execution).collect();
         assert_eq!(executions, (1_346..=2_345).collect::<Vec<_>>());
-        assert_eq!(profiler.history.capacity(), capacity, "no allocation after the first");
         assert_eq!(profiler.snapshot().callbacks, 2_345);
     }
 

@@ -22,6 +22,7 @@
 //! zeros and the only way to a `&mut [f32]` sets the mark first. So `clear` has to touch nothing else, and a
 //! buffer that nobody wrote costs nothing to clear. Looking at the samples to find silence would cost more
 //! than clearing them.
+#![deny(clippy::disallowed_types)]
 
 use alloc::vec::Vec;
 use core::fmt;

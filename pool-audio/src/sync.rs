@@ -1,4 +1,5 @@
 //! What several threads see: [`Figure`], and which atomics and which `Arc` there are.
+#![deny(clippy::disallowed_types)]
 
 pub(crate) use core::sync::atomic::Ordering;
 pub(crate) use portable_atomic::{AtomicU32, AtomicUsize};
@@ -111,7 +112,7 @@ mod tests {
     fn halves_are_read_as_they_were_written() {
         const LAST: u64 = if cfg!(miri) { 200 } else { 300_000 };
         // Both halves change each time, and belong together.
-        let value = |step: u64| step << 32 | (step * 7 & u64::from(u32::MAX));
+        let value = |step: u64| (step << 32) | ((step * 7) & u64::from(u32::MAX));
         let figure = Figure::new(value(0));
         std::thread::scope(|scope| {
             scope.spawn(|| (1..=LAST).for_each(|step| figure.set(value(step))));

@@ -33,6 +33,9 @@ cargo xtask tsan [--deep]
 cargo xtask embedded [--deep]
     What pools promise without an allocator, on an emulated Cortex-M0 and Cortex-M3; prints the
     flash and RAM it takes.
+cargo xtask realtime [--deep]
+    An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
+    RealtimeSanitizer; each with a fault planted that it must find.
 cargo xtask deep [--self-check]
     The deep form of these four, a minute of every fuzz target, and the self-check: each check must
     turn red when a fault is planted.
@@ -68,6 +71,8 @@ pub(crate) enum Task {
     Tsan(Depth),
     /// Run checks on microcontrollers.
     Embedded(Depth),
+    /// Watch an audio callback.
+    Realtime(Depth),
     /// Run what takes too long for every change.
     Deep {
         /// Only the self-check.
@@ -146,6 +151,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("miri") => parse_depth("miri", Task::Miri, args),
         Some("tsan") => parse_depth("tsan", Task::Tsan, args),
         Some("embedded") => parse_depth("embedded", Task::Embedded, args),
+        Some("realtime") => parse_depth("realtime", Task::Realtime, args),
         Some("deep") => parse_flag("deep", "--self-check", |self_check| Task::Deep { self_check }, args),
         Some("wasm-runner") => Ok(Task::WasmRunner(args.collect())),
         _ => bail!("there is no command `{}`; the commands are:\n\n{HELP}", name.to_string_lossy()),
@@ -300,6 +306,7 @@ mod tests {
         assert_eq!(parsed("miri --deep").unwrap(), Task::Miri(Depth::Deep));
         assert_eq!(parsed("tsan").unwrap(), Task::Tsan(Depth::Short));
         assert_eq!(parsed("embedded --deep").unwrap(), Task::Embedded(Depth::Deep));
+        assert_eq!(parsed("realtime --deep").unwrap(), Task::Realtime(Depth::Deep));
         assert_eq!(parsed("deep").unwrap(), Task::Deep { self_check: false });
         assert_eq!(parsed("deep --self-check").unwrap(), Task::Deep { self_check: true });
     }

@@ -8,8 +8,8 @@ use crate::args::{BenchOptions, CiScope, Depth, HeadlessOptions, TestScope};
 use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{
-    bench, embedded, features, fuzzing, headless, loom, miri, native, process, publishing, setup, testing,
-    tsan,
+    bench, embedded, features, fuzzing, headless, loom, miri, native, process, publishing, realtime, setup,
+    testing, tsan,
 };
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
@@ -56,6 +56,11 @@ const STEPS: &[Step] = &[
         name: "embedded",
         what: "the promises hold on microcontrollers",
         run: |w| embedded::run(w, Depth::Short),
+    },
+    Step {
+        name: "realtime",
+        what: "audio threads neither allocate, fault, lock nor call the system",
+        run: |w| realtime::run(w, Depth::Short),
     },
     Step { name: "fuzz", what: "a short run of every fuzz target", run: |w| fuzzing::run(w, Depth::Short) },
     Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },

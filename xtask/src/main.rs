@@ -15,6 +15,7 @@
 //! | `bench` | the comparison with the peers |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
+//! | `realtime` | what pool-audio promises an audio thread, and faults that must be found |
 //! | `elf` | what a program takes of a microcontroller |
 //! | `planted`, `deep` | faults that checks must find; what takes long |
 //! | `ci` | every step in turn |
@@ -38,6 +39,7 @@ mod picture;
 mod planted;
 mod process;
 mod publishing;
+mod realtime;
 mod report;
 mod server;
 mod setup;
@@ -94,6 +96,7 @@ fn run() -> Result<()> {
         Task::Miri(depth) => miri::run(&workspace, depth),
         Task::Tsan(depth) => tsan::run(&workspace, depth),
         Task::Embedded(depth) => embedded::run(&workspace, depth),
+        Task::Realtime(depth) => realtime::run(&workspace, depth),
         Task::Deep { self_check } => deep::run(&workspace, self_check),
         Task::Help | Task::WasmRunner(_) => Ok(()),
     }

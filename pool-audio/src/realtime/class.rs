@@ -3,6 +3,7 @@
 //! The shape is channels and capacity. The sample rate is no part of it: a rate is a label on a buffer, which the
 //! handle writes as it hands the buffer out. So a change of rate finds every idle buffer of the shape again, and
 //! needs no memory.
+#![deny(clippy::disallowed_types)]
 
 use alloc::sync::Arc;
 use core::fmt;

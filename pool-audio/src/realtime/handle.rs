@@ -1,4 +1,5 @@
 //! What an audio thread holds: [`RealtimeHandle`].
+#![deny(clippy::disallowed_types)]
 
 use alloc::sync::Arc;
 use core::cell::RefCell;

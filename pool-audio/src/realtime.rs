@@ -176,6 +176,8 @@ struct Class {
     bytes: usize,
     /// As many as were prewarmed: not trimmed below.
     reserve: usize,
+    /// Buffers that are still to be made, since an acquire found nothing.
+    wanted: usize,
     /// Where cleared buffers go, one for each handle. Empty for a class whose buffers are cleared on acquire.
     rings: Vec<Producer<SharedLease>>,
     /// `served` when it was last looked at, and the epoch in which it had changed.
@@ -339,6 +341,7 @@ impl RealtimePool {
             key,
             bytes,
             reserve: 0,
+            wanted: 0,
             rings: Vec::new(),
             served: 0,
             last_used: self.epoch,
@@ -423,18 +426,21 @@ impl RealtimePool {
             };
         }
         for index in 0..self.classes.len() {
-            if self.closed || !self.classes[index].signals.take_refill() {
+            let class = &mut self.classes[index];
+            // What is asked for while it is being made is the same need.
+            if class.signals.take_refill() && class.wanted == 0 {
+                class.wanted = (class.pool.stats().objects() / 2).max(1);
+            }
+            let slice = class.wanted.min(left(&done));
+            if self.closed || slice == 0 {
                 continue;
             }
-            let objects = self.classes[index].pool.stats().objects();
-            for _ in 0..(objects / 2).max(1) {
-                if left(&done) == 0 {
-                    self.classes[index].signals.want_refill();
-                    break;
-                }
+            self.classes[index].wanted -= slice;
+            for _ in 0..slice {
                 match self.make(index) {
                     Ok(made) => done.made += made,
                     Err(_) => {
+                        self.classes[index].wanted = 0;
                         done.refused += 1;
                         break;
                     }

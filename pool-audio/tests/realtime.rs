@@ -62,6 +62,20 @@ fn what_is_exhausted_is_none_and_the_next_maintenance_makes_more() {
     assert_eq!(check(&pool).idle, 3);
 }
 
+/// Would catch a refill in slices that begins anew with each, and so never ends: the demo on an audio server made 600 000
+/// buffers where 20 were wanted.
+#[test]
+fn a_refill_in_slices_ends() {
+    let mut pool = pool();
+    pool.prewarm(key(2, 128), 20).unwrap();
+    let handle = pool.handle(key(2, 128)).unwrap();
+    let held: Vec<_> = std::iter::from_fn(|| handle.acquire_dirty()).collect();
+    let made: Vec<usize> = std::iter::repeat_with(|| pool.maintain(4).made).take(6).collect();
+    assert_eq!(made, [4, 4, 2, 0, 0, 0]);
+    drop(held);
+    assert_eq!(check(&pool).created, 30);
+}
+
 /// Would catch samples of one voice in another, a clear that is skipped or done twice, and a length that stays short.
 #[test]
 fn dirty_is_as_it_was_left_and_zeroed_is_zeros() {

@@ -159,7 +159,7 @@ const FAULTS: &[Fault] = &[
         what: "a release that frees what is not worth keeping",
         file: "pool-audio/src/realtime/class.rs",
         old: "        let key = buffer.samples.key();\n",
-        new: "        let key = buffer.samples.key();\n        *buffer = RealtimeBuffer { claim: buffer.claim.account().try_reserve(0).unwrap(), samples: SampleBuffer::for_key(key).unwrap() };\n",
+        new: "        let key = buffer.samples.key();\n        let fresh = (buffer.claim.account().try_reserve(0), SampleBuffer::for_key(key));\n        if let (Ok(claim), Ok(samples)) = fresh {\n            *buffer = RealtimeBuffer { claim, samples };\n        }\n",
         sign: "allocator calls in",
     },
 ];

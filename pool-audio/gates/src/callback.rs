@@ -52,7 +52,7 @@ pub(crate) struct Callback {
     profiler: CallbackProfiler<InstantClock>,
     blocks: RealtimeHandle,
     lines: RealtimeHandle,
-    /// A class of which there are too few, so that it is often empty; the worker makes more, up to a bound.
+    /// A class of which there are too few, so that it is empty each time; the worker tries to make more, and is refused.
     scarce: RealtimeHandle,
     /// Blocks that another thread acquired, to be released here.
     foreign: Consumer<SharedLease>,
@@ -87,6 +87,8 @@ impl Callback {
         pool.prewarm(block, VOICES + 4 * ON_THE_WAY)?;
         pool.prewarm(line, LINES)?;
         pool.prewarm(scarce, 1)?;
+        // No room for another one of any class, so that there are too few for ever.
+        pool.set_budget(pool.account().used() + 100);
         let (to_recorder, from_audio) = RingBuffer::new(ON_THE_WAY);
         let (to_audio, foreign) = RingBuffer::new(ON_THE_WAY);
         let profiler = CallbackProfiler::new(block.sample_rate);

@@ -8,7 +8,11 @@ mod linux {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
     /// Page faults of this thread so far, with and without reading from a disk.
-    pub(crate) fn page_faults() -> Result<u64, String> {
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn page_faults() -> Result<u64, String> {
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: the pointer is to memory of that size, which the call fills.
         let outcome = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
@@ -22,9 +26,13 @@ mod linux {
 
     /// From here on this thread may write and end the process; anything else ends it with `SIGSYS`.
     ///
+    /// # Errors
+    ///
+    /// The system has no such filters.
+    ///
     /// `clock_gettime` is allowed as well: it is no system call where the kernel lends its clock to programs, and on virtual
     /// machines that have none the profiler's clock still has to work.
-    pub(crate) fn forbid_system_calls() -> Result<(), String> {
+    pub fn forbid_system_calls() -> Result<(), String> {
         let allowed = [libc::SYS_write, libc::SYS_exit_group, libc::SYS_clock_gettime];
         let rules: BTreeMap<i64, _> = allowed.iter().map(|&call| (call, Vec::new())).collect();
         let architecture = std::env::consts::ARCH.try_into().map_err(|error| format!("seccomp: {error}"))?;
@@ -36,7 +44,7 @@ mod linux {
     }
 
     /// Says this and ends the process: with the two calls that are allowed.
-    pub(crate) fn end(text: &str) -> ! {
+    pub fn end(text: &str) -> ! {
         // Nothing is to be done if nobody listens.
         let _ = std::io::stderr().write_all(text.as_bytes());
         // SAFETY: ends the process at once, running nothing of it.
@@ -48,20 +56,31 @@ mod linux {
 mod elsewhere {
     const UNKNOWN: &str = "this is asked of Linux only";
 
-    pub(crate) fn page_faults() -> Result<u64, String> {
+    /// Page faults of this thread.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn page_faults() -> Result<u64, String> {
         Err(UNKNOWN.into())
     }
 
-    pub(crate) fn forbid_system_calls() -> Result<(), String> {
+    /// Forbids this thread to call the system.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn forbid_system_calls() -> Result<(), String> {
         Err(UNKNOWN.into())
     }
 
-    pub(crate) fn end(_: &str) -> ! {
+    /// Ends the process.
+    pub fn end(_: &str) -> ! {
         std::process::exit(2)
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::*;
+pub use elsewhere::*;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::*;
+pub use linux::*;

@@ -13,9 +13,7 @@
 //! `cargo xtask realtime` runs them all.
 #![cfg_attr(pool_audio_rtsan, feature(sanitize))]
 
-mod allocator;
 mod callback;
-mod kernel;
 
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -23,8 +21,9 @@ use std::thread;
 use std::time::Duration;
 
 use pool_audio::Worker;
+use pool_audio_gates::allocator::{self, Counting};
+use pool_audio_gates::kernel;
 
-use crate::allocator::Counting;
 use crate::callback::{Callback, Plant};
 
 #[global_allocator]

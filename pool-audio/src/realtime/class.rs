@@ -182,11 +182,6 @@ impl Signals {
         self.refill.load(Ordering::Relaxed) && self.refill.swap(false, Ordering::Relaxed)
     }
 
-    /// What was taken has not been done.
-    pub(super) fn want_refill(&self) {
-        self.refill.store(true, Ordering::Relaxed);
-    }
-
     pub(super) fn exhausted(&self) -> usize {
         self.exhausted.load(Ordering::Relaxed)
     }

@@ -191,7 +191,7 @@ pub(super) fn histogram(timeline: &Timeline, profile: &ProfileSnapshot) -> Strin
                 micros(load.p99),
                 micros(load.p999)
             );
-            label(&mut text, LEFT + PLOT * 0.3, top - 10.0, "middle", GREY, &words);
+            label(&mut text, LEFT + 130.0, top - 10.0, "start", GREY, &words);
         }
     }
     text.push_str("</svg>\n");

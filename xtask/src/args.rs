@@ -14,6 +14,7 @@ cargo xtask demo --headless [--seconds N] [--rate N]
 cargo xtask demo --native [OPTIONS] [FILES...]
     Mixes audio files (default: the bundled kit) through pool-audio; writes mix.wav and native.json
     under target/demo/. Options go to the demo: see `cargo xtask demo --native --help`.
+    With --jack it plays through the callbacks of a JACK server that it starts, and charts them.
 cargo xtask test [--host | --browser]
     Every test: on the host with doctests, then in headless Chromium.
 cargo xtask bench [--quick] [--tolerance F]
@@ -41,7 +42,7 @@ cargo xtask deep [--self-check]
     turn red when a fault is planted.
 
 What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,
-QEMU, cargo-fuzz) it looks for first and installs if it is missing, saying what and why.";
+QEMU, cargo-fuzz, JACK and ALSA) it looks for first and installs if it is missing, saying what and why.";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]

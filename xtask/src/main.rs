@@ -9,7 +9,7 @@
 //! | `site`, `server` | the demo's site, built and served |
 //! | `chromium`, `webdriver` | the browser's flags; a client of its driver |
 //! | `trace`, `memory` | garbage collections and memory, measured from outside the page |
-//! | `headless`, `native` | the two demos |
+//! | `headless`, `native`, `jack` | the demos: in the browser, native, on an audio server |
 //! | `report`, `picture`, `sound` | checks of what they leave |
 //! | `testing` | every test |
 //! | `bench` | the comparison with the peers |
@@ -31,6 +31,7 @@ mod features;
 mod fuzzing;
 mod headless;
 mod interrupt;
+mod jack;
 mod loom;
 mod memory;
 mod miri;

@@ -85,8 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let (decoding, handles) = worker
         .with(|pool| {
             // Chunks that wait, that sound and that are on their way back; blocks likewise.
-            pool.prewarm(chunk, args.voices * (CHUNKS_AHEAD + 2))?;
-            pool.prewarm(block, BLOCKS_AHEAD / 8)?;
+            pool.prewarm(chunk, args.voices * (CHUNKS_AHEAD + 4))?;
+            pool.prewarm(block, BLOCKS_AHEAD / 4)?;
             // One for each voice that wants one, and as many that are being cleared meanwhile.
             pool.prewarm(line, 2 * echoes)?;
             let handle = |pool: &mut RealtimePool, key| pool.handle(key);

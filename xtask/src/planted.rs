@@ -142,8 +142,8 @@ const FAULTS: &[Fault] = &[
         check: "realtime",
         what: "a handle that allocates when there is nothing",
         file: "pool-audio/src/realtime/handle.rs",
-        old: "        self.signals.note_exhausted();\n        None\n    }\n\n    fn pop_clear",
-        new: "        self.signals.note_exhausted();\n        std::hint::black_box(alloc::boxed::Box::new(self.key));\n        None\n    }\n\n    fn pop_clear",
+        old: "                self.signals.note_exhausted();\n                false",
+        new: "                self.signals.note_exhausted();\n                std::hint::black_box(alloc::boxed::Box::new(self.key));\n                false",
         sign: "allocator calls in",
     },
     Fault {

@@ -1,5 +1,6 @@
 //! What is done with the pools; a file each.
 
+pub(crate) mod audio;
 pub(crate) mod burst;
 pub(crate) mod cost;
 pub(crate) mod hand_over;
@@ -104,6 +105,8 @@ pub const ALL: &[(&str, fn() -> Workload)] = &[
     (cost::KEYS, cost::by_keys),
     (keyed::HITS, keyed::hits),
     (keyed::EVICTING, keyed::evicting),
+    (audio::QUANTUM, audio::quantum),
+    (audio::PROFILER, audio::profiler),
 ];
 
 #[cfg(test)]

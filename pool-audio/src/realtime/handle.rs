@@ -9,7 +9,7 @@ use core::num::NonZeroU32;
 use pool_core::Cache;
 use rtrb::Consumer;
 
-use super::class::{ClassPool, RealtimeLease, SharedLease, Signals};
+use super::class::{ClassPool, RealtimeBuffer, RealtimeLease, SharedLease, Signals};
 use crate::key::BufferKey;
 
 /// The buffers of one class, for one audio thread. `Send` and not `Sync`: made where allocating is allowed, then moved to
@@ -64,45 +64,49 @@ impl RealtimeHandle {
         self.key.sample_rate = sample_rate;
     }
 
+    // All of these are inlined but for what is rare, and what is rare gets the buffer and not the lease: a lease that goes
+    // through memory is written in parts and read as a whole, which stalls the processor for longer than all the rest takes.
+
     /// A buffer with whatever its last user left in it, for those who overwrite all of it.
-    #[inline]
+    #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_dirty(&self) -> Option<RealtimeLease<'_>> {
-        match self.take() {
-            Some(mut lease) => {
-                lease.renew(self.key.sample_rate);
-                Some(lease)
-            }
-            None => self.exhausted(),
-        }
+        self.acquire(|_| true)
     }
 
     /// A buffer of zeros.
-    #[inline]
+    #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_zeroed(&self) -> Option<RealtimeLease<'_>> {
-        let mut lease = self.acquire_dirty()?;
-        if self.clear.is_some() {
-            return Some(self.cleared(lease));
-        }
-        lease.clear();
-        Some(lease)
+        self.acquire(|buffer| {
+            if !buffer.is_silent() {
+                self.make_clear(buffer);
+            }
+            true
+        })
     }
 
     /// A buffer of zeros, if it takes no more than clearing 32 KiB: the call whose time is bounded whatever the class.
-    #[inline]
+    #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_silent(&self) -> Option<RealtimeLease<'_>> {
-        let mut lease = self.acquire_dirty()?;
-        if self.clear.is_some() {
-            if !lease.is_silent() && !self.swap_for_clear(&mut lease) {
-                self.signals.note_not_clear();
+        self.acquire(|buffer| buffer.is_silent() || self.find_clear(buffer))
+    }
+
+    /// A buffer that `prepare` has made ready; none if it cannot.
+    #[inline(always)]
+    fn acquire(&self, prepare: impl Fn(&mut RealtimeBuffer) -> bool) -> Option<RealtimeLease<'_>> {
+        loop {
+            if let Some(mut lease) = self.cache.try_acquire() {
+                self.keep_in_sight();
+                let buffer = &mut *lease;
+                buffer.renew(self.key.sample_rate);
+                return prepare(buffer).then_some(lease);
+            }
+            if !self.release_clear() {
                 return None;
             }
-            return Some(lease);
         }
-        lease.clear();
-        Some(lease)
     }
 
     /// As [`acquire_dirty`](Self::acquire_dirty), with a lease that may go to another thread.
@@ -172,17 +176,6 @@ impl RealtimeHandle {
         }
     }
 
-    #[inline(always)]
-    fn take(&self) -> Option<RealtimeLease<'_>> {
-        if let Some(lease) = self.cache.try_acquire() {
-            self.keep_in_sight();
-            return Some(lease);
-        }
-        // What was cleared ahead is all there is.
-        self.cache.release(self.pop_clear()?);
-        self.cache.try_acquire()
-    }
-
     /// Large buffers are left where the worker sees them, to clear them: nothing is kept for speed that is nothing
     /// beside the clearing.
     #[inline(always)]
@@ -192,10 +185,21 @@ impl RealtimeHandle {
         }
     }
 
+    /// The stash and the class are empty: what was cleared ahead is all there is. Puts one of those into the stash; false if
+    /// there is none, which is then noted.
     #[cold]
-    fn exhausted(&self) -> Option<RealtimeLease<'_>> {
-        self.signals.note_exhausted();
-        None
+    #[inline(never)]
+    fn release_clear(&self) -> bool {
+        match self.pop_clear() {
+            Some(lease) => {
+                self.cache.release(lease);
+                true
+            }
+            None => {
+                self.signals.note_exhausted();
+                false
+            }
+        }
     }
 
     fn pop_clear(&self) -> Option<SharedLease> {
@@ -205,18 +209,35 @@ impl RealtimeHandle {
         Some(lease)
     }
 
-    fn cleared<'h>(&'h self, mut lease: RealtimeLease<'h>) -> RealtimeLease<'h> {
-        if !lease.is_silent() && !self.swap_for_clear(&mut lease) && lease.clear() > 0 {
+    /// Zeros in a buffer that may hold something else: of a large one by exchange, if that can be had.
+    #[inline(never)]
+    fn make_clear(&self, buffer: &mut RealtimeBuffer) {
+        if self.clear.is_none() {
+            buffer.clear();
+        } else if !self.swap_for_clear(buffer) && buffer.clear() > 0 {
             self.signals.note_inline_clear();
         }
-        lease
     }
 
-    /// Puts the samples of a buffer that was cleared ahead into this lease, and those of the lease where they were. What
-    /// moves is two headers.
-    fn swap_for_clear(&self, lease: &mut RealtimeLease<'_>) -> bool {
+    /// The same, if that takes no clearing of a large one.
+    #[inline(never)]
+    fn find_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
+        if self.clear.is_none() {
+            buffer.clear();
+            return true;
+        }
+        let found = self.swap_for_clear(buffer);
+        if !found {
+            self.signals.note_not_clear();
+        }
+        found
+    }
+
+    /// Exchanges the samples of a buffer for those of one that was cleared ahead. What moves is two headers.
+    fn swap_for_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
         let Some(mut clear) = self.pop_clear() else { return false };
-        core::mem::swap(&mut **lease, &mut *clear);
+        core::mem::swap(buffer, &mut *clear);
+        buffer.renew(self.key.sample_rate);
         true
     }
 }

@@ -31,6 +31,7 @@ mod worst;
 pub use measure::{Lap, Settings};
 pub use report::{Instructions, Report};
 pub use workloads::{Contender, Kind, Run, Workload};
+pub use worst::tell as tell_worst;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};

@@ -104,7 +104,8 @@ impl Report {
         }
         let memory = memory::measure();
         println!("      the longest of many quanta of audio");
-        let worst = worst::measure(if quick { WORST_OF_QUICK } else { WORST_OF });
+        let program = std::env::current_exe().context("this program does not know its own path")?;
+        let worst = worst::measure(&program, if quick { WORST_OF_QUICK } else { WORST_OF })?;
         for Worst { workload, name, median, max, page_faults, .. } in &worst {
             println!(
                 "      {workload}: {name:<28} {median:>9} ns, longest {max:>9} ns, {page_faults} page faults"

@@ -7,11 +7,14 @@ use crate::ours::AUDIO;
 use crate::versions::version_of;
 use crate::workloads::Kind;
 use crate::workloads::audio::{CHANNELS, FRAMES, MALLOC, MIMALLOC, RcPool, Zeros, ours};
+use anyhow::{Result, bail};
 use basedrop::{Collector, Owned};
 use pool_audio::Histogram;
 use pool_audio_gates::kernel;
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 
 /// Delay lines of a second that may be alive at once, and their length.
 const LINES: usize = 8;
@@ -60,21 +63,6 @@ impl Stopwatch {
         let before = own_time();
         work();
         self.times.record(own_time() - before);
-    }
-
-    fn end(self, workload: &'static str, name: &'static str, package: Option<&str>, kind: Kind) -> Worst {
-        let value = |quantile| self.times.value_at(quantile).unwrap_or_default();
-        Worst {
-            workload,
-            name,
-            version: package.and_then(version_of),
-            kind,
-            quanta: self.times.count(),
-            median: value(0.5),
-            p9999: value(0.9999),
-            max: value(1.0),
-            page_faults: self.faults,
-        }
     }
 }
 
@@ -167,13 +155,16 @@ fn lines<L>(
 /// The first use of each of many large buffers: taken as zeros, and written whole.
 fn first_use<L>(mut take: impl FnMut() -> L, planes: impl Fn(&mut L) -> [&mut [f32]; 2]) -> Stopwatch {
     let mut watch = Stopwatch::start();
-    let mut held = Vec::with_capacity(FIRST);
+    // Filled, so that its own pages are there.
+    let mut held: Vec<Option<L>> = (0..FIRST).map(|_| None).collect();
+    watch.lap(|| ());
+    (watch.times, watch.faults) = (Histogram::new(), 0);
     let before = faults();
-    for _ in 0..FIRST {
+    for place in &mut held {
         watch.lap(|| {
             let mut line = take();
             planes(&mut line).into_iter().for_each(|plane| plane.fill(1.0));
-            held.push(line);
+            *place = Some(line);
         });
     }
     watch.faults = faults() - before;
@@ -184,42 +175,136 @@ fn halves(samples: &mut [f32]) -> [&mut [f32]; 2] {
     samples.split_at_mut(LINE_FRAMES).into()
 }
 
-/// Everything; `quanta` of each contender.
-pub(crate) fn measure(quanta: u64) -> Vec<Worst> {
-    let mut all = Vec::new();
-    small(quanta, &mut all);
-    large(quanta, &mut all);
-    first(&mut all);
-    all
+/// Who takes part in what, and one run of it.
+struct Contender {
+    workload: &'static str,
+    name: &'static str,
+    package: Option<&'static str>,
+    kind: Kind,
+    run: fn(u64) -> Stopwatch,
 }
 
-fn small(quanta: u64, all: &mut Vec<Worst>) {
+const OURS: &str = "RealtimeHandle";
+
+const CONTENDERS: &[Contender] = &[
+    Contender { workload: SMALL, name: OURS, package: Some(AUDIO), kind: Kind::Ours, run: small_ours },
+    Contender { workload: SMALL, name: "Rc pool", package: None, kind: Kind::Peer, run: small_rc },
+    Contender {
+        workload: SMALL,
+        name: "basedrop",
+        package: Some("basedrop"),
+        kind: Kind::Fresh,
+        run: small_basedrop,
+    },
+    Contender {
+        workload: SMALL,
+        name: "mimalloc",
+        package: Some("mimalloc"),
+        kind: Kind::Fresh,
+        run: small_mimalloc,
+    },
+    Contender { workload: SMALL, name: "malloc", package: None, kind: Kind::Fresh, run: small_malloc },
+    Contender { workload: SMALL, name: NOTHING, package: None, kind: Kind::Floor, run: nothing },
+    Contender { workload: LARGE, name: OURS, package: Some(AUDIO), kind: Kind::Ours, run: large_ours },
+    Contender {
+        workload: LARGE,
+        name: "basedrop",
+        package: Some("basedrop"),
+        kind: Kind::Fresh,
+        run: large_basedrop,
+    },
+    Contender {
+        workload: LARGE,
+        name: "mimalloc",
+        package: Some("mimalloc"),
+        kind: Kind::Fresh,
+        run: large_mimalloc,
+    },
+    Contender { workload: LARGE, name: "malloc", package: None, kind: Kind::Fresh, run: large_malloc },
+    Contender { workload: LARGE, name: NOTHING, package: None, kind: Kind::Floor, run: nothing },
+    Contender { workload: FIRST_USE, name: OURS, package: Some(AUDIO), kind: Kind::Ours, run: first_ours },
+    Contender {
+        workload: FIRST_USE,
+        name: "mimalloc",
+        package: Some("mimalloc"),
+        kind: Kind::Fresh,
+        run: first_mimalloc,
+    },
+    Contender { workload: FIRST_USE, name: "malloc", package: None, kind: Kind::Fresh, run: first_malloc },
+];
+
+/// Quanta in which nothing is done: what the machine's interrupts and the clock take.
+pub(crate) const NOTHING: &str = "an empty quantum";
+
+/// Every contender, each in a process of its own: what an allocator holds depends on what the program did before. `program`
+/// is one that answers to `--worst INDEX QUANTA` with what [`tell`] prints.
+pub(crate) fn measure(program: &Path, quanta: u64) -> Result<Vec<Worst>> {
+    let run = |(index, contender): (usize, &Contender)| {
+        let mut child = Command::new(program);
+        let output = child.args(["--worst", &index.to_string(), &quanta.to_string()]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [quanta, median, p9999, max, page_faults] = numbers[..] else {
+            bail!("{} ended with {}: {text}", contender.name, output.status);
+        };
+        let Contender { workload, name, package, kind, .. } = *contender;
+        let version = package.and_then(version_of);
+        Ok(Worst { workload, name, version, kind, quanta, median, p9999, max, page_faults })
+    };
+    CONTENDERS.iter().enumerate().map(run).collect()
+}
+
+/// Runs one contender, and gives what [`measure`] reads.
+pub fn tell(index: usize, quanta: u64) -> Option<String> {
+    let Stopwatch { times, faults } = (CONTENDERS.get(index)?.run)(quanta);
+    let value = |quantile| times.value_at(quantile).unwrap_or_default();
+    Some(format!("{} {} {} {} {faults}", times.count(), value(0.5), value(0.9999), value(1.0)))
+}
+
+fn nothing(quanta: u64) -> Stopwatch {
+    let mut watch = Stopwatch::start();
+    (0..quanta).for_each(|_| watch.lap(|| ()));
+    watch
+}
+
+fn small_ours(quanta: u64) -> Stopwatch {
     let (mut pool, handle) = ours(1, FRAMES as u32, CHANNELS);
-    let watch = channels(
+    channels(
         quanta,
         || handle.acquire_zeroed(),
         |lease| lease.as_mut().map_or(&mut [], |lease| &mut lease[0]),
         || _ = pool.maintain(16),
-    );
-    all.push(watch.end(SMALL, "RealtimeHandle", Some(AUDIO), Kind::Ours));
-    let rc = RcPool::of(CHANNELS);
-    let watch = channels(quanta, || rc.silence(), |channel| channel.samples_mut(), || ());
-    all.push(watch.end(SMALL, "Rc pool", None, Kind::Peer));
-    let mut collector = Collector::new();
-    let handle = collector.handle();
-    let take = || Owned::new(&handle, [0.0; FRAMES]);
-    let watch = channels(quanta, take, |channel| &mut channel[..], || collector.collect());
-    all.push(watch.end(SMALL, "basedrop", Some("basedrop"), Kind::Fresh));
-    let watch = channels(quanta, || Zeros::of(&MIMALLOC, FRAMES), Zeros::samples_mut, || ());
-    all.push(watch.end(SMALL, "mimalloc", Some("mimalloc"), Kind::Fresh));
-    let watch = channels(quanta, || Zeros::of(&MALLOC, FRAMES), Zeros::samples_mut, || ());
-    all.push(watch.end(SMALL, "malloc", None, Kind::Fresh));
+    )
 }
 
-fn large(quanta: u64, all: &mut Vec<Worst>) {
+fn small_rc(quanta: u64) -> Stopwatch {
+    let rc = RcPool::of(CHANNELS);
+    channels(quanta, || rc.silence(), |channel| channel.samples_mut(), || ())
+}
+
+fn small_basedrop(quanta: u64) -> Stopwatch {
+    let mut collector = Collector::new();
+    let handle = collector.handle();
+    channels(
+        quanta,
+        || Owned::new(&handle, [0.0; FRAMES]),
+        |channel| &mut channel[..],
+        || collector.collect(),
+    )
+}
+
+fn small_mimalloc(quanta: u64) -> Stopwatch {
+    channels(quanta, || Zeros::of(&MIMALLOC, FRAMES), Zeros::samples_mut, || ())
+}
+
+fn small_malloc(quanta: u64) -> Stopwatch {
+    channels(quanta, || Zeros::of(&MALLOC, FRAMES), Zeros::samples_mut, || ())
+}
+
+fn large_ours(quanta: u64) -> Stopwatch {
     // As many as may be alive, and as many that are being cleared meanwhile.
     let (mut pool, handle) = ours(2, LINE_FRAMES as u32, 2 * LINES);
-    let watch = lines(
+    lines(
         quanta,
         || match handle.acquire_zeroed_shared() {
             Some(lease) => lease,
@@ -227,31 +312,37 @@ fn large(quanta: u64, all: &mut Vec<Worst>) {
         },
         |lease| lease.disjoint_planes_mut([0, 1]).unwrap_or_default(),
         || _ = pool.maintain(16),
-    );
-    all.push(watch.end(LARGE, "RealtimeHandle", Some(AUDIO), Kind::Ours));
-    let mut collector = Collector::new();
-    let basedrop = collector.handle();
-    let take = || Owned::new(&basedrop, vec![0.0_f32; LINE]);
-    let watch = lines(quanta, take, |line| halves(line), || collector.collect());
-    all.push(watch.end(LARGE, "basedrop", Some("basedrop"), Kind::Fresh));
-    let watch = lines(quanta, || Zeros::of(&MIMALLOC, LINE), |line| halves(line.samples_mut()), || ());
-    all.push(watch.end(LARGE, "mimalloc", Some("mimalloc"), Kind::Fresh));
-    let watch = lines(quanta, || Zeros::of(&MALLOC, LINE), |line| halves(line.samples_mut()), || ());
-    all.push(watch.end(LARGE, "malloc", None, Kind::Fresh));
+    )
 }
 
-fn first(all: &mut Vec<Worst>) {
-    let (pool, handle) = ours(2, LINE_FRAMES as u32, FIRST);
-    let watch = first_use(
+fn large_basedrop(quanta: u64) -> Stopwatch {
+    let mut collector = Collector::new();
+    let handle = collector.handle();
+    lines(quanta, || Owned::new(&handle, vec![0.0_f32; LINE]), |line| halves(line), || collector.collect())
+}
+
+fn large_mimalloc(quanta: u64) -> Stopwatch {
+    lines(quanta, || Zeros::of(&MIMALLOC, LINE), |line| halves(line.samples_mut()), || ())
+}
+
+fn large_malloc(quanta: u64) -> Stopwatch {
+    lines(quanta, || Zeros::of(&MALLOC, LINE), |line| halves(line.samples_mut()), || ())
+}
+
+fn first_ours(_: u64) -> Stopwatch {
+    let (_pool, handle) = ours(2, LINE_FRAMES as u32, FIRST);
+    first_use(
         || handle.acquire_zeroed_shared(),
         |lease| lease.as_mut().and_then(|lease| lease.disjoint_planes_mut([0, 1]).ok()).unwrap_or_default(),
-    );
-    drop((pool, handle));
-    all.push(watch.end(FIRST_USE, "RealtimeHandle, prewarmed", Some(AUDIO), Kind::Ours));
-    let watch = first_use(|| Zeros::of(&MIMALLOC, LINE), |line| halves(line.samples_mut()));
-    all.push(watch.end(FIRST_USE, "mimalloc", Some("mimalloc"), Kind::Fresh));
-    let watch = first_use(|| Zeros::of(&MALLOC, LINE), |line| halves(line.samples_mut()));
-    all.push(watch.end(FIRST_USE, "malloc", None, Kind::Fresh));
+    )
+}
+
+fn first_mimalloc(_: u64) -> Stopwatch {
+    first_use(|| Zeros::of(&MIMALLOC, LINE), |line| halves(line.samples_mut()))
+}
+
+fn first_malloc(_: u64) -> Stopwatch {
+    first_use(|| Zeros::of(&MALLOC, LINE), |line| halves(line.samples_mut()))
 }
 
 #[cfg(test)]
@@ -261,15 +352,13 @@ mod tests {
     /// Catches: a contender that panics, and one that is not measured, before the end of a long run.
     #[test]
     fn every_contender_is_timed() {
-        let all = measure(300);
-        for (workload, contenders, quanta) in [(SMALL, 5, 300), (LARGE, 4, 300), (FIRST_USE, 3, FIRST as u64)]
-        {
-            let of: Vec<&Worst> = all.iter().filter(|worst| worst.workload == workload).collect();
-            assert_eq!(of.len(), contenders, "{workload}");
-            for worst in of {
-                assert_eq!(worst.quanta, quanta, "{}", worst.name);
-                assert!(0 < worst.median && worst.median <= worst.p9999 && worst.p9999 <= worst.max);
-            }
+        for (index, contender) in CONTENDERS.iter().enumerate() {
+            let told = tell(index, 300).unwrap();
+            let numbers: Vec<u64> = told.split(' ').map(|word| word.parse().unwrap()).collect();
+            let quanta = if contender.workload == FIRST_USE { FIRST as u64 } else { 300 };
+            assert_eq!((numbers.len(), numbers[0]), (5, quanta), "{}", contender.name);
+            assert!(0 < numbers[1] && numbers[1..4].is_sorted(), "{}: {told}", contender.name);
         }
+        assert_eq!(tell(CONTENDERS.len(), 1), None);
     }
 }

@@ -8,8 +8,8 @@ use crate::args::{BenchOptions, CiScope, Depth, HeadlessOptions, TestScope};
 use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{
-    bench, embedded, features, fuzzing, headless, loom, miri, native, process, publishing, setup, testing,
-    tsan,
+    bench, embedded, features, fuzzing, headless, jack, loom, miri, native, process, publishing, realtime,
+    setup, testing, tsan,
 };
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
@@ -58,8 +58,18 @@ const STEPS: &[Step] = &[
         what: "the promises hold on microcontrollers",
         run: |w| embedded::run(w, Depth::Short),
     },
+    Step {
+        name: "realtime",
+        what: "audio threads neither allocate, fault, lock nor call the system",
+        run: |w| realtime::run(w, Depth::Short),
+    },
     Step { name: "fuzz", what: "a short run of every fuzz target", run: |w| fuzzing::run(w, Depth::Short) },
     Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },
+    Step {
+        name: "demo-jack",
+        what: "the demo on a real audio server, as it is and with stalls planted",
+        run: jack::run_checked,
+    },
     Step {
         name: "demo-web",
         what: "the demo in the browser, its report and its pictures",
@@ -127,6 +137,7 @@ fn format(workspace: &Workspace) -> Result<()> {
 
 fn clippy(workspace: &Workspace) -> Result<()> {
     setup::component("clippy", "clippy", "it finds what the compiler lets pass")?;
+    setup::sound_headers()?;
     let mut clippy = cargo(workspace, &["clippy", "--workspace", "--all-targets", "--all-features"]);
     process::run(clippy.args(["--", "-D", "warnings"]))
 }
@@ -179,6 +190,7 @@ fn docs(workspace: &Workspace) -> Result<()> {
         let mut doc = cargo(workspace, &["doc", "--no-deps"]);
         process::run(doc.args(words).env("RUSTDOCFLAGS", "-D warnings"))
     };
+    setup::sound_headers()?;
     document(&["--workspace", "--all-features"])?;
     // Whoever leaves features out reads documentation too, and so does whoever builds for the browser.
     for package in workspace.published() {

@@ -7,7 +7,7 @@ use crate::recipe::{AutomationRate, CountMode, Interpretation};
 use alloc::boxed::Box;
 use js_sys::Float32Array;
 use wasm_bindgen::prelude::*;
-use web_sys::{AudioBuffer, AudioNode, AudioParam};
+use web_sys::{AudioBuffer, AudioNode, AudioParam, BaseAudioContext, IirFilterNode};
 
 #[wasm_bindgen]
 extern "C" {
@@ -16,6 +16,8 @@ extern "C" {
     fn set_value(this: &RawParam, value: f32) -> Result<(), JsValue>;
     #[wasm_bindgen(method, setter, structural, catch, js_name = automationRate)]
     fn set_automation_rate(this: &RawParam, rate: RateName) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, getter, structural, js_name = automationRate)]
+    fn automation_rate(this: &RawParam) -> JsValue;
     #[wasm_bindgen(method, structural, catch, js_name = cancelScheduledValues)]
     fn cancel_scheduled_values(this: &RawParam, from: f64) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, structural, catch, js_name = cancelAndHoldAtTime)]
@@ -30,6 +32,9 @@ extern "C" {
     fn set_channel_count_mode(this: &RawNode, mode: CountModeName) -> Result<(), JsValue>;
     #[wasm_bindgen(method, setter, structural, catch, js_name = channelInterpretation)]
     fn set_channel_interpretation(this: &RawNode, mode: InterpretationName) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, structural, catch, js_name = removeEventListener)]
+    fn remove_event_listener(this: &RawNode, kind: &JsValue, listener: &JsValue) -> Result<(), JsValue>;
 
     pub(crate) type RawBuffer;
     #[wasm_bindgen(method, structural, catch, js_name = getChannelData)]
@@ -54,6 +59,9 @@ extern "C" {
     /// An offline context's: at a time. Firefox lacks it.
     #[wasm_bindgen(method, structural, catch, js_name = suspend)]
     pub(crate) fn suspend_at(this: &RawContext, time: f64) -> Result<js_sys::Promise, JsValue>;
+
+    #[wasm_bindgen(method, structural, catch, js_name = createIIRFilter)]
+    fn create_iir_filter(this: &RawContext, b: &[f64], a: &[f64]) -> Result<IirFilterNode, JsValue>;
 
     pub(crate) type RawPlaybackStats;
     #[wasm_bindgen(method, getter, structural, js_name = underrunEvents)]
@@ -109,6 +117,14 @@ pub(crate) fn set_param_rate(param: &AudioParam, rate: AutomationRate) -> Thrown
     })
 }
 
+pub(crate) fn is_k_rate(param: &AudioParam) -> bool {
+    param.unchecked_ref::<RawParam>().automation_rate() == "k-rate"
+}
+
+pub(crate) fn remove_listener(node: &AudioNode, kind: &JsValue, listener: &JsValue) -> Thrown {
+    node.unchecked_ref::<RawNode>().remove_event_listener(kind, listener)
+}
+
 pub(crate) fn cancel_param(param: &AudioParam, from: f64) -> Thrown {
     param.unchecked_ref::<RawParam>().cancel_scheduled_values(from).map(drop)
 }
@@ -154,6 +170,15 @@ pub(crate) fn channel_data(buffer: &AudioBuffer, channel: u32) -> Result<Float32
 /// Sets the buffer of a source; a second time is an exception, which web-sys lets through.
 pub(crate) fn set_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> Thrown {
     source.unchecked_ref::<RawSource>().set_buffer(buffer)
+}
+
+/// web-sys takes the coefficients as an array of values, which costs a call for each.
+pub(crate) fn create_iir_filter(
+    context: &BaseAudioContext,
+    feedforward: &[f64],
+    feedback: &[f64],
+) -> Result<IirFilterNode, JsValue> {
+    context.unchecked_ref::<RawContext>().create_iir_filter(feedforward, feedback)
 }
 
 /// Milliseconds since the page was opened, in steps that the browser chooses; 0 where there is no such clock, as

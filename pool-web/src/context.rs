@@ -4,6 +4,7 @@ use crate::bindings::{self, RawContext};
 use crate::edges::{EdgeId, EdgeTable, NodeId};
 use crate::error::{Exception, WebError};
 use crate::probe;
+use crate::recipe::{NodeSpec, Probe, StateClass};
 use alloc::rc::Rc;
 use core::cell::{OnceCell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
@@ -136,18 +137,25 @@ impl PoolContext {
         self.0.edges.borrow().len()
     }
 
-    /// Finds out, once per page, whether writing `type` away and back empties a filter in this browser, and returns
-    /// it. Until it is known, filters are pulled with zeros for 0.2 s after each use, which works anywhere. Renders 24
+    /// Finds out, once per page, whether writing an attribute empties nodes of a type in this browser, and returns it.
+    /// Until it is known, they are pulled with zeros or thrown away after each use, which works anywhere. Renders 24
     /// quanta of an offline context; a browser that cannot suspend one (Firefox) is taken for one where it does not
-    /// work.
-    pub async fn probe(&self) -> bool {
-        probe::attribute_reset().await
+    /// work. A pool asks by itself when it makes its first node.
+    pub async fn probe(&self, probe: Probe) -> bool {
+        probe::ask(probe).await
     }
 
     /// Whether the probe has said yes.
     #[must_use]
-    pub fn attribute_reset_works(&self) -> bool {
-        probe::attribute_reset_works()
+    pub fn works(&self, probe: Probe) -> bool {
+        probe::answer(probe).unwrap_or(false)
+    }
+
+    /// Starts the probe of a type, unless that was done.
+    pub(crate) fn want_probe(&self, spec: &NodeSpec) {
+        if let StateClass::AttributeReset { probe, .. } = spec.state {
+            probe::want(probe);
+        }
     }
 
     /// An error if the context is closed. One call into JavaScript.
@@ -215,7 +223,13 @@ impl PoolContext {
             let _ = inner.bus.set(bus);
         }
         let Some(bus) = inner.bus.get() else { return Err(WebError::PoolClosed) };
-        node.connect_with_audio_node(&bus.sink).map_err(Exception::of("connect"))?;
+        // A worklet may have no inputs, or no outputs.
+        if node.number_of_outputs() > 0 {
+            node.connect_with_audio_node(&bus.sink).map_err(Exception::of("connect"))?;
+        }
+        if node.number_of_inputs() == 0 {
+            return Ok(());
+        }
         let wire = Wire::Node { source: bus.zeros.clone().into(), target: node.clone(), output: 0, input: 0 };
         self.connect(None, id, wire).map(drop)
     }

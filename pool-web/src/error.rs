@@ -26,6 +26,25 @@ pub enum WebError {
         /// The longest delay asked for, in seconds.
         max_delay: f64,
     },
+    /// A filter needs 1 to 20 finite coefficients of each kind, and a first feedback one that is not 0.
+    BadFilter {
+        /// Feedforward coefficients given.
+        feedforward: usize,
+        /// Feedback coefficients given.
+        feedback: usize,
+    },
+    /// A splitter or a merger has 1 to 32 channels.
+    BadChannels {
+        /// Channels asked for.
+        channels: u32,
+    },
+    /// The factory made a node that cannot be used again.
+    NotPoolable {
+        /// Its interface.
+        interface: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// The transferred data of a buffer that is leased is gone; its channels are empty.
     Detached {
         /// The channel that was to be written.
@@ -132,6 +151,13 @@ impl fmt::Display for WebError {
             Self::BadDelay { max_delay } => {
                 write!(f, "a delay of at most {max_delay} s: must be above 0 and below 180 s")
             }
+            Self::BadFilter { feedforward, feedback } => write!(
+                f,
+                "no filter of {feedforward} feedforward and {feedback} feedback coefficients: 1 to 20 of each, finite, \
+                 and the first feedback one not 0"
+            ),
+            Self::BadChannels { channels } => write!(f, "{channels} channels: must be 1 to 32"),
+            Self::NotPoolable { interface, reason } => write!(f, "{interface} cannot be pooled: {reason}"),
             Self::Detached { channel } => {
                 write!(f, "channel {channel} is empty: the buffer's data was transferred")
             }

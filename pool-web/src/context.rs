@@ -8,7 +8,7 @@ use crate::recipe::{NodeSpec, Probe, StateClass};
 use alloc::rc::Rc;
 use core::cell::{OnceCell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AudioBufferSourceNode, AudioContextState, AudioNode, AudioParam, BaseAudioContext, GainNode};
+use web_sys::{AudioBufferSourceNode, AudioNode, AudioParam, BaseAudioContext, GainNode};
 
 /// A connection to cut.
 pub(crate) enum Wire {
@@ -37,12 +37,8 @@ impl Wire {
 
     fn join(&self) -> Result<(), JsValue> {
         match self {
-            Self::Node { source, target, output, input } => {
-                source.connect_with_audio_node_and_output_and_input(target, *output, *input).map(drop)
-            }
-            Self::Param { source, target, output } => {
-                source.connect_with_audio_param_and_output(target, *output)
-            }
+            Self::Node { source, target, output, input } => bindings::join(source, target, *output, *input),
+            Self::Param { source, target, output } => bindings::join_param(source, target, *output),
         }
     }
 }
@@ -160,10 +156,7 @@ impl PoolContext {
 
     /// An error if the context is closed. One call into JavaScript.
     pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), WebError> {
-        match self.0.context.state() {
-            AudioContextState::Closed => Err(WebError::ContextClosed { operation }),
-            _ => Ok(()),
-        }
+        if bindings::is_closed(&self.0.context) { Err(WebError::ContextClosed { operation }) } else { Ok(()) }
     }
 
     pub(crate) fn now(&self) -> f64 {
@@ -182,6 +175,11 @@ impl PoolContext {
     /// Makes a connection, and records it.
     pub(crate) fn connect(&self, from: Option<NodeId>, to: NodeId, wire: Wire) -> Result<EdgeId, WebError> {
         wire.join().map_err(Exception::of("connect"))?;
+        self.record(from, to, wire)
+    }
+
+    /// Records a connection that was made.
+    fn record(&self, from: Option<NodeId>, to: NodeId, wire: Wire) -> Result<EdgeId, WebError> {
         let edge = self.0.edges.borrow_mut().connect(from, to, wire);
         // Both nodes are leased, so neither was removed.
         edge.ok_or(WebError::PoolClosed)
@@ -208,10 +206,9 @@ impl PoolContext {
         }
     }
 
-    /// `disconnect()`, and forgets where it led.
-    pub(crate) fn disconnect(&self, id: NodeId, node: &AudioNode) -> Result<(), JsValue> {
+    /// Forgets where a node led, which its `disconnect()` cuts.
+    pub(crate) fn forget_outputs(&self, id: NodeId) {
         self.0.edges.borrow_mut().drop_outgoing(id);
-        node.disconnect()
     }
 
     /// Lets zeros flow through a node that was reset, until its release is done a second time.
@@ -223,14 +220,14 @@ impl PoolContext {
             let _ = inner.bus.set(bus);
         }
         let Some(bus) = inner.bus.get() else { return Err(WebError::PoolClosed) };
-        // A worklet may have no inputs, or no outputs.
-        if node.number_of_outputs() > 0 {
-            node.connect_with_audio_node(&bus.sink).map_err(Exception::of("connect"))?;
+        bindings::flush(node, &bus.zeros, &bus.sink).map_err(Exception::of("connect"))?;
+        if node.number_of_inputs() > 0 {
+            self.record(
+                None,
+                id,
+                Wire::Node { source: bus.zeros.clone().into(), target: node.clone(), output: 0, input: 0 },
+            )?;
         }
-        if node.number_of_inputs() == 0 {
-            return Ok(());
-        }
-        let wire = Wire::Node { source: bus.zeros.clone().into(), target: node.clone(), output: 0, input: 0 };
-        self.connect(None, id, wire).map(drop)
+        Ok(())
     }
 }

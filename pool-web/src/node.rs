@@ -294,9 +294,10 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// | call | calls into JavaScript |
 /// |---|---|
 /// | acquire, hit | 1, whether the context is open; 1 more while nodes are in quarantine |
-/// | acquire, miss | the factory's, and 1 per parameter |
-/// | release | 1 per input, 1 `disconnect()`, 3 per parameter, 1 per attribute written, 3 for the channels |
-/// | release of a delay | those, and 5 to put it on the flush bus; 2 to take it off |
+/// | acquire, miss | the factory's, and 1 per parameter; 2 per parameter of a worklet |
+/// | release | 1 for the recipe, 1 per input, 1 per listener |
+/// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 2 for a worklet's message |
+/// | `connect_from`, `connect_to`, `set` | 1 each |
 pub struct AudioNodePool<N: PoolNode> {
     home: Rc<Home<N::Key>>,
     _node: PhantomData<N>,

@@ -124,8 +124,7 @@ impl<N: PoolNode> NodeLease<N> {
     ///
     /// [`WebError::Exception`], such as for a node of another context.
     pub fn connect_to(&self, target: &impl AsRef<AudioNode>) -> Result<(), WebError> {
-        let connected = self.pooled().node.connect_with_audio_node(target.as_ref());
-        connected.map(drop).map_err(Exception::of("connect"))
+        bindings::join(&self.pooled().node, target.as_ref(), 0, 0).map_err(Exception::of("connect"))
     }
 
     /// Cuts one connection; `false` if that has been done already. Worth calling at a bus that lives long, for each

@@ -93,7 +93,7 @@ pub const CONVOLVER: NodeSpec = NodeSpec {
     params: &[],
     attributes: &[write("buffer", Null), write("normalize", Flag(true))],
     count_mode: Some(CountMode::ClampedMax),
-    state: StateClass::AttributeReset { probe: Probe::Convolver, otherwise: Otherwise::Discard },
+    state: StateClass::Written,
     ..GAIN
 };
 
@@ -119,7 +119,7 @@ pub const PANNER: NodeSpec = NodeSpec {
         write("coneOuterGain", Number(0.0)),
     ],
     count_mode: Some(CountMode::ClampedMax),
-    state: StateClass::AttributeReset { probe: Probe::Hrtf, otherwise: Otherwise::Flush(0.2) },
+    state: StateClass::Written,
     ..GAIN
 };
 
@@ -233,6 +233,9 @@ mod tests {
         };
         match spec.state {
             StateClass::Stateless => "stateless | idle at once".into(),
+            StateClass::Written => {
+                format!("sync reset | {} is written, which empties it in Chromium and Firefox", written(spec))
+            }
             StateClass::AttributeReset { otherwise, .. } => {
                 let otherwise = match otherwise {
                     Otherwise::Flush(seconds) => format!("{seconds} s of zeros"),

@@ -413,12 +413,9 @@ impl AudioNodePoolManager {
         self.gain.context()
     }
 
-    /// Waits until this browser has been probed for all types but HRTF panners, which would load their tables for
-    /// nothing, and returns whether biquad filters need no quarantine.
+    /// Waits until this browser has been probed, and returns whether biquad filters need no quarantine.
     pub async fn ready(&self) -> bool {
-        for probe in [Probe::Convolver, Probe::WaveShaper] {
-            self.context().probe(probe).await;
-        }
+        self.context().probe(Probe::WaveShaper).await;
         self.context().probe(Probe::Biquad).await
     }
 

@@ -7,15 +7,13 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AudioBuffer, AudioBufferSourceNode, AudioNode, ConvolverNode, OfflineAudioContext};
+use web_sys::{AudioBuffer, AudioBufferSourceNode, AudioNode, OfflineAudioContext};
 
 const RATE: f32 = 48000.0;
 const QUANTUM: u32 = 128;
 /// Quanta of sound into the node, then quanta of zeros.
 const FED: u32 = 8;
 const WATCHED: u32 = 16;
-/// Frames of the convolver's response: longer than what is fed.
-const RESPONSE: u32 = 4096;
 
 #[derive(Clone, Copy, Default, PartialEq)]
 enum State {
@@ -123,19 +121,8 @@ async fn leaves_nothing(probe: Probe) -> Result<bool, JsValue> {
     for (name, value) in match probe {
         Probe::Biquad => [("type", "highpass"), ("type", "lowpass")],
         Probe::WaveShaper => [("oversample", "none"), ("oversample", "4x")],
-        Probe::Hrtf => [("panningModel", "equalpower"), ("panningModel", "HRTF")],
-        Probe::Convolver => [("buffer", ""), ("", "")],
     } {
-        match (name, value) {
-            ("", _) => {
-                let response = response(&context)?;
-                bindings::set_attribute(&node, &JsValue::from_str("buffer"), &response)?;
-            }
-            (name, "") => bindings::set_attribute(&node, &JsValue::from_str(name), &JsValue::NULL)?,
-            (name, value) => {
-                bindings::set_attribute(&node, &JsValue::from_str(name), &JsValue::from_str(value))?;
-            }
-        }
+        bindings::set_attribute(&node, &JsValue::from_str(name), &JsValue::from_str(value))?;
     }
     looping(&context, 0.0)?.connect_with_audio_node(&node)?;
     node.connect_with_audio_node(&context.destination())?;
@@ -160,24 +147,7 @@ fn make(context: &OfflineAudioContext, probe: Probe) -> Result<AudioNode, JsValu
             bindings::set_attribute(&shaper, &JsValue::from_str("oversample"), &JsValue::from_str("4x"))?;
             shaper.into()
         }
-        Probe::Hrtf => {
-            let panner = context.create_panner()?;
-            bindings::set_attribute(&panner, &JsValue::from_str("panningModel"), &JsValue::from_str("HRTF"))?;
-            panner.into()
-        }
-        Probe::Convolver => {
-            let convolver: ConvolverNode = context.create_convolver()?;
-            bindings::set_attribute(&convolver, &JsValue::from_str("buffer"), &response(context)?.into())?;
-            convolver.into()
-        }
     })
-}
-
-/// A response whose tail goes on after what fed it has ended.
-fn response(context: &OfflineAudioContext) -> Result<AudioBuffer, JsValue> {
-    let buffer = context.create_buffer(1, RESPONSE, RATE)?;
-    bindings::channel_data(&buffer, 0)?.fill(0.5, 0, RESPONSE);
-    Ok(buffer)
 }
 
 fn looping(context: &OfflineAudioContext, value: f32) -> Result<AudioBufferSourceNode, JsValue> {

@@ -81,17 +81,13 @@ pub struct AttributeWrite {
 pub enum Probe {
     /// `type` of a `BiquadFilterNode`, away and back.
     Biquad,
-    /// `buffer` of a `ConvolverNode`, to null.
-    Convolver,
     /// `oversample` of a `WaveShaperNode`, away and back.
     WaveShaper,
-    /// `panningModel` of a `PannerNode`, from HRTF to equal power.
-    Hrtf,
 }
 
 impl Probe {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Biquad, Self::Convolver, Self::WaveShaper, Self::Hrtf];
+    pub const ALL: [Self; 2] = [Self::Biquad, Self::WaveShaper];
 }
 
 /// What is done with a node where writing its attributes does not empty it.
@@ -108,6 +104,8 @@ pub enum Otherwise {
 pub enum StateClass {
     /// Nothing: it holds no signal. Idle at once.
     Stateless,
+    /// The attribute writes of its [`NodeSpec`] empty it at once, in every browser that was measured.
+    Written,
     /// The attribute writes of its [`NodeSpec`] empty it at once, in browsers where that works, which a probe
     /// finds out. Elsewhere, and until the probe has answered, something else is done.
     AttributeReset {
@@ -205,7 +203,7 @@ impl NodeSpec {
     #[must_use]
     pub fn next(&self, works: impl Fn(Probe) -> bool, key_seconds: f64) -> Next {
         let seconds = match self.state {
-            StateClass::Stateless => return Next::Idle,
+            StateClass::Stateless | StateClass::Written => return Next::Idle,
             StateClass::AttributeReset { probe, .. } if works(probe) => return Next::Idle,
             StateClass::AttributeReset { otherwise: Otherwise::Discard, .. } => return Next::Discard,
             StateClass::AttributeReset { otherwise: Otherwise::Flush(seconds), .. } => seconds,
@@ -256,7 +254,7 @@ pub fn run<P: NodePort>(steps: impl IntoIterator<Item = Step>, port: &mut P) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node_types::{ANALYSER, BIQUAD, CONVOLVER, DELAY, GAIN, PANNER, STEREO_PANNER, specs};
+    use crate::node_types::{ANALYSER, BIQUAD, DELAY, GAIN, PANNER, STEREO_PANNER, WAVE_SHAPER, specs};
     use alloc::{collections::BTreeMap, vec::Vec};
 
     /// A parameter as browsers have it: what was measured in Chromium and Firefox, not what one would wish.
@@ -483,8 +481,9 @@ mod tests {
         assert_eq!(STEREO_PANNER.next(none, 9.0), Next::Idle);
         assert_eq!(BIQUAD.next(|probe| probe == Probe::Biquad, 9.0), Next::Idle);
         assert_eq!(BIQUAD.next(|probe| probe != Probe::Biquad, 9.0), Next::Quarantine(0.2));
-        assert_eq!(CONVOLVER.next(none, 9.0), Next::Discard);
-        assert_eq!(PANNER.next(|probe| probe == Probe::Hrtf, 9.0), Next::Idle);
+        assert_eq!(WAVE_SHAPER.next(none, 9.0), Next::Discard);
+        assert_eq!(WAVE_SHAPER.next(|probe| probe == Probe::WaveShaper, 9.0), Next::Idle);
+        assert_eq!(PANNER.next(none, 9.0), Next::Idle);
         assert_eq!(DELAY.next(|_| true, 5.0), Next::Quarantine(5.0));
         for never in [f64::INFINITY, f64::NAN, 181.0] {
             assert_eq!(DELAY.next(|_| true, never), Next::Discard);

@@ -3,13 +3,15 @@
 //! From here to the public types nothing is generic over the node's type, so that the code is there once and not once
 //! for each.
 
-use crate::bindings;
+use crate::bindings::{self, Plan};
 use crate::context::PoolContext;
 use crate::edges::NodeId;
 use crate::error::{Exception, WebError};
 use crate::pool_node::{NodeFacts, Param};
 use crate::protocol::{Protocol, Question};
-use crate::recipe::{self, AttributeValue, AutomationRate, NodePort, NodeSpec, ParamSpec, Step};
+use crate::recipe::{
+    AttributeValue, AutomationRate, CountMode, Failed, Interpretation, NodeSpec, ParamSpec, Step,
+};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -42,6 +44,8 @@ pub(crate) struct Pooled {
     pub(crate) node: AudioNode,
     pub(crate) spec: &'static NodeSpec,
     pub(crate) params: Box<[Param]>,
+    /// The same, as an array that lives in JavaScript.
+    js_params: JsValue,
     pub(crate) id: NodeId,
     pub(crate) phase: Phase,
     pub(crate) bytes: usize,
@@ -81,7 +85,8 @@ impl Pooled {
 
     fn cut_off(&self) -> Result<(), JsValue> {
         let (listeners, inputs) = (self.remove_listeners(), self.context.cut_inputs(self.id));
-        listeners.and(inputs).and(self.context.disconnect(self.id, &self.node))
+        self.context.forget_outputs(self.id);
+        listeners.and(inputs).and(self.node.disconnect())
     }
 }
 
@@ -93,38 +98,6 @@ impl Drop for Pooled {
             let _ = self.cut_off();
         }
         self.context.forget_node(self.id);
-    }
-}
-
-/// The steps of a release on a real node.
-struct Port<'a> {
-    pooled: &'a Pooled,
-    /// Names and values of the attributes to write, as values that live in JavaScript.
-    attributes: &'a [(JsValue, JsValue)],
-}
-
-impl NodePort for Port<'_> {
-    type Error = JsValue;
-
-    fn apply(&mut self, step: Step) -> Result<(), JsValue> {
-        let Pooled { node, spec, params, id, context, .. } = self.pooled;
-        match step {
-            Step::RemoveListeners => self.pooled.remove_listeners(),
-            Step::CutInputs => context.cut_inputs(*id),
-            Step::Disconnect => context.disconnect(*id, node),
-            Step::CancelParam(i) => bindings::cancel_param(&params[i].param, 0.0),
-            Step::DefaultParam(i) => bindings::set_param(&params[i].param, params[i].default),
-            Step::RateParam(i) => bindings::set_param_rate(&params[i].param, params[i].rate),
-            Step::Attribute(i) => bindings::set_attribute(node, &self.attributes[i].0, &self.attributes[i].1),
-            // A step is there only if the spec says what to write.
-            Step::Interpretation => {
-                spec.interpretation.map_or(Ok(()), |value| bindings::set_interpretation(node, value))
-            }
-            Step::ChannelCount => {
-                spec.channel_count.map_or(Ok(()), |value| bindings::set_channel_count(node, value))
-            }
-            Step::CountMode => spec.count_mode.map_or(Ok(()), |value| bindings::set_count_mode(node, value)),
-        }
     }
 }
 
@@ -166,6 +139,7 @@ impl<K> Factory<K> for NodeFactory<K> {
         Ok(Pooled {
             node,
             spec: facts.spec,
+            js_params: params.iter().map(|param| &param.param).collect::<js_sys::Array>().into(),
             params,
             id: context.add_node(),
             phase: Phase::Idle,
@@ -214,20 +188,87 @@ fn worklet_params(node: &AudioWorkletNode) -> Result<Box<[Param]>, WebError> {
     Ok(params.into_boxed_slice())
 }
 
-fn to_js(value: AttributeValue) -> JsValue {
-    match value {
-        AttributeValue::Text(text) => JsValue::from_str(text),
-        AttributeValue::Number(number) => JsValue::from_f64(number),
-        AttributeValue::Flag(flag) => JsValue::from_bool(flag),
-        AttributeValue::Null => JsValue::NULL,
+/// A release, prepared: the steps that are done here, and those that JavaScript does in one call.
+struct Prepared {
+    here: Vec<Step>,
+    there: Vec<Step>,
+    plan: Plan,
+}
+
+impl Prepared {
+    fn new(pooled: &Pooled, steps: impl Iterator<Item = Step>) -> Self {
+        let Pooled { spec, params, .. } = pooled;
+        let mut prepared = Self { here: Vec::new(), there: Vec::new(), plan: Plan::new() };
+        let plan = &mut prepared.plan;
+        for step in steps {
+            match step {
+                Step::RemoveListeners | Step::CutInputs => {
+                    prepared.here.push(step);
+                    continue;
+                }
+                Step::Disconnect => plan.disconnect(),
+                Step::CancelParam(i) => plan.cancel(i),
+                Step::DefaultParam(i) => plan.set_param(i, params[i].default),
+                Step::RateParam(i) => plan.set_rate(i, params[i].rate),
+                Step::Attribute(i) => plan.write(spec.attributes[i].name, spec.attributes[i].value),
+                // A step is there only if the spec says what to write.
+                Step::Interpretation => {
+                    let discrete = spec.interpretation == Some(Interpretation::Discrete);
+                    let name = if discrete { "discrete" } else { "speakers" };
+                    plan.write("channelInterpretation", AttributeValue::Text(name));
+                }
+                Step::ChannelCount => {
+                    let count = f64::from(spec.channel_count.unwrap_or(2));
+                    plan.write("channelCount", AttributeValue::Number(count));
+                }
+                Step::CountMode => {
+                    let name = match spec.count_mode {
+                        Some(CountMode::ClampedMax) => "clamped-max",
+                        Some(CountMode::Explicit) => "explicit",
+                        _ => "max",
+                    };
+                    plan.write("channelCountMode", AttributeValue::Text(name));
+                }
+            }
+            prepared.there.push(step);
+        }
+        prepared
+    }
+
+    /// One call into JavaScript, and one for each listener and each input.
+    fn perform(&self, pooled: &Pooled) -> Result<(), Failed<JsValue>> {
+        let Pooled { node, js_params, id, context, .. } = pooled;
+        for &step in &self.here {
+            let done = match step {
+                Step::RemoveListeners => pooled.remove_listeners(),
+                _ => context.cut_inputs(*id),
+            };
+            done.map_err(|error| Failed { step, error })?;
+        }
+        if self.there.first() == Some(&Step::Disconnect) {
+            context.forget_outputs(*id);
+        }
+        bindings::release(node, js_params, &self.plan).map_err(|(done, error)| {
+            let step = self.there.get(done).copied().unwrap_or(Step::Disconnect);
+            Failed { step, error }
+        })
     }
 }
 
-/// Attributes of each spec that this pool has met, as values that live in JavaScript. Mostly one.
-type Attributes = Vec<(&'static NodeSpec, Rc<[(JsValue, JsValue)]>)>;
+/// How nodes of one kind are released.
+#[derive(Clone)]
+struct Recipes {
+    spec: &'static NodeSpec,
+    /// For a node that was used.
+    whole: Rc<Prepared>,
+    /// For one that comes off the flush bus: the rest was done before it was put there.
+    unplug: Rc<Prepared>,
+}
 
 pub(crate) struct NodeResetter {
-    attributes: RefCell<Attributes>,
+    /// Of each spec that this pool has met: mostly one. Worklet nodes have parameters of their own, but one pool makes
+    /// one kind of them.
+    recipes: RefCell<Vec<Recipes>>,
     user: UserReset,
     /// For tests, which show that no step can be spared.
     left_out: Option<Step>,
@@ -237,7 +278,7 @@ pub(crate) struct NodeResetter {
 
 impl NodeResetter {
     pub(crate) fn new(user: UserReset, left_out: Option<Step>) -> Self {
-        Self { attributes: RefCell::default(), user, left_out, failure: Cell::default() }
+        Self { recipes: RefCell::default(), user, left_out, failure: Cell::default() }
     }
 
     pub(crate) fn take_failure(&self) -> Option<Exception> {
@@ -250,7 +291,7 @@ impl NodeResetter {
 
     /// The whole release: the recipe, then what the user has to add.
     pub(crate) fn recycle(&self, pooled: &Pooled) -> Verdict {
-        let verdict = self.perform(pooled, pooled.spec.steps_with(pooled.params.len()));
+        let verdict = self.perform(pooled, &self.recipes_of(pooled).whole);
         match &self.user {
             Some(reset) if verdict == Verdict::Keep => reset(&pooled.node).unwrap_or_else(|thrown| {
                 self.failed(Exception::from_js("resetter", &thrown));
@@ -260,23 +301,30 @@ impl NodeResetter {
         }
     }
 
-    fn attributes_of(&self, spec: &'static NodeSpec) -> Rc<[(JsValue, JsValue)]> {
-        let known = self.attributes.borrow();
-        if let Some((_, attributes)) = known.iter().find(|(other, _)| core::ptr::eq(*other, spec)) {
-            return Rc::clone(attributes);
-        }
-        drop(known);
-        let writes = spec.attributes.iter();
-        let made: Rc<[_]> = writes.map(|a| (JsValue::from_str(a.name), to_js(a.value))).collect();
-        self.attributes.borrow_mut().push((spec, Rc::clone(&made)));
-        made
+    /// Off the flush bus.
+    fn unplug(&self, pooled: &Pooled) -> Verdict {
+        self.perform(pooled, &self.recipes_of(pooled).unplug)
     }
 
-    fn perform(&self, pooled: &Pooled, steps: impl Iterator<Item = Step>) -> Verdict {
-        let attributes = self.attributes_of(pooled.spec);
-        let mut port = Port { pooled, attributes: &attributes };
-        let steps = steps.filter(|step| Some(*step) != self.left_out);
-        let Err(failed) = recipe::run(steps, &mut port) else { return Verdict::Keep };
+    fn recipes_of(&self, pooled: &Pooled) -> Recipes {
+        let same = |recipes: &&Recipes| core::ptr::eq(recipes.spec, pooled.spec);
+        let known = self.recipes.borrow().iter().find(same).cloned();
+        known.unwrap_or_else(|| {
+            let whole = pooled.spec.steps_with(pooled.params.len());
+            let whole = whole.filter(|step| Some(*step) != self.left_out);
+            let unplug = [Step::CutInputs, Step::Disconnect].into_iter();
+            let recipes = Recipes {
+                spec: pooled.spec,
+                whole: Rc::new(Prepared::new(pooled, whole)),
+                unplug: Rc::new(Prepared::new(pooled, unplug.filter(|step| Some(*step) != self.left_out))),
+            };
+            self.recipes.borrow_mut().push(recipes.clone());
+            recipes
+        })
+    }
+
+    fn perform(&self, pooled: &Pooled, prepared: &Prepared) -> Verdict {
+        let Err(failed) = prepared.perform(pooled) else { return Verdict::Keep };
         let operation = match failed.step {
             Step::RemoveListeners => "removeEventListener",
             Step::CutInputs | Step::Disconnect => "disconnect",
@@ -299,8 +347,7 @@ pub(crate) struct Recycle(pub(crate) Rc<NodeResetter>);
 impl Resetter<Pooled> for Recycle {
     fn reset(&self, pooled: &mut Pooled) -> Verdict {
         let verdict = match pooled.phase {
-            // The rest was done before it was put on the bus.
-            Phase::Flushing => self.0.perform(pooled, [Step::CutInputs, Step::Disconnect].into_iter()),
+            Phase::Flushing => self.0.unplug(pooled),
             _ => self.0.recycle(pooled),
         };
         if verdict == Verdict::Keep {

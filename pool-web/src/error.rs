@@ -178,6 +178,30 @@ impl fmt::Display for WebError {
     }
 }
 
+impl WebError {
+    /// A short name that stays the same from version to version, for programs: `"over-budget"`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Exception(_) => "exception",
+            Self::BadBuffer { .. } => "bad-buffer",
+            Self::BadDelay { .. } => "bad-delay",
+            Self::BadFilter { .. } => "bad-filter",
+            Self::BadChannels { .. } => "bad-channels",
+            Self::NotPoolable { .. } => "not-poolable",
+            Self::Detached { .. } => "detached",
+            Self::OutOfRange { .. } => "out-of-range",
+            Self::UnknownParam { .. } => "unknown-param",
+            Self::ContextClosed { .. } => "context-closed",
+            Self::PoolClosed => "pool-closed",
+            Self::Exhausted { .. } => "exhausted",
+            Self::OverBudget(_) => "over-budget",
+            Self::Token(_) => "bad-token",
+            Self::Unsupported { .. } => "unsupported",
+        }
+    }
+}
+
 impl core::error::Error for Exception {}
 impl core::error::Error for WebError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {

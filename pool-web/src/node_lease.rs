@@ -84,7 +84,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// # Errors
     ///
     /// [`WebError::Exception`], such as for a node of another context.
-    pub fn connect_from(&self, source: &impl Source) -> Result<EdgeId, WebError> {
+    pub fn connect_from(&self, source: &(impl Source + ?Sized)) -> Result<EdgeId, WebError> {
         self.connect_from_output(source, 0, 0)
     }
 
@@ -95,7 +95,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// [`WebError::Exception`], such as for an output or input that does not exist.
     pub fn connect_from_output(
         &self,
-        source: &impl Source,
+        source: &(impl Source + ?Sized),
         output: u32,
         input: u32,
     ) -> Result<EdgeId, WebError> {
@@ -110,7 +110,11 @@ impl<N: PoolNode> NodeLease<N> {
     /// # Errors
     ///
     /// [`WebError::UnknownParam`], or [`WebError::Exception`] such as for a node of another context.
-    pub fn connect_param_from(&self, source: &impl Source, name: &str) -> Result<EdgeId, WebError> {
+    pub fn connect_param_from(
+        &self,
+        source: &(impl Source + ?Sized),
+        name: &str,
+    ) -> Result<EdgeId, WebError> {
         let target = self.require(name)?.clone();
         let pooled = self.pooled();
         let wire = Wire::Param { source: source.source_node().clone(), target, output: 0 };

@@ -16,7 +16,7 @@ use crate::{
 const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200 };
 
 /// Finds regressions, not whether a goal is met.
-const BENCH: BenchOptions = BenchOptions { quick: true, tolerance: Some(2.0) };
+const BENCH: BenchOptions = BenchOptions { quick: true, tolerance: Some(2.0), web: false };
 
 struct Step {
     name: &'static str,

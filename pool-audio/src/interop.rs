@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `audio-core-0-2` | `Buf`, `BufMut`, `ExactSizeBuf` |
 //! | `audioadapter-5` | `Adapter`, `AdapterMut`: rubato 5 resamples from one pooled buffer into another |
-//! | `dasp-frame-0-11` | `frames`, `write_frames`: dasp's frames, out of the planes and into them |
+//! | `dasp-frame-0-11` | `frames_of`, `write_frames`: dasp's frames, out of the planes and into them |
 //! | `symphonia-0-6` | `copy_from_audio`: what a decoder gave, into the planes |
 //! | `hound-3` | `write_wav`, `read_wav` |
 //!

@@ -4,7 +4,7 @@ use crate::measure::Times;
 use crate::report::{Measured, Row};
 use crate::table::shown;
 use crate::workloads::memory::Memory;
-use crate::workloads::{Kind, audio, burst, cost, hand_over, keyed, pair, threads, zeroed};
+use crate::workloads::{Kind, account, audio, burst, cost, hand_over, keyed, pair, threads, zeroed};
 use crate::worst::{self, Worst};
 use anyhow::{Context, Result};
 
@@ -212,6 +212,22 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
     judge.flat(cost::KEYS, "KeyedPool", &cost::KEYED.map(|(name, _)| name), 1.3)?;
     for pool in ["LocalPool", "SharedPool", "StaticPool"] {
         judge.memory(memory, pool, 16.0);
+    }
+
+    let (loop_ns, cell_ns) =
+        (judge.median(account::ALONE, account::LOOP)?, judge.median(account::ALONE, account::CELL)?);
+    for slug in [account::ALONE, account::THREADS] {
+        judge.ratio(slug, "Account", account::LOOP, 1.0)?;
+        let target = judge.ratio(slug, "Credit", account::LOOP, 0.2)?;
+        if slug == account::ALONE
+            && let Some(note) =
+                below_the_limit(target.goal, (account::LOOP, loop_ns), (account::CELL, cell_ns))
+        {
+            target.only_shown(note);
+        }
+    }
+    for charge in ["refused", "refused, with credits recalled"] {
+        judge.ratio(account::REFUSED, charge, "granted", 2.0)?;
     }
 
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {

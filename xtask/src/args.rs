@@ -21,6 +21,11 @@ cargo xtask bench [--quick] [--tolerance F]
     The pools against their peers, in turns in one process, and instructions counted by valgrind;
     writes report.json, table.md and a chart per workload under target/bench/. Fails if a target is
     missed: by more than F times, for a machine with other work. --quick is shorter and less exact.
+cargo xtask bench --web [--tolerance F]
+    Reuse beside creation of nodes and buffers, in Chromium and through WASM.
+cargo xtask npm [--check]
+    Builds the npm package under target/npm/. --check packs it, installs it in a project of Vite and
+    strict TypeScript, and tries it in Chromium.
 cargo xtask ci [--only STEP | --list]
     Every check, the tests first; stops at the first failure.
 
@@ -62,6 +67,11 @@ pub(crate) enum Task {
     Test(TestScope),
     /// Compare with the peers.
     Bench(BenchOptions),
+    /// Build the npm package.
+    Npm {
+        /// Try it as well.
+        check: bool,
+    },
     /// Run the steps of the continuous integration.
     Ci(CiScope),
     /// Run the models.
@@ -105,6 +115,8 @@ pub(crate) struct BenchOptions {
     pub(crate) quick: bool,
     /// How much worse than its goal a figure may be, if not at all.
     pub(crate) tolerance: Option<f64>,
+    /// In the browser instead.
+    pub(crate) web: bool,
 }
 
 /// Which tests to run.
@@ -147,6 +159,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("demo") => parse_demo(args),
         Some("test") => parse_test(args),
         Some("bench") => parse_bench(args),
+        Some("npm") => parse_flag("npm", "--check", |check| Task::Npm { check }, args),
         Some("ci") => parse_ci(args),
         Some("loom") => parse_depth("loom", Task::Loom, args),
         Some("miri") => parse_depth("miri", Task::Miri, args),
@@ -215,6 +228,7 @@ fn parse_bench(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
         match arg.to_str() {
             Some("--help" | "-h") => return Ok(Task::Help),
             Some("--quick") => options.quick = true,
+            Some("--web") => options.web = true,
             Some("--tolerance") => options.tolerance = Some(number(&mut args, "--tolerance", 1.0, 10.0)?),
             _ => bail!("`bench` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
         }
@@ -299,7 +313,13 @@ mod tests {
         assert_eq!(parsed("test --browser").unwrap(), Task::Test(TestScope::Browser));
         assert_eq!(parsed("test --browser --host").unwrap(), Task::Test(TestScope::All));
         assert_eq!(parsed("bench").unwrap(), Task::Bench(BenchOptions::default()));
-        let options = BenchOptions { quick: true, tolerance: Some(1.5) };
+        let options = BenchOptions { quick: true, tolerance: Some(1.5), web: false };
+        assert_eq!(
+            parsed("bench --web").unwrap(),
+            Task::Bench(BenchOptions { web: true, ..BenchOptions::default() })
+        );
+        assert_eq!(parsed("npm").unwrap(), Task::Npm { check: false });
+        assert_eq!(parsed("npm --check").unwrap(), Task::Npm { check: true });
         assert_eq!(parsed("bench --quick --tolerance 1.5").unwrap(), Task::Bench(options));
         assert_eq!(parsed("ci").unwrap(), Task::Ci(CiScope::All));
         assert_eq!(parsed("ci --only fmt").unwrap(), Task::Ci(CiScope::Only("fmt".into())));

@@ -11,9 +11,9 @@ use crate::workspace::{Package, Workspace};
 const NO_STD_PACKAGES: &[&str] = &["pool-core", "pool-audio"];
 /// A core without compare-and-swap, one without 64-bit atomics, and one without threads.
 const NO_STD_TARGETS: &[&str] = &["thumbv6m-none-eabi", "thumbv7em-none-eabihf", WASM_TARGET];
-/// The feature that needs an operating system.
-const STD: &str = "std";
-/// Of more features than this only single ones are built, none, and all.
+/// The features that need an operating system, or (`tracing`) compare-and-swap.
+const HOSTED: &[&str] = &["std", "metrics", "tracing"];
+/// Of more features than this only none, single ones, pairs and all are built.
 const MAX_POWERSET: usize = 4;
 
 /// Builds every published package with every subset of its features, on the host.
@@ -32,7 +32,7 @@ pub(crate) fn no_std(workspace: &Workspace) -> Result<()> {
         setup::rust_target(target, "the core must build without an operating system")?;
         for name in NO_STD_PACKAGES {
             let package = workspace.member(name)?;
-            for subset in subsets(&names(package, |name| !needs_std(package, name))) {
+            for subset in subsets(&names(package, |name| !is_hosted(package, name))) {
                 build(workspace, package, &subset, Some(target))?;
             }
         }
@@ -40,14 +40,14 @@ pub(crate) fn no_std(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn names<'p>(package: &'p Package, wanted: impl Fn(&str) -> bool) -> Vec<&'p str> {
+fn names(package: &Package, wanted: impl Fn(&str) -> bool) -> Vec<&str> {
     package.features.iter().map(String::as_str).filter(|name| wanted(name)).collect()
 }
 
-/// Whether a feature is or switches on the one that needs an operating system.
-fn needs_std(package: &Package, name: &str) -> bool {
+/// Whether a feature is one of [`HOSTED`], or switches the standard library on.
+fn is_hosted(package: &Package, name: &str) -> bool {
     let others = package.raw["features"][name].as_array();
-    name == STD || others.is_some_and(|others| others.iter().any(|other| other == STD))
+    HOSTED.contains(&name) || others.is_some_and(|others| others.iter().any(|other| other == "std"))
 }
 
 fn build(workspace: &Workspace, package: &Package, subset: &[&str], target: Option<&str>) -> Result<()> {
@@ -66,11 +66,14 @@ fn build(workspace: &Workspace, package: &Package, subset: &[&str], target: Opti
     process::run(&mut build)
 }
 
-/// Every subset, the empty one first; of many features only the empty, the single and the full one.
+/// Every subset, the empty one first; of many features only none, single ones, pairs and all.
 fn subsets<'n>(names: &[&'n str]) -> Vec<Vec<&'n str>> {
     if names.len() > MAX_POWERSET {
         let mut few = vec![Vec::new()];
         few.extend(names.iter().map(|name| vec![*name]));
+        let pairs =
+            names.iter().enumerate().flat_map(|(at, one)| names[..at].iter().map(|two| vec![*two, *one]));
+        few.extend(pairs);
         few.push(names.to_vec());
         return few;
     }
@@ -102,10 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn many_features_are_built_singly_and_together() {
+    fn many_features_are_built_singly_in_pairs_and_together() {
         let names = ["a", "b", "c", "d", "e"];
         let some = subsets(&names);
-        assert_eq!(some.len(), 7);
-        assert_eq!(some[6], names);
+        assert_eq!(some.len(), 1 + 5 + 10 + 1);
+        assert_eq!((&some[6], &some[16]), (&vec!["a", "b"], &names.to_vec()));
     }
 }

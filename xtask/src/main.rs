@@ -12,7 +12,8 @@
 //! | `headless`, `native`, `jack` | the demos: in the browser, native, on an audio server |
 //! | `report`, `picture`, `sound` | checks of what they leave |
 //! | `testing` | every test |
-//! | `bench` | the comparison with the peers |
+//! | `bench`, `web_bench` | the comparison with the peers; reuse beside creation in the browser |
+//! | `npm` | the package for JavaScript, built and tried |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
 //! | `realtime` | what pool-audio promises an audio thread, and faults that must be found |
@@ -36,6 +37,7 @@ mod loom;
 mod memory;
 mod miri;
 mod native;
+mod npm;
 mod picture;
 mod planted;
 mod process;
@@ -49,6 +51,7 @@ mod sound;
 mod testing;
 mod trace;
 mod tsan;
+mod web_bench;
 mod webdriver;
 mod workspace;
 
@@ -91,7 +94,9 @@ fn run() -> Result<()> {
         Task::DemoHeadless(options) => headless::run(&workspace, options),
         Task::DemoNative(arguments) => native::run(&workspace, &arguments),
         Task::Test(scope) => testing::run(&workspace, scope),
+        Task::Bench(options) if options.web => web_bench::run(&workspace, options.tolerance),
         Task::Bench(options) => bench::run(&workspace, options),
+        Task::Npm { check } => npm::run(&workspace, check),
         Task::Ci(scope) => ci::run(&workspace, &scope),
         Task::Loom(depth) => loom::run(&workspace, depth),
         Task::Miri(depth) => miri::run(&workspace, depth),

@@ -65,6 +65,24 @@ const FAULTS: &[Fault] = &[
         sign: "deadlock; threads",
     },
     Fault {
+        check: "loom",
+        what: "a charge that is read, then written",
+        file: "pool-core/src/account/mode.rs",
+        old: "        count.fetch_update(Ordering::Release, Ordering::Acquire, fits).map(|used| used + bytes)",
+        new: "        let used = count.load(Ordering::Acquire);\n        \
+              let sum = fits(used).ok_or(used)?;\n        \
+              count.store(sum, Ordering::Release);\n        Ok(sum)",
+        sign: "panicked at pool-core/tests/loom/accounts.rs",
+    },
+    Fault {
+        check: "loom",
+        what: "a recall that does not wait for who is using the credit",
+        file: "pool-core/src/account/credit.rs",
+        old: "while line.busy.load(Ordering::SeqCst) {",
+        new: "while false {",
+        sign: "panicked at pool-core/tests/loom/accounts.rs",
+    },
+    Fault {
         check: "miri",
         what: "a release that publishes nothing",
         file: "pool-core/src/pages.rs",
@@ -126,8 +144,8 @@ const FAULTS: &[Fault] = &[
         check: "embedded",
         what: "an uncharge that stops at the account's own level",
         file: "pool-core/src/account.rs",
-        old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
-        new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
+        old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            let used = M::sub(&ledger.used, bytes);",
+        new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            let used = M::sub(&ledger.used, bytes);",
         sign: "panicked at",
     },
     Fault {

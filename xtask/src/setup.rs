@@ -201,6 +201,16 @@ fn headers(library: &str, package: &str, why: &str, remedy: &str) -> Result<()> 
     Ok(())
 }
 
+/// Finds npm, or installs it with Node.
+pub(crate) fn npm() -> Result<PathBuf> {
+    if let Some(program) = find_on_path(&["npm"]) {
+        return Ok(program);
+    }
+    let remedy = "Remedy: install Node 20.19 or later, with npm";
+    install_packages("npm", "it packs the package and installs it in a project", &["nodejs", "npm"], remedy)?;
+    find_on_path(&["npm"]).context("the package is installed, but npm is not on PATH")
+}
+
 /// Installs packages of the system, saying what is missing and why it is wanted.
 fn install_packages(what: &str, why: &str, packages: &[&str], remedy: &str) -> Result<()> {
     println!("{what} is missing: {why}.");

@@ -30,6 +30,8 @@ pub use timing::CallbackTiming;
 pub mod coming_from_the_design_note {}
 
 #[cfg(feature = "web-sys")]
+mod any_key;
+#[cfg(feature = "web-sys")]
 mod bindings;
 #[cfg(feature = "web-sys")]
 mod buffer;

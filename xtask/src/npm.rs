@@ -17,10 +17,12 @@ use crate::workspace::Workspace;
 
 /// The package that is compiled.
 const PACKAGE: &str = "pool-web-npm";
+/// The profile that it is built with.
+const PROFILE: &str = "npm";
 /// The module's name.
 const MODULE: &str = "pool_web";
-/// The packed archive may have this many bytes.
-const MAX_PACKED_BYTES: u64 = 140_000;
+/// The packed archive may have this many bytes: what it has now, and some. The goal is half of it.
+const MAX_PACKED_BYTES: u64 = 125_000;
 /// How many checks the Vite project must report at least; one that reports none would pass unseen.
 const MIN_CHECKS: usize = 7;
 
@@ -36,14 +38,14 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     setup::rust_target(WASM_TARGET, "the package is WebAssembly")?;
     let mut build = process::cargo();
     build.current_dir(&workspace.root);
-    build.args(["build", "--package", PACKAGE, "--target", WASM_TARGET, "--profile", site::PROFILE]);
+    build.args(["build", "--package", PACKAGE, "--target", WASM_TARGET, "--profile", PROFILE]);
     process::run(build.arg("--target-dir").arg(&workspace.target))?;
 
     let package = workspace.target.join("npm").join("pool-web");
     if package.exists() {
         fs::remove_dir_all(&package).with_context(|| format!("cannot clear {}", package.display()))?;
     }
-    let wasm = workspace.target.join(WASM_TARGET).join(site::PROFILE).join("pool_web_npm.wasm");
+    let wasm = workspace.target.join(WASM_TARGET).join(PROFILE).join("pool_web_npm.wasm");
     site::bindings(&wasm, &package, MODULE)?;
     flatten_snippets(&package)?;
 

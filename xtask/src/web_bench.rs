@@ -60,7 +60,7 @@ fn judge(rows: &[Row], tolerance: f64) -> (String, Vec<String>) {
         let shown = goal.map_or(String::new(), |goal| format!("{goal:.0}"));
         // Writing to a string does not fail.
         let _ = writeln!(table, "{name:<22} {fresh:>9.2} {reused:>9.2} {ratio:>7.1} {shown:>6}");
-        if goal.is_some_and(|goal| !(ratio * tolerance >= goal)) {
+        if goal.is_some_and(|goal| ratio.is_nan() || ratio * tolerance < goal) {
             missed.push(format!("{name}: {ratio:.1} times, the goal is {shown}"));
         }
     }

@@ -79,7 +79,9 @@ async fn what_cannot_be_decoded_is_an_error() {
     let memory = AudioMemory::new();
     let sounds = SampleCache::new(&context, &memory);
     match sounds.decode("noise", ArrayBuffer::new(7)).await.map(drop) {
-        Err(WebError::Exception(e)) => assert_eq!((e.operation, &*e.name), ("decodeAudioData", "EncodingError")),
+        Err(WebError::Exception(e)) => {
+            assert_eq!((e.operation, &*e.name), ("decodeAudioData", "EncodingError"))
+        }
         other => panic!("{other:?}"),
     }
     let error = sounds.decode_url("/there-is-no-such-sound").await.map(drop);

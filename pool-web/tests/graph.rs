@@ -1,6 +1,7 @@
 //! The record of connections against a plain list of them, in any order of operations.
 
 #![cfg(not(target_family = "wasm"))]
+#![allow(clippy::expect_used, reason = "tests")]
 
 use pool_web::edges::{EdgeId, EdgeTable, NodeId};
 use proptest::prelude::*;

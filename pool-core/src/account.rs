@@ -12,157 +12,84 @@
 //!          charge 4 KiB
 //! ```
 //!
-//! Each level is one atomic counter. A charge walks from the leaf to the root with checked additions that never
+//! Each level is one counter. A charge walks from the leaf to the root with checked additions that never
 //! take a level above its hard limit; when a level refuses, the levels below are undone. Only when all levels
 //! have agreed are peaks recorded and events raised, so a refused charge leaves no trace.
 //!
-//! The counters publish nothing but themselves, therefore every access is relaxed: what happens before or after a
-//! charge is ordered by whoever hands the charged object over.
+//! The counters publish nothing but themselves, therefore every access is relaxed, with one exception in
+//! [`Mode::add`]: what happens before or after a charge is ordered by whoever hands the charged object over.
 //!
 //! While one thread's charge is on its way to a refusal further up, another thread may see the lower levels with
 //! that charge in: it can be refused although a moment later it would fit, and its own committed charge may record
 //! a peak that includes the other's. Single-threaded use is exact in everything; in all use `used` and the limits are.
+//!
+//! # Parts
+//!
+//! | file | what |
+//! |---|---|
+//! | `mode` | who may charge: any thread, or one; the few operations in which they differ |
+//! | `ledger` | one level's counts |
+//! | `builder` | [`AccountBuilder`] |
+//! | `event` | soft limits that are crossed |
+//! | `refusal` | what a refused charge says |
+//! | `reservation` | claims that give back by themselves |
+//! | `credit` | bytes lent to a thread in advance, and recalled before anybody is refused |
+//! | `evict` | pools that give idle objects back to one another |
+//! | `report` | the tree as text and as a snapshot |
 
-use crate::bytes::Bytes;
-use crate::sync::counter::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+#[cfg(feature = "alloc")]
+mod builder;
+#[cfg(feature = "alloc")]
+mod credit;
+mod event;
+mod evict;
+mod ledger;
+mod mode;
+mod refusal;
+#[cfg(feature = "alloc")]
+mod report;
+mod reservation;
+
+#[cfg(feature = "alloc")]
+pub use builder::AccountBuilder;
+#[cfg(feature = "alloc")]
+pub use credit::Credit;
+pub use event::{AccountEvent, AccountEventKind, Pressure};
+pub use ledger::Ledger;
+#[cfg(feature = "alloc")]
+pub use mode::Local;
+pub use mode::{Mode, Shared};
+pub use refusal::{AccountRef, OverBudget};
+#[cfg(feature = "alloc")]
+pub use report::AccountSnapshot;
+pub use reservation::{Charge, NotHeld, Reservation};
+
+pub(crate) use event::Handler;
+#[allow(unused_imports, reason = "for the keyed pools")]
+pub(crate) use evict::Evict;
+#[cfg(feature = "alloc")]
+#[allow(unused_imports, reason = "for the keyed pools")]
+pub(crate) use evict::{Member, Registration};
+pub(crate) use refusal::Shortfall;
+pub(crate) use reservation::Claim;
+
+use crate::sync::Ordering::Relaxed;
 use core::fmt;
 use core::mem::ManuallyDrop;
-
-#[cfg(feature = "alloc")]
-use crate::sync::Arc;
-#[cfg(feature = "alloc")]
-use alloc::{borrow::Cow, boxed::Box};
-
-/// The level of an account tree at which bytes are counted: what an [`Account`] points to.
-///
-/// Programs with an allocator use `Account::new` and never see it. Without one, ledgers are statics:
-///
-/// ```
-/// use pool_core::{Account, Ledger};
-///
-/// static RAM: Ledger = Ledger::new("ram", 4096);
-/// static RADIO: Ledger = Ledger::child("radio", 1024, Account::from_static(&RAM));
-///
-/// let radio = Account::from_static(&RADIO);
-/// let frame = radio.try_reserve(1000)?;
-/// assert_eq!(RAM.account().used(), 1000);
-/// assert_eq!(radio.try_reserve(100).unwrap_err().free, 24);
-/// # drop(frame);
-/// # Ok::<(), pool_core::OverBudget>(())
-/// ```
-pub struct Ledger {
-    name: Name,
-    parent: Option<Account>,
-    used: AtomicUsize,
-    external: AtomicUsize,
-    peak: AtomicUsize,
-    lifetime_peak: AtomicUsize,
-    hard_limit: AtomicUsize,
-    soft_limit: AtomicUsize,
-    /// `usize::MAX` stands for 7/8 of the soft limit.
-    low_watermark: AtomicUsize,
-    /// Whether the soft limit was crossed and the low watermark not yet reached again.
-    over_soft: AtomicBool,
-    on_event: Option<Handler>,
-}
-
-#[cfg(feature = "alloc")]
-type Name = Cow<'static, str>;
-#[cfg(not(feature = "alloc"))]
-type Name = &'static str;
-
-enum Handler {
-    Plain(fn(&AccountEvent)),
-    #[cfg(feature = "alloc")]
-    Boxed(Box<dyn Fn(&AccountEvent) + Send + Sync>),
-}
-
-impl Ledger {
-    /// A root with a hard limit in bytes (`usize::MAX` for none), without soft limit.
-    #[must_use]
-    pub const fn new(name: &'static str, hard_limit: usize) -> Self {
-        Self::with(name, None, hard_limit, usize::MAX, None)
-    }
-
-    /// A ledger below `parent`, with a hard limit of its own in bytes (`usize::MAX` for none).
-    #[must_use]
-    pub const fn child(name: &'static str, hard_limit: usize, parent: Account) -> Self {
-        Self::with(name, Some(parent), hard_limit, usize::MAX, None)
-    }
-
-    /// A ledger with a soft limit, whose crossings `handler` hears of.
-    #[must_use]
-    pub const fn watched(
-        name: &'static str,
-        hard_limit: usize,
-        soft_limit: usize,
-        handler: fn(&AccountEvent),
-        parent: Option<Account>,
-    ) -> Self {
-        Self::with(name, parent, hard_limit, soft_limit, Some(Handler::Plain(handler)))
-    }
-
-    const fn with(
-        name: &'static str,
-        parent: Option<Account>,
-        hard_limit: usize,
-        soft_limit: usize,
-        on_event: Option<Handler>,
-    ) -> Self {
-        #[cfg(feature = "alloc")]
-        let name = Cow::Borrowed(name);
-        Self {
-            name,
-            parent,
-            used: AtomicUsize::new(0),
-            external: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-            lifetime_peak: AtomicUsize::new(0),
-            hard_limit: AtomicUsize::new(hard_limit),
-            soft_limit: AtomicUsize::new(soft_limit),
-            low_watermark: AtomicUsize::new(usize::MAX),
-            over_soft: AtomicBool::new(false),
-            on_event,
-        }
-    }
-
-    /// The account of a ledger in a `static`.
-    #[must_use]
-    pub const fn account(&'static self) -> Account {
-        Account::from_static(self)
-    }
-
-    /// Adds `bytes` unless that passes the hard limit or wraps; returns the use it refused at.
-    fn add(&self, bytes: usize, bounded: bool) -> Result<(), usize> {
-        self.used
-            .fetch_update(Relaxed, Relaxed, |used| {
-                let limit = if bounded { self.hard_limit.load(Relaxed) } else { usize::MAX };
-                used.checked_add(bytes).filter(|&sum| sum <= limit)
-            })
-            .map(drop)
-    }
-
-    fn low(&self) -> usize {
-        let soft = self.soft_limit.load(Relaxed);
-        match self.low_watermark.load(Relaxed) {
-            usize::MAX => soft - soft / 8,
-            // A watermark above the soft limit would end the pressure that begins there.
-            low => low.min(soft),
-        }
-    }
-}
-
-enum Handle {
-    Static(&'static Ledger),
-    #[cfg(feature = "alloc")]
-    Shared(Arc<Ledger>),
-}
+use mode::SharedHandle;
 
 /// A node in a tree of byte ledgers: what the pools of a program, or of a part of it, may hold together.
 ///
 /// Cheap to clone; clones are the same account. `used` is what its pools lease and keep idle, what is reserved,
 /// and what its children use. Charging is thread-safe and lock-free, O(depth); it happens when objects are made
 /// and destroyed, never when they are acquired from the idle set or released.
+///
+/// | | threads | where | a charge |
+/// |---|---|---|---|
+/// | `Account` | any | heap | one compare-and-swap a level |
+/// | `Account`, of a [`Ledger`] in a `static` | any | no allocator | the same |
+/// | [`LocalAccount`] | one | heap | plain loads and stores; may be part of a shared account, by a [`Credit`] |
+/// | `&`[`Credit`] | one at a time | heap | plain loads and stores, until the credit is used up |
 ///
 /// ```
 /// use pool_core::Account;
@@ -180,34 +107,45 @@ enum Handle {
 /// assert_eq!((server.used(), server.peak()), (0, 600));
 /// # Ok::<(), pool_core::OverBudget>(())
 /// ```
-pub struct Account(ManuallyDrop<Handle>);
+pub struct Account<M: Mode = Shared>(ManuallyDrop<M::Handle>);
+
+/// An [`Account`] for one thread: without atomic read-modify-writes, neither `Send` nor `Sync`.
+///
+/// ```
+/// use pool_core::{Account, LocalAccount};
+///
+/// let page: LocalAccount = Account::local("page", 1000);
+/// let image = page.try_reserve(600)?;
+/// assert_eq!(page.try_reserve(500).unwrap_err().free, 400);
+/// # drop(image);
+/// # Ok::<(), pool_core::OverBudget>(())
+/// ```
+#[cfg(feature = "alloc")]
+pub type LocalAccount = Account<Local>;
+
+/// Whether a charge or its undoing has put some level beyond a bound of which an event is due.
+#[must_use = "an event may be due"]
+#[derive(Clone, Copy)]
+pub struct Crossed(pub(crate) bool);
 
 impl Account {
     /// The account of a ledger in a `static`; needs no allocator.
     #[must_use]
     pub const fn from_static(ledger: &'static Ledger) -> Self {
-        Self(ManuallyDrop::new(Handle::Static(ledger)))
+        Self(ManuallyDrop::new(SharedHandle::Static(ledger)))
+    }
+}
+
+impl<M: Mode> Account<M> {
+    #[inline(always)]
+    pub(crate) fn ledger(&self) -> &Ledger {
+        M::ledger(&self.0)
     }
 
-    /// A root with a hard limit in bytes.
-    #[cfg(feature = "alloc")]
+    /// Which account it is, for errors and reports.
     #[must_use]
-    pub fn new(name: impl Into<Cow<'static, str>>, hard_limit: usize) -> Self {
-        Self::builder(name).hard_limit(hard_limit).build()
-    }
-
-    /// An account with any of the limits, a parent and a handler for events.
-    #[cfg(feature = "alloc")]
-    pub fn builder(name: impl Into<Cow<'static, str>>) -> AccountBuilder {
-        AccountBuilder { ledger: Ledger { name: name.into(), ..Ledger::new("", usize::MAX) } }
-    }
-
-    fn ledger(&self) -> &Ledger {
-        match &*self.0 {
-            Handle::Static(ledger) => ledger,
-            #[cfg(feature = "alloc")]
-            Handle::Shared(ledger) => ledger,
-        }
+    pub fn reference(&self) -> AccountRef {
+        M::reference(&self.0)
     }
 
     /// This account and those above it, leaf first.
@@ -215,22 +153,32 @@ impl Account {
         core::iter::successors(Some(self), |account| account.parent())
     }
 
+    /// The shared account that the top of this tree is part of, if it is a local tree and part of one.
+    fn above(&self) -> Option<&Account> {
+        #[cfg(feature = "alloc")]
+        return self.levels().find_map(|level| M::above(&level.0)).map(Credit::account);
+        #[cfg(not(feature = "alloc"))]
+        None
+    }
+
     /// The name it was given.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.ledger().name.as_ref()
+        self.ledger().name()
     }
 
-    /// The account above.
+    /// The account above, of the same mode.
     #[must_use]
+    #[inline(always)]
     pub fn parent(&self) -> Option<&Self> {
-        self.ledger().parent.as_ref()
+        M::parent(&self.0)
     }
 
-    /// Bytes in use: leased, idle and reserved, its own and its children's.
+    /// Bytes in use: leased, idle and reserved, its own and its children's. What is lent to a [`Credit`] counts once it
+    /// is used. O(1), and O(credits) where there are any.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.ledger().used.load(Relaxed)
+        self.ledger().in_use()
     }
 
     /// Of [`used`](Self::used): bytes that were charged by [`charge_external`](Self::charge_external).
@@ -239,7 +187,8 @@ impl Account {
         self.ledger().external.load(Relaxed)
     }
 
-    /// Most bytes in use since the account was made or [`reset_peak`](Self::reset_peak) was called.
+    /// Most bytes in use since the account was made or [`reset_peak`](Self::reset_peak) was called. What was lent to a
+    /// [`Credit`] counts as used here: with credits the peak may be too high by what they hold.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.ledger().peak.load(Relaxed)
@@ -248,24 +197,41 @@ impl Account {
     /// Most bytes ever in use.
     #[must_use]
     pub fn lifetime_peak(&self) -> usize {
-        self.ledger().lifetime_peak.load(Relaxed)
+        self.ledger().lifetime_peak()
     }
 
     /// Sets the peak to the current use. The lifetime peak stays.
     pub fn reset_peak(&self) {
-        self.ledger().peak.store(self.used(), Relaxed);
+        let ledger = self.ledger();
+        let before = M::swap(&ledger.peak, ledger.used.load(Relaxed));
+        M::raise(&ledger.former_peak, before);
+        // Once more, for a charge in between may have found the old peak high enough.
+        M::raise(&ledger.peak, ledger.used.load(Relaxed));
     }
 
     /// The bytes that no charge passes; `usize::MAX` if there is no limit.
     #[must_use]
+    #[inline(always)]
     pub fn hard_limit(&self) -> usize {
         self.ledger().hard_limit.load(Relaxed)
     }
 
-    /// Changes the hard limit. Succeeds even below the current use; returns the bytes in use above the new limit,
-    /// which a pool's [`maintain`](crate::KeyedPool::maintain) brings down as far as idle objects go.
+    /// Changes the hard limit. Succeeds even below the current use: then what is lent is recalled, and idle objects of
+    /// the pools that give back to one another are evicted, those released longest ago first, until use is down to the
+    /// limit or nothing is idle. Returns the bytes in use above the new limit that are left; a pool that is not among
+    /// those brings them down in its own [`maintain`](crate::KeyedPool::maintain).
+    ///
+    /// Runs destructors of evicted objects.
     pub fn set_hard_limit(&self, bytes: usize) -> usize {
-        self.ledger().hard_limit.store(bytes, Relaxed);
+        let ledger = self.ledger();
+        ledger.hard_limit.store(bytes, Relaxed);
+        #[cfg(feature = "alloc")]
+        {
+            if let Some(account) = M::as_shared(self) {
+                account.recall_all();
+            }
+            while self.overcommitted() > 0 && self.evict_oldest(None).is_some() {}
+        }
         self.overcommitted()
     }
 
@@ -297,43 +263,40 @@ impl Account {
     /// Bytes that a charge could get now: the least that is free here or at any account above.
     #[must_use]
     pub fn free(&self) -> usize {
-        self.levels().map(|level| level.hard_limit().saturating_sub(level.used())).min().unwrap_or(0)
+        let free = self.levels().map(|level| level.hard_limit().saturating_sub(level.used())).min();
+        free.unwrap_or(0).min(self.above().map_or(usize::MAX, Account::free))
     }
 
     /// How hard a trim should try: the highest pressure of this account and those above.
     #[must_use]
     pub fn pressure(&self) -> Pressure {
-        self.levels()
-            .map(|level| match level {
-                _ if level.overcommitted() > 0 => Pressure::Critical,
-                _ if level.ledger().over_soft.load(Relaxed) => Pressure::Moderate,
-                _ => Pressure::None,
-            })
-            .max()
-            .unwrap_or(Pressure::None)
+        let pressure = self.levels().map(|level| match level {
+            _ if level.overcommitted() > 0 => Pressure::Critical,
+            _ if level.ledger().over_soft.load(Relaxed) => Pressure::Moderate,
+            _ => Pressure::None,
+        });
+        pressure.max().max(self.above().map(Account::pressure)).unwrap_or(Pressure::None)
     }
 
     /// Bytes that must go for every level to be at its low watermark (if it is under moderate pressure) or its
     /// hard limit (if it is above that).
     pub(crate) fn excess(&self) -> usize {
-        self.levels()
-            .map(|level| match level.ledger().over_soft.load(Relaxed) {
-                true => level.used().saturating_sub(level.low_watermark().min(level.hard_limit())),
-                false => level.overcommitted(),
-            })
-            .max()
-            .unwrap_or(0)
+        let excess = self.levels().map(|level| match level.ledger().over_soft.load(Relaxed) {
+            true => level.used().saturating_sub(level.low_watermark().min(level.hard_limit())),
+            false => level.overcommitted(),
+        });
+        excess.max().max(self.above().map(Account::excess)).unwrap_or(0)
     }
 
     /// Claims `bytes` here and at all accounts above, or nowhere.
     ///
-    /// Lock-free, O(depth); allocates nothing.
+    /// Lock-free, O(depth); allocates nothing. A refusal may take a short lock, to recall what is lent.
     ///
     /// # Errors
     ///
     /// [`OverBudget`] names the account that refused.
-    pub fn try_reserve(&self, bytes: usize) -> Result<Reservation, OverBudget> {
-        self.claim(bytes, false)
+    pub fn try_reserve(&self, bytes: usize) -> Result<Reservation<Self>, OverBudget> {
+        Reservation::of(self, bytes, false)
     }
 
     /// Counts bytes that exist whether we like it or not, such as a buffer that a decoder returned. What lies over
@@ -342,160 +305,192 @@ impl Account {
     /// # Errors
     ///
     /// Only if the count itself would overflow `usize`.
-    pub fn charge_external(&self, bytes: usize) -> Result<Reservation, OverBudget> {
-        self.claim(bytes, true)
+    pub fn charge_external(&self, bytes: usize) -> Result<Reservation<Self>, OverBudget> {
+        Reservation::of(self, bytes, true)
+    }
+
+    /// Where a charge would not fit, leaf first.
+    pub(crate) fn shortfalls(&self, bytes: usize) -> impl Iterator<Item = Shortfall<'_, M>> {
+        let here = self.levels().map(move |level| Shortfall::at(level, bytes, level.used()));
+        #[cfg(feature = "alloc")]
+        let here = here.chain(self.levels().filter_map(|level| Some((level, M::above(&level.0)?))).flat_map(
+            move |(top, credit)| {
+                let above = credit.account();
+                above
+                    .levels()
+                    .map(move |level| Shortfall::above(top, Shortfall::at(level, bytes, level.used())))
+            },
+        ));
+        here.filter(|shortfall| shortfall.bytes() > 0)
+    }
+
+    /// Whether some level would be over its limit even with `surplus` bytes fewer.
+    pub(crate) fn overdrawn(&self, surplus: usize) -> bool {
+        self.shortfalls(0).any(|shortfall| shortfall.used - surplus > shortfall.limit)
+    }
+
+    /// Where holding `bytes` in place of the `held` that are charged already would be over by most; `None` if it would fit.
+    pub(crate) fn shortfall_beyond(&self, held: usize, bytes: usize) -> Option<Shortfall<'_, M>> {
+        let (missing, surplus) = (bytes.saturating_sub(held), held.saturating_sub(bytes));
+        let shortfalls = self.shortfalls(missing).map(move |shortfall| shortfall.less(surplus));
+        shortfalls.filter(|short| short.bytes() > 0).max_by_key(Shortfall::bytes)
     }
 
     /// Where a charge would be over by most; `None` if it would fit.
-    pub(crate) fn shortfall(&self, bytes: usize) -> Option<Shortfall<'_>> {
-        self.levels()
-            .map(|level| Shortfall { level, requested: bytes, used: level.used(), limit: level.hard_limit() })
-            .filter(|shortfall| shortfall.bytes() > 0)
-            .max_by_key(Shortfall::bytes)
+    #[cfg(test)]
+    pub(crate) fn shortfall(&self, bytes: usize) -> Option<Shortfall<'_, M>> {
+        self.shortfalls(bytes).max_by_key(Shortfall::bytes)
     }
 
-    fn claim(&self, bytes: usize, external: bool) -> Result<Reservation, OverBudget> {
-        let mut claim = Reservation { account: self.clone(), bytes: 0, external };
-        claim.try_grow(bytes)?;
-        Ok(claim)
+    /// Adds `bytes` to every level, or to none. What is lent is recalled before a charge is refused for want of it.
+    #[inline(always)]
+    pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
+        let outcome = self.charge_once(bytes, external);
+        #[cfg(feature = "alloc")]
+        if let Err(shortfall) = outcome
+            && shortfall.lender().is_some()
+        {
+            return self.charge_after_recall(shortfall, bytes);
+        }
+        outcome
     }
 
-    /// Adds `bytes` to every level, or to none.
-    pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<(), Shortfall<'_>> {
-        for (depth, level) in self.levels().enumerate() {
-            if let Err(used) = level.ledger().add(bytes, !external) {
-                for charged in self.levels().take(depth) {
-                    charged.ledger().used.fetch_sub(bytes, Relaxed);
-                }
-                return Err(Shortfall { level, requested: bytes, used, limit: level.hard_limit() });
+    #[cfg(feature = "alloc")]
+    #[cold]
+    fn charge_after_recall<'a>(
+        &'a self,
+        mut refused: Shortfall<'a, M>,
+        bytes: usize,
+    ) -> Result<Crossed, Shortfall<'a, M>> {
+        while let Some(lender) = refused.lender() {
+            match lender.recall_then(|| self.charge_once(bytes, false)) {
+                // Refused further up, where others may hold credit too.
+                Err(next) if next.lender().is_some_and(|next| next != lender) => refused = next,
+                outcome => return outcome,
             }
         }
-        for level in self.levels() {
+        Err(refused)
+    }
+
+    /// As [`charge`](Self::charge), with what is free as it is.
+    #[inline(always)]
+    fn charge_once(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
+        let (mut level, mut charged, mut alone) = (self, 0usize, None);
+        let (above, shortfall) = loop {
             let ledger = level.ledger();
-            if external {
-                ledger.external.fetch_add(bytes, Relaxed);
+            let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
+            match M::add(&ledger.used, bytes, limit) {
+                Ok(used) => alone = (charged == 0).then_some(used),
+                Err(used) => break (Crossed(false), Some(Shortfall::at(level, bytes, used))),
             }
-            let used = level.used();
-            // Most charges set no record, and a load is much cheaper than a read-modify-write.
-            for peak in [&ledger.peak, &ledger.lifetime_peak] {
-                if peak.load(Relaxed) < used {
-                    peak.fetch_max(used, Relaxed);
+            charged += 1;
+            if let Some(parent) = level.parent() {
+                level = parent;
+                continue;
+            }
+            #[cfg(feature = "alloc")]
+            if let Some(credit) = M::above(&level.0) {
+                break match credit.charge(bytes, external) {
+                    Ok(crossed) => (crossed, None),
+                    Err(shortfall) => (Crossed(false), Some(Shortfall::above(level, shortfall))),
+                };
+            }
+            break (Crossed(false), None);
+        };
+        match shortfall {
+            None => {
+                // Of one level the count is known; of several, what it is by now.
+                let crossed = match alone {
+                    Some(used) => self.record(bytes, external, used),
+                    None => self.levels().fold(false, |crossed, level| {
+                        crossed | level.record(bytes, external, level.ledger().used.load(Relaxed))
+                    }),
+                };
+                Ok(Crossed(crossed | above.0))
+            }
+            Some(shortfall) => {
+                for level in self.levels().take(charged) {
+                    M::sub(&level.ledger().used, bytes);
                 }
+                Err(shortfall)
             }
         }
-        Ok(())
     }
 
-    /// Raises the events that a charge brings. After the charge, and once somebody owns it: a handler may panic.
-    pub(crate) fn watch(&self) {
-        for level in self.levels() {
-            level.watch_level();
+    /// Records at this level what a charge that all levels agreed to leaves behind; whether an event is due.
+    #[inline(always)]
+    fn record(&self, bytes: usize, external: bool, used: usize) -> bool {
+        let ledger = self.ledger();
+        if external {
+            M::tally(&ledger.external, bytes);
         }
+        // Most charges set no record, and a load is much cheaper than a read-modify-write.
+        if ledger.peak.load(Relaxed) < used {
+            M::raise(&ledger.peak, used);
+        }
+        used > ledger.soft_limit.load(Relaxed) && !ledger.over_soft.load(Relaxed)
     }
 
     /// Gives back bytes of an earlier charge. Crate-private: outside, a [`Reservation`] does it, and cannot give
     /// back more than it holds.
+    #[inline(always)]
     pub(crate) fn uncharge(&self, bytes: usize, external: bool) {
+        if self.uncharge_quietly(bytes, external).0 {
+            self.watch();
+        }
+    }
+
+    #[inline(always)]
+    fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
+        let mut crossed = false;
         for level in self.levels() {
             let ledger = level.ledger();
-            ledger.used.fetch_sub(bytes, Relaxed);
+            let used = M::sub(&ledger.used, bytes);
             if external {
-                ledger.external.fetch_sub(bytes, Relaxed);
+                M::tally(&ledger.external, bytes.wrapping_neg());
+            }
+            crossed |= ledger.over_soft.load(Relaxed) && used <= ledger.low();
+            #[cfg(feature = "alloc")]
+            if let Some(credit) = M::above(&level.0) {
+                crossed |= credit.uncharge_quietly(bytes, external).0;
             }
         }
-        self.watch();
+        Crossed(crossed)
+    }
+
+    /// Raises the events that a charge brings. After the charge, and once somebody owns it: a handler may panic.
+    #[cold]
+    pub(crate) fn watch(&self) {
+        for level in self.levels() {
+            level.watch_level();
+        }
+        if let Some(above) = self.above() {
+            above.watch();
+        }
     }
 
     /// Raises the event if the soft limit has been crossed upward or the low watermark downward since the last.
     fn watch_level(&self) {
-        let ledger = self.ledger();
-        let (used, soft_limit) = (self.used(), self.soft_limit());
-        let kind = if used > soft_limit && !ledger.over_soft.swap(true, Relaxed) {
-            AccountEventKind::OverSoftLimit
-        } else if ledger.over_soft.load(Relaxed)
-            && used <= self.low_watermark()
-            && ledger.over_soft.swap(false, Relaxed)
+        let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
+        #[cfg(feature = "alloc")]
+        if ledger.used.load(Relaxed) > soft_limit
+            && !ledger.over_soft.load(Relaxed)
+            && let Some(account) = M::as_shared(self)
         {
+            // What is lent is not in use.
+            account.recall_all();
+        }
+        let used = ledger.used.load(Relaxed);
+        let over = ledger.over_soft.load(Relaxed);
+        let kind = if used > soft_limit && !over && M::flip(&ledger.over_soft, true) {
+            AccountEventKind::OverSoftLimit
+        } else if over && used <= self.low_watermark() && M::flip(&ledger.over_soft, false) {
             AccountEventKind::BackToLow
         } else {
             return;
         };
-        let event = AccountEvent { account: self.clone(), kind, used, soft_limit };
-        match &ledger.on_event {
-            Some(Handler::Plain(handler)) => handler(&event),
-            #[cfg(feature = "alloc")]
-            Some(Handler::Boxed(handler)) => handler(&event),
-            None => {}
-        }
-    }
-}
-
-/// A charge that does not fit: what an [`OverBudget`] says, before anybody wants to keep it.
-#[derive(Clone, Copy)]
-pub(crate) struct Shortfall<'a> {
-    level: &'a Account,
-    requested: usize,
-    used: usize,
-    limit: usize,
-}
-
-impl Shortfall<'_> {
-    /// The bytes that are missing.
-    pub(crate) fn bytes(&self) -> usize {
-        // A sum that wraps is short by more than any limit.
-        self.used.checked_add(self.requested).map_or(usize::MAX, |sum| sum.saturating_sub(self.limit))
-    }
-
-    pub(crate) fn refusal(self, evictable: usize) -> OverBudget {
-        let Self { level, requested, used, limit } = self;
-        let account = level.clone();
-        OverBudget { account, requested, used, limit, free: limit.saturating_sub(used), evictable }
-    }
-}
-
-/// A [`Reservation`] that borrows its account, for the time in which an object is made.
-pub(crate) struct Claim<'a> {
-    account: &'a Account,
-    bytes: usize,
-}
-
-impl<'a> Claim<'a> {
-    pub(crate) fn on(account: &'a Account) -> Self {
-        Self { account, bytes: 0 }
-    }
-
-    pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a>> {
-        self.account.charge(bytes, false)?;
-        self.bytes += bytes;
-        self.account.watch();
-        Ok(())
-    }
-
-    /// Gives back what it holds above `bytes`.
-    pub(crate) fn shrink_to(&mut self, bytes: usize) {
-        let surplus = self.bytes.saturating_sub(bytes);
-        self.bytes -= surplus;
-        self.account.uncharge(surplus, false);
-    }
-
-    /// Leaves the bytes charged; the caller will [`Account::uncharge`] them one day.
-    pub(crate) fn commit(mut self) {
-        self.bytes = 0;
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(crate) fn account(&self) -> &'a Account {
-        self.account
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.account.uncharge(self.bytes, false);
+        if let Some(handler) = M::handler(&self.0) {
+            handler.call(&AccountEvent { account: self.clone(), kind, used, soft_limit });
         }
     }
 }
@@ -503,413 +498,34 @@ impl Drop for Claim<'_> {
 /// By value: a drop by reference, which is what `Arc` would do here, makes the compiler keep whatever holds an account
 /// in memory, such as the `Result` of an acquire whose error may be dropped. A `LocalPool`'s bursts took 4 x as long.
 #[cfg(feature = "alloc")]
-impl Drop for Account {
+impl<M: Mode> Drop for Account<M> {
     #[inline(always)]
     fn drop(&mut self) {
         #[inline(never)]
-        fn drop_handle(_: Handle) {}
+        fn drop_handle<H>(_: H) {}
         // SAFETY: the account is being dropped, so nobody uses the handle again.
         drop_handle(unsafe { ManuallyDrop::take(&mut self.0) });
     }
 }
 
-impl Clone for Account {
+impl<M: Mode> Clone for Account<M> {
     fn clone(&self) -> Self {
-        Self(ManuallyDrop::new(match &*self.0 {
-            Handle::Static(ledger) => Handle::Static(ledger),
-            #[cfg(feature = "alloc")]
-            Handle::Shared(ledger) => Handle::Shared(Arc::clone(ledger)),
-        }))
+        Self(self.0.clone())
     }
 }
 
 /// Two handles are equal if they are of the same account.
-impl PartialEq for Account {
+impl<M: Mode> PartialEq for Account<M> {
     fn eq(&self, other: &Self) -> bool {
         core::ptr::eq(self.ledger(), other.ledger())
     }
 }
 
-impl Eq for Account {}
+impl<M: Mode> Eq for Account<M> {}
 
 /// `audio: 3.00 MiB of 91.55 MiB, peak 12.00 MiB`
-impl fmt::Debug for Account {
+impl<M: Mode> fmt::Debug for Account<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name(), Bytes(self.used()))?;
-        match self.hard_limit() {
-            usize::MAX => {}
-            limit => write!(f, " of {}", Bytes(limit))?,
-        }
-        write!(f, ", peak {}", Bytes(self.peak()))
-    }
-}
-
-impl fmt::Debug for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, Bytes(self.used.load(Relaxed)))
-    }
-}
-
-/// Builds an [`Account`]; made by [`Account::builder`].
-#[cfg(feature = "alloc")]
-#[must_use = "a builder makes nothing until `build`"]
-pub struct AccountBuilder {
-    ledger: Ledger,
-}
-
-#[cfg(feature = "alloc")]
-impl AccountBuilder {
-    /// The account above, which counts these bytes too.
-    pub fn parent(mut self, parent: &Account) -> Self {
-        self.ledger.parent = Some(parent.clone());
-        self
-    }
-
-    /// The bytes that no charge passes. Default: none.
-    pub fn hard_limit(self, bytes: usize) -> Self {
-        self.ledger.hard_limit.store(bytes, Relaxed);
-        self
-    }
-
-    /// The bytes above which the account is under pressure. Default: none.
-    pub fn soft_limit(self, bytes: usize) -> Self {
-        self.ledger.soft_limit.store(bytes, Relaxed);
-        self
-    }
-
-    /// The bytes at which pressure ends. Default: 7/8 of the soft limit.
-    pub fn low_watermark(self, bytes: usize) -> Self {
-        self.ledger.low_watermark.store(bytes, Relaxed);
-        self
-    }
-
-    /// Who hears of crossings. Called by whichever thread crosses, with nothing locked; may use the account and
-    /// its pools. If it panics, the counts are right all the same; if it panics while another panic unwinds, the
-    /// process aborts, as with any destructor. A handler that holds a clone of its own account keeps it alive for ever.
-    pub fn on_event(mut self, handler: impl Fn(&AccountEvent) + Send + Sync + 'static) -> Self {
-        self.ledger.on_event = Some(Handler::Boxed(Box::new(handler)));
-        self
-    }
-
-    /// The account.
-    #[must_use]
-    pub fn build(self) -> Account {
-        Account(ManuallyDrop::new(Handle::Shared(Arc::new(self.ledger))))
-    }
-}
-
-/// How hard a trim should try.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub enum Pressure {
-    /// There is room.
-    None,
-    /// Over a soft limit: trim what has not been needed lately.
-    Moderate,
-    /// Over a hard limit: drop everything idle.
-    Critical,
-}
-
-/// A bound was crossed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct AccountEvent {
-    /// The account whose bound it is.
-    pub account: Account,
-    /// Which bound, and which way.
-    pub kind: AccountEventKind,
-    /// Bytes in use just after.
-    pub used: usize,
-    /// The soft limit in bytes.
-    pub soft_limit: usize,
-}
-
-/// Which bound an account crossed, and which way. Each is raised once; between the two nothing is raised again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub enum AccountEventKind {
-    /// Above the soft limit.
-    OverSoftLimit,
-    /// Back at the low watermark or below.
-    BackToLow,
-}
-
-/// A charge was refused; nothing was changed by it.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct OverBudget {
-    /// The account that refused: the one asked, or one above it.
-    pub account: Account,
-    /// Bytes asked for.
-    pub requested: usize,
-    /// Bytes that were in use.
-    pub used: usize,
-    /// Its hard limit in bytes.
-    pub limit: usize,
-    /// Bytes that were free.
-    pub free: usize,
-    /// Bytes of idle objects that the pool which asked could have evicted in addition; 0 if no pool asked.
-    pub evictable: usize,
-}
-
-impl fmt::Display for OverBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "account \"{}\" refused {} ({} bytes): {} of {} in use, {} free, {} evictable",
-            self.account.name(),
-            Bytes(self.requested),
-            self.requested,
-            Bytes(self.used),
-            Bytes(self.limit),
-            Bytes(self.free),
-            Bytes(self.evictable)
-        )
-    }
-}
-
-impl fmt::Debug for OverBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OverBudget({self})")
-    }
-}
-
-impl core::error::Error for OverBudget {}
-
-/// More was asked of a [`Reservation`] than it holds; nothing was changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NotHeld {
-    /// Bytes asked for.
-    pub requested: usize,
-    /// Bytes it holds.
-    pub held: usize,
-}
-
-impl fmt::Display for NotHeld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes asked of a reservation that holds {}", self.requested, self.held)
-    }
-}
-
-impl core::error::Error for NotHeld {}
-
-/// A claim on an account's bytes. Dropping it gives them back.
-///
-/// For memory that no pool owns: a decoder's scratch space, a request's body, a buffer that an API returned.
-///
-/// ```
-/// use pool_core::Account;
-///
-/// let account = Account::new("uploads", 1000);
-/// let mut body = account.try_reserve(100)?;
-/// body.try_grow(400)?;
-/// let head = body.split(50).unwrap();
-/// assert_eq!((body.bytes(), head.bytes(), account.used()), (450, 50, 500));
-/// body.free();
-/// assert_eq!(account.used(), 50);
-/// # Ok::<(), pool_core::OverBudget>(())
-/// ```
-#[must_use = "dropping a reservation gives its bytes back at once"]
-#[derive(Debug)]
-pub struct Reservation {
-    account: Account,
-    bytes: usize,
-    external: bool,
-}
-
-impl Reservation {
-    /// Bytes held.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// The account they are charged to.
-    #[must_use]
-    pub fn account(&self) -> &Account {
-        &self.account
-    }
-
-    /// Claims `bytes` more. External claims grow past the limit, as they began.
-    ///
-    /// # Errors
-    ///
-    /// [`OverBudget`]; the reservation keeps what it had.
-    pub fn try_grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        self.account.charge(bytes, self.external).map_err(|shortfall| shortfall.refusal(0))?;
-        self.bytes += bytes;
-        // The handlers come last: if one panics, the bytes are already this reservation's to give back.
-        self.account.watch();
-        Ok(())
-    }
-
-    /// Gives back `bytes` of it.
-    ///
-    /// # Errors
-    ///
-    /// [`NotHeld`] if it holds fewer; it then keeps what it had.
-    pub fn shrink(&mut self, bytes: usize) -> Result<(), NotHeld> {
-        self.bytes = self.without(bytes)?;
-        self.account.uncharge(bytes, self.external);
-        Ok(())
-    }
-
-    /// Moves `bytes` of it into a reservation of their own. The account sees no difference.
-    ///
-    /// # Errors
-    ///
-    /// [`NotHeld`] if it holds fewer; it then keeps what it had.
-    pub fn split(&mut self, bytes: usize) -> Result<Self, NotHeld> {
-        self.bytes = self.without(bytes)?;
-        Ok(Self { account: self.account.clone(), bytes, external: self.external })
-    }
-
-    /// Gives everything back, as dropping does.
-    pub fn free(self) {}
-
-    fn without(&self, bytes: usize) -> Result<usize, NotHeld> {
-        self.bytes.checked_sub(bytes).ok_or(NotHeld { requested: bytes, held: self.bytes })
-    }
-
-    /// Takes over the bytes of another claim on the same account.
-    #[cfg(feature = "alloc")]
-    pub(crate) fn absorb(&mut self, mut other: Self) {
-        debug_assert!(self.account == other.account && self.external == other.external);
-        self.bytes += core::mem::take(&mut other.bytes);
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.account.uncharge(self.bytes, self.external);
-        }
-    }
-}
-
-#[cfg(all(test, feature = "std"))]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
-    use std::vec::Vec;
-
-    fn chain(limits: [usize; 3]) -> [Account; 3] {
-        let root = Account::new("root", limits[0]);
-        let middle = Account::builder("middle").parent(&root).hard_limit(limits[1]).build();
-        let leaf = Account::builder("leaf").parent(&middle).hard_limit(limits[2]).build();
-        [root, middle, leaf]
-    }
-
-    // A refusal above that leaves the levels below charged, or a peak that counts what never was.
-    #[test]
-    fn a_refused_charge_leaves_no_trace() {
-        let accounts = chain([100, 200, 300]);
-        let held = accounts[2].try_reserve(60).unwrap();
-        let refusal = accounts[2].try_reserve(41).unwrap_err();
-        assert_eq!(
-            (refusal.account.name(), refusal.requested, refusal.used, refusal.limit, refusal.free),
-            ("root", 41, 60, 100, 40)
-        );
-        for account in &accounts {
-            assert_eq!(
-                (account.used(), account.peak(), account.lifetime_peak()),
-                (60, 60, 60),
-                "{account:?}"
-            );
-        }
-        drop(held);
-        for account in &accounts {
-            assert_eq!((account.used(), account.peak()), (0, 60), "{account:?}");
-        }
-    }
-
-    // `used + usize::MAX` wrapping to a small number that fits.
-    #[test]
-    fn the_largest_charge_is_refused_not_wrapped() {
-        let unlimited = Account::builder("unlimited").build();
-        let one = unlimited.try_reserve(1).unwrap();
-        assert_eq!(unlimited.try_reserve(usize::MAX).unwrap_err().requested, usize::MAX);
-        assert!(unlimited.charge_external(usize::MAX).is_err());
-        assert_eq!(unlimited.shortfall(usize::MAX).map(|s| s.bytes()), Some(usize::MAX));
-        assert_eq!((unlimited.used(), unlimited.external()), (1, 0));
-        one.free();
-        assert_eq!(unlimited.try_reserve(usize::MAX).unwrap().bytes(), usize::MAX);
-    }
-
-    // An external charge that is refused, or that lets the next ordinary one through.
-    #[test]
-    fn external_bytes_overcommit_and_block_charges() {
-        let account = Account::new("a", 100);
-        let mut decoded = account.charge_external(150).unwrap();
-        assert_eq!((account.used(), account.external(), account.overcommitted()), (150, 150, 50));
-        assert_eq!(account.pressure(), Pressure::Critical);
-        assert_eq!(account.try_reserve(1).unwrap_err().free, 0);
-        decoded.shrink(60).unwrap();
-        assert_eq!((account.overcommitted(), account.external()), (0, 90));
-        assert_eq!(account.try_reserve(10).unwrap().bytes(), 10);
-        assert_eq!(decoded.shrink(91), Err(NotHeld { requested: 91, held: 90 }));
-        drop(decoded);
-        assert_eq!((account.used(), account.external()), (0, 0));
-    }
-
-    // An event per charge while over the limit, or none when use falls.
-    #[test]
-    fn soft_limit_events_come_once_per_crossing() {
-        static SEEN: Mutex<Vec<(AccountEventKind, usize)>> = Mutex::new(Vec::new());
-        let account = Account::builder("a")
-            .soft_limit(80)
-            .on_event(|event| SEEN.lock().unwrap().push((event.kind, event.used)))
-            .build();
-        assert_eq!(account.low_watermark(), 70);
-        let mut claim = account.try_reserve(80).unwrap();
-        assert_eq!(account.pressure(), Pressure::None);
-        for _ in 0..5 {
-            claim.try_grow(1).unwrap();
-        }
-        assert_eq!(account.pressure(), Pressure::Moderate);
-        claim.shrink(14).unwrap(); // 71: between the two
-        claim.try_grow(20).unwrap(); // 91: over again, but pressure never ended
-        claim.shrink(21).unwrap(); // 70
-        claim.shrink(10).unwrap();
-        let expected = [(AccountEventKind::OverSoftLimit, 81), (AccountEventKind::BackToLow, 70)];
-        assert_eq!(*SEEN.lock().unwrap(), expected);
-        account.set_soft_limit(50);
-        assert_eq!(SEEN.lock().unwrap().last(), Some(&(AccountEventKind::OverSoftLimit, 60)));
-    }
-
-    // A limit that cannot be lowered below the use, or a use that is forgotten.
-    #[test]
-    fn lowering_the_limit_reports_the_excess() {
-        let account = Account::new("a", 100);
-        let claim = account.try_reserve(80).unwrap();
-        assert_eq!(account.set_hard_limit(50), 30);
-        assert_eq!((account.used(), account.excess()), (80, 30));
-        drop(claim);
-        assert_eq!(account.overcommitted(), 0);
-        account.reset_peak();
-        assert_eq!((account.peak(), account.lifetime_peak()), (0, 80));
-    }
-
-    // A lost update between threads: the limit passed, or bytes left over.
-    #[test]
-    fn threads_never_pass_the_limit_and_end_at_zero() {
-        let accounts = chain([1000, 700, usize::MAX]);
-        let other = Account::builder("other").parent(&accounts[0]).build();
-        std::thread::scope(|scope| {
-            for leaf in [&accounts[2], &accounts[2], &other] {
-                scope.spawn(|| {
-                    for size in 0..if cfg!(miri) { 40 } else { 2000 } {
-                        if let Ok(claim) = leaf.try_reserve(size % 400) {
-                            assert!(leaf.used() >= claim.bytes());
-                        }
-                        assert!(accounts[0].used() <= 1000 && accounts[1].used() <= 700);
-                    }
-                });
-            }
-        });
-        for account in accounts.iter().chain([&other]) {
-            assert_eq!(account.used(), 0);
-        }
-        assert!(accounts[0].peak() <= 1000);
+        self.ledger().fmt_line(f)
     }
 }

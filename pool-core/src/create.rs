@@ -1,17 +1,17 @@
 //! The bytes of an object: claimed and settled when it is made, and again when it comes back.
 
-use crate::account::{Account, Claim, OverBudget};
+use crate::account::{Account, Claim, Mode, OverBudget, Shared};
 use crate::error::AcquireError;
 use crate::lifecycle::Factory;
 
 /// An object that was just made, and the claim on its bytes if the pool has an account.
-pub(crate) struct Made<'a, T> {
+pub(crate) struct Made<'a, T, M: Mode = Shared> {
     pub(crate) object: T,
     pub(crate) bytes: usize,
-    pub(crate) claim: Option<Claim<'a>>,
+    pub(crate) claim: Option<Claim<'a, M>>,
 }
 
-impl<T> Made<'_, T> {
+impl<T, M: Mode> Made<'_, T, M> {
     /// Undoes the charge, then destroys the object.
     pub(crate) fn destroy(self) {
         drop(self.claim);
@@ -23,17 +23,27 @@ impl<T> Made<'_, T> {
 ///
 /// Nothing of the pool may be borrowed: `grow` and the factory run user code. If anything fails or panics, the
 /// claim is dropped, and with it the charge.
-pub(crate) fn create<'a, K, F: Factory<K>>(
+pub(crate) fn create<'a, K, F: Factory<K>, M: Mode>(
     factory: &F,
     key: &K,
     estimate: usize,
-    account: Option<&'a Account>,
-    grow: impl Fn(&mut Claim<'a>, usize) -> Result<(), OverBudget>,
-) -> Result<Made<'a, F::Object>, AcquireError<F::Error>> {
+    account: Option<&'a Account<M>>,
+    grow: impl Fn(&mut Claim<'a, M>, usize) -> Result<(), OverBudget>,
+) -> Result<Made<'a, F::Object, M>, AcquireError<F::Error>> {
     let mut claim = account.map(Claim::on);
     if let Some(claim) = &mut claim {
         grow(claim, estimate).map_err(AcquireError::OverBudget)?;
     }
+    make(factory, key, claim, grow)
+}
+
+/// The same for who has claimed the estimate already.
+pub(crate) fn make<'a, K, F: Factory<K>, M: Mode>(
+    factory: &F,
+    key: &K,
+    claim: Option<Claim<'a, M>>,
+    grow: impl Fn(&mut Claim<'a, M>, usize) -> Result<(), OverBudget>,
+) -> Result<Made<'a, F::Object, M>, AcquireError<F::Error>> {
     let object = factory.create(key).map_err(AcquireError::Create)?;
     let bytes = factory.measure(&object);
     let mut made = Made { object, bytes, claim };
@@ -52,8 +62,8 @@ pub(crate) fn create<'a, K, F: Factory<K>>(
 
 /// Charges the change of an object's bytes from `before` to `after`; false if it grew and that does not fit. In
 /// between `record` notes the new bytes.
-pub(crate) fn recharge(
-    account: Option<&Account>,
+pub(crate) fn recharge<M: Mode>(
+    account: Option<&Account<M>>,
     before: usize,
     after: usize,
     record: impl FnOnce(),

@@ -30,7 +30,7 @@
 //! | a stack of pointers (prototype) | 0.7 | 0.85 | 20 bytes a slot at least; a lease has to find its number |
 //! | state in a `RefCell` | 2.9 | | the flag, bounds checks and a second look-up cost more than the pop |
 
-use crate::account::{Account, Claim};
+use crate::account::{Account, Claim, Mode, Shared};
 use crate::create::{Made, create, recharge};
 use crate::error::{AcquireError, ReleaseError};
 use crate::held::Held;
@@ -64,7 +64,7 @@ type DefaultStorage = Fixed<32>;
 /// frame[0] = 0x7e;
 /// # Ok::<(), pool_core::AcquireError<Infallible>>(())
 /// ```
-pub type FixedLocalPool<F, const N: usize, R = KeepAll> = LocalPool<F, R, Fixed<N>>;
+pub type FixedLocalPool<F, const N: usize, R = KeepAll, M = Shared> = LocalPool<F, R, Fixed<N>, M>;
 
 /// A pool of objects that are all alike, for one thread.
 ///
@@ -104,16 +104,17 @@ pub type FixedLocalPool<F, const N: usize, R = KeepAll> = LocalPool<F, R, Fixed<
 /// assert_eq!(pool.stats().created, 1);
 /// # Ok::<(), pool_core::AcquireError<Infallible>>(())
 /// ```
-pub struct LocalPool<F, R = KeepAll, S = DefaultStorage>
+pub struct LocalPool<F, R = KeepAll, S = DefaultStorage, M = Shared>
 where
     F: Factory,
     S: Storage,
+    M: Mode,
 {
     factory: F,
     resetter: R,
     max_objects: usize,
     max_retained_bytes: usize,
-    account: Option<Account>,
+    account: Option<Account<M>>,
     id: u32,
     /// The objects, and beside each its bytes.
     cells: S::Cells<Slot<F::Object, Cell<usize>>>,
@@ -187,12 +188,12 @@ fn sub<T: Copy + core::ops::Sub<Output = T>>(count: &Cell<T>, fewer: T) {
 
 /// Builds a [`LocalPool`].
 #[must_use = "a builder makes nothing until `build`"]
-pub struct LocalPoolBuilder<F, R = KeepAll> {
+pub struct LocalPoolBuilder<F, R = KeepAll, M: Mode = Shared> {
     factory: F,
     resetter: R,
     max_objects: usize,
     max_retained_bytes: usize,
-    account: Option<Account>,
+    account: Option<Account<M>>,
 }
 
 impl<F: Factory> LocalPoolBuilder<F> {
@@ -208,21 +209,22 @@ impl<F: Factory> LocalPoolBuilder<F> {
     }
 }
 
-impl<F, R> LocalPoolBuilder<F, R>
+impl<F, R, M> LocalPoolBuilder<F, R, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
+    M: Mode,
 {
     /// What brings a released object back to its first state. Default: nothing does, [`KeepAll`].
-    pub fn resetter<R2: Resetter<F::Object>>(self, resetter: R2) -> LocalPoolBuilder<F, R2> {
+    pub fn resetter<R2: Resetter<F::Object>>(self, resetter: R2) -> LocalPoolBuilder<F, R2, M> {
         let Self { factory, max_objects, max_retained_bytes, account, .. } = self;
         LocalPoolBuilder { factory, resetter, max_objects, max_retained_bytes, account }
     }
 
-    /// The account that the objects' bytes are charged to. Default: none.
-    pub fn account(mut self, account: Account) -> Self {
-        self.account = Some(account);
-        self
+    /// The account that the objects' bytes are charged to, a shared or a local one. Default: none.
+    pub fn account<M2: Mode>(self, account: Account<M2>) -> LocalPoolBuilder<F, R, M2> {
+        let Self { factory, resetter, max_objects, max_retained_bytes, .. } = self;
+        LocalPoolBuilder { factory, resetter, max_objects, max_retained_bytes, account: Some(account) }
     }
 
     /// Most objects, leased and idle. An acquire beyond fails.
@@ -239,16 +241,16 @@ where
 
     /// A pool that grows on the heap.
     #[cfg(feature = "alloc")]
-    pub fn build(self) -> LocalPool<F, R, Growing> {
+    pub fn build(self) -> LocalPool<F, R, Growing, M> {
         self.build_in()
     }
 
     /// A pool of at most `N` objects that needs no allocator.
-    pub fn build_fixed<const N: usize>(self) -> FixedLocalPool<F, N, R> {
+    pub fn build_fixed<const N: usize>(self) -> FixedLocalPool<F, N, R, M> {
         self.build_in()
     }
 
-    fn build_in<S: Storage>(self) -> LocalPool<F, R, S> {
+    fn build_in<S: Storage>(self) -> LocalPool<F, R, S, M> {
         LocalPool {
             factory: self.factory,
             resetter: self.resetter,
@@ -298,11 +300,12 @@ impl<F: Factory> LocalPool<F> {
     }
 }
 
-impl<F, R, S> LocalPool<F, R, S>
+impl<F, R, S, M> LocalPool<F, R, S, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage,
+    M: Mode,
 {
     /// Takes an object: the idle one that was released last, or a new one.
     ///
@@ -462,6 +465,7 @@ where
         let idle = self.height.get() + state.chained.get();
         PoolStats {
             leased: state.occupied.get() - idle,
+            quarantined: 0,
             idle,
             created: state.created.get(),
             destroyed: state.evicted.get() + state.discarded.get(),
@@ -480,7 +484,7 @@ where
 
     /// The account that objects are charged to.
     #[must_use]
-    pub fn account(&self) -> Option<&Account> {
+    pub fn account(&self) -> Option<&Account<M>> {
         self.account.as_ref()
     }
 
@@ -590,7 +594,7 @@ where
     }
 
     /// Takes the oldest out of the stack until `target` are left in it.
-    fn chain_below(&self, target: usize) -> Chain<'_, F, R, S> {
+    fn chain_below(&self, target: usize) -> Chain<'_, F, R, S, M> {
         let height = self.height.get();
         let left = target.min(height);
         let mut first = NONE;
@@ -676,7 +680,7 @@ where
         })?;
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
         let grow =
-            |claim: &mut Claim<'_>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refusal(0));
+            |claim: &mut Claim<'_, M>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refusal(0));
         let estimate = self.factory.estimate(&());
         let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if state.closed.get() {
@@ -810,21 +814,23 @@ where
 
 /// Idle slots that `trim` or `retain` work off, the oldest first. What is left of it when they panic goes back into
 /// the stack, in the order it had.
-struct Chain<'a, F, R, S>
+struct Chain<'a, F, R, S, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage,
+    M: Mode,
 {
-    pool: &'a LocalPool<F, R, S>,
+    pool: &'a LocalPool<F, R, S, M>,
     first: Cell<u32>,
 }
 
-impl<F, R, S> Chain<'_, F, R, S>
+impl<F, R, S, M> Chain<'_, F, R, S, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage,
+    M: Mode,
 {
     /// Takes the oldest, which still counts as idle until the caller unchains or restores it.
     fn next(&self) -> Option<u32> {
@@ -838,11 +844,12 @@ where
     }
 }
 
-impl<F, R, S> Drop for Chain<'_, F, R, S>
+impl<F, R, S, M> Drop for Chain<'_, F, R, S, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage,
+    M: Mode,
 {
     fn drop(&mut self) {
         while let Some(slot) = self.next() {
@@ -851,11 +858,12 @@ where
     }
 }
 
-impl<F, R, S> sealed::Slots<F::Object> for LocalPool<F, R, S>
+impl<F, R, S, M> sealed::Slots<F::Object> for LocalPool<F, R, S, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage,
+    M: Mode,
 {
     #[inline(always)]
     unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
@@ -910,11 +918,12 @@ where
     }
 }
 
-impl<F, R, S> Pool for LocalPool<F, R, S>
+impl<F, R, S, M> Pool for LocalPool<F, R, S, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage,
+    M: Mode,
 {
     type Object = F::Object;
 
@@ -936,15 +945,16 @@ where
 }
 
 /// Destroys what the pool still holds, objects of leaked leases and tokens included, and uncharges it.
-impl<F, R, S> Drop for LocalPool<F, R, S>
+impl<F, R, S, M> Drop for LocalPool<F, R, S, M>
 where
     F: Factory,
     S: Storage,
+    M: Mode,
 {
     fn drop(&mut self) {
-        struct Rest<'a, F: Factory, R, S: Storage>(&'a LocalPool<F, R, S>);
+        struct Rest<'a, F: Factory, R, S: Storage, M: Mode>(&'a LocalPool<F, R, S, M>);
 
-        impl<F: Factory, R, S: Storage> Rest<'_, F, R, S> {
+        impl<F: Factory, R, S: Storage, M: Mode> Rest<'_, F, R, S, M> {
             fn destroy(&self) {
                 let Self(pool) = self;
                 while let Some(slot) = pool.state.slots.get().checked_sub(1) {
@@ -964,7 +974,7 @@ where
             }
         }
 
-        impl<F: Factory, R, S: Storage> Drop for Rest<'_, F, R, S> {
+        impl<F: Factory, R, S: Storage, M: Mode> Drop for Rest<'_, F, R, S, M> {
             // A destructor has panicked: the others still run, each once.
             fn drop(&mut self) {
                 self.destroy();
@@ -976,11 +986,12 @@ where
 }
 
 /// `LocalPool(idle 3/64, 12.50 KiB, hits 97.3 %)`
-impl<F, R, S> fmt::Debug for LocalPool<F, R, S>
+impl<F, R, S, M> fmt::Debug for LocalPool<F, R, S, M>
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage,
+    M: Mode,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LocalPool({})", self.stats())

@@ -28,11 +28,11 @@ pub(crate) use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, 
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 #[cfg(feature = "alloc")]
-pub(crate) use portable_atomic_util::Arc;
+pub(crate) use portable_atomic_util::{Arc, Weak};
 
 /// Counters that publish nothing but themselves and guard nothing: not worth a model, and const everywhere.
 pub(crate) mod counter {
-    pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
     // Under other names where they stand beside atomics that may be loom's.
     pub(crate) use portable_atomic::{AtomicU16 as Count16, AtomicU32 as Count32, AtomicUsize as Count};
 

@@ -1,6 +1,6 @@
 //! Bytes of objects that no pool owns, by id: [`Tracker`].
 
-use crate::account::{Account, OverBudget, Reservation};
+use crate::account::{Account, Mode, OverBudget, Reservation, Shared};
 use crate::lru::{Links, List, NONE, Node};
 use alloc::vec::Vec;
 use core::borrow::Borrow;
@@ -34,10 +34,10 @@ use hashbrown::HashMap;
 /// assert_eq!((samples.used(), samples.peak()), (100, 300));
 /// # Ok::<(), pool_core::OverBudget>(())
 /// ```
-pub struct Tracker<Id> {
-    account: Account,
+pub struct Tracker<Id, M: Mode = Shared> {
+    account: Account<M>,
     /// Of the tracked bytes; its account is `account`.
-    claim: Option<Reservation>,
+    claim: Option<Reservation<Account<M>>>,
     peak: usize,
     slots: HashMap<Id, u32>,
     entries: Vec<Entry<Id>>,
@@ -57,10 +57,10 @@ impl<Id> Node<0> for Entry<Id> {
     }
 }
 
-impl<Id: Hash + Eq + Clone> Tracker<Id> {
+impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
     /// Tracks nothing yet; will charge `account`.
     #[must_use]
-    pub fn new(account: Account) -> Self {
+    pub fn new(account: Account<M>) -> Self {
         Self {
             account,
             claim: None,
@@ -205,7 +205,7 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
 
     /// The account that the bytes are charged to.
     #[must_use]
-    pub fn account(&self) -> &Account {
+    pub fn account(&self) -> &Account<M> {
         &self.account
     }
 
@@ -227,7 +227,7 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
         (id, bytes)
     }
 
-    fn take_over(&mut self, claim: Reservation) {
+    fn take_over(&mut self, claim: Reservation<Account<M>>) {
         match &mut self.claim {
             Some(all) => all.absorb(claim),
             None => self.claim = Some(claim),
@@ -244,7 +244,7 @@ impl<Id: Hash + Eq + Clone> Tracker<Id> {
 }
 
 /// `Tracker(3 tracked, 12.50 KiB)`
-impl<Id: Hash + Eq + Clone> fmt::Debug for Tracker<Id> {
+impl<Id: Hash + Eq + Clone, M: Mode> fmt::Debug for Tracker<Id, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tracker({} tracked, {})", self.len(), crate::bytes::Bytes(self.used()))
     }

@@ -5,9 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pool_core::{
-    Account, AccountEvent, Acquire, AcquireError, Cache, FixedKeyedPool, FixedLocalPool, Footprint, Growing,
-    KeepAll, KeyedPool, KeyedPoolBuilder, Lease, LeaseId, Ledger, LocalPool, LocalPoolBuilder, ManualClock,
-    OverBudget, PoolStats, ReleaseError, Reservation, SharedPool, StaticPool, Tracker,
+    Account, AccountEvent, AccountRef, AccountSnapshot, Acquire, AcquireError, Cache, Credit, FixedKeyedPool,
+    FixedLocalPool, Footprint, Growing, KeepAll, KeyedPool, KeyedPoolBuilder, Lease, LeaseId, Ledger,
+    LocalAccount, LocalPool, LocalPoolBuilder, ManualClock, OverBudget, PoolStats, ReleaseError, Reservation,
+    SharedPool, StaticPool, Tracker,
 };
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -123,6 +124,13 @@ is!(
     Account: Sync, Ledger: Sync, Reservation: Sync, LeaseId: Sync, OverBudget: Sync, AccountEvent: Sync,
     AcquireError<u8>: Sync, ReleaseError: Sync, PoolStats: Sync, ManualClock: Sync, Tracker<u8>: Sync,
 );
+
+// A local account, its claims or its pools on a second thread, which would lose counts; a credit that two threads use.
+is_not!(LocalAccount: Send, LocalAccount: Sync, Reservation<LocalAccount>: Send, AccountEvent<pool_core::Local>: Send);
+is_not!(LocalPool<Make<(), u8>, KeepAll, Growing, pool_core::Local>: Send, Tracker<u8, pool_core::Local>: Send);
+is_not!(Credit: Sync, Reservation<&'static Credit>: Send);
+// A credit that cannot go to the thread that it is for; a report or a refusal that must stay where it was made.
+is!(Credit: Send, AccountRef: Send, AccountRef: Sync, AccountSnapshot: Send, AccountSnapshot: Sync);
 
 // A pool that is pinned where it was built although nothing in it points to itself.
 is!(Local<u8>: Unpin, FixedLocal<u8>: Unpin, Keyed<u8>: Unpin, FixedKeyed<u8>: Unpin, LeaseId: Copy);

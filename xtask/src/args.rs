@@ -14,6 +14,7 @@ cargo xtask demo --headless [--seconds N] [--rate N]
 cargo xtask demo --native [OPTIONS] [FILES...]
     Mixes audio files (default: the bundled kit) through pool-audio; writes mix.wav and native.json
     under target/demo/. Options go to the demo: see `cargo xtask demo --native --help`.
+    With --jack it plays through the callbacks of a JACK server that it starts, and charts them.
 cargo xtask test [--host | --browser]
     Every test: on the host with doctests, then in headless Chromium.
 cargo xtask bench [--quick] [--tolerance F]
@@ -38,12 +39,15 @@ cargo xtask tsan [--deep]
 cargo xtask embedded [--deep]
     What pools promise without an allocator, on an emulated Cortex-M0 and Cortex-M3; prints the
     flash and RAM it takes.
+cargo xtask realtime [--deep]
+    An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
+    RealtimeSanitizer; each with a fault planted that it must find.
 cargo xtask deep [--self-check]
     The deep form of these four, a minute of every fuzz target, and the self-check: each check must
     turn red when a fault is planted.
 
 What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,
-QEMU, cargo-fuzz) it looks for first and installs if it is missing, saying what and why.";
+QEMU, cargo-fuzz, JACK and ALSA) it looks for first and installs if it is missing, saying what and why.";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -78,6 +82,8 @@ pub(crate) enum Task {
     Tsan(Depth),
     /// Run checks on microcontrollers.
     Embedded(Depth),
+    /// Watch an audio callback.
+    Realtime(Depth),
     /// Run what takes too long for every change.
     Deep {
         /// Only the self-check.
@@ -159,6 +165,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("miri") => parse_depth("miri", Task::Miri, args),
         Some("tsan") => parse_depth("tsan", Task::Tsan, args),
         Some("embedded") => parse_depth("embedded", Task::Embedded, args),
+        Some("realtime") => parse_depth("realtime", Task::Realtime, args),
         Some("deep") => parse_flag("deep", "--self-check", |self_check| Task::Deep { self_check }, args),
         Some("wasm-runner") => Ok(Task::WasmRunner(args.collect())),
         _ => bail!("there is no command `{}`; the commands are:\n\n{HELP}", name.to_string_lossy()),
@@ -320,6 +327,7 @@ mod tests {
         assert_eq!(parsed("miri --deep").unwrap(), Task::Miri(Depth::Deep));
         assert_eq!(parsed("tsan").unwrap(), Task::Tsan(Depth::Short));
         assert_eq!(parsed("embedded --deep").unwrap(), Task::Embedded(Depth::Deep));
+        assert_eq!(parsed("realtime --deep").unwrap(), Task::Realtime(Depth::Deep));
         assert_eq!(parsed("deep").unwrap(), Task::Deep { self_check: false });
         assert_eq!(parsed("deep --self-check").unwrap(), Task::Deep { self_check: true });
     }

@@ -9,13 +9,14 @@
 //! | `site`, `server` | the demo's site, built and served |
 //! | `chromium`, `webdriver` | the browser's flags; a client of its driver |
 //! | `trace`, `memory` | garbage collections and memory, measured from outside the page |
-//! | `headless`, `native` | the two demos |
+//! | `headless`, `native`, `jack` | the demos: in the browser, native, on an audio server |
 //! | `report`, `picture`, `sound` | checks of what they leave |
 //! | `testing` | every test |
 //! | `bench`, `web_bench` | the comparison with the peers; reuse beside creation in the browser |
 //! | `npm` | the package for JavaScript, built and tried |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
+//! | `realtime` | what pool-audio promises an audio thread, and faults that must be found |
 //! | `elf` | what a program takes of a microcontroller |
 //! | `planted`, `deep` | faults that checks must find; what takes long |
 //! | `ci` | every step in turn |
@@ -31,6 +32,7 @@ mod features;
 mod fuzzing;
 mod headless;
 mod interrupt;
+mod jack;
 mod loom;
 mod memory;
 mod miri;
@@ -40,6 +42,7 @@ mod picture;
 mod planted;
 mod process;
 mod publishing;
+mod realtime;
 mod report;
 mod server;
 mod setup;
@@ -99,6 +102,7 @@ fn run() -> Result<()> {
         Task::Miri(depth) => miri::run(&workspace, depth),
         Task::Tsan(depth) => tsan::run(&workspace, depth),
         Task::Embedded(depth) => embedded::run(&workspace, depth),
+        Task::Realtime(depth) => realtime::run(&workspace, depth),
         Task::Deep { self_check } => deep::run(&workspace, self_check),
         Task::Help | Task::WasmRunner(_) => Ok(()),
     }

@@ -65,6 +65,24 @@ const FAULTS: &[Fault] = &[
         sign: "deadlock; threads",
     },
     Fault {
+        check: "loom",
+        what: "a charge that is read, then written",
+        file: "pool-core/src/account/mode.rs",
+        old: "        count.fetch_update(Ordering::Release, Ordering::Acquire, fits).map(|used| used + bytes)",
+        new: "        let used = count.load(Ordering::Acquire);\n        \
+              let sum = fits(used).ok_or(used)?;\n        \
+              count.store(sum, Ordering::Release);\n        Ok(sum)",
+        sign: "panicked at pool-core/tests/loom/accounts.rs",
+    },
+    Fault {
+        check: "loom",
+        what: "a recall that does not wait for who is using the credit",
+        file: "pool-core/src/account/credit.rs",
+        old: "while line.busy.load(Ordering::SeqCst) {",
+        new: "while false {",
+        sign: "panicked at pool-core/tests/loom/accounts.rs",
+    },
+    Fault {
         check: "miri",
         what: "a release that publishes nothing",
         file: "pool-core/src/pages.rs",
@@ -126,9 +144,41 @@ const FAULTS: &[Fault] = &[
         check: "embedded",
         what: "an uncharge that stops at the account's own level",
         file: "pool-core/src/account.rs",
-        old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
-        new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            ledger.used.fetch_sub",
+        old: "        for level in self.levels() {\n            let ledger = level.ledger();\n            let used = M::sub(&ledger.used, bytes);",
+        new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            let used = M::sub(&ledger.used, bytes);",
         sign: "panicked at",
+    },
+    Fault {
+        check: "realtime",
+        what: "a lock in a module for audio threads",
+        file: "pool-audio/src/realtime/handle.rs",
+        old: "/// The buffers of one class, for one audio thread.",
+        new: "/// Planted.\n#[allow(dead_code)]\nstruct Planted(std::sync::Mutex<()>);\n\n/// The buffers of one class, for one audio thread.",
+        sign: "an audio thread must not wait",
+    },
+    Fault {
+        check: "realtime",
+        what: "a handle that allocates when there is nothing",
+        file: "pool-audio/src/realtime/handle.rs",
+        old: "                self.signals.note_exhausted();\n                false",
+        new: "                self.signals.note_exhausted();\n                std::hint::black_box(alloc::boxed::Box::new(self.key));\n                false",
+        sign: "allocator calls in",
+    },
+    Fault {
+        check: "realtime",
+        what: "prewarming that leaves the pages to the audio thread",
+        file: "pool-audio/src/sample.rs",
+        old: "        floats.resize(count, 0.0);",
+        new: "        floats = alloc::vec![0.0; count];",
+        sign: "page faults in",
+    },
+    Fault {
+        check: "realtime",
+        what: "a release that frees what is not worth keeping",
+        file: "pool-audio/src/realtime/class.rs",
+        old: "        let key = buffer.samples.key();\n",
+        new: "        let key = buffer.samples.key();\n        let fresh = (buffer.claim.account().try_reserve(0), SampleBuffer::for_key(key));\n        if let (Ok(claim), Ok(samples)) = fresh {\n            *buffer = RealtimeBuffer { claim, samples };\n        }\n",
+        sign: "allocator calls in",
     },
 ];
 

@@ -34,6 +34,7 @@ pub(crate) fn run(workspace: &Workspace, scope: TestScope) -> Result<()> {
 }
 
 fn host(workspace: &Workspace) -> Result<()> {
+    setup::sound_headers()?;
     let mut test = process::cargo();
     test.current_dir(&workspace.root).args(["test", "--workspace", "--all-features"]);
     test.arg("--target-dir").arg(&workspace.target);

@@ -1,0 +1,581 @@
+//! Room for one pool's objects from the idle objects of others: [`Evict`].
+//!
+//! A pool that gives back is on the list of its account and of every account above, so whoever is short asks only the
+//! pools at or below the account that refuses. Which object was released longest ago is told by a stamp that the pool
+//! takes from the top of the tree at each release ([`Account::stamp`]):
+//!
+//! - local: a number of its own for each release, so the order across pools is exact;
+//! - shared: the number of misses so far, which a release only reads, and a miss advances ([`Account::note_miss`]). Two
+//!   objects of different pools whose releases no miss divides are in either order; within a pool order is the pool's.
+//!
+//! Lists are locked to be read, and only then: what an [`Evict`] does, destructors among it, runs with nothing locked.
+
+#![allow(dead_code, reason = "for the keyed pools; some of it for those with an allocator only")]
+
+use super::mode::Mode;
+use super::refusal::{Level, OverBudget, Shortfall};
+use super::{Account, Claim};
+
+#[cfg(feature = "alloc")]
+use crate::sync::Ordering::Relaxed;
+#[cfg(feature = "alloc")]
+use alloc::boxed::Box;
+
+/// A pool's idle objects, as others under the same account see them. Called with nothing locked, and at any time
+/// between two steps of the pool.
+#[cfg_attr(not(feature = "alloc"), allow(unreachable_pub, reason = "part of `Mode` where there are lists"))]
+pub trait Evict {
+    /// The stamp and the bytes of the object that was released longest ago, of those that may be evicted now. Runs no
+    /// user code.
+    fn oldest(&self) -> Option<(u64, usize)>;
+
+    /// Bytes of all objects that may be evicted now. Runs no user code.
+    fn evictable(&self) -> usize;
+
+    /// Evicts that oldest object; its bytes, which it no longer holds. `None` if there is none any more.
+    fn evict_oldest(&self) -> Option<usize>;
+}
+
+/// A pool's place on the lists of its account and those above; ends when dropped.
+#[cfg(feature = "alloc")]
+#[must_use = "dropping it ends the registration"]
+pub(crate) struct Registration<M: Mode> {
+    account: Account<M>,
+    evictor: M::Counted<Box<M::Evictor>>,
+}
+
+#[cfg(feature = "alloc")]
+impl<M: Mode> Drop for Registration<M> {
+    fn drop(&mut self) {
+        for level in self.account.levels() {
+            let gone = M::evictors(&level.0).with(|evictors| {
+                let own = |other: &M::Counted<Box<M::Evictor>>| core::ptr::eq(&**other, &*self.evictor);
+                let at = evictors.iter().position(own)?;
+                level.ledger().giving.fetch_sub(1, Relaxed);
+                Some(evictors.remove(at))
+            });
+            drop(gone);
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<M: Mode> Account<M> {
+    /// Lists a pool as one that gives idle objects back to the others at and below each account from here to the top.
+    ///
+    /// The evictor should hold its pool weakly, and report nothing once that is gone.
+    pub(crate) fn register(&self, evictor: Box<M::Evictor>) -> Registration<M> {
+        let evictor = M::counted(evictor);
+        for level in self.levels() {
+            M::evictors(&level.0).with(|evictors| {
+                evictors.push(evictor.clone());
+                level.ledger().giving.fetch_add(1, Relaxed);
+            });
+        }
+        Registration { account: self.clone(), evictor }
+    }
+
+    /// Whether pools of this tree give idle objects back, other than the one that asks, if it is on the lists.
+    pub(crate) fn others_give(&self, listed: bool) -> bool {
+        // Relaxed: a pool that comes or goes at this moment may be missed, or looked for in vain.
+        let here = self.top().ledger().giving.load(Relaxed);
+        let above = M::above(&self.top().0).is_some_and(|credit| credit.account().others_give(false));
+        here > usize::from(listed) || above
+    }
+
+    fn top(&self) -> &Self {
+        self.levels().last().unwrap_or(self)
+    }
+
+    /// The time of a release, in the order of releases of the whole tree; see the top of this file.
+    pub(crate) fn stamp(&self) -> u64 {
+        M::stamp(&self.top().0)
+    }
+
+    /// Divides the releases before from those after, in a shared tree.
+    pub(crate) fn note_miss(&self) {
+        if let Some(account) = M::as_shared(self) {
+            account.top().ledger().epoch.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Evicts idle objects of the pools that give back to one another, those released longest ago first and no more
+    /// than needed, until `bytes` more would fit. Returns the bytes freed.
+    ///
+    /// Somebody else may take them before the caller does. Runs destructors.
+    ///
+    /// # Errors
+    ///
+    /// [`OverBudget`] if they would not fit even if everything idle were evicted; then nothing is.
+    pub fn make_room(&self, bytes: usize) -> Result<usize, OverBudget> {
+        self.admit(bytes, None)?;
+        let mut freed = 0usize;
+        loop {
+            let Some(shortfall) = self.shortfalls(bytes).next() else { return Ok(freed) };
+            match shortfall.evict_oldest(None) {
+                Some(bytes) => freed = freed.saturating_add(bytes),
+                None => return Err(shortfall.refusal(shortfall.evictable(None))),
+            }
+        }
+    }
+
+    /// The `nth` of the pools that give back at or below this account.
+    fn evictor(&self, nth: usize) -> Option<M::Counted<Box<M::Evictor>>> {
+        M::evictors(&self.0).with(|evictors| evictors.get(nth).cloned())
+    }
+
+    fn evictors(&self) -> impl Iterator<Item = M::Counted<Box<M::Evictor>>> {
+        (0..).map_while(|nth| self.evictor(nth))
+    }
+}
+
+impl<M: Mode> Account<M> {
+    /// Bytes of idle objects at or below this account that can be evicted; with those of the asking pool, if it is
+    /// not on the lists itself.
+    pub(crate) fn evictable(&self, own: Option<&dyn Evict>) -> usize {
+        let own = own.map_or(0, Evict::evictable);
+        #[cfg(feature = "alloc")]
+        let own = self.evictors().fold(own, |sum, evictor| sum.saturating_add(evictor.evictable()));
+        own
+    }
+
+    /// Evicts the idle object at or below this account that was released longest ago; its bytes.
+    pub(crate) fn evict_oldest(&self, own: Option<&dyn Evict>) -> Option<usize> {
+        #[cfg(feature = "alloc")]
+        // Again if somebody else took the object in between, but not for ever.
+        for _ in 0..16 {
+            let oldest = |evictor: &dyn Evict| Some(evictor.oldest()?.0);
+            let mut first = own.and_then(oldest);
+            let mut whose = None;
+            for evictor in self.evictors() {
+                let Some((stamp, _)) = evictor.oldest() else { continue };
+                if first.is_none_or(|first| stamp < first) {
+                    first = Some(stamp);
+                    whose = Some(evictor);
+                }
+            }
+            first?;
+            let freed = match &whose {
+                Some(evictor) => evictor.evict_oldest(),
+                None => own.and_then(Evict::evict_oldest),
+            };
+            if freed.is_some() {
+                return freed;
+            }
+        }
+        #[cfg(not(feature = "alloc"))]
+        if let Some(own) = own {
+            return own.evict_oldest();
+        }
+        None
+    }
+
+    /// Refuses a charge that cannot fit whatever is evicted, before anything is.
+    pub(crate) fn admit(&self, bytes: usize, own: Option<&dyn Evict>) -> Result<(), OverBudget> {
+        let hopeless = |shortfall: Shortfall<'_, M>| {
+            let evictable = shortfall.evictable(own);
+            (shortfall.bytes() > evictable).then(|| (shortfall.bytes(), shortfall.refusal(evictable)))
+        };
+        match self.shortfalls(bytes).filter_map(hopeless).max_by_key(|&(short, _)| short) {
+            Some((_, refusal)) => Err(refusal),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<M: Mode> Shortfall<'_, M> {
+    /// Bytes that can be evicted inside the account that is short.
+    pub(crate) fn evictable(&self, own: Option<&dyn Evict>) -> usize {
+        match self.level {
+            Level::Here(account) => account.evictable(own),
+            #[cfg(feature = "alloc")]
+            Level::Above(top, account) => top.evictable(own).saturating_add(account.evictable(None)),
+        }
+    }
+
+    /// Evicts what was released longest ago inside the account that is short; above a local tree, of that tree before
+    /// others, for their orders cannot be compared.
+    pub(crate) fn evict_oldest(&self, own: Option<&dyn Evict>) -> Option<usize> {
+        match self.level {
+            Level::Here(account) => account.evict_oldest(own),
+            #[cfg(feature = "alloc")]
+            Level::Above(top, account) => top.evict_oldest(own).or_else(|| account.evict_oldest(None)),
+        }
+    }
+}
+
+impl<M: Mode> Claim<'_, M> {
+    /// Claims `bytes` more, after evicting the fewest idle objects that make room, those released longest ago first,
+    /// and only inside the account that refuses. Nothing is evicted if all of it together would not do. `own` is the
+    /// pool that asks, if it is on no list.
+    pub(crate) fn grow_making_room(
+        &mut self,
+        bytes: usize,
+        own: Option<&dyn Evict>,
+    ) -> Result<(), OverBudget> {
+        while let Err(refused) = self.try_grow(bytes) {
+            self.account().admit(bytes, own)?;
+            let mut freed = 0usize;
+            while freed < refused.bytes() {
+                match refused.evict_oldest(own) {
+                    Some(bytes) => freed = freed.saturating_add(bytes),
+                    None => return Err(refused.refusal(refused.evictable(own))),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A pool on the lists of its accounts, which do not keep it alive.
+#[cfg(feature = "alloc")]
+pub(crate) struct Member<W>(pub(crate) W);
+
+#[cfg(feature = "alloc")]
+impl<P: Evict> Evict for Member<alloc::rc::Weak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
+    }
+}
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "std")]
+mod tests {
+    use super::*;
+    use crate::account::{AccountBuilder, Local, Shared};
+    use std::sync::{Arc, Mutex};
+    use std::vec::Vec;
+
+    /// Idle objects, those released longest ago first, and what was evicted.
+    #[derive(Default)]
+    struct Pool {
+        idle: Mutex<Vec<(u64, usize)>>,
+        charged: Mutex<usize>,
+    }
+
+    struct Handle<M: Mode>(Arc<Pool>, Account<M>);
+
+    impl<M: Mode> Handle<M> {
+        fn new(account: &Account<M>) -> Self {
+            Self(Arc::default(), account.clone())
+        }
+
+        fn release(&self, bytes: usize) {
+            let mut claim = Claim::on(&self.1);
+            assert!(claim.try_grow(bytes).is_ok());
+            claim.commit();
+            *self.0.charged.lock().unwrap() += bytes;
+            self.0.idle.lock().unwrap().push((self.1.stamp(), bytes));
+        }
+
+        fn left(&self) -> Vec<usize> {
+            self.0.idle.lock().unwrap().iter().map(|&(_, bytes)| bytes).collect()
+        }
+    }
+
+    impl<M: Mode> Evict for Handle<M> {
+        fn oldest(&self) -> Option<(u64, usize)> {
+            self.0.idle.lock().unwrap().first().copied()
+        }
+
+        fn evictable(&self) -> usize {
+            self.left().iter().sum()
+        }
+
+        fn evict_oldest(&self) -> Option<usize> {
+            let (_, bytes) = {
+                let mut idle = self.0.idle.lock().unwrap();
+                if idle.is_empty() { None } else { Some(idle.remove(0)) }
+            }?;
+            *self.0.charged.lock().unwrap() -= bytes;
+            self.1.uncharge(bytes, false);
+            Some(bytes)
+        }
+    }
+
+    trait Kind: Mode {
+        fn builder(name: &'static str) -> AccountBuilder<Self>;
+        fn build(builder: AccountBuilder<Self>) -> Account<Self>;
+        fn boxed(handle: Handle<Self>) -> Box<Self::Evictor>;
+    }
+
+    impl Kind for Shared {
+        fn builder(name: &'static str) -> AccountBuilder {
+            Account::builder(name)
+        }
+        fn build(builder: AccountBuilder) -> Account {
+            builder.build()
+        }
+        fn boxed(handle: Handle<Self>) -> Box<dyn Evict + Send + Sync> {
+            Box::new(handle)
+        }
+    }
+
+    impl Kind for Local {
+        fn builder(name: &'static str) -> AccountBuilder<Self> {
+            Account::local_builder(name)
+        }
+        fn build(builder: AccountBuilder<Self>) -> Account<Self> {
+            builder.build()
+        }
+        fn boxed(handle: Handle<Self>) -> Box<dyn Evict> {
+            Box::new(handle)
+        }
+    }
+
+    fn registered<M: Kind>(account: &Account<M>) -> (Handle<M>, Registration<M>) {
+        let handle = Handle::new(account);
+        let same = Handle(Arc::clone(&handle.0), account.clone());
+        (handle, account.register(M::boxed(same)))
+    }
+
+    /// A root of 100, and below it two accounts, the first of 60.
+    fn tree<M: Kind>() -> [Account<M>; 3] {
+        let root = M::build(M::builder("root").hard_limit(100));
+        let one = M::build(M::builder("one").parent(&root).hard_limit(60));
+        let two = M::build(M::builder("two").parent(&root));
+        [root, one, two]
+    }
+
+    /// Whatever was released is older than what comes now, in either mode.
+    fn later<M: Mode>(account: &Account<M>) {
+        account.note_miss();
+    }
+
+    // An order within each pool only; objects of a pool outside the account that refuses; more than is needed.
+    fn a_miss_evicts_the_oldest_of_all_pools_at_or_below_the_account_that_refuses<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, _a), (b, _b), (c, _c)) = (registered(&one), registered(&two), registered(&root));
+        for (pool, bytes) in [(&b, 10), (&a, 20), (&c, 5), (&b, 11), (&a, 21)] {
+            pool.release(bytes);
+            later(&root);
+        }
+        // `one` is short by 1: its own oldest, although another's is older.
+        let mut claim = Claim::on(&one);
+        assert!(claim.grow_making_room(20, None).is_ok());
+        assert_eq!((a.left(), b.left(), c.left()), (Vec::from([21]), Vec::from([10, 11]), Vec::from([5])));
+        // The root is short by 16: the oldest of all, then the next; `two` has no limit.
+        let mut other = Claim::on(&two);
+        assert_eq!(root.used(), 67);
+        assert!(other.grow_making_room(49, None).is_ok());
+        assert_eq!((a.left(), b.left(), c.left()), (Vec::from([21]), Vec::from([]), Vec::from([])));
+        assert_eq!((root.used(), one.used(), two.used()), (90, 41, 49));
+        drop((claim, other));
+        assert_eq!(root.used(), 21);
+    }
+
+    // Small objects thrown away for a large one that cannot fit anyway; a level whose shortage another's objects hide.
+    fn nothing_is_evicted_for_what_cannot_fit<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, _a), (b, _b)) = (registered(&one), registered(&two));
+        a.release(10);
+        b.release(70);
+        let mut held = Claim::on(&one);
+        assert!(held.try_grow(20).is_ok());
+        // 60 - 20 leaves 40 in `one`, however much `two` could give.
+        for (bytes, evictable) in [(41, 10), (usize::MAX, 10)] {
+            let Err(refusal) = held.grow_making_room(bytes, None) else { panic!("a limit was passed") };
+            assert!(refusal.evictable == evictable || refusal.account == root, "{refusal}");
+            assert_eq!((a.left().len(), b.left().len(), root.used()), (1, 1, 100));
+            assert!(one.admit(bytes, None).is_err());
+        }
+        // The root refuses: it counts all below it.
+        let refusal = two.admit(81, None).unwrap_err();
+        assert_eq!((refusal.account.name(), refusal.free, refusal.evictable), ("root", 0, 80));
+        assert!(two.admit(80, None).is_ok());
+        // Both are short; each of what is inside it.
+        assert!(held.grow_making_room(40, None).is_ok());
+        assert_eq!((a.left().len(), b.left().len(), root.used()), (0, 0, 60));
+    }
+
+    // A pool that asks and is on no list: its own objects forgotten, or taken before older ones.
+    fn a_pool_that_is_not_listed_gives_its_own<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let (a, _a) = registered(&one);
+        let own = Handle::new(&two);
+        own.release(30);
+        later(&root);
+        a.release(40);
+        later(&root);
+        own.release(30);
+        assert_eq!((root.evictable(Some(&own)), root.evictable(None), two.evictable(None)), (100, 40, 0));
+        let mut claim = Claim::on(&two);
+        assert!(claim.grow_making_room(40, Some(&own)).is_ok());
+        assert_eq!((own.left(), a.left()), (Vec::from([30]), Vec::from([])));
+        assert!(claim.grow_making_room(31, Some(&own)).is_ok());
+        assert_eq!((own.left().len(), root.used()), (0, 71));
+        let Err(refusal) = claim.grow_making_room(30, Some(&own)) else { panic!("a limit was passed") };
+        assert_eq!(refusal.evictable, 0);
+    }
+
+    // A pool that is asked after it is gone, or that another's end takes off the list.
+    fn a_registration_ends_when_dropped<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, first), (b, second)) = (registered(&one), registered(&two));
+        a.release(10);
+        b.release(20);
+        assert_eq!((root.evictable(None), one.evictable(None)), (30, 10));
+        drop(first);
+        assert_eq!((root.evictable(None), one.evictable(None)), (20, 0));
+        assert_eq!((root.make_room(100).unwrap_err().evictable, root.used()), (20, 30));
+        drop(second);
+        assert_eq!(root.evictable(None), 0);
+        // The list held nothing of the pools any more.
+        assert_eq!((Arc::strong_count(&a.0), Arc::strong_count(&b.0)), (1, 1));
+    }
+
+    fn lowering_the_hard_limit_evicts_idle_objects<M: Kind>() {
+        let [root, one, two] = tree::<M>();
+        let ((a, _a), (b, _b)) = (registered(&one), registered(&two));
+        for _ in 0..3 {
+            a.release(10);
+            later(&root);
+            b.release(10);
+            later(&root);
+        }
+        let claim = two.try_reserve(15).unwrap();
+        // 75 in use.
+        assert_eq!(root.set_hard_limit(55), 0);
+        assert_eq!((a.left().len(), b.left().len(), root.used()), (2, 2, 55));
+        // Only what is inside the account whose limit it is.
+        assert_eq!((one.set_hard_limit(0), a.left().len(), b.left().len()), (0, 0, 2));
+        assert_eq!((root.set_hard_limit(5), b.left().len()), (10, 0));
+        drop(claim);
+    }
+
+    // Room that is made for the caller and not told, or made when there is enough.
+    fn make_room_evicts_no_more_than_is_needed<M: Kind>() {
+        let [root, one, _] = tree::<M>();
+        let (a, _a) = registered(&one);
+        for _ in 0..3 {
+            a.release(20);
+        }
+        assert_eq!((root.make_room(40), a.left().len()), (Ok(0), 3));
+        assert_eq!((root.make_room(41), a.left().len()), (Ok(20), 2));
+        assert_eq!((one.make_room(60), a.left().len()), (Ok(40), 0));
+        assert!(one.make_room(61).is_err());
+    }
+
+    // A pool that says it has something and then has not, for ever.
+    fn a_pool_that_never_gives_is_asked_so_often_and_no_more<M: Kind>() {
+        struct Miser<M: Mode>(Account<M>);
+        impl<M: Mode> Evict for Miser<M> {
+            fn oldest(&self) -> Option<(u64, usize)> {
+                Some((0, 50))
+            }
+            fn evictable(&self) -> usize {
+                50
+            }
+            fn evict_oldest(&self) -> Option<usize> {
+                None
+            }
+        }
+        let [root, _, two] = tree::<M>();
+        let miser = Miser(root);
+        let mut claim = Claim::on(&two);
+        assert!(claim.try_grow(90).is_ok());
+        let Err(refusal) = claim.grow_making_room(20, Some(&miser)) else { panic!("a limit was passed") };
+        assert_eq!((refusal.free, refusal.evictable, miser.0.used()), (10, 50, 90));
+    }
+
+    // Levels that ask for less than is over, or for what is over a soft limit whose pressure is past.
+    fn excess_is_what_must_go_for_every_level_to_be_well<M: Kind>() {
+        let root = M::build(M::builder("root").hard_limit(100).soft_limit(80).low_watermark(50));
+        let leaf = M::build(M::builder("leaf").parent(&root));
+        let mut claim = leaf.try_reserve(80).unwrap();
+        assert_eq!((leaf.excess(), root.excess()), (0, 0));
+        claim.try_grow(1).unwrap();
+        assert_eq!((leaf.excess(), root.excess()), (31, 31));
+        root.set_hard_limit(40);
+        assert_eq!(leaf.excess(), 41);
+        root.set_soft_limit(1000);
+        assert_eq!(leaf.excess(), 41);
+        leaf.set_hard_limit(30);
+        assert_eq!((leaf.excess(), root.excess()), (51, 41));
+        assert_eq!(leaf.shortfall(2).map(|short| (short.bytes(), short.used)), Some((53, 81)));
+        assert!(leaf.shortfalls(2).map(|short| short.bytes()).eq([53, 43]));
+        drop(claim);
+        assert_eq!(leaf.shortfall(usize::MAX).map(|short| short.bytes()), Some(usize::MAX - 30));
+        assert!(leaf.shortfall(30).is_none());
+    }
+
+    macro_rules! both {
+        ($($test:ident),* $(,)?) => {
+            mod shared {
+                $(#[test]
+                fn $test() {
+                    super::$test::<super::Shared>();
+                })*
+            }
+            mod local {
+                $(#[test]
+                fn $test() {
+                    super::$test::<super::Local>();
+                })*
+            }
+        };
+    }
+
+    both!(
+        a_miss_evicts_the_oldest_of_all_pools_at_or_below_the_account_that_refuses,
+        nothing_is_evicted_for_what_cannot_fit,
+        a_pool_that_is_not_listed_gives_its_own,
+        a_registration_ends_when_dropped,
+        lowering_the_hard_limit_evicts_idle_objects,
+        make_room_evicts_no_more_than_is_needed,
+        a_pool_that_never_gives_is_asked_so_often_and_no_more,
+        excess_is_what_must_go_for_every_level_to_be_well,
+    );
+
+    // Releases that share a number, or a shared one that counts by itself.
+    #[test]
+    fn stamps_order_releases() {
+        let [root, one, two] = tree::<Local>();
+        assert_eq!([one.stamp(), two.stamp(), root.stamp(), one.stamp()], [1, 2, 3, 4]);
+        let [root, one, two] = tree::<Shared>();
+        assert_eq!([one.stamp(), two.stamp(), root.stamp()], [0; 3]);
+        one.note_miss();
+        assert_eq!([one.stamp(), two.stamp(), root.stamp()], [1; 3]);
+    }
+
+    // A shared account above that is short: only one of the two trees asked, or the wrong one first.
+    #[test]
+    fn a_local_tree_gives_to_the_shared_account_above_before_others() {
+        let server = Account::new("server", 100);
+        let page = Account::local_builder("page").credit(server.credit(8)).build();
+        let ((a, _a), (b, _b)) = (registered(&page), registered(&server));
+        b.release(40);
+        later(&server);
+        a.release(40);
+        let mut claim = Claim::on(&page);
+        let refusal = page.admit(101, None).unwrap_err();
+        assert!(refusal.account == server && refusal.evictable == 80 && refusal.free == 20);
+        assert!(claim.grow_making_room(50, None).is_ok());
+        assert_eq!((a.left().len(), b.left().len(), server.used()), (0, 1, 90));
+        assert!(claim.grow_making_room(50, None).is_ok());
+        assert_eq!((b.left().len(), server.used(), page.used()), (0, 100, 100));
+        // A miss elsewhere cannot reach into a local tree.
+        drop(claim);
+        a.release(60);
+        assert_eq!((server.evictable(None), server.make_room(41).unwrap_err().evictable), (0, 0));
+    }
+}

@@ -1,0 +1,273 @@
+//! One level's counts: [`Ledger`].
+
+use super::Account;
+use super::event::{AccountEvent, Handler};
+use super::mode::Shared;
+use crate::bytes::Bytes;
+use crate::sync::counter::AtomicBool;
+use crate::sync::{AtomicUsize, Count, Ordering::Relaxed, const_fn};
+use core::fmt;
+
+#[cfg(feature = "alloc")]
+use super::credit::{Credit, Line};
+#[cfg(feature = "alloc")]
+use super::evict::Evict;
+#[cfg(feature = "alloc")]
+use super::mode::Local;
+#[cfg(feature = "alloc")]
+use crate::{
+    lock::Lock,
+    sync::{Arc, Count64, Weak},
+};
+#[cfg(feature = "alloc")]
+use alloc::{borrow::Cow, boxed::Box, rc::Rc, vec::Vec};
+#[cfg(feature = "alloc")]
+use core::cell::Cell;
+
+#[cfg(feature = "alloc")]
+type Name = Cow<'static, str>;
+#[cfg(not(feature = "alloc"))]
+type Name = &'static str;
+
+/// The level of an account tree at which bytes are counted: what an [`Account`] points to.
+///
+/// Programs with an allocator use `Account::new` and never see it. Without one, ledgers are statics:
+///
+/// ```
+/// use pool_core::{Account, Ledger};
+///
+/// static RAM: Ledger = Ledger::new("ram", 4096);
+/// static RADIO: Ledger = Ledger::child("radio", 1024, Account::from_static(&RAM));
+///
+/// let radio = Account::from_static(&RADIO);
+/// let frame = radio.try_reserve(1000)?;
+/// assert_eq!(RAM.account().used(), 1000);
+/// assert_eq!(radio.try_reserve(100).unwrap_err().free, 24);
+/// # drop(frame);
+/// # Ok::<(), pool_core::OverBudget>(())
+/// ```
+///
+/// What a charge reads and writes lies in the first 64 bytes, so that threads that charge the same account hand one
+/// line of memory to and fro, and no more.
+#[repr(C)]
+#[cfg_attr(feature = "alloc", repr(align(64)))]
+pub struct Ledger {
+    /// What is in use and, of a shared account, what is lent to [`Credit`]s.
+    pub(crate) used: AtomicUsize,
+    pub(crate) hard_limit: AtomicUsize,
+    pub(crate) peak: Count,
+    pub(crate) soft_limit: Count,
+    /// Whether the soft limit was crossed and the low watermark not yet reached again.
+    pub(crate) over_soft: AtomicBool,
+    pub(crate) external: Count,
+    /// The highest peak before the last reset.
+    pub(crate) former_peak: Count,
+    /// `usize::MAX` stands for 7/8 of the soft limit.
+    pub(crate) low_watermark: Count,
+    pub(crate) name: Name,
+    // What follows is of shared accounts; a local one has it in its node.
+    pub(crate) parent: Option<Account>,
+    pub(crate) on_event: Option<Handler<Shared>>,
+    /// Whose ledgers are directly below; those in a `static` are not listed.
+    #[cfg(feature = "alloc")]
+    pub(crate) children: Lock<Vec<Weak<Ledger>>>,
+    /// Pools at or below that give idle objects back.
+    #[cfg(feature = "alloc")]
+    pub(crate) evictors: Lock<Vec<Arc<Box<dyn Evict + Send + Sync>>>>,
+    /// How many those are, here or of the node, to be read without the lock.
+    #[cfg(feature = "alloc")]
+    pub(crate) giving: Count,
+    /// Credits at or below, and how many they are.
+    #[cfg(feature = "alloc")]
+    pub(crate) credits: Lock<Vec<Arc<Line>>>,
+    #[cfg(feature = "alloc")]
+    pub(crate) lending: Count,
+    /// Counts the misses of the whole tree, if this is the top.
+    #[cfg(feature = "alloc")]
+    pub(crate) epoch: OwnLine,
+}
+
+/// A count that many read and few write, apart from what others write.
+#[cfg(feature = "alloc")]
+#[repr(align(64))]
+pub(crate) struct OwnLine(pub(crate) Count64);
+
+impl Ledger {
+    const_fn! {
+        /// A root with a hard limit in bytes (`usize::MAX` for none), without soft limit.
+        #[must_use]
+        pub fn new(name: &'static str, hard_limit: usize) -> Self {
+            Self::with(name, None, hard_limit, usize::MAX, None)
+        }
+    }
+
+    const_fn! {
+        /// A ledger below `parent`, with a hard limit of its own in bytes (`usize::MAX` for none).
+        #[must_use]
+        pub fn child(name: &'static str, hard_limit: usize, parent: Account) -> Self {
+            Self::with(name, Some(parent), hard_limit, usize::MAX, None)
+        }
+    }
+
+    const_fn! {
+        /// A ledger with a soft limit, whose crossings `handler` hears of.
+        #[must_use]
+        pub fn watched(
+            name: &'static str,
+            hard_limit: usize,
+            soft_limit: usize,
+            handler: fn(&AccountEvent),
+            parent: Option<Account>
+        ) -> Self {
+            Self::with(name, parent, hard_limit, soft_limit, Some(Handler::Plain(handler)))
+        }
+    }
+
+    const_fn! {
+        fn with(
+            name: &'static str,
+            parent: Option<Account>,
+            hard_limit: usize,
+            soft_limit: usize,
+            on_event: Option<Handler<Shared>>
+        ) -> Self {
+            #[cfg(feature = "alloc")]
+            let name = Cow::Borrowed(name);
+            Self {
+                used: AtomicUsize::new(0),
+                hard_limit: AtomicUsize::new(hard_limit),
+                peak: Count::new(0),
+                soft_limit: Count::new(soft_limit),
+                over_soft: AtomicBool::new(false),
+                external: Count::new(0),
+                former_peak: Count::new(0),
+                low_watermark: Count::new(usize::MAX),
+                name,
+                parent,
+                on_event,
+                #[cfg(feature = "alloc")]
+                children: Lock::new(Vec::new()),
+                #[cfg(feature = "alloc")]
+                evictors: Lock::new(Vec::new()),
+                #[cfg(feature = "alloc")]
+                giving: Count::new(0),
+                #[cfg(feature = "alloc")]
+                credits: Lock::new(Vec::new()),
+                #[cfg(feature = "alloc")]
+                lending: Count::new(0),
+                #[cfg(feature = "alloc")]
+                epoch: OwnLine(Count64::new(0)),
+            }
+        }
+    }
+
+    /// The account of a ledger in a `static`.
+    #[must_use]
+    pub const fn account(&'static self) -> Account {
+        Account::from_static(self)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        #[cfg(feature = "alloc")]
+        return &self.name;
+        #[cfg(not(feature = "alloc"))]
+        self.name
+    }
+
+    /// Bytes in use, without what is lent and not used.
+    pub(crate) fn in_use(&self) -> usize {
+        #[cfg(feature = "alloc")]
+        if self.lending.load(Relaxed) > 0 {
+            // The lock keeps lenders from taking back in between; what a holder gives back itself may be missed once.
+            return self.credits.with(|lines| {
+                let lent: usize = lines.iter().map(|line| line.unused()).sum();
+                self.used.load(Relaxed).saturating_sub(lent)
+            });
+        }
+        self.used.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn low(&self) -> usize {
+        let soft = self.soft_limit.load(Relaxed);
+        match self.low_watermark.load(Relaxed) {
+            usize::MAX => soft - soft / 8,
+            // A watermark above the soft limit would end the pressure that begins there.
+            low => low.min(soft),
+        }
+    }
+
+    pub(crate) fn lifetime_peak(&self) -> usize {
+        self.former_peak.load(Relaxed).max(self.peak.load(Relaxed))
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Some(parent) = &self.parent {
+            forget_child(parent.ledger(), self);
+        }
+    }
+}
+
+/// Takes a ledger that goes, or has gone, off the list of the one above.
+#[cfg(feature = "alloc")]
+pub(crate) fn forget_child(parent: &Ledger, child: &Ledger) {
+    let gone = parent.children.with(|children| {
+        let at = children.iter().position(|listed| core::ptr::eq(listed.as_ptr(), child))?;
+        Some(children.swap_remove(at))
+    });
+    drop(gone);
+}
+
+/// A local account: its ledger, which anybody may read, and what only its thread may touch.
+#[cfg(feature = "alloc")]
+pub struct LocalNode {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) parent: Option<Account<Local>>,
+    pub(crate) on_event: Option<Handler<Local>>,
+    pub(crate) evictors: Lock<Vec<Rc<Box<dyn Evict>>>>,
+    pub(crate) above: Option<Credit>,
+    /// Counts the releases of the whole tree, if this is the top.
+    pub(crate) releases: Cell<u64>,
+}
+
+#[cfg(feature = "alloc")]
+impl LocalNode {
+    /// The ledger of which this one is a child.
+    pub(crate) fn listed_in(&self) -> Option<&Ledger> {
+        match (&self.parent, &self.above) {
+            (Some(parent), _) => Some(parent.ledger()),
+            (None, Some(credit)) => Some(credit.account().ledger()),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Drop for LocalNode {
+    fn drop(&mut self) {
+        if let Some(above) = self.listed_in() {
+            forget_child(above, &self.ledger);
+        }
+    }
+}
+
+impl Ledger {
+    /// `audio: 3.00 MiB of 91.55 MiB, peak 12.00 MiB`
+    pub(crate) fn fmt_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name(), Bytes(self.in_use()))?;
+        match self.hard_limit.load(Relaxed) {
+            usize::MAX => {}
+            limit => write!(f, " of {}", Bytes(limit))?,
+        }
+        write!(f, ", peak {}", Bytes(self.peak.load(Relaxed)))
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_line(f)
+    }
+}

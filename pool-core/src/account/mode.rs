@@ -1,0 +1,304 @@
+//! Who may charge an account: any thread ([`Shared`]), or the one that made it ([`Local`]).
+//!
+//! Everything an account does is written once, over the few operations here. Both modes count in the same
+//! [`Ledger`], so reports and refusals read either. A shared account counts by read-modify-write; a local one by a
+//! relaxed load and a relaxed store, which are plain moves on every processor: it alone writes, and others may look.
+
+use super::ledger::Ledger;
+use super::refusal::AccountRef;
+use super::{Account, Handler};
+use crate::sync::counter::AtomicBool;
+use crate::sync::{AtomicUsize, Count, Ordering};
+use core::fmt;
+
+#[cfg(feature = "alloc")]
+use super::{credit::Credit, event::AccountEvent, evict::Evict, ledger::LocalNode};
+#[cfg(feature = "alloc")]
+use crate::{lock::Lock, sync::Arc};
+#[cfg(feature = "alloc")]
+use alloc::{boxed::Box, rc::Rc, vec::Vec};
+
+/// Charged by any thread, without locks. The account may be in a `static`, and needs no allocator then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shared {}
+
+/// Charged by one thread, without atomic read-modify-writes.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Local {}
+
+/// Who may charge an [`Account`]: [`Shared`] or `Local`. There are no others.
+pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
+    #[doc(hidden)]
+    type Handle: Clone;
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    type Handler: ?Sized;
+    /// An [`Evict`] that may be called by whoever may charge.
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    type Evictor: ?Sized + Evict;
+    /// A counted pointer that may go where the account may.
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    type Counted<T>: Clone + core::ops::Deref<Target = T>;
+
+    #[doc(hidden)]
+    fn ledger(handle: &Self::Handle) -> &Ledger;
+    #[doc(hidden)]
+    fn parent(handle: &Self::Handle) -> Option<&Account<Self>>;
+    #[doc(hidden)]
+    fn reference(handle: &Self::Handle) -> AccountRef;
+    #[doc(hidden)]
+    fn handler(handle: &Self::Handle) -> Option<&Handler<Self>>;
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    fn call(handler: &Self::Handler, event: &AccountEvent<Self>);
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    fn counted<T>(value: T) -> Self::Counted<T>;
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    fn evictors(handle: &Self::Handle) -> &Lock<Vec<Self::Counted<Box<Self::Evictor>>>>;
+    /// The credit by which the top of a local tree is part of a shared one.
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    fn above(handle: &Self::Handle) -> Option<&Credit>;
+    /// The shared account itself, if this is one.
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    fn as_shared(account: &Account<Self>) -> Option<&Account>;
+    /// See [`Account::stamp`].
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    fn stamp(handle: &Self::Handle) -> u64;
+
+    /// Adds unless the sum passes `limit` or wraps. The sum, or the count it refused at.
+    #[doc(hidden)]
+    fn add(count: &AtomicUsize, bytes: usize, limit: usize) -> Result<usize, usize>;
+    /// Takes away what was added before. What is left.
+    #[doc(hidden)]
+    fn sub(count: &AtomicUsize, bytes: usize) -> usize;
+    /// Adds to a count that bounds nothing. Wraps; so taking away is adding the negative.
+    #[doc(hidden)]
+    fn tally(count: &Count, bytes: usize);
+    /// Raises to at least `to`.
+    #[doc(hidden)]
+    fn raise(count: &Count, to: usize);
+    /// Sets the count. What it was.
+    #[doc(hidden)]
+    fn swap(count: &Count, to: usize) -> usize;
+    /// Sets the flag; whether that changed it.
+    #[doc(hidden)]
+    fn flip(flag: &AtomicBool, to: bool) -> bool;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Shared {}
+    #[cfg(feature = "alloc")]
+    impl Sealed for super::Local {}
+}
+
+/// What a shared account points to.
+#[derive(Clone)]
+pub enum SharedHandle {
+    Static(&'static Ledger),
+    #[cfg(feature = "alloc")]
+    Counted(Arc<Ledger>),
+}
+
+impl core::ops::Deref for SharedHandle {
+    type Target = Ledger;
+
+    #[inline(always)]
+    fn deref(&self) -> &Ledger {
+        match self {
+            Self::Static(ledger) => ledger,
+            #[cfg(feature = "alloc")]
+            Self::Counted(ledger) => ledger,
+        }
+    }
+}
+
+impl Mode for Shared {
+    type Handle = SharedHandle;
+    #[cfg(feature = "alloc")]
+    type Handler = dyn Fn(&AccountEvent) + Send + Sync;
+    #[cfg(feature = "alloc")]
+    type Evictor = dyn Evict + Send + Sync;
+    #[cfg(feature = "alloc")]
+    type Counted<T> = Arc<T>;
+
+    #[inline(always)]
+    fn ledger(handle: &SharedHandle) -> &Ledger {
+        handle
+    }
+
+    #[inline(always)]
+    fn parent(handle: &SharedHandle) -> Option<&Account> {
+        handle.parent.as_ref()
+    }
+
+    fn reference(handle: &SharedHandle) -> AccountRef {
+        AccountRef::new(handle.clone())
+    }
+
+    fn handler(handle: &SharedHandle) -> Option<&Handler<Self>> {
+        handle.on_event.as_ref()
+    }
+
+    #[cfg(feature = "alloc")]
+    fn call(handler: &Self::Handler, event: &AccountEvent) {
+        handler(event);
+    }
+
+    #[cfg(feature = "alloc")]
+    fn counted<T>(value: T) -> Arc<T> {
+        Arc::new(value)
+    }
+
+    #[cfg(feature = "alloc")]
+    fn evictors(handle: &SharedHandle) -> &Lock<Vec<Arc<Box<Self::Evictor>>>> {
+        &handle.evictors
+    }
+
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    fn above(_: &SharedHandle) -> Option<&Credit> {
+        None
+    }
+
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    fn as_shared(account: &Account) -> Option<&Account> {
+        Some(account)
+    }
+
+    #[cfg(feature = "alloc")]
+    fn stamp(handle: &SharedHandle) -> u64 {
+        // Relaxed: an order of releases, which needs no edge; a late look only makes the object seem older.
+        handle.epoch.0.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn add(count: &AtomicUsize, bytes: usize, limit: usize) -> Result<usize, usize> {
+        // Release, and acquire for who is refused: if that is because of bytes that were lent, it sees to whom.
+        let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit);
+        count.fetch_update(Ordering::Release, Ordering::Acquire, fits).map(|used| used + bytes)
+    }
+
+    #[inline(always)]
+    fn sub(count: &AtomicUsize, bytes: usize) -> usize {
+        count.fetch_sub(bytes, Ordering::Relaxed).wrapping_sub(bytes)
+    }
+
+    #[inline(always)]
+    fn tally(count: &Count, bytes: usize) {
+        count.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn raise(count: &Count, to: usize) {
+        count.fetch_max(to, Ordering::Relaxed);
+    }
+
+    fn swap(count: &Count, to: usize) -> usize {
+        count.swap(to, Ordering::Relaxed)
+    }
+
+    fn flip(flag: &AtomicBool, to: bool) -> bool {
+        flag.swap(to, Ordering::Relaxed) != to
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Mode for Local {
+    type Handle = Rc<LocalNode>;
+    type Handler = dyn Fn(&AccountEvent<Self>);
+    type Evictor = dyn Evict;
+    type Counted<T> = Rc<T>;
+
+    #[inline(always)]
+    fn ledger(handle: &Rc<LocalNode>) -> &Ledger {
+        &handle.ledger
+    }
+
+    #[inline(always)]
+    fn parent(handle: &Rc<LocalNode>) -> Option<&Account<Self>> {
+        handle.parent.as_ref()
+    }
+
+    fn reference(handle: &Rc<LocalNode>) -> AccountRef {
+        AccountRef::new(SharedHandle::Counted(Arc::clone(&handle.ledger)))
+    }
+
+    fn handler(handle: &Rc<LocalNode>) -> Option<&Handler<Self>> {
+        handle.on_event.as_ref()
+    }
+
+    fn call(handler: &Self::Handler, event: &AccountEvent<Self>) {
+        handler(event);
+    }
+
+    fn counted<T>(value: T) -> Rc<T> {
+        Rc::new(value)
+    }
+
+    fn evictors(handle: &Rc<LocalNode>) -> &Lock<Vec<Rc<Box<Self::Evictor>>>> {
+        &handle.evictors
+    }
+
+    #[inline(always)]
+    fn above(handle: &Rc<LocalNode>) -> Option<&Credit> {
+        handle.above.as_ref()
+    }
+
+    #[inline(always)]
+    fn as_shared(_: &Account<Self>) -> Option<&Account> {
+        None
+    }
+
+    fn stamp(handle: &Rc<LocalNode>) -> u64 {
+        let stamp = handle.releases.get() + 1;
+        handle.releases.set(stamp);
+        stamp
+    }
+
+    #[inline(always)]
+    fn add(count: &AtomicUsize, bytes: usize, limit: usize) -> Result<usize, usize> {
+        let used = count.load(Ordering::Relaxed);
+        let sum = used.checked_add(bytes).filter(|&sum| sum <= limit).ok_or(used)?;
+        count.store(sum, Ordering::Relaxed);
+        Ok(sum)
+    }
+
+    #[inline(always)]
+    fn sub(count: &AtomicUsize, bytes: usize) -> usize {
+        let left = count.load(Ordering::Relaxed).wrapping_sub(bytes);
+        count.store(left, Ordering::Relaxed);
+        left
+    }
+
+    #[inline(always)]
+    fn tally(count: &Count, bytes: usize) {
+        count.store(count.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn raise(count: &Count, to: usize) {
+        count.store(count.load(Ordering::Relaxed).max(to), Ordering::Relaxed);
+    }
+
+    fn swap(count: &Count, to: usize) -> usize {
+        let before = count.load(Ordering::Relaxed);
+        count.store(to, Ordering::Relaxed);
+        before
+    }
+
+    fn flip(flag: &AtomicBool, to: bool) -> bool {
+        let changes = flag.load(Ordering::Relaxed) != to;
+        flag.store(to, Ordering::Relaxed);
+        changes
+    }
+}

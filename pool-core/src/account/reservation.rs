@@ -1,0 +1,265 @@
+//! Claims on bytes: [`Reservation`], and the crate's own `Claim` that borrows its account.
+
+use super::mode::{Mode, Shared};
+use super::refusal::{OverBudget, Shortfall};
+use super::{Account, Crossed};
+use core::fmt;
+
+/// What a [`Reservation`] may be a claim on: an [`Account`], or a `Credit` by reference. There are no others.
+pub trait Charge: sealed::Charge {}
+
+pub(crate) mod sealed {
+    use super::{Crossed, OverBudget};
+
+    pub trait Charge: Clone {
+        fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget>;
+        fn uncharge_bytes(&self, bytes: usize, external: bool);
+        fn raise_events(&self);
+    }
+}
+
+impl<M: Mode> Charge for Account<M> {}
+
+impl<M: Mode> sealed::Charge for Account<M> {
+    #[inline(always)]
+    fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget> {
+        self.charge(bytes, external).map_err(Shortfall::refused)
+    }
+
+    #[inline(always)]
+    fn uncharge_bytes(&self, bytes: usize, external: bool) {
+        self.uncharge(bytes, external);
+    }
+
+    fn raise_events(&self) {
+        self.watch();
+    }
+}
+
+/// A claim on an account's bytes. Dropping it gives them back.
+///
+/// For memory that no pool owns: a decoder's scratch space, a request's body, a buffer that an API returned.
+///
+/// ```
+/// use pool_core::Account;
+///
+/// let account = Account::new("uploads", 1000);
+/// let mut body = account.try_reserve(100)?;
+/// body.try_grow(400)?;
+/// let head = body.split(50).unwrap();
+/// assert_eq!((body.bytes(), head.bytes(), account.used()), (450, 50, 500));
+/// let sent = body.take();
+/// assert_eq!((body.bytes(), sent.bytes(), account.used()), (0, 450, 500));
+/// sent.free();
+/// assert_eq!(account.used(), 50);
+/// # Ok::<(), pool_core::OverBudget>(())
+/// ```
+#[must_use = "dropping a reservation gives its bytes back at once"]
+#[derive(Debug)]
+pub struct Reservation<A: Charge = Account> {
+    account: A,
+    bytes: usize,
+    external: bool,
+}
+
+impl<A: Charge> Reservation<A> {
+    #[inline]
+    pub(crate) fn of(account: &A, bytes: usize, external: bool) -> Result<Self, OverBudget> {
+        let crossed = account.charge_bytes(bytes, external)?;
+        let claim = Self { account: account.clone(), bytes, external };
+        if crossed.0 {
+            claim.account.raise_events();
+        }
+        Ok(claim)
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What they are charged to.
+    #[must_use]
+    pub fn account(&self) -> &A {
+        &self.account
+    }
+
+    /// Claims `bytes` more. External claims grow past the limit, as they began.
+    ///
+    /// # Errors
+    ///
+    /// [`OverBudget`]; the reservation keeps what it had.
+    #[inline]
+    pub fn try_grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        let crossed = self.account.charge_bytes(bytes, self.external)?;
+        self.bytes += bytes;
+        // The handlers come last: if one panics, the bytes are already this reservation's to give back.
+        if crossed.0 {
+            self.account.raise_events();
+        }
+        Ok(())
+    }
+
+    /// Gives back `bytes` of it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotHeld`] if it holds fewer; it then keeps what it had.
+    #[inline]
+    pub fn shrink(&mut self, bytes: usize) -> Result<(), NotHeld> {
+        self.bytes = self.without(bytes)?;
+        self.account.uncharge_bytes(bytes, self.external);
+        Ok(())
+    }
+
+    /// Moves `bytes` of it into a reservation of their own. The account sees no difference.
+    ///
+    /// # Errors
+    ///
+    /// [`NotHeld`] if it holds fewer; it then keeps what it had.
+    pub fn split(&mut self, bytes: usize) -> Result<Self, NotHeld> {
+        self.bytes = self.without(bytes)?;
+        Ok(Self { account: self.account.clone(), bytes, external: self.external })
+    }
+
+    /// Moves all of it into a reservation of its own, and stays behind with nothing, able to grow again. The account
+    /// sees no difference.
+    pub fn take(&mut self) -> Self {
+        let bytes = core::mem::take(&mut self.bytes);
+        Self { account: self.account.clone(), bytes, external: self.external }
+    }
+
+    /// Gives everything back, as dropping does.
+    pub fn free(self) {}
+
+    #[inline(always)]
+    fn without(&self, bytes: usize) -> Result<usize, NotHeld> {
+        self.bytes.checked_sub(bytes).ok_or(NotHeld { requested: bytes, held: self.bytes })
+    }
+
+    /// Takes over the bytes of another claim on the same account.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        debug_assert!(self.external == other.external);
+        self.bytes += core::mem::take(&mut other.bytes);
+    }
+}
+
+impl<A: Charge> Drop for Reservation<A> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.account.uncharge_bytes(self.bytes, self.external);
+        }
+    }
+}
+
+/// More was asked of a [`Reservation`] than it holds; nothing was changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotHeld {
+    /// Bytes asked for.
+    pub requested: usize,
+    /// Bytes it holds.
+    pub held: usize,
+}
+
+impl fmt::Display for NotHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes asked of a reservation that holds {}", self.requested, self.held)
+    }
+}
+
+impl core::error::Error for NotHeld {}
+
+/// A [`Reservation`] that borrows its account, for the time in which an object is made.
+pub(crate) struct Claim<'a, M: Mode = Shared> {
+    account: &'a Account<M>,
+    bytes: usize,
+    /// Whether events have to be raised.
+    crossed: bool,
+}
+
+impl<'a, M: Mode> Claim<'a, M> {
+    pub(crate) fn on(account: &'a Account<M>) -> Self {
+        Self { account, bytes: 0, crossed: false }
+    }
+
+    /// Takes over bytes that stay charged though what they were charged for is going.
+    pub(crate) fn take_over(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Claims what is missing for `total`; false if that is refused, or if holding `total` and no more would still pass a
+    /// limit. Calls no handler, so a lock may be held; [`settle`](Self::settle) follows when it is not.
+    #[inline]
+    pub(crate) fn fill(&mut self, total: usize) -> bool {
+        let missing = total.saturating_sub(self.bytes);
+        if missing == 0 && self.bytes > 0 {
+            return !self.account.overdrawn(self.bytes - total);
+        }
+        match self.account.charge(missing, false) {
+            Ok(crossed) => {
+                self.bytes += missing;
+                self.crossed |= crossed.0;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Gives back what it holds above `total`, and raises the events of what was claimed and given back.
+    pub(crate) fn settle(&mut self, total: usize) {
+        let crossed = core::mem::take(&mut self.crossed);
+        if self.bytes > total {
+            self.shrink_to(total);
+        }
+        if crossed {
+            self.account.watch();
+        }
+    }
+
+    /// Where it would be over by most if it were to hold `total`; `None` if that fits.
+    #[cold]
+    pub(crate) fn shortfall(&self, total: usize) -> Option<Shortfall<'a, M>> {
+        self.account.shortfall_beyond(self.bytes, total)
+    }
+
+    #[inline]
+    pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a, M>> {
+        let crossed = self.account.charge(bytes, false)?;
+        self.bytes += bytes;
+        if crossed.0 {
+            self.account.watch();
+        }
+        Ok(())
+    }
+
+    /// Gives back what it holds above `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.bytes.saturating_sub(bytes);
+        self.bytes -= surplus;
+        self.account.uncharge(surplus, false);
+    }
+
+    /// The charge stays: whatever holds the bytes now uncharges them one day.
+    pub(crate) fn commit(mut self) {
+        self.bytes = 0;
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn account(&self) -> &'a Account<M> {
+        self.account
+    }
+}
+
+impl<M: Mode> Drop for Claim<'_, M> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.account.uncharge(self.bytes, false);
+        }
+    }
+}

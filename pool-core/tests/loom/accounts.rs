@@ -1,0 +1,129 @@
+//! Models of what threads can do to an account at the same time.
+
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use pool_core::Account;
+use std::sync::Arc;
+
+/// A root with a limit, and below it an account without one: what the root refuses has been charged below.
+fn tree(limit: usize) -> (Account, Account) {
+    let root = Account::new("root", limit);
+    let leaf = Account::builder("leaf").parent(&root).build();
+    (root, leaf)
+}
+
+/// Nothing is in use, and all of it can be had: nothing was lost or found.
+#[track_caller]
+fn check(root: &Account, leaf: &Account, limit: usize) {
+    assert_eq!((leaf.used(), root.used()), (0, 0));
+    assert!(root.peak() <= limit && root.lifetime_peak() <= limit);
+    let all = leaf.try_reserve(limit).unwrap();
+    assert!(leaf.try_reserve(1).is_err());
+    drop(all);
+}
+
+// Two that both see room for one; or both refused, where there is no level above that could refuse either.
+#[test]
+fn charge_against_charge_at_the_limit() {
+    loom::model(|| {
+        let (root, leaf) = tree(10);
+        let theirs = leaf.clone();
+        let other = thread::spawn(move || theirs.try_reserve(6));
+        let mine = leaf.try_reserve(6);
+        let other = other.join().unwrap();
+        assert_eq!((mine.is_ok() as u8) + (other.is_ok() as u8), 1);
+        assert_eq!((leaf.used(), root.used()), (6, 6));
+        drop((mine, other));
+        check(&root, &leaf, 10);
+    });
+}
+
+// A charge that the old limit lets through although it began after the new one was set; an excess that is reported wrong.
+#[test]
+fn charge_against_limit_change() {
+    loom::model(|| {
+        let (root, leaf) = tree(10);
+        let lowered = Arc::new(AtomicBool::new(false));
+        let (theirs, seen) = (leaf.clone(), Arc::clone(&lowered));
+        let other = thread::spawn(move || {
+            let late = seen.load(Ordering::Acquire);
+            let claim = theirs.try_reserve(6);
+            assert!(!late || claim.is_err());
+            claim
+        });
+        let over = root.set_hard_limit(5);
+        assert!(over == 0 || over == 1);
+        lowered.store(true, Ordering::Release);
+        let claim = other.join().unwrap();
+        assert_eq!(root.overcommitted(), usize::from(claim.is_ok()));
+        drop(claim);
+        root.set_hard_limit(10);
+        check(&root, &leaf, 10);
+    });
+}
+
+// Bytes that a refused charge leaves behind, or takes with it, while others are freed.
+#[test]
+fn free_against_failing_charge() {
+    loom::model(|| {
+        let (root, leaf) = tree(10);
+        let held = leaf.try_reserve(6).unwrap();
+        let other = thread::spawn(move || held.free());
+        let mine = leaf.try_reserve(6);
+        other.join().unwrap();
+        let used = if mine.is_ok() { 6 } else { 0 };
+        assert_eq!((leaf.used(), root.used()), (used, used));
+        drop(mine);
+        check(&root, &leaf, 10);
+    });
+}
+
+// A charge that is refused although what is in use leaves room for it: it is lent, and not recalled; or lent bytes that
+// both take. With the barrier and without.
+fn credit_recall_against_charge(light: bool) {
+    loom::model(move || {
+        let root = Account::new("root", 10);
+        let theirs = root.clone();
+        let other = thread::spawn(move || {
+            let credit = theirs.credit_for_model(2, light);
+            drop(credit.try_reserve(1).unwrap());
+            drop(credit.try_reserve(1).unwrap());
+            credit
+        });
+        drop(root.try_reserve(9).unwrap());
+        drop(other.join().unwrap());
+        check(&root, &root, 10);
+    });
+}
+
+#[test]
+fn credit_recall_against_charge_with_the_barrier() {
+    credit_recall_against_charge(true);
+}
+
+#[test]
+fn credit_recall_against_charge_without_the_barrier() {
+    credit_recall_against_charge(false);
+}
+
+// Credit that was borrowed under the old limit, and is used after the new one was set.
+#[test]
+fn credit_against_limit_change() {
+    loom::model(|| {
+        let root = Account::new("root", 10);
+        let lowered = Arc::new(AtomicBool::new(false));
+        let (theirs, seen) = (root.clone(), Arc::clone(&lowered));
+        let other = thread::spawn(move || {
+            let credit = theirs.credit(2);
+            drop(credit.try_reserve(1));
+            let late = seen.load(Ordering::Acquire);
+            let claim = credit.try_reserve(1);
+            assert!(!late || claim.is_err());
+        });
+        root.set_hard_limit(0);
+        lowered.store(true, Ordering::Release);
+        other.join().unwrap();
+        root.set_hard_limit(10);
+        check(&root, &root, 10);
+    });
+}

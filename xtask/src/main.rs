@@ -15,6 +15,7 @@
 //! | `bench` | the comparison with the peers |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
+//! | `mutants` | whether tests notice a changed line |
 //! | `elf` | what a program takes of a microcontroller |
 //! | `planted`, `deep` | faults that checks must find; what takes long |
 //! | `ci` | every step in turn |
@@ -33,6 +34,7 @@ mod interrupt;
 mod loom;
 mod memory;
 mod miri;
+mod mutants;
 mod native;
 mod picture;
 mod planted;
@@ -94,6 +96,7 @@ fn run() -> Result<()> {
         Task::Miri(depth) => miri::run(&workspace, depth),
         Task::Tsan(depth) => tsan::run(&workspace, depth),
         Task::Embedded(depth) => embedded::run(&workspace, depth),
+        Task::Mutants(only) => mutants::run(&workspace, only.as_deref()),
         Task::Deep { self_check } => deep::run(&workspace, self_check),
         Task::Help | Task::WasmRunner(_) => Ok(()),
     }

@@ -286,28 +286,46 @@ impl Model {
         }
     }
 
-    /// The account that is short of the most bytes for a charge, and how many; the highest if several are.
-    fn tightest(&self, bytes: usize) -> Option<(usize, usize)> {
-        let short = |level: &Level| (level.used + bytes).saturating_sub(level.hard);
+    /// The account that is short of the most bytes for holding `total` in place of the `held` that are charged already, and
+    /// how many; the highest if several are.
+    fn tightest(&self, held: usize, total: usize) -> Option<(usize, usize)> {
+        let short = |level: &Level| (level.used - held + total).saturating_sub(level.hard);
         let shorts = self.levels.iter().map(short).enumerate();
         shorts.filter(|&(_, short)| short > 0).max_by_key(|&(_, short)| short)
     }
 
-    /// Charges the pool's account, after evicting the fewest objects that make room, those released longest ago
-    /// first; evicts nothing if all of them together would not.
-    fn reserve(&mut self, bytes: usize, may_evict: bool) -> Result<(), OverBudget> {
-        if let Some((at, short)) = self.tightest(bytes) {
+    fn refusal_beyond(&self, at: usize, held: usize, total: usize, evictable: usize) -> OverBudget {
+        let mut refusal = self.refusal(at, total.saturating_sub(held), evictable);
+        refusal.used -= held.saturating_sub(total);
+        refusal.free = refusal.limit.saturating_sub(refusal.used);
+        refusal
+    }
+
+    /// Claims bytes until `held` is `total`, after evicting the fewest objects that make room, those released longest ago
+    /// first, whose bytes it takes over; evicts nothing if all of them together would not do.
+    fn reserve(&mut self, held: &mut usize, total: usize, may_evict: bool) -> Result<(), OverBudget> {
+        while let Some((at, short)) = self.tightest(*held, total) {
             let evictable = if may_evict { self.idle_bytes() } else { 0 };
             if short > evictable {
-                return Err(self.refusal(at, bytes, evictable));
+                return Err(self.refusal_beyond(at, *held, total, evictable));
             }
-            let mut freed = 0;
-            while freed < short {
-                freed += self.idle[0].bytes;
-                self.destroy_idle(0, Why::Evicted);
-            }
+            *held += self.evict_for_room();
         }
-        self.charge(0, bytes, false)
+        if total > *held {
+            self.charge(0, total - *held, false)?;
+        } else {
+            self.uncharge(0, *held - total, false);
+        }
+        *held = total;
+        Ok(())
+    }
+
+    /// The bytes of the object released longest ago, which goes; they stay charged.
+    fn evict_for_room(&mut self) -> usize {
+        let object = self.take_idle(0);
+        self.totals.evicted += 1;
+        self.dropped.push(object.serial);
+        if self.levels.is_empty() { 0 } else { object.bytes }
     }
 
     // Objects
@@ -322,11 +340,16 @@ impl Model {
         self.dropped.push(object.serial);
     }
 
-    fn destroy_idle(&mut self, at: usize, why: Why) {
+    fn take_idle(&mut self, at: usize) -> Object {
         let object = self.idle.remove(at);
         // Had it never been there, one fewer would have been idle all along.
         let floor = &mut self.floors[usize::from(object.key)];
         *floor = floor.saturating_sub(1);
+        object
+    }
+
+    fn destroy_idle(&mut self, at: usize, why: Why) {
+        let object = self.take_idle(at);
         self.bury(&object, why);
     }
 
@@ -389,18 +412,22 @@ impl Model {
         }
         let estimate = estimate_of(key);
         let evictable = if may_evict { self.idle_bytes() } else { 0 };
-        if let Some((at, short)) = self.tightest(estimate)
+        let mut held = 0;
+        if let Some((at, short)) = self.tightest(held, estimate)
             && short > evictable
         {
             return Err(Refusal::OverBudget(self.refusal(at, estimate, evictable)));
         }
         // From here on it can succeed.
         if leased + self.idle.len() >= max_objects {
-            self.destroy_idle(0, Why::Evicted);
+            held += self.evict_for_room();
         }
-        self.reserve(estimate, may_evict).map_err(Refusal::OverBudget)?;
+        if let Err(refusal) = self.reserve(&mut held, estimate, may_evict) {
+            self.uncharge(0, held, false);
+            return Err(Refusal::OverBudget(refusal));
+        }
         if std::mem::take(&mut self.fail_next) {
-            self.uncharge(0, estimate, false);
+            self.uncharge(0, held, false);
             return Err(Refusal::Create(Refused));
         }
         let serial = self.made;
@@ -408,8 +435,8 @@ impl Model {
         let bytes = size_of_next(key, std::mem::take(&mut self.misjudge_next));
         if bytes <= estimate {
             self.uncharge(0, estimate - bytes, false);
-        } else if let Err(refusal) = self.reserve(bytes - estimate, may_evict) {
-            self.uncharge(0, estimate, false);
+        } else if let Err(refusal) = self.reserve(&mut held, bytes, may_evict) {
+            self.uncharge(0, held, false);
             self.dropped.push(serial);
             return Err(Refusal::OverBudget(refusal));
         }

@@ -69,7 +69,7 @@ pub(crate) use event::Handler;
 pub(crate) use evict::Evict;
 #[cfg(feature = "alloc")]
 #[allow(unused_imports, reason = "for the keyed pools")]
-pub(crate) use evict::Registration;
+pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;
 
@@ -324,7 +324,20 @@ impl<M: Mode> Account<M> {
         here.filter(|shortfall| shortfall.bytes() > 0)
     }
 
+    /// Whether some level would be over its limit even with `surplus` bytes fewer.
+    pub(crate) fn overdrawn(&self, surplus: usize) -> bool {
+        self.shortfalls(0).any(|shortfall| shortfall.used.saturating_sub(surplus) > shortfall.limit)
+    }
+
+    /// Where holding `bytes` in place of the `held` that are charged already would be over by most; `None` if it would fit.
+    pub(crate) fn shortfall_beyond(&self, held: usize, bytes: usize) -> Option<Shortfall<'_, M>> {
+        let (missing, surplus) = (bytes.saturating_sub(held), held.saturating_sub(bytes));
+        let shortfalls = self.shortfalls(missing).map(move |shortfall| shortfall.less(surplus));
+        shortfalls.filter(|short| short.bytes() > 0).max_by_key(Shortfall::bytes)
+    }
+
     /// Where a charge would be over by most; `None` if it would fit.
+    #[cfg(test)]
     pub(crate) fn shortfall(&self, bytes: usize) -> Option<Shortfall<'_, M>> {
         self.shortfalls(bytes).max_by_key(Shortfall::bytes)
     }

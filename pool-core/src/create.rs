@@ -34,6 +34,16 @@ pub(crate) fn create<'a, K, F: Factory<K>, M: Mode>(
     if let Some(claim) = &mut claim {
         grow(claim, estimate).map_err(AcquireError::OverBudget)?;
     }
+    make(factory, key, claim, grow)
+}
+
+/// The same for who has claimed the estimate already.
+pub(crate) fn make<'a, K, F: Factory<K>, M: Mode>(
+    factory: &F,
+    key: &K,
+    claim: Option<Claim<'a, M>>,
+    grow: impl Fn(&mut Claim<'a, M>, usize) -> Result<(), OverBudget>,
+) -> Result<Made<'a, F::Object, M>, AcquireError<F::Error>> {
     let object = factory.create(key).map_err(AcquireError::Create)?;
     let bytes = factory.measure(&object);
     let mut made = Made { object, bytes, claim };

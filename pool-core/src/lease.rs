@@ -123,7 +123,7 @@ where
     }
 
     /// The same lease, holding the same pool in another way.
-    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    #[cfg(feature = "alloc")]
     pub(crate) fn with_pool<Q>(self, hold: impl FnOnce(&P) -> Q) -> Lease<Q>
     where
         Q: Deref<Target = P::Target>,
@@ -170,7 +170,7 @@ where
         unsafe { pool.to_id(slot) }
     }
 
-    fn into_parts(self) -> (P, u32) {
+    pub(crate) fn into_parts(self) -> (P, u32) {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is never dropped nor used again, so the pool is moved out once.
         (unsafe { core::ptr::read(&this.pool) }, this.slot)

@@ -465,6 +465,7 @@ where
         let idle = self.height.get() + state.chained.get();
         PoolStats {
             leased: state.occupied.get() - idle,
+            quarantined: 0,
             idle,
             created: state.created.get(),
             destroyed: state.evicted.get() + state.discarded.get(),

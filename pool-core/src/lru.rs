@@ -63,6 +63,23 @@ impl<const WHICH: usize> List<WHICH> {
         self.newest = at;
     }
 
+    /// Puts `at`, which is in no list, just before `older` in the order from the newest; `None` for the oldest place.
+    pub(crate) fn insert_newer_than<N: Node<WHICH>>(&mut self, nodes: &mut [N], at: u32, older: Option<u32>) {
+        let (newer, older) = match older {
+            Some(older) => (nodes[older as usize].links().newer, older),
+            None => (self.oldest, NONE),
+        };
+        *nodes[at as usize].links() = Links { newer, older };
+        match newer {
+            NONE => self.newest = at,
+            newer => nodes[newer as usize].links().older = at,
+        }
+        match older {
+            NONE => self.oldest = at,
+            older => nodes[older as usize].links().newer = at,
+        }
+    }
+
     /// Takes `at`, which is in this list, out of it.
     #[inline(always)]
     pub(crate) fn unlink<N: Node<WHICH>>(&mut self, nodes: &mut [N], at: u32) {
@@ -98,6 +115,18 @@ mod tests {
         backward.reverse();
         assert_eq!(forward, backward, "the two directions disagree");
         forward
+    }
+
+    // A place that is off by one, or an end that still names another node.
+    #[test]
+    fn what_is_inserted_is_where_it_should_be() {
+        let mut nodes = vec![Links::UNLINKED; 4];
+        let mut list = List::<0>::EMPTY;
+        list.insert_newer_than(&mut nodes, 2, None);
+        list.insert_newer_than(&mut nodes, 0, Some(2));
+        list.insert_newer_than(&mut nodes, 1, Some(2));
+        list.insert_newer_than(&mut nodes, 3, None);
+        assert_eq!(oldest_first(&list, &mut nodes), [3, 2, 1, 0]);
     }
 
     // An end that is not mended when the first, the last, the middle or the only node goes.

@@ -52,6 +52,8 @@
 //!   bits, so that a pair passes one value through memory in place of two. It is instructions that count there.
 
 mod builder;
+#[cfg(feature = "alloc")]
+mod evict;
 mod front;
 mod idle;
 mod making;
@@ -62,6 +64,8 @@ pub use builder::SharedPoolBuilder;
 pub(crate) use front::Shared;
 
 use crate::account::Account;
+#[cfg(feature = "alloc")]
+use crate::account::Registration;
 use crate::cache::Cache;
 
 use crate::error::{AcquireError, ReleaseError};
@@ -218,6 +222,11 @@ where
     version: AtomicUsize,
     pub(crate) waiters: WaitQueue,
     counts: Counts,
+    /// Its place among the pools that give idle objects back to one another.
+    #[cfg(feature = "alloc")]
+    registration: Option<Registration<crate::account::Shared>>,
+    #[cfg(feature = "alloc")]
+    seen: evict::Seen,
 }
 
 /// What each acquire and release of the pages may write: apart from what those of lanes read.
@@ -370,6 +379,10 @@ where
                     inspected: Count::new(0),
                     inspected_bytes: Count::new(0),
                 },
+                #[cfg(feature = "alloc")]
+                registration: None,
+                #[cfg(feature = "alloc")]
+                seen: evict::Seen::new(),
             }
         }
     }
@@ -545,6 +558,10 @@ where
             let slot = self.create_slot()?;
             self.put_shared(slot);
         }
+        #[cfg(feature = "alloc")]
+        if self.registration.is_some() {
+            self.look();
+        }
         Ok(missing)
     }
 
@@ -668,6 +685,7 @@ where
         let bytes = counts.bytes.load(Ordering::Relaxed);
         PoolStats {
             leased,
+            quarantined: 0,
             idle,
             created,
             destroyed: evicted + discarded,

@@ -20,7 +20,7 @@
 //! `N` slots inside the pool itself. The pool may move as long as nothing is leased, which the borrow checker sees
 //! to: a lease borrows the pool, or holds it in an `Rc`.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::{Cell, RefCell, UnsafeCell};
 use core::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
@@ -55,6 +55,9 @@ pub trait Storage: sealed::Sealed {
     /// Hashes keys.
     #[doc(hidden)]
     type Hasher: BuildHasher + Default;
+    /// Lends the state of a keyed pool to one at a time.
+    #[doc(hidden)]
+    type Exclusive<T>: crate::exclusive::Exclusive<T>;
     /// Most slots there can be.
     #[doc(hidden)]
     const MAX_SLOTS: usize;
@@ -69,6 +72,63 @@ pub struct Growing;
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed<const N: usize>;
 
+/// Storage on the heap that grows as objects are made, for threads that take turns by a mutex: any that implements
+/// [`lock_api::RawMutex`], such as parking_lot's, a spin lock, or one over a critical section.
+#[cfg(feature = "lock_api")]
+pub struct Locked<L>(core::marker::PhantomData<fn() -> L>);
+
+#[cfg(feature = "lock_api")]
+impl<L> sealed::Sealed for Locked<L> {}
+
+#[cfg(feature = "lock_api")]
+impl<L: lock_api::RawMutex> Storage for Locked<L> {
+    type Cells<N: Default> = LockedPages<N>;
+    type Pages<T> = crate::pages::Chunks<T>;
+    const THREAD_CACHES: bool = false;
+    type Column<T: Copy + Default> = growing::Array<T>;
+    type List<T> = alloc::vec::Vec<T>;
+    type Index = hashbrown::HashTable<u32>;
+    type Hasher = hashbrown::DefaultHashBuilder;
+    type Exclusive<T> = lock_api::Mutex<L, T>;
+    const MAX_SLOTS: usize = growing::SLOTS as usize;
+}
+
+/// [`Pages`] beside a lock.
+#[cfg(feature = "lock_api")]
+#[doc(hidden)]
+pub struct LockedPages<N>(Pages<N>);
+
+// SAFETY: only a keyed pool can be made with these cells, and it reaches and looks up a slot only while it holds the lock of
+// its state. What it then does with a slot's object, without the lock, the state says is one user's at a time; so the
+// objects move between threads (`N: Send`) and are never used by two.
+#[cfg(feature = "lock_api")]
+unsafe impl<N: Send> Sync for LockedPages<N> {}
+
+#[cfg(feature = "lock_api")]
+impl<N: Default> Default for LockedPages<N> {
+    fn default() -> Self {
+        Self(Pages::default())
+    }
+}
+
+#[cfg(feature = "lock_api")]
+impl<N: Default> Cells<N> for LockedPages<N> {
+    fn reach(&self, at: u32) -> bool {
+        self.0.reach(at)
+    }
+
+    #[inline(always)]
+    fn at(&self, at: u32) -> &N {
+        self.0.at(at)
+    }
+
+    #[inline(always)]
+    unsafe fn reached(&self, at: u32) -> &N {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.reached(at) }
+    }
+}
+
 #[cfg(feature = "alloc")]
 impl sealed::Sealed for Growing {}
 impl<const N: usize> sealed::Sealed for Fixed<N> {}
@@ -82,6 +142,7 @@ impl Storage for Growing {
     type List<T> = alloc::vec::Vec<T>;
     type Index = hashbrown::HashTable<u32>;
     type Hasher = hashbrown::DefaultHashBuilder;
+    type Exclusive<T> = RefCell<T>;
     const MAX_SLOTS: usize = growing::SLOTS as usize;
 }
 
@@ -93,6 +154,7 @@ impl<const N: usize> Storage for Fixed<N> {
     type List<T> = heapless::Vec<T, N>;
     type Index = Chains<N>;
     type Hasher = BuildHasherDefault<Fnv>;
+    type Exclusive<T> = RefCell<T>;
     const MAX_SLOTS: usize = {
         assert!(N > 0, "a pool of no slots");
         assert!((N as u64) < 1 << 31, "more slots than a slot number can tell apart");

@@ -13,6 +13,9 @@ use core::fmt;
 pub struct PoolStats {
     /// Objects that are out.
     pub leased: usize,
+    /// Of those: released, but not to be used before a time that has not come
+    /// ([`release_at`](crate::Lease::release_at)).
+    pub quarantined: usize,
     /// Objects that wait in the pool.
     pub idle: usize,
     /// Objects made so far.

@@ -214,7 +214,7 @@ trait Subject: Pool<Object = Item> + Sized + 'static {
 /// `subject!(type, holder, builder, how to build, [key, if any], [pattern of the key in a predicate], maintenance)`
 macro_rules! subject {
     (
-        $pool:ty, $hold:ident, $builder:ident, $build:ident $(::<$slots:literal>)?,
+        $pool:ty, $hold:ident, $builder:ident, $build:ident $(::<$slots:tt $(:: $rest:ident)*>)?,
         [$($key:expr)?], [$($pattern:pat)?], $settle:expr
     ) => {
         impl Subject for $pool {
@@ -231,7 +231,7 @@ macro_rules! subject {
                 if let Some(account) = spec.account {
                     builder = builder.account(account);
                 }
-                builder.$build $(::<$slots>)? ()
+                builder.$build $(::<$slots $(:: $rest)*>)? ()
             }
             fn acquire(&self) -> Result<Lease<&Self>, AcquireError<Refused>> {
                 <$pool>::acquire(self $(, $key)?)
@@ -268,6 +268,11 @@ subject!(LocalPool<Maker, Washer>, Rc, LocalPoolBuilder, build, [], [], |_| {});
 subject!(FixedLocalPool<Maker, 8, Washer>, Rc, LocalPoolBuilder, build_fixed::<8>, [], [], |_| {});
 subject!(KeyedPool<u8, Maker, Washer>, Rc, KeyedPoolBuilder, build, [&7], [_], |_| {});
 subject!(FixedKeyedPool<u8, Maker, 8, Washer>, Rc, KeyedPoolBuilder, build_fixed::<8>, [&7], [_], |_| {});
+#[cfg(feature = "lock_api")]
+subject!(
+    pool_core::SharedKeyedPool<u8, Maker, parking_lot::RawMutex, Washer>, Arc, KeyedPoolBuilder,
+    build_locked::<parking_lot::RawMutex>, [&7], [_], |_| {}
+);
 // What a release must not destroy waits for this.
 subject!(SharedPool<Maker, Washer>, Arc, SharedPoolBuilder, build, [], [], |pool| _ = pool.maintain(usize::MAX));
 subject!(
@@ -1498,5 +1503,7 @@ ordered_suite!(local, LocalPool<Maker, Washer>);
 ordered_suite!(fixed_local, FixedLocalPool<Maker, 8, Washer>);
 ordered_suite!(keyed, KeyedPool<u8, Maker, Washer>);
 ordered_suite!(fixed_keyed, FixedKeyedPool<u8, Maker, 8, Washer>);
+#[cfg(feature = "lock_api")]
+ordered_suite!(shared_keyed, pool_core::SharedKeyedPool<u8, Maker, parking_lot::RawMutex, Washer>);
 suite!(shared, SharedPool<Maker, Washer>);
 suite!(static_pool, StaticPool<Maker, 8, Washer>);

@@ -402,9 +402,10 @@ fn a_waiting_acquire_is_woken_by_close() {
 // A wake-up that goes to one who stops waiting, and is not passed on.
 #[test]
 fn a_wake_up_is_passed_on() {
-    // Three threads: one preemption fewer than in the other models.
+    // Three threads, and one preemption however deep the others go: with two, both waiters can find the queue locked by
+    // the thread that was preempted, and loom, which need not be fair, then lets them yield to each other for ever.
     let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = bounded.preemption_bound.map(|bound| bound - 1);
+    bounded.preemption_bound = Some(1);
     bounded.check(|| {
         let pool = plain(1);
         let lease = pool.acquire_owned().unwrap();

@@ -1,6 +1,7 @@
 //! What is done with the pools; a file each.
 
 pub(crate) mod account;
+pub(crate) mod audio;
 pub(crate) mod burst;
 pub(crate) mod cost;
 pub(crate) mod hand_over;
@@ -108,6 +109,8 @@ pub const ALL: &[(&str, fn() -> Workload)] = &[
     (account::ALONE, account::alone),
     (account::THREADS, account::threads),
     (account::REFUSED, account::refusals),
+    (audio::QUANTUM, audio::quantum),
+    (audio::PROFILER, audio::profiler),
 ];
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ impl<M: Mode> Drop for Registration<M> {
             let gone = M::evictors(&level.0).with(|evictors| {
                 let own = |other: &M::Counted<Box<M::Evictor>>| core::ptr::eq(&**other, &*self.evictor);
                 let at = evictors.iter().position(own)?;
+                level.ledger().giving.fetch_sub(1, Relaxed);
                 Some(evictors.remove(at))
             });
             drop(gone);
@@ -66,9 +67,20 @@ impl<M: Mode> Account<M> {
     pub(crate) fn register(&self, evictor: Box<M::Evictor>) -> Registration<M> {
         let evictor = M::counted(evictor);
         for level in self.levels() {
-            M::evictors(&level.0).with(|evictors| evictors.push(evictor.clone()));
+            M::evictors(&level.0).with(|evictors| {
+                evictors.push(evictor.clone());
+                level.ledger().giving.fetch_add(1, Relaxed);
+            });
         }
         Registration { account: self.clone(), evictor }
+    }
+
+    /// Whether pools of this tree give idle objects back, other than the one that asks, if it is on the lists.
+    pub(crate) fn others_give(&self, listed: bool) -> bool {
+        // Relaxed: a pool that comes or goes at this moment may be missed, or looked for in vain.
+        let here = self.top().ledger().giving.load(Relaxed);
+        let above = M::above(&self.top().0).is_some_and(|credit| credit.account().others_give(false));
+        here > usize::from(listed) || above
     }
 
     fn top(&self) -> &Self {
@@ -212,6 +224,36 @@ impl<M: Mode> Claim<'_, M> {
             }
         }
         Ok(())
+    }
+}
+
+/// A pool on the lists of its accounts, which do not keep it alive.
+#[cfg(feature = "alloc")]
+pub(crate) struct Member<W>(pub(crate) W);
+
+#[cfg(feature = "alloc")]
+impl<P: Evict> Evict for Member<alloc::rc::Weak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
+    }
+}
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.0.upgrade()?.oldest()
+    }
+    fn evictable(&self) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evict_oldest(&self) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest()
     }
 }
 

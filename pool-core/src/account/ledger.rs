@@ -74,6 +74,9 @@ pub struct Ledger {
     /// Pools at or below that give idle objects back.
     #[cfg(feature = "alloc")]
     pub(crate) evictors: Lock<Vec<Arc<Box<dyn Evict + Send + Sync>>>>,
+    /// How many those are, here or of the node, to be read without the lock.
+    #[cfg(feature = "alloc")]
+    pub(crate) giving: Count,
     /// Credits at or below, and how many they are.
     #[cfg(feature = "alloc")]
     pub(crate) credits: Lock<Vec<Arc<Line>>>,
@@ -146,6 +149,8 @@ impl Ledger {
                 children: Lock::new(Vec::new()),
                 #[cfg(feature = "alloc")]
                 evictors: Lock::new(Vec::new()),
+                #[cfg(feature = "alloc")]
+                giving: Count::new(0),
                 #[cfg(feature = "alloc")]
                 credits: Lock::new(Vec::new()),
                 #[cfg(feature = "alloc")]

@@ -169,6 +169,11 @@ impl<'a, M: Mode> Shortfall<'a, M> {
         Self { level: Level::Above(top, account), requested, used, limit }
     }
 
+    /// The same, once so many bytes were given back.
+    pub(crate) fn less(self, bytes: usize) -> Self {
+        Self { used: self.used.saturating_sub(bytes), ..self }
+    }
+
     /// The bytes that are missing.
     pub(crate) fn bytes(&self) -> usize {
         // A sum that wraps is short by more than any limit.

@@ -176,11 +176,53 @@ impl core::error::Error for NotHeld {}
 pub(crate) struct Claim<'a, M: Mode = Shared> {
     account: &'a Account<M>,
     bytes: usize,
+    /// Whether events have to be raised.
+    crossed: bool,
 }
 
 impl<'a, M: Mode> Claim<'a, M> {
     pub(crate) fn on(account: &'a Account<M>) -> Self {
-        Self { account, bytes: 0 }
+        Self { account, bytes: 0, crossed: false }
+    }
+
+    /// Takes over bytes that stay charged though what they were charged for is going.
+    pub(crate) fn take_over(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Claims what is missing for `total`; false if that is refused, or if holding `total` and no more would still pass a
+    /// limit. Calls no handler, so a lock may be held; [`settle`](Self::settle) follows when it is not.
+    #[inline]
+    pub(crate) fn fill(&mut self, total: usize) -> bool {
+        let missing = total.saturating_sub(self.bytes);
+        if missing == 0 && self.bytes > 0 {
+            return !self.account.overdrawn(self.bytes - total);
+        }
+        match self.account.charge(missing, false) {
+            Ok(crossed) => {
+                self.bytes += missing;
+                self.crossed |= crossed.0;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Gives back what it holds above `total`, and raises the events of what was claimed and given back.
+    pub(crate) fn settle(&mut self, total: usize) {
+        let crossed = core::mem::take(&mut self.crossed);
+        if self.bytes > total {
+            self.shrink_to(total);
+        }
+        if crossed {
+            self.account.watch();
+        }
+    }
+
+    /// Where it would be over by most if it were to hold `total`; `None` if that fits.
+    #[cold]
+    pub(crate) fn shortfall(&self, total: usize) -> Option<Shortfall<'a, M>> {
+        self.account.shortfall_beyond(self.bytes, total)
     }
 
     #[inline]

@@ -2,11 +2,18 @@
 
 use super::{MEASURED, SharedPool, StaticPool};
 use crate::account::Account;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+use crate::account::Member;
 use crate::lifecycle::{Factory, KeepAll, Resetter};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
 use crate::slots::Storage;
 use crate::sync::Ordering;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+use alloc::{
+    boxed::Box,
+    sync::{Arc, Weak},
+};
 
 /// Builds a [`SharedPool`].
 #[must_use = "a builder makes nothing until `build`"]
@@ -85,6 +92,33 @@ where
     pub fn build(self) -> SharedPool<F, R, Growing> {
         let limit = self.max_objects.min(Growing::MAX_SLOTS);
         self.build_in(crate::pages::Chunks::new(limit))
+    }
+
+    /// A pool that grows on the heap and, under an account, gives and takes: where the bytes for a new object are refused, the
+    /// idle object that was released longest ago makes room, in whichever of the pools at or below the account that
+    /// refuses it is. Keyed pools take part by `build_shared`.
+    ///
+    /// A shared pool notes no time at a release. Its idle objects count as released when the pool was last found used, by a
+    /// miss of another, so they may go later than those of a keyed pool that were released after them, never earlier.
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    pub fn build_arc(self) -> Arc<SharedPool<F, R, Growing>>
+    where
+        F: Factory<Object: Send> + Send + Sync + 'static,
+        R: Send + Sync + 'static,
+    {
+        Arc::new_cyclic(|weak: &Weak<SharedPool<F, R, Growing>>| self.build_member(weak))
+    }
+
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    pub(crate) fn build_member(self, weak: &Weak<SharedPool<F, R, Growing>>) -> SharedPool<F, R, Growing>
+    where
+        F: Factory<Object: Send> + Send + Sync + 'static,
+        R: Send + Sync + 'static,
+    {
+        let mut pool = self.build();
+        pool.registration =
+            pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+        pool
     }
 
     /// A pool of at most `N` objects that needs no allocator.

@@ -183,6 +183,12 @@ where
     /// those that are in caches, looked at or doomed.
     pub(super) fn create_leased(&self) -> Result<u32, AcquireError<F::Error>> {
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "alloc")]
+        if self.registration.is_some()
+            && let Some(account) = &self.account
+        {
+            account.note_miss();
+        }
         let slot = self.create_reserved()?;
         let mut kept = self.counts.inspected.load(Ordering::Relaxed) + self.doomed.load(Ordering::Relaxed);
         self.pages.each_lane(&mut |lane| kept += lane.idle().1.count_ones() as usize);
@@ -194,8 +200,8 @@ where
     pub(super) fn create_reserved(&self) -> Result<u32, AcquireError<F::Error>> {
         let slot = self.take_vacant();
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
-        let grow =
-            |claim: &mut Claim<'_>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refusal(0));
+        // From what other pools have idle, if they give: nothing of this one is.
+        let grow = |claim: &mut Claim<'_>, bytes| claim.grow_making_room(bytes, None);
         let estimate = self.factory.estimate(&());
         let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if self.is_closed() {

@@ -1,0 +1,304 @@
+//! How a keyed pool is to be: bounds, clock, account, observer.
+
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+use super::SharedKeyedPool;
+use super::leaks::Sampling;
+use super::state::{Meta, State};
+use super::{FixedKeyedPool, KeyedPool};
+use crate::account::{Account, Mode, Shared};
+#[cfg(feature = "alloc")]
+use crate::account::{Local, Member};
+use crate::clock::{Clock, NoClock, Tick};
+use crate::exclusive::Exclusive;
+use crate::lease::next_pool_id;
+use crate::lifecycle::{Factory, KeepAll, Resetter};
+use crate::observe::{Observer, Silent};
+#[cfg(feature = "alloc")]
+use crate::slots::Growing;
+#[cfg(feature = "lock_api")]
+use crate::slots::Locked;
+use crate::slots::Storage;
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+use alloc::sync::{Arc, Weak as SyncWeak};
+#[cfg(feature = "alloc")]
+use alloc::{boxed::Box, rc::Rc};
+use core::hash::Hash;
+use core::marker::PhantomData;
+
+/// Bounds of a pool; `MAX` where there is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) max_objects: usize,
+    pub(super) max_per_key: usize,
+    pub(super) max_idle_per_key: usize,
+    pub(super) min_idle: usize,
+    pub(super) idle_ttl: u64,
+    pub(super) soft_idle_ttl: u64,
+    pub(super) max_lifetime: u64,
+    pub(super) max_retained_bytes: usize,
+    /// Among how many of the oldest eviction chooses.
+    pub(super) window: usize,
+}
+
+impl Limits {
+    const NONE: Self = Self {
+        max_objects: usize::MAX,
+        max_per_key: usize::MAX,
+        max_idle_per_key: usize::MAX,
+        min_idle: 0,
+        idle_ttl: u64::MAX,
+        soft_idle_ttl: u64::MAX,
+        max_lifetime: u64::MAX,
+        max_retained_bytes: usize::MAX,
+        window: 1,
+    };
+
+    /// Whether the clock has to be read at all.
+    fn have_time(&self) -> bool {
+        self.idle_ttl != u64::MAX || self.soft_idle_ttl != u64::MAX || self.max_lifetime != u64::MAX
+    }
+
+    pub(super) fn expired(&self, meta: &Meta, now: Tick) -> bool {
+        now.since(meta.released) > self.idle_ttl || self.too_old(meta, now)
+    }
+
+    pub(super) fn too_old(&self, meta: &Meta, now: Tick) -> bool {
+        now.since(meta.created) > self.max_lifetime
+    }
+}
+
+/// Builds a [`KeyedPool`].
+#[must_use = "a builder makes nothing until `build`"]
+pub struct KeyedPoolBuilder<K, F, R = KeepAll, C = NoClock, O = Silent, M: Mode = Shared> {
+    factory: F,
+    resetter: R,
+    clock: C,
+    observer: O,
+    limits: Limits,
+    sampling: Option<Sampling>,
+    account: Option<Account<M>>,
+    _key: PhantomData<fn(&K)>,
+}
+
+impl<K, F> KeyedPoolBuilder<K, F>
+where
+    F: Factory<K>,
+{
+    /// A pool of what `factory` makes, without bounds.
+    pub fn new(factory: F) -> Self {
+        Self {
+            factory,
+            resetter: KeepAll,
+            clock: NoClock,
+            observer: Silent,
+            limits: Limits::NONE,
+            sampling: None,
+            account: None,
+            _key: PhantomData,
+        }
+    }
+}
+
+impl<K, F, R, C, O, M> KeyedPoolBuilder<K, F, R, C, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    O: Observer<K>,
+    M: Mode,
+{
+    /// What brings a released object back to its first state. Default: nothing does, [`KeepAll`].
+    pub fn resetter<R2: Resetter<F::Object>>(self, resetter: R2) -> KeyedPoolBuilder<K, F, R2, C, O, M> {
+        let Self { factory, clock, observer, limits, sampling, account, .. } = self;
+        KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
+    }
+
+    /// The clock for all limits in ticks, which are in its unit, and for [`Lease::release_at`](crate::Lease::release_at).
+    pub fn clock<C2: Clock>(self, clock: C2) -> KeyedPoolBuilder<K, F, R, C2, O, M> {
+        let Self { factory, resetter, observer, limits, sampling, account, .. } = self;
+        KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
+    }
+
+    /// Who hears what the pool makes, destroys and refuses. Default: nobody, [`Silent`].
+    pub fn observer<O2: Observer<K>>(self, observer: O2) -> KeyedPoolBuilder<K, F, R, C, O2, M> {
+        let Self { factory, resetter, clock, limits, sampling, account, .. } = self;
+        KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
+    }
+
+    /// The account that the objects' bytes are charged to, a shared or a local one. Default: none, the pool then counts
+    /// bytes but refuses none.
+    ///
+    /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by
+    /// [`build_rc`](Self::build_rc) or `build_shared`.
+    pub fn account<M2: Mode>(self, account: Account<M2>) -> KeyedPoolBuilder<K, F, R, C, O, M2> {
+        let Self { factory, resetter, clock, observer, limits, sampling, .. } = self;
+        let account = Some(account);
+        KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
+    }
+
+    /// Most objects of all keys, leased and idle. An acquire beyond evicts an idle one, or fails.
+    pub fn max_objects(mut self, objects: usize) -> Self {
+        self.limits.max_objects = objects;
+        self
+    }
+
+    /// Most objects of one key, leased and idle. An acquire beyond fails.
+    pub fn max_per_key(mut self, objects: usize) -> Self {
+        self.limits.max_per_key = objects;
+        self
+    }
+
+    /// Most idle objects of one key. A release beyond evicts the one that was released longest ago.
+    pub fn max_idle_per_key(mut self, objects: usize) -> Self {
+        self.limits.max_idle_per_key = objects;
+        self
+    }
+
+    /// Idle objects of each key that [`trim`](KeyedPool::trim), moderate pressure and
+    /// [`soft_idle_ttl`](Self::soft_idle_ttl) leave. Expiry, a budget that
+    /// would otherwise refuse, [`evict_to`](KeyedPool::evict_to) and [`close`](KeyedPool::close) do not ask.
+    pub fn min_idle(mut self, objects: usize) -> Self {
+        self.limits.min_idle = objects;
+        self
+    }
+
+    /// Ticks of the clock that an object may wait; one that waited longer is never handed out.
+    pub fn idle_ttl(mut self, ticks: u64) -> Self {
+        self.limits.idle_ttl = ticks;
+        self
+    }
+
+    /// Ticks of the clock after which [`maintain`](KeyedPool::maintain) destroys an object that waits, if its key keeps
+    /// [`min_idle`](Self::min_idle) others. Until then it may still be handed out.
+    pub fn soft_idle_ttl(mut self, ticks: u64) -> Self {
+        self.limits.soft_idle_ttl = ticks;
+        self
+    }
+
+    /// Ticks of the clock from creation after which an object is no longer handed out nor kept.
+    pub fn max_lifetime(mut self, ticks: u64) -> Self {
+        self.limits.max_lifetime = ticks;
+        self
+    }
+
+    /// Bytes above which a released object is discarded: one request's giant buffer should not stay for ever.
+    pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_retained_bytes = bytes;
+        self
+    }
+
+    /// Lets room be made by the object that is cheapest to make again, for each of its bytes
+    /// ([`Factory::cost`]), among the `window` idle ones that were released longest ago, instead of by the oldest alone.
+    ///
+    /// An object that was passed over counts half as much the next time, so none stays for ever; used again, it counts in
+    /// full. Eviction then looks at `window` objects, so keep it small: 8 or 16. Only room for a new object is made so;
+    /// trims, expiry and pressure keep to the order of release. Default: 1, which is exact LRU.
+    pub fn evict_cheapest_of(mut self, window: usize) -> Self {
+        self.limits.window = window.max(1);
+        self
+    }
+
+    /// Watches one lease in `one_in`: when it has been out for more than `after` ticks of the clock,
+    /// [`maintain`](KeyedPool::maintain) tells the observer, once, with the place in the source where it was acquired; and
+    /// again if the object comes back after all. Nothing is taken back.
+    ///
+    /// Default: nothing is watched, which costs nothing. If something is, an acquire reads the clock, and a release looks
+    /// through the leases that are watched at that time, one in `one_in` of those that are out.
+    pub fn watch_leaks(mut self, one_in: u32, after: u64) -> Self {
+        self.sampling = Some(Sampling { one_in: one_in.max(1), after });
+        self
+    }
+
+    /// A pool that grows on the heap.
+    #[cfg(feature = "alloc")]
+    pub fn build(self) -> KeyedPool<K, F, R, C, Growing, O, M> {
+        self.build_in()
+    }
+
+    /// A pool of at most `N` objects that needs no allocator.
+    pub fn build_fixed<const N: usize>(self) -> FixedKeyedPool<K, F, N, R, C, O, M> {
+        self.build_in()
+    }
+
+    /// A pool that grows on the heap, for threads that take turns by the mutex `L`. It takes from other pools under its
+    /// account, but gives nothing; `build_shared` makes one that does both.
+    #[cfg(feature = "lock_api")]
+    pub fn build_locked<L: lock_api::RawMutex>(self) -> KeyedPool<K, F, R, C, Locked<L>, O, M> {
+        self.build_in()
+    }
+
+    fn build_in<S: Storage>(self) -> KeyedPool<K, F, R, C, S, O, M> {
+        let mut limits = self.limits;
+        limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
+        let timed = limits.have_time();
+        KeyedPool {
+            factory: self.factory,
+            resetter: self.resetter,
+            clock: self.clock,
+            observer: self.observer,
+            limits,
+            timed,
+            sampling: self.sampling,
+            attentive: timed || self.sampling.is_some(),
+            weighs: self.account.is_some() || limits.max_retained_bytes != usize::MAX,
+            account: self.account,
+            #[cfg(feature = "alloc")]
+            registration: None,
+            hasher: S::Hasher::default(),
+            id: next_pool_id(),
+            cells: S::Cells::default(),
+            state: S::Exclusive::new(State::new()),
+            #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+            classes: S::Exclusive::new(super::class::Classes::new()),
+        }
+    }
+}
+
+/// Pools that give idle objects back to the others of their tree of accounts.
+#[cfg(feature = "alloc")]
+impl<K, F, R, C, O> KeyedPoolBuilder<K, F, R, C, O, Local>
+where
+    K: Hash + Eq + Clone + 'static,
+    F: Factory<K> + 'static,
+    R: Resetter<F::Object> + 'static,
+    C: Clock + 'static,
+    O: Observer<K> + 'static,
+{
+    /// A pool that grows on the heap and, under a local account, gives and takes: where the bytes for a new object are
+    /// refused, the idle object that was released longest ago makes room, in whichever of the pools at or below the account
+    /// that refuses it is. The order across pools is exact.
+    pub fn build_rc(self) -> Rc<KeyedPool<K, F, R, C, Growing, O, Local>> {
+        Rc::new_cyclic(|weak| {
+            let mut pool = self.build_in();
+            pool.registration =
+                pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool
+        })
+    }
+}
+
+/// Pools for threads.
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+impl<K, F, R, C, O> KeyedPoolBuilder<K, F, R, C, O, Shared>
+where
+    K: Hash + Eq + Clone + Send + 'static,
+    F: Factory<K, Object: Send> + Send + Sync + 'static,
+    R: Resetter<F::Object> + Send + Sync + 'static,
+    C: Clock + Send + Sync + 'static,
+    O: Observer<K> + Send + Sync + 'static,
+{
+    /// A pool for threads, which take turns by the mutex `L`. Under an account it gives and takes: where the bytes
+    /// for a new object are refused, the idle object that was released longest ago makes room, in whichever of the pools at
+    /// or below the account that refuses it is; see [`SharedKeyedPool`] for how exact that is.
+    pub fn build_shared<L: lock_api::RawMutex + Send + Sync + 'static>(
+        self,
+    ) -> Arc<SharedKeyedPool<K, F, L, R, C, O>> {
+        Arc::new_cyclic(|weak: &SyncWeak<SharedKeyedPool<K, F, L, R, C, O>>| {
+            let mut pool = self.build_in();
+            pool.registration =
+                pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! One key of a pool for threads, by a pool of its own: [`KeyClass`].
+
+use super::{KeyedPool, SharedKeyedPool};
+use crate::account::Mode;
+use crate::clock::Clock;
+use crate::exclusive::Exclusive as _;
+use crate::lifecycle::{Factory, Resetter, Verdict};
+use crate::observe::Observer;
+use crate::shared::{SharedPool, SharedPoolBuilder};
+use crate::slots::{Locked, Storage};
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::fmt;
+use core::hash::Hash;
+
+/// The objects of one key of a [`SharedKeyedPool`], as a [`SharedPool`]: acquire and release are lock-free, and take no look
+/// at the key. Made by [`KeyedPool::class`].
+pub type KeyClass<K, F, L, R, C, O> =
+    SharedPool<OfKey<SharedKeyedPool<K, F, L, R, C, O>, K>, OfKey<SharedKeyedPool<K, F, L, R, C, O>, K>>;
+
+/// What makes and resets the objects of one key: the pool's own factory and resetter.
+pub struct OfKey<P, K> {
+    pool: Arc<P>,
+    key: K,
+}
+
+impl<P, K> OfKey<P, K> {
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+}
+
+impl<P, K: fmt::Debug> fmt::Debug for OfKey<P, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OfKey").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl<K, F, L, R, C, O> Factory for OfKey<SharedKeyedPool<K, F, L, R, C, O>, K>
+where
+    F: Factory<K>,
+    L: lock_api::RawMutex,
+{
+    type Object = F::Object;
+    type Error = F::Error;
+
+    fn create(&self, (): &()) -> Result<F::Object, F::Error> {
+        self.pool.factory.create(&self.key)
+    }
+
+    fn estimate(&self, (): &()) -> usize {
+        self.pool.factory.estimate(&self.key)
+    }
+
+    fn measure(&self, object: &F::Object) -> usize {
+        self.pool.factory.measure(object)
+    }
+}
+
+impl<K, F, L, R, C, O> Resetter<F::Object> for OfKey<SharedKeyedPool<K, F, L, R, C, O>, K>
+where
+    F: Factory<K>,
+    L: lock_api::RawMutex,
+    R: Resetter<F::Object>,
+{
+    #[inline]
+    fn reset(&self, object: &mut F::Object) -> Verdict {
+        self.pool.resetter.reset(object)
+    }
+}
+
+/// The classes that were made, by key, as long as somebody has a handle.
+pub(super) type Classes<K> = Vec<(K, Weak<dyn AnyClass>)>;
+
+/// A class of whatever type; a pool that named the type would have a type without end.
+pub(super) trait AnyClass: Any + Send + Sync {
+    fn close(&self);
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl<F, R> AnyClass for SharedPool<F, R>
+where
+    F: Factory<Object: Send> + Send + Sync + 'static,
+    R: Resetter<F::Object> + Send + Sync + 'static,
+{
+    fn close(&self) {
+        self.close();
+    }
+
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl<K, F, L, R, C, O> KeyedPool<K, F, R, C, Locked<L>, O>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    F: Factory<K, Object: Send> + Send + Sync + 'static,
+    L: lock_api::RawMutex + Send + Sync + 'static,
+    R: Resetter<F::Object> + Send + Sync + 'static,
+    C: Clock + Send + Sync + 'static,
+    O: Observer<K> + Send + Sync + 'static,
+{
+    /// Resolves `key` to a class: a [`SharedPool`] for that key alone, of which all callers with the same key share one.
+    ///
+    /// Its objects are made by this pool's factory, reset by its resetter and charged to its account, and where bytes are
+    /// short they are evicted as this pool's are. Resolve it once, off the thread that may not wait, and
+    /// [`prewarm`](SharedPool::prewarm) it; then its `try_acquire`, release and caches neither lock nor allocate.
+    ///
+    /// The class lives as long as a handle to it. Its objects are beside those that [`acquire`](Self::acquire) hands out: they
+    /// are in its statistics and not in this pool's, the bound on objects of a key holds for each of the two, and time
+    /// limits, quarantine and observers are for this pool's only. [`close`](Self::close) closes it as well.
+    ///
+    /// O(classes that are alive), under the pool's lock.
+    pub fn class(self: &Arc<Self>, key: &K) -> Arc<KeyClass<K, F, L, R, C, O>> {
+        if let Some(class) = self.living_class(key) {
+            return class;
+        }
+        let of_key = || OfKey { pool: Arc::clone(self), key: key.clone() };
+        let mut builder = SharedPoolBuilder::new(of_key())
+            .resetter(of_key())
+            .max_objects(self.limits.max_per_key)
+            .max_retained_bytes(self.limits.max_retained_bytes);
+        if let Some(account) = &self.account {
+            builder = builder.account(account.clone());
+        }
+        let class = builder.build_arc();
+        let erased: Arc<dyn AnyClass> = Arc::clone(&class) as _;
+        let own_key = key.clone();
+        // Another thread may have made one in the meantime; then that is the one.
+        let lost = {
+            let mut classes = self.classes.lock();
+            match living(&classes, key) {
+                Some(winner) => Err(winner),
+                None => {
+                    let dead =
+                        classes.extract_if(.., |(_, class)| class.strong_count() == 0).collect::<Vec<_>>();
+                    classes.push((own_key, Arc::downgrade(&erased)));
+                    Ok(dead)
+                }
+            }
+        };
+        drop(erased);
+        match lost {
+            Ok(dead_keys) => drop(dead_keys),
+            Err(winner) => return winner.any().downcast().unwrap_or(class),
+        }
+        if self.is_closed() {
+            class.close();
+        }
+        class
+    }
+
+    fn living_class(&self, key: &K) -> Option<Arc<KeyClass<K, F, L, R, C, O>>> {
+        let class = living(&self.classes.lock(), key)?;
+        class.any().downcast().ok()
+    }
+}
+
+fn living<K: Eq>(classes: &Classes<K>, key: &K) -> Option<Arc<dyn AnyClass>> {
+    classes.iter().find(|(other, class)| other == key && class.strong_count() > 0)?.1.upgrade()
+}
+
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
+where
+    F: Factory<K>,
+    S: Storage,
+    M: Mode,
+{
+    /// Closes the classes that are alive.
+    pub(super) fn close_classes(&self) {
+        let classes: Vec<_> = self.classes.lock().iter().filter_map(|(_, class)| class.upgrade()).collect();
+        for class in classes {
+            class.close();
+        }
+    }
+}

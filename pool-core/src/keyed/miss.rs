@@ -1,0 +1,377 @@
+//! An acquire that finds nothing idle: admit, evict, reserve, create.
+
+use super::state::{Class, Left, State, Worth};
+use super::{KeyedPool, Room};
+use crate::account::{Claim, Evict, Mode, OverBudget};
+use crate::clock::Clock;
+use crate::create::{Made, make};
+use crate::error::AcquireError;
+use crate::exclusive::Exclusive as _;
+use crate::held::Held;
+use crate::lease::Lease;
+use crate::lifecycle::{Factory, Resetter};
+use crate::observe::{Eviction, Observer, Refusal, Removal};
+use crate::slots::{Cells as _, Storage};
+use core::hash::Hash;
+use core::mem;
+use core::panic::Location;
+use core::ptr::NonNull;
+
+/// What had to go to make room: destroyed when nothing is locked.
+struct Victim<K, T> {
+    object: T,
+    left: Left<K>,
+}
+
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    #[cold]
+    #[inline(never)]
+    pub(super) fn acquire_miss(
+        &self,
+        key: &K,
+        hash: u64,
+        site: &'static Location<'static>,
+    ) -> Result<Lease<&Self>, AcquireError<F::Error>> {
+        let (slot, object, fresh) = self.miss_slot(key, hash, site)?;
+        // SAFETY: the slot was just made and marked as leased, for this lease; `&self` keeps its object in place.
+        let lease = unsafe { Lease::at(self, slot, object) };
+        if let (true, Some(bytes)) = (O::LISTENS, fresh) {
+            // Now that the lease would bring the object back, should this panic.
+            self.observer.created(key, bytes);
+        }
+        Ok(lease)
+    }
+
+    /// A slot that is marked as leased, its object, and the bytes of that if it is new.
+    pub(super) fn miss_slot(
+        &self,
+        key: &K,
+        hash: u64,
+        site: &'static Location<'static>,
+    ) -> Result<(u32, NonNull<F::Object>, Option<usize>), AcquireError<F::Error>> {
+        // What is in quarantine may be due by now.
+        if self.end_quarantines()
+            && let Some((slot, object)) = self.take_idle(key, hash, site)
+        {
+            return Ok((slot, object, None));
+        }
+        #[cfg(feature = "alloc")]
+        if self.registration.is_some()
+            && let Some(account) = &self.account
+        {
+            account.note_miss();
+        }
+        let result = self.create_slot(key, hash, Room::MayEvict);
+        if O::LISTENS
+            && let Err(error) = &result
+        {
+            self.observer.refused(key, refusal(error));
+        }
+        let (slot, object, bytes) = result?;
+        if let Some(sampling) = self.sampling {
+            let now = self.clock.now();
+            self.state.lock().watch.leased(sampling, slot, now, site);
+        }
+        Ok((slot, object, Some(bytes)))
+    }
+
+    /// Makes an object of `key`, in a slot that is marked as leased.
+    pub(super) fn create_slot(
+        &self,
+        key: &K,
+        hash: u64,
+        room: Room,
+    ) -> Result<(u32, NonNull<F::Object>, usize), AcquireError<F::Error>> {
+        let estimate = self.factory.estimate(key);
+        let mut claim = self.account.as_ref().map(Claim::on);
+        let pending = self.begin_create(key, hash, estimate, &mut claim, room)?;
+        let made = make(&self.factory, key, claim, |claim, more| {
+            self.grow(claim, claim.bytes().saturating_add(more), room)
+        })?;
+        let worth = match self.limits.window {
+            1 => Worth::NONE,
+            _ => Worth::new(self.factory.cost(key, &made.object), made.bytes),
+        };
+        self.commit(pending, made, worth, room)
+    }
+
+    /// Marks a slot as pending and claims its bytes, after evicting what stands in the way of either; refuses before
+    /// anything is evicted if all that is idle would not suffice.
+    fn begin_create(
+        &self,
+        key: &K,
+        hash: u64,
+        estimate: usize,
+        claim: &mut Option<Claim<'_, M>>,
+        room: Room,
+    ) -> Result<Held<'_, Self>, AcquireError<F::Error>> {
+        let mut first = true;
+        loop {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            if state.closed {
+                return Err(AcquireError::Closed);
+            }
+            if mem::take(&mut first) && room == Room::MayEvict {
+                state.misses += 1;
+            }
+            let class = state.class_of(key, hash);
+            self.admit_key(class.map(|class| &state.classes[class as usize]))?;
+
+            let idle = match room {
+                Room::MayEvict => state.idle,
+                Room::AsItIs => 0,
+            };
+            let objects = state.occupied + state.pending;
+            if objects >= self.limits.max_objects.saturating_add(idle) {
+                return Err(self.exhausted(state));
+            }
+            let full = objects >= self.limits.max_objects;
+            let mut victim = None;
+            let mut ready = !full && funded(claim, estimate);
+            if !ready {
+                let mut short = claim.as_ref().and_then(|claim| claim.shortfall(estimate));
+                if short.is_some() && room == Room::MayEvict && self.others_give() {
+                    drop(guard);
+                    if let Some(claim) = claim {
+                        self.evict_anywhere(claim, estimate).map_err(AcquireError::OverBudget)?;
+                    }
+                    continue;
+                }
+                let evictable = self.evictable(state, room);
+                if let Some(refused) = short.filter(|short| short.bytes() > evictable) {
+                    // To charge calls back what was lent, which may be all that is missing.
+                    if !funded(claim, estimate) {
+                        return Err(AcquireError::OverBudget(refused.refusal(evictable)));
+                    }
+                    short = None;
+                }
+                if full || short.is_some() {
+                    victim = self.take_victim(state, claim.as_mut());
+                    if victim.is_none() {
+                        // Only what `retain` is looking at is idle.
+                        return Err(match short {
+                            Some(short) => AcquireError::OverBudget(short.refusal(evictable)),
+                            None => self.exhausted(state),
+                        });
+                    }
+                }
+                ready = state.occupied + state.pending < self.limits.max_objects && funded(claim, estimate);
+            }
+            // The look-up is still good, unless the victim was the last of its key.
+            let class = class.filter(|&class| state.classes[class as usize].key.is_some());
+            let entered = match ready {
+                true => match state.vacant_slot(&self.cells) {
+                    Some(slot) if state.begin_create(slot, class, key, hash) => Some(Ok(slot)),
+                    _ => Some(Err(self.exhausted(state))),
+                },
+                false => None,
+            };
+            drop(guard);
+            // Counted as pending before any user code runs, and no more if that panics.
+            let entered = entered
+                .map(|entered| entered.map(|slot| Held { pool: self, slot, abandon: Self::cancel_create }));
+            if let Some(victim) = victim {
+                self.destroy_victim(victim);
+            }
+            if let Some(entered) = entered {
+                if let Some(claim) = claim {
+                    claim.settle(estimate);
+                }
+                return entered;
+            }
+        }
+    }
+
+    fn evictable(&self, state: &State<K, S>, room: Room) -> usize {
+        match room {
+            Room::MayEvict => state.evictable(),
+            Room::AsItIs => 0,
+        }
+    }
+
+    /// Whether other pools give idle objects back, so that room is to be made by the oldest of all.
+    fn others_give(&self) -> bool {
+        #[cfg(feature = "alloc")]
+        if let Some(account) = &self.account {
+            return account.others_give(self.registration.is_some());
+        }
+        false
+    }
+
+    /// Evicts the object that was released longest ago among the pools that give back inside the account that refuses, and
+    /// this one; nothing if all of it would not do.
+    #[cold]
+    fn evict_anywhere(&self, claim: &Claim<'_, M>, total: usize) -> Result<(), OverBudget> {
+        #[cfg(feature = "alloc")]
+        let listed = self.registration.is_some();
+        #[cfg(not(feature = "alloc"))]
+        let listed = false;
+        let own: Option<&dyn Evict> = if listed { None } else { Some(self) };
+        claim.account().admit(total.saturating_sub(claim.bytes()), own)?;
+        match claim.shortfall(total) {
+            Some(short) if short.evict_oldest(own).is_none() => Err(short.refusal(short.evictable(own))),
+            _ => Ok(()),
+        }
+    }
+
+    fn admit_key(&self, class: Option<&Class<K>>) -> Result<(), AcquireError<F::Error>> {
+        let (leased, objects) = class.map_or((0, 0), |class| (class.objects - class.idle, class.objects));
+        let max_per_key = self.limits.max_per_key;
+        if objects < max_per_key { Ok(()) } else { Err(AcquireError::KeyExhausted { leased, max_per_key }) }
+    }
+
+    fn exhausted(&self, state: &State<K, S>) -> AcquireError<F::Error> {
+        AcquireError::Exhausted {
+            leased: state.leased() + state.pending,
+            max_objects: self.limits.max_objects,
+        }
+    }
+
+    /// Takes an idle object out to make room. Its bytes stay charged, and are the claim's from now on.
+    fn take_victim(
+        &self,
+        state: &mut State<K, S>,
+        claim: Option<&mut Claim<'_, M>>,
+    ) -> Option<Victim<K, F::Object>> {
+        let slot = state.victim(self.limits.window)?;
+        let left = state.remove(slot, Removal::Evicted(Eviction::Room), O::LISTENS);
+        // SAFETY: the slot held an object until `remove` marked it as vacant, and the lock is still held.
+        let object = unsafe { self.cells.at(slot).take() };
+        if let Some(claim) = claim {
+            claim.take_over(left.bytes);
+        }
+        Some(Victim { object, left })
+    }
+
+    fn destroy_victim(&self, victim: Victim<K, F::Object>) {
+        let Victim { object, left } = victim;
+        if let Some((key, why)) = &left.told {
+            self.observer.removed(key, left.bytes, *why);
+        }
+        drop(object);
+    }
+
+    fn cancel_create(&self, slot: u32) {
+        let key = {
+            let mut state = self.state.lock();
+            state.pending -= 1;
+            state.vacate(slot)
+        };
+        drop(key); // user code, so only now
+    }
+
+    /// Claims bytes until there are `total`, evicting the fewest objects that make room if there are enough of them.
+    fn grow(&self, claim: &mut Claim<'_, M>, total: usize, room: Room) -> Result<(), OverBudget> {
+        while !claim.fill(total) {
+            let Some(short) = claim.shortfall(total) else { continue };
+            if room == Room::MayEvict && self.others_give() {
+                self.evict_anywhere(claim, total)?;
+                continue;
+            }
+            let (evictable, victim) = {
+                let mut state = self.state.lock();
+                let evictable = self.evictable(&state, room);
+                let enough = short.bytes() <= evictable;
+                (evictable, if enough { self.take_victim(&mut state, Some(claim)) } else { None })
+            };
+            match victim {
+                Some(victim) => self.destroy_victim(victim),
+                None => return Err(short.refusal(evictable)),
+            }
+        }
+        claim.settle(total);
+        Ok(())
+    }
+
+    /// Puts a new object into its slot, leased; unless the pool was closed while it was made.
+    fn commit(
+        &self,
+        pending: Held<'_, Self>,
+        made: Made<'_, F::Object, M>,
+        worth: Worth,
+        room: Room,
+    ) -> Result<(u32, NonNull<F::Object>, usize), AcquireError<F::Error>> {
+        let now = self.now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            drop(guard);
+            drop(pending);
+            made.destroy();
+            return Err(AcquireError::Closed);
+        }
+        let slot = pending.slot;
+        mem::forget(pending);
+        let Made { object, bytes, claim } = made;
+        let cell = self.cells.at(slot);
+        // SAFETY: the slot was reached and vacant when it was marked as pending, for this caller alone.
+        unsafe { cell.fill(object) };
+        if let Some(claim) = claim {
+            claim.commit();
+        }
+        state.end_create(slot, bytes, worth, now);
+        if room == Room::MayEvict {
+            state.note_leased();
+        }
+        Ok((slot, cell.object(), bytes))
+    }
+}
+
+/// Claims the bytes of an object; true for a pool that has no account.
+fn funded<M: Mode>(claim: &mut Option<Claim<'_, M>>, total: usize) -> bool {
+    claim.as_mut().is_none_or(|claim| claim.fill(total))
+}
+
+pub(super) fn refusal<E>(error: &AcquireError<E>) -> Refusal<'_> {
+    match error {
+        AcquireError::Closed => Refusal::Closed,
+        AcquireError::KeyExhausted { .. } => Refusal::KeyExhausted,
+        AcquireError::OverBudget(refusal) => Refusal::OverBudget(refusal),
+        AcquireError::Create(_) => Refusal::Create,
+        AcquireError::Exhausted { .. } | AcquireError::TimedOut { .. } => Refusal::Exhausted,
+    }
+}
+
+/// What others under the same account may take.
+impl<K, F, R, C, S, O, M> Evict for KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    fn oldest(&self) -> Option<(u64, usize)> {
+        let mut state = self.state.lock();
+        let slot = state.oldest()?;
+        let meta = &state.metas[slot as usize];
+        Some((meta.stamp, meta.bytes))
+    }
+
+    fn evictable(&self) -> usize {
+        self.state.lock().evictable()
+    }
+
+    fn evict_oldest(&self) -> Option<usize> {
+        let left = {
+            let mut state = self.state.lock();
+            let slot = state.victim(self.limits.window)?;
+            state.remove(slot, Removal::Evicted(Eviction::Room), O::LISTENS)
+        };
+        let bytes = left.bytes;
+        self.destroy_left(left);
+        Some(bytes)
+    }
+}

@@ -1,0 +1,333 @@
+//! What becomes of a lease: released, discarded, detached, kept in quarantine; and of the pool's end.
+
+use super::KeyedPool;
+use super::state::{Meta, SlotState};
+use crate::account::Mode;
+use crate::clock::{Clock, Tick};
+use crate::create::recharge;
+use crate::exclusive::Exclusive as _;
+use crate::held::Held;
+use crate::lease::{Lease, LeaseId, Pool, sealed};
+use crate::lifecycle::{Factory, Resetter, Verdict};
+use crate::observe::{Discard, Leak, Observer, Removal};
+use crate::slots::{Cells as _, List as _, Storage};
+use crate::stats::PoolStats;
+use core::hash::Hash;
+use core::mem;
+use core::ops::Deref;
+use core::ptr::NonNull;
+
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    /// Resets an object that comes back and settles its bytes; why it is to be discarded, if it is.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the slot, whose object this is.
+    #[inline(always)]
+    unsafe fn refresh(&self, slot: u32, mut object: NonNull<F::Object>) -> Result<(), Discard> {
+        // SAFETY: the caller's promise; until the slot is linked or removed this is the object's only use.
+        let object = unsafe { object.as_mut() };
+        if self.resetter.reset(object) != Verdict::Keep {
+            return Err(Discard::Verdict);
+        }
+        if self.weighs && !self.settle_bytes(slot, object) {
+            return Err(Discard::Grown);
+        }
+        Ok(())
+    }
+
+    /// Puts an object that was reset among the idle, or destroys it if its pool is closed, its time is over, or too many of
+    /// its key are idle.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the slot, and from then on no more.
+    #[inline(always)]
+    pub(super) unsafe fn shelve(&self, slot: u32, now: Tick) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let meta = &mut state.metas[slot as usize];
+        let class = meta.class;
+        meta.passed_over = 0;
+        meta.stamp = self.stamp();
+        let mut expired = false;
+        if self.timed {
+            meta.released = now;
+            expired = self.limits.too_old(meta, now);
+        }
+        if expired || state.closed {
+            drop(guard);
+            let why = if expired { Removal::TooOld } else { Removal::Discarded(Discard::Closed) };
+            // SAFETY: the caller's promise.
+            unsafe { self.destroy_leased(slot, why) };
+            return;
+        }
+        state.link(slot);
+        if state.classes[class as usize].idle > self.limits.max_idle_per_key {
+            drop(guard);
+            self.evict_oldest_of(class);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller holds the slot, and from then on no more.
+    unsafe fn remove_leased(&self, slot: u32, why: Removal) -> F::Object {
+        if self.sampling.is_some() {
+            self.end_watch(slot);
+        }
+        let left = self.state.lock().remove(slot, why, O::LISTENS);
+        self.take_left(left)
+    }
+
+    /// # Safety
+    ///
+    /// As of [`remove_leased`](Self::remove_leased).
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn destroy_leased(&self, slot: u32, why: Removal) {
+        // SAFETY: the caller's promise.
+        drop(unsafe { self.remove_leased(slot, why) });
+    }
+
+    /// A watched lease has ended: tells the observer if it was said to be leaked.
+    #[cold]
+    #[inline(never)]
+    fn end_watch(&self, slot: u32) {
+        let (key, leak) = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let Some(sample) = state.watch.ended(slot).filter(|sample| sample.told) else { return };
+            let meta = &state.metas[slot as usize];
+            let Some(key) = state.classes[meta.class as usize].key.clone() else { return };
+            (key, Leak { bytes: meta.bytes, since: sample.since, age: 0, site: sample.site })
+        };
+        let age = self.clock.now().since(leak.since);
+        self.observer.returned(&key, &Leak { age, ..leak });
+    }
+
+    /// Measures an object that comes back, and charges the difference; false if it grew above what it may retain or
+    /// what the account allows.
+    fn settle_bytes(&self, slot: u32, object: &F::Object) -> bool {
+        let bytes = self.factory.measure(object);
+        if bytes > self.limits.max_retained_bytes {
+            return false;
+        }
+        let before = self.state.lock().metas[slot as usize].bytes;
+        recharge(self.account.as_ref(), before, bytes, || {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let meta = &mut state.metas[slot as usize];
+            meta.bytes = bytes;
+            let class = meta.class;
+            state.count_bytes(class, before, bytes);
+        })
+    }
+}
+
+impl<P, K, F, R, C, S, O, M> Lease<P>
+where
+    P: Deref<Target = KeyedPool<K, F, R, C, S, O, M>>,
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    /// Releases the object, but lets nobody use it before `due`, by the pool's clock: what was scheduled with it may still
+    /// be under way. Until then it stays charged, counts as leased
+    /// ([`quarantined`](PoolStats::quarantined)), and is not evicted.
+    ///
+    /// It is reset now, and idle when somebody looks after `due`: an acquire that finds nothing else, or
+    /// [`maintain`](KeyedPool::maintain). O(1) if no other object is due later, else O(those). A pool without a clock has
+    /// time 0, so that a later `due` never comes.
+    pub fn release_at(self, due: Tick) {
+        let object = NonNull::from(&*self);
+        let (pool, slot) = self.into_parts();
+        // SAFETY: this lease held the slot, and is gone.
+        unsafe { pool.give_back_later(slot, object, due) }
+    }
+}
+
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    /// # Safety
+    ///
+    /// The caller holds the slot, whose object this is, and from then on no more.
+    unsafe fn give_back_later(&self, slot: u32, object: NonNull<F::Object>, due: Tick) {
+        let resetting = Held { pool: self, slot, abandon: Self::abandon_reset };
+        // SAFETY: the caller's promise.
+        let refreshed = unsafe { self.refresh(slot, object) };
+        if refreshed.is_ok() && self.sampling.is_some() {
+            self.end_watch(slot);
+        }
+        mem::forget(resetting);
+        match refreshed {
+            Ok(()) => self.state.lock().quarantine(slot, due),
+            // SAFETY: the caller's promise.
+            Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
+        }
+    }
+
+    /// Destroys an object if its resetter, `measure`, the clock or an observer panics.
+    fn abandon_reset(&self, slot: u32) {
+        // SAFETY: the release whose slot this is held it, and nobody else took it since.
+        unsafe { self.destroy_leased(slot, Removal::Discarded(Discard::Panicked)) }
+    }
+}
+
+impl<K, F, R, C, S, O, M> sealed::Slots<F::Object> for KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
+        let _locked = self.state.lock();
+        self.cells.at(slot).object()
+    }
+
+    unsafe fn give_back(&self, slot: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back_at(slot, self.object(slot)) }
+    }
+
+    #[inline]
+    unsafe fn give_back_at(&self, slot: u32, object: NonNull<F::Object>) {
+        let resetting = Held { pool: self, slot, abandon: Self::abandon_reset };
+        // SAFETY: the caller's promise.
+        let refreshed = unsafe { self.refresh(slot, object) };
+        let mut now = Tick(0);
+        if self.attentive {
+            now = self.clock.now();
+            if self.sampling.is_some() && refreshed.is_ok() {
+                self.end_watch(slot);
+            }
+        }
+        mem::forget(resetting);
+        match refreshed {
+            // SAFETY: the caller's promise.
+            Ok(()) => unsafe { self.shelve(slot, now) },
+            // SAFETY: as above.
+            Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
+        }
+    }
+
+    unsafe fn destroy(&self, slot: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.destroy_leased(slot, Removal::Discarded(Discard::Asked)) };
+    }
+
+    unsafe fn take_out(&self, slot: u32) -> F::Object {
+        // SAFETY: the caller's promise.
+        unsafe { self.remove_leased(slot, Removal::Detached) }
+    }
+
+    unsafe fn to_id(&self, slot: u32) -> LeaseId {
+        let mut state = self.state.lock();
+        let meta = &mut state.metas[slot as usize];
+        meta.state = SlotState::Token;
+        meta.generation += 1;
+        LeaseId { pool: self.id, slot, generation: meta.generation }
+    }
+}
+
+impl<K, F, R, C, S, O, M> Pool for KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    type Object = F::Object;
+
+    fn stats(&self) -> PoolStats {
+        self.stats()
+    }
+
+    fn trim(&self, target: usize) -> usize {
+        self.trim(target)
+    }
+
+    fn close(&self) {
+        self.close();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed()
+    }
+}
+
+/// Destroys what the pool still holds, objects of leaked leases and tokens included, and uncharges it. The observer, too,
+/// is going, and hears nothing of it.
+impl<K, F, R, C, S, O, M> Drop for KeyedPool<K, F, R, C, S, O, M>
+where
+    F: Factory<K>,
+    S: Storage,
+    M: Mode,
+{
+    fn drop(&mut self) {
+        struct Rest<'a, K, F: Factory<K>, R, C, S: Storage, O, M: Mode>(&'a KeyedPool<K, F, R, C, S, O, M>);
+
+        impl<K, F: Factory<K>, R, C, S: Storage, O, M: Mode> Rest<'_, K, F, R, C, S, O, M> {
+            fn destroy(&self) {
+                let pool = self.0;
+                loop {
+                    let next = {
+                        let mut state = pool.state.lock();
+                        // From the end, so that each slot is looked at once.
+                        let Some(meta) = state.metas.take_last() else { return };
+                        (state.metas.len() as u32, meta)
+                    };
+                    let (slot, Meta { state, bytes, .. }) = next;
+                    if matches!(state, SlotState::Vacant | SlotState::Pending) {
+                        continue;
+                    }
+                    // SAFETY: the slot holds an object, nothing borrows the pool any more, and its state is gone.
+                    let object = unsafe { pool.cells.at(slot).take() };
+                    if let Some(account) = &pool.account {
+                        account.uncharge(bytes, false);
+                    }
+                    drop(object);
+                }
+            }
+        }
+
+        impl<K, F: Factory<K>, R, C, S: Storage, O, M: Mode> Drop for Rest<'_, K, F, R, C, S, O, M> {
+            // A destructor has panicked: the others still run, each once.
+            fn drop(&mut self) {
+                self.destroy();
+            }
+        }
+
+        self.state.get_mut().closed = true;
+        let rest = Rest(self);
+        rest.destroy();
+    }
+}

@@ -1,0 +1,653 @@
+//! What a keyed pool knows of its slots: plain data, which somebody has to guard.
+//!
+//! ```text
+//! key ── hash ──▶ class: idle objects of the key, newest first     acquire takes the newest of its class
+//!                   │
+//!                 slot ◀──▶ slot ◀──▶ slot                         (list PEERS)
+//!                   ▲         ▲         ▲
+//!        newest ────┴── across all keys ┴──── oldest               eviction takes the oldest of all (list RECENT)
+//! ```
+//!
+//! A slot's links in both lists, its class, state and bytes lie beside each other, apart from the objects. Acquire
+//! is one look-up of the key and two unlinkings; release needs no look-up, for the slot knows its class. All of it
+//! is safe code over numbered slots, and calls nothing of the user's but the keys' `Eq` and `Clone`.
+//!
+//! Who has a slot's object, by state:
+//!
+//! | state | whose it is | next |
+//! |---|---|---|
+//! | `Vacant` | nobody's, there is none | `Pending` |
+//! | `Pending` | whoever creates it; counted towards the limits | `Leased`, `Vacant` |
+//! | `Leased` | the lease | `Idle`, `Token`, `Quarantined`, `Vacant` |
+//! | `Token` | whoever presents the token of its generation | `Leased`, `Vacant` |
+//! | `Quarantined` | the pool, linked in the list of those by the time they are due | `Leased` (then `Idle` or `Vacant`) |
+//! | `Idle` | the pool, linked in both lists | `Leased`, `Inspected`, `Vacant` |
+//! | `Inspected` | `retain`, which shows it to the predicate; linked, but nobody else may take it | `Idle`, `Vacant` |
+
+use super::KeyStats;
+use super::leaks::Watch;
+use crate::account::Pressure;
+use crate::clock::Tick;
+use crate::lru::{Links, List, NONE, Node};
+use crate::observe::Removal;
+use crate::slots::{Cells, Index, List as _, Slot, Storage};
+use crate::stats::PoolStats;
+
+/// Idle slots across all keys; and, with another head, those in quarantine, which are not idle.
+pub(super) const RECENT: usize = 0;
+/// Idle slots of one class; and, with another head, vacant ones.
+pub(super) const PEERS: usize = 1;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SlotState {
+    Vacant,
+    Pending,
+    Leased,
+    Token,
+    Quarantined,
+    Idle,
+    Inspected,
+}
+
+/// A slot's state, beside its object. With 64-bit pointers it has 64 bytes; a line of its own makes it one line to
+/// load, and its place a shift.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+pub(super) struct Meta {
+    pub(super) recent: Links,
+    /// While vacant: the next vacant slot, in `older`.
+    pub(super) peers: Links,
+    pub(super) class: u32,
+    pub(super) state: SlotState,
+    /// How often eviction passed it over for a cheaper one since it was released.
+    pub(super) passed_over: u8,
+    pub(super) worth: Worth,
+    pub(super) bytes: usize,
+    /// How many tokens were made of this slot, ever.
+    pub(super) generation: u64,
+    pub(super) created: Tick,
+    /// While in quarantine: when it is due.
+    pub(super) released: Tick,
+    /// Its place in the order of release among the pools that give back to one another; 0 if it is not one of them.
+    pub(super) stamp: u64,
+}
+
+/// What it costs to make an object again, for each of its bytes: the upper half of an `f32`, which orders as the
+/// number does. Three digits, in the two bytes that a slot has left.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Worth(u16);
+
+impl Worth {
+    pub(super) const NONE: Self = Self(0);
+
+    pub(super) fn new(cost: u32, bytes: usize) -> Self {
+        Self(((cost as f32 / bytes.max(1) as f32).to_bits() >> 16) as u16)
+    }
+
+    /// Half of it for each time it was passed over, so that nothing stays for ever.
+    fn after(self, passes: u8) -> u16 {
+        self.0.saturating_sub(u16::from(passes) << 7)
+    }
+}
+
+impl Node<RECENT> for Meta {
+    #[inline(always)]
+    fn links(&mut self) -> &mut Links {
+        &mut self.recent
+    }
+}
+
+impl Node<PEERS> for Meta {
+    #[inline(always)]
+    fn links(&mut self) -> &mut Links {
+        &mut self.peers
+    }
+}
+
+/// One key's objects.
+pub(super) struct Class<K> {
+    /// `None` while the class is vacant.
+    pub(super) key: Option<K>,
+    pub(super) hash: u64,
+    pub(super) idle_list: List<PEERS>,
+    pub(super) idle: usize,
+    /// Leased, idle and pending.
+    pub(super) objects: usize,
+    pub(super) bytes: usize,
+    /// The fewest idle since maintenance `epoch`.
+    idle_floor: usize,
+    epoch: u64,
+}
+
+impl<K> Class<K> {
+    /// The fewest idle since the maintenance that began this `epoch`.
+    pub(super) fn floor(&self, epoch: u64) -> usize {
+        if self.epoch == epoch { self.idle_floor } else { self.idle }
+    }
+
+    /// Begins counting the fewest idle anew, in the epoch after a maintenance.
+    #[cold]
+    fn begin_epoch(&mut self, epoch: u64) {
+        self.idle_floor = self.idle;
+        self.epoch = epoch;
+    }
+
+    #[inline(always)]
+    fn idle_added(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.begin_epoch(epoch);
+        }
+        self.idle += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn idle_taken(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.begin_epoch(epoch);
+        }
+        self.idle -= 1;
+        if self.idle < self.idle_floor {
+            self.idle_floor = self.idle;
+        }
+    }
+
+    /// An idle object was destroyed: had it never been there, one fewer would have been idle all along.
+    fn idle_lost(&mut self, epoch: u64) {
+        let floor = self.floor(epoch);
+        self.idle -= 1;
+        self.idle_floor = floor.saturating_sub(1);
+        self.epoch = epoch;
+    }
+}
+
+/// In this order in memory (`repr(C)`): were the two counts that a hit and a release change side by side, the compiler
+/// would load them as one vector just after storing them apart, and the processor would wait for both stores to
+/// reach the cache, 5 ns on each hit.
+#[repr(C)]
+pub(super) struct State<K, S: Storage> {
+    pub(super) index: S::Index,
+    pub(super) classes: S::List<Class<K>>,
+    vacant_classes: S::List<u32>,
+    pub(super) metas: S::List<Meta>,
+    vacant: List<PEERS>,
+    pub(super) recent: List<RECENT>,
+    pub(super) idle: usize,
+    pub(super) pending: usize,
+    /// Of the idle: those that `retain` is looking at.
+    pub(super) inspected_bytes: usize,
+    pub(super) idle_bytes: usize,
+    /// Idle, leased, tokens and quarantined.
+    pub(super) occupied: usize,
+    pub(super) bytes: usize,
+    peak_leased: usize,
+    peak_bytes: usize,
+    pub(super) created: u64,
+    detached: u64,
+    pub(super) evicted: u64,
+    pub(super) expired: u64,
+    pub(super) discarded: u64,
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    /// By the time they are due, the first at the oldest end.
+    pub(super) quarantine: List<RECENT>,
+    quarantined: usize,
+    /// How often `maintain` ended a round, for the working set.
+    pub(super) epoch: u64,
+    /// Where `maintain` goes on looking for objects that are too old.
+    pub(super) scan: u32,
+    /// The idle slot where `maintain` goes on trimming; moves on if that slot is taken. `NONE` for the oldest.
+    pub(super) trim_at: u32,
+    pub(super) closed: bool,
+    /// As the last maintenance found it.
+    pub(super) pressure: Pressure,
+    pub(super) watch: Watch<S>,
+}
+
+/// A walk over the idle slots, the oldest first.
+pub(super) struct Sweep {
+    /// How many it may still look at.
+    pub(super) looks: usize,
+    /// Where it goes on, good as long as nobody has unlinked anything since; else at the oldest.
+    pub(super) at: Option<(u32, u64)>,
+}
+
+impl Sweep {
+    /// Over all of them.
+    pub(super) fn whole() -> Self {
+        Self { looks: usize::MAX, at: None }
+    }
+}
+
+/// What left the state: uncharged and dropped, keys included, once nothing is locked.
+pub(super) struct Left<K> {
+    pub(super) slot: u32,
+    pub(super) bytes: usize,
+    /// The key, if that was its last object.
+    pub(super) key: Option<K>,
+    /// For observers.
+    pub(super) told: Option<(K, Removal)>,
+}
+
+impl<K: Eq, S: Storage> State<K, S> {
+    pub(super) fn new() -> Self {
+        Self {
+            index: S::Index::default(),
+            classes: S::List::default(),
+            vacant_classes: S::List::default(),
+            metas: S::List::default(),
+            vacant: List::EMPTY,
+            recent: List::EMPTY,
+            idle: 0,
+            idle_bytes: 0,
+            inspected_bytes: 0,
+            pending: 0,
+            occupied: 0,
+            bytes: 0,
+            peak_leased: 0,
+            peak_bytes: 0,
+            created: 0,
+            detached: 0,
+            evicted: 0,
+            expired: 0,
+            discarded: 0,
+            hits: 0,
+            misses: 0,
+            quarantine: List::EMPTY,
+            quarantined: 0,
+            epoch: 0,
+            scan: 0,
+            trim_at: NONE,
+            closed: false,
+            pressure: Pressure::None,
+            watch: Watch::default(),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn class_of(&self, key: &K, hash: u64) -> Option<u32> {
+        let classes = &*self.classes;
+        self.index.find(hash, |class| {
+            let class = &classes[class as usize];
+            class.key.as_ref() == Some(key)
+        })
+    }
+
+    /// The newest idle slot of a class that nobody is inspecting.
+    #[inline(always)]
+    pub(super) fn newest_of(&mut self, class: u32) -> Option<u32> {
+        let metas: &mut [Meta] = &mut self.metas;
+        let mut at = self.classes[class as usize].idle_list.newest();
+        while let Some(slot) = at {
+            if metas[slot as usize].state == SlotState::Idle {
+                return Some(slot);
+            }
+            at = List::<PEERS>::older_than(metas, slot);
+        }
+        None
+    }
+
+    /// The oldest idle slot of a class that nobody is inspecting.
+    pub(super) fn oldest_of(&mut self, class: u32) -> Option<u32> {
+        let mut at = self.classes[class as usize].idle_list.oldest();
+        while let Some(slot) = at {
+            if self.metas[slot as usize].state == SlotState::Idle {
+                return Some(slot);
+            }
+            at = List::<PEERS>::newer_than(&mut self.metas, slot);
+        }
+        None
+    }
+
+    /// The oldest idle slot that nobody is inspecting.
+    #[inline]
+    pub(super) fn oldest(&mut self) -> Option<u32> {
+        let mut at = self.recent.oldest();
+        while let Some(slot) = at {
+            if self.metas[slot as usize].state == SlotState::Idle {
+                return Some(slot);
+            }
+            at = List::<RECENT>::newer_than(&mut self.metas, slot);
+        }
+        None
+    }
+
+    /// The slot to evict for room: of the `window` oldest idle ones that nobody is inspecting, the one that is worth least
+    /// for its bytes, and the oldest of those; what is passed over is worth less the next time.
+    pub(super) fn victim(&mut self, window: usize) -> Option<u32> {
+        if window <= 1 {
+            return self.oldest();
+        }
+        let (mut best, mut at) = (None, self.recent.oldest());
+        let mut looks = window;
+        while let Some(slot) = at.filter(|_| looks > 0) {
+            let meta = &self.metas[slot as usize];
+            if meta.state == SlotState::Idle {
+                looks -= 1;
+                let worth = meta.worth.after(meta.passed_over);
+                if best.is_none_or(|(least, _)| worth < least) {
+                    best = Some((worth, slot));
+                }
+            }
+            at = List::<RECENT>::newer_than(&mut self.metas, slot);
+        }
+        let (_, best) = best?;
+        let mut at = self.recent.oldest();
+        while let Some(slot) = at.filter(|&slot| slot != best) {
+            let meta = &mut self.metas[slot as usize];
+            if meta.state == SlotState::Idle {
+                meta.passed_over = meta.passed_over.saturating_add(1);
+            }
+            at = List::<RECENT>::newer_than(&mut self.metas, slot);
+        }
+        Some(best)
+    }
+
+    /// The oldest idle slot that nobody is inspecting and `may_go` allows, from where the sweep is.
+    pub(super) fn next_to_go(
+        &mut self,
+        sweep: &mut Sweep,
+        may_go: impl Fn(&Class<K>, &Meta) -> bool,
+    ) -> Option<u32> {
+        let mut at = match sweep.at {
+            Some((slot, unlinkings)) if unlinkings == self.unlinkings() => Some(slot),
+            _ => self.recent.oldest(),
+        };
+        while let Some(slot) = at {
+            sweep.at = Some((slot, self.unlinkings()));
+            sweep.looks = sweep.looks.checked_sub(1)?;
+            let meta = &self.metas[slot as usize];
+            if meta.state == SlotState::Idle && may_go(&self.classes[meta.class as usize], meta) {
+                return Some(slot);
+            }
+            at = List::<RECENT>::newer_than(&mut self.metas, slot);
+        }
+        sweep.at = None;
+        None
+    }
+
+    /// Takes an idle slot out of both lists; it is then the caller's, as a lease's is.
+    #[inline(always)]
+    pub(super) fn unlink(&mut self, slot: u32, note: impl FnOnce(&mut Class<K>, u64)) {
+        // Slices of their own, so that the compiler need not load them anew after each store.
+        let Self { metas, classes, recent, trim_at, epoch, .. } = self;
+        let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
+        let meta = &mut metas[slot as usize];
+        meta.state = SlotState::Leased;
+        let bytes = meta.bytes;
+        let class = &mut classes[meta.class as usize];
+        note(class, *epoch);
+        if slot == *trim_at {
+            *trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        }
+        class.idle_list.unlink(metas, slot);
+        recent.unlink(metas, slot);
+        self.idle -= 1;
+        self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+    }
+
+    /// Puts a leased slot into both lists, as the newest.
+    #[inline(always)]
+    pub(super) fn link(&mut self, slot: u32) {
+        let Self { metas, classes, recent, epoch, .. } = self;
+        let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
+        let meta = &mut metas[slot as usize];
+        meta.state = SlotState::Idle;
+        let bytes = meta.bytes;
+        let class = &mut classes[meta.class as usize];
+        class.idle_added(*epoch);
+        class.idle_list.push_newest(metas, slot);
+        recent.push_newest(metas, slot);
+        self.idle += 1;
+        self.idle_bytes = self.idle_bytes.wrapping_add(bytes);
+    }
+
+    /// Keeps a leased slot from use until the time is `due`.
+    pub(super) fn quarantine(&mut self, slot: u32, due: Tick) {
+        let meta = &mut self.metas[slot as usize];
+        (meta.state, meta.released) = (SlotState::Quarantined, due);
+        // Those that are due last were mostly put there last, so the walk is short.
+        let mut after = self.quarantine.newest();
+        while let Some(at) = after.filter(|&at| self.metas[at as usize].released > due) {
+            after = List::<RECENT>::older_than(&mut self.metas, at);
+        }
+        self.quarantine.insert_newer_than(&mut self.metas, slot, after);
+        self.quarantined += 1;
+    }
+
+    /// Whether something in quarantine is due.
+    #[inline]
+    pub(super) fn is_due(&self, now: Tick) -> bool {
+        self.quarantine.oldest().is_some_and(|slot| self.metas[slot as usize].released <= now)
+    }
+
+    /// Takes the first that is due out of quarantine; it is then the caller's, as a lease's is.
+    pub(super) fn take_due(&mut self, now: Tick) -> Option<u32> {
+        let slot = self.quarantine.oldest().filter(|_| self.is_due(now))?;
+        self.quarantine.unlink(&mut self.metas, slot);
+        self.quarantined -= 1;
+        self.metas[slot as usize].state = SlotState::Leased;
+        Some(slot)
+    }
+
+    #[inline(always)]
+    pub(super) fn note_leased(&mut self) {
+        let leased = self.occupied - self.idle;
+        if leased > self.peak_leased {
+            self.peak_leased = leased;
+        }
+    }
+
+    /// A vacant slot, no longer among the vacant; `None` if there is no room.
+    #[inline]
+    pub(super) fn vacant_slot<T>(&mut self, cells: &S::Cells<Slot<T>>) -> Option<u32> {
+        if let Some(slot) = self.vacant.newest() {
+            self.vacant.unlink(&mut self.metas, slot);
+            return Some(slot);
+        }
+        let slot = u32::try_from(self.metas.len()).ok().filter(|&slot| slot != NONE)?;
+        let meta = Meta {
+            recent: Links::UNLINKED,
+            peers: Links::UNLINKED,
+            class: NONE,
+            state: SlotState::Vacant,
+            passed_over: 0,
+            worth: Worth::NONE,
+            bytes: 0,
+            generation: 0,
+            created: Tick(0),
+            released: Tick(0),
+            stamp: 0,
+        };
+        (cells.reach(slot) && self.metas.append(meta).is_ok()).then_some(slot)
+    }
+
+    /// Marks a slot that [`vacant_slot`](Self::vacant_slot) gave as pending, for an object of `key`; false if there is no
+    /// room for another key.
+    #[inline]
+    pub(super) fn begin_create(&mut self, slot: u32, class: Option<u32>, key: &K, hash: u64) -> bool
+    where
+        K: Clone,
+    {
+        let Some(class) = class.or_else(|| self.new_class(key, hash)) else {
+            self.vacant.push_newest(&mut self.metas, slot);
+            return false;
+        };
+        let meta = &mut self.metas[slot as usize];
+        meta.class = class;
+        meta.state = SlotState::Pending;
+        self.classes[class as usize].objects += 1;
+        self.pending += 1;
+        true
+    }
+
+    /// A class for a key that has none; `None` if there is no room.
+    #[inline]
+    fn new_class(&mut self, key: &K, hash: u64) -> Option<u32>
+    where
+        K: Clone,
+    {
+        let fresh = Class {
+            key: Some(key.clone()),
+            hash,
+            idle_list: List::EMPTY,
+            idle: 0,
+            objects: 0,
+            bytes: 0,
+            idle_floor: 0,
+            epoch: 0,
+        };
+        let class = match self.vacant_classes.take_last() {
+            Some(class) => {
+                self.classes[class as usize] = fresh;
+                class
+            }
+            None => {
+                let class = self.classes.len() as u32;
+                self.classes.append(fresh).ok()?;
+                class
+            }
+        };
+        let classes = &*self.classes;
+        self.index.insert(hash, class, |class| classes[class as usize].hash);
+        Some(class)
+    }
+
+    /// One object fewer in `class`; the key, if the class is now empty and forgotten.
+    #[inline]
+    fn leave_class(&mut self, class: u32) -> Option<K> {
+        let entry = &mut self.classes[class as usize];
+        entry.objects -= 1;
+        if entry.objects > 0 {
+            return None;
+        }
+        self.index.remove(entry.hash, class);
+        let key = entry.key.take();
+        // There is room: no more classes are vacant than there are.
+        let _ = self.vacant_classes.append(class);
+        key
+    }
+
+    #[inline]
+    pub(super) fn vacate(&mut self, slot: u32) -> Option<K> {
+        let meta = &mut self.metas[slot as usize];
+        meta.state = SlotState::Vacant;
+        let class = meta.class;
+        self.vacant.push_newest(&mut self.metas, slot);
+        self.leave_class(class)
+    }
+
+    /// A slot that was pending has its object, of so many bytes, and is leased.
+    #[inline]
+    pub(super) fn end_create(&mut self, slot: u32, bytes: usize, worth: Worth, now: Tick) {
+        let meta = &mut self.metas[slot as usize];
+        meta.state = SlotState::Leased;
+        meta.bytes = bytes;
+        meta.worth = worth;
+        meta.passed_over = 0;
+        (meta.created, meta.released) = (now, now);
+        let class = meta.class;
+        self.count_bytes(class, 0, bytes);
+        self.pending -= 1;
+        self.occupied += 1;
+        self.created += 1;
+    }
+
+    /// Forgets a slot's object: idle, inspected, leased or token. The caller then takes the object. `tell` makes the note
+    /// for observers.
+    pub(super) fn remove(&mut self, slot: u32, why: Removal, tell: bool) -> Left<K>
+    where
+        K: Clone,
+    {
+        let Meta { state, bytes, class, .. } = self.metas[slot as usize];
+        match state {
+            SlotState::Idle => self.unlink(slot, Class::idle_lost),
+            SlotState::Inspected => {
+                self.inspected_bytes = self.inspected_bytes.wrapping_sub(bytes);
+                self.unlink(slot, Class::idle_lost);
+            }
+            SlotState::Leased
+            | SlotState::Token
+            | SlotState::Quarantined
+            | SlotState::Pending
+            | SlotState::Vacant => {}
+        }
+        self.occupied -= 1;
+        self.count_bytes(class, bytes, 0);
+        *match why {
+            Removal::Evicted(_) => &mut self.evicted,
+            Removal::IdleTooLong | Removal::TooOld => &mut self.expired,
+            Removal::Discarded(_) => &mut self.discarded,
+            Removal::Detached => &mut self.detached,
+        } += 1;
+        let told = match tell {
+            true => self.classes[class as usize].key.clone().map(|key| (key, why)),
+            false => None,
+        };
+        Left { slot, bytes, key: self.vacate(slot), told }
+    }
+
+    /// Counts the change of an object's bytes. Wrapping, because a pool without account refuses no size that a factory
+    /// claims, however absurd their sum.
+    pub(super) fn count_bytes(&mut self, class: u32, before: usize, after: usize) {
+        let change = |bytes: usize| bytes.wrapping_sub(before).wrapping_add(after);
+        let class = &mut self.classes[class as usize];
+        class.bytes = change(class.bytes);
+        self.bytes = change(self.bytes);
+        self.peak_bytes = self.peak_bytes.max(self.bytes);
+    }
+
+    /// Changes whenever an idle slot is unlinked, so that a remembered place in the order is known to be good.
+    pub(super) fn unlinkings(&self) -> u64 {
+        self.hits + self.destroyed()
+    }
+
+    pub(super) fn destroyed(&self) -> u64 {
+        self.evicted + self.expired + self.discarded
+    }
+
+    pub(super) fn leased(&self) -> usize {
+        self.occupied - self.idle
+    }
+
+    /// Bytes of the idle objects that may be evicted.
+    pub(super) fn evictable(&self) -> usize {
+        self.idle_bytes.wrapping_sub(self.inspected_bytes)
+    }
+
+    pub(super) fn stats(&self) -> PoolStats {
+        PoolStats {
+            leased: self.leased(),
+            quarantined: self.quarantined,
+            idle: self.idle,
+            created: self.created,
+            destroyed: self.destroyed(),
+            detached: self.detached,
+            evicted: self.evicted,
+            expired: self.expired,
+            discarded: self.discarded,
+            hits: self.hits,
+            misses: self.misses,
+            peak_leased: self.peak_leased,
+            leased_bytes: self.bytes.wrapping_sub(self.idle_bytes),
+            idle_bytes: self.idle_bytes,
+            peak_bytes: self.peak_bytes,
+        }
+    }
+
+    pub(super) fn key_stats(&mut self, class: u32) -> Option<KeyStats> {
+        let entry = &self.classes[class as usize];
+        entry.key.as_ref()?;
+        let (idle, objects, bytes) = (entry.idle, entry.objects, entry.bytes);
+        let mut idle_bytes = 0;
+        let mut at = entry.idle_list.newest();
+        while let Some(slot) = at {
+            idle_bytes = self.metas[slot as usize].bytes.wrapping_add(idle_bytes);
+            at = List::<PEERS>::older_than(&mut self.metas, slot);
+        }
+        Some(KeyStats {
+            leased: objects - idle,
+            idle,
+            leased_bytes: bytes.wrapping_sub(idle_bytes),
+            idle_bytes,
+        })
+    }
+}

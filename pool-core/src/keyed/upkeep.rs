@@ -1,0 +1,379 @@
+//! Housekeeping: expiry, trims, pressure, quarantine's end, closing.
+
+use super::KeyedPool;
+use super::state::{Class, Left, Meta, RECENT, SlotState, State, Sweep};
+use crate::account::{Mode, Pressure};
+use crate::clock::{Clock, Tick};
+use crate::exclusive::Exclusive as _;
+use crate::held::Held;
+use crate::lifecycle::{Factory, Resetter};
+use crate::lru::{List, NONE};
+use crate::observe::{Eviction, Leak, Observer, Removal};
+use crate::slots::{Cells as _, Storage};
+use crate::work::WorkLimit;
+use core::hash::Hash;
+use core::mem;
+use core::ptr::NonNull;
+
+impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
+where
+    K: Hash + Eq + Clone,
+    F: Factory<K>,
+    R: Resetter<F::Object>,
+    C: Clock,
+    S: Storage,
+    O: Observer<K>,
+    M: Mode,
+{
+    /// Destroys idle objects, those released longest ago first, until at most `target` are idle in all. Leaves
+    /// each key its [`min_idle`](super::KeyedPoolBuilder::min_idle). Returns how many were destroyed.
+    pub fn trim(&self, target: usize) -> usize {
+        let min_idle = self.limits.min_idle;
+        self.evict_while(
+            Removal::Evicted(Eviction::Asked),
+            &mut Sweep::whole(),
+            usize::MAX,
+            |state| state.idle > target,
+            |class, _| class.idle > min_idle,
+        )
+        .objects
+    }
+
+    /// Destroys the idle objects that `keep` refuses. Returns how many.
+    ///
+    /// The predicate sees each idle object once, those released longest ago first, and may use the pool: it will not
+    /// be handed the object that it looks at. What it acquires meanwhile it may not see, and what it releases it may
+    /// see again. The order of the others is untouched.
+    pub fn retain(&self, mut keep: impl FnMut(&K, &F::Object) -> bool) -> usize {
+        let mut destroyed = 0;
+        let (mut at, mut left) = {
+            let state = self.state.lock();
+            (state.recent.oldest(), state.idle)
+        };
+        while let Some(slot) = at.filter(|_| left > 0) {
+            left -= 1;
+            let Some((key, object)) = self.begin_inspect(slot) else {
+                // A `retain` further up the stack is looking at it.
+                at = List::<RECENT>::newer_than(&mut self.state.lock().metas, slot);
+                continue;
+            };
+            // It stays idle if the predicate panics.
+            let inspection =
+                Held { pool: self, slot, abandon: |pool, slot| _ = pool.end_inspect(slot, true) };
+            // SAFETY: the slot is marked as inspected, so nobody takes its object until the inspection ends, and
+            // all that is lent here is a shared reference.
+            let kept = keep(&key, unsafe { object.as_ref() });
+            at = List::<RECENT>::newer_than(&mut self.state.lock().metas, slot);
+            mem::forget(inspection);
+            destroyed += usize::from(self.end_inspect(slot, kept));
+        }
+        destroyed
+    }
+
+    /// Destroys idle objects, those released longest ago first, until the pool holds at most `bytes`, leased and
+    /// idle, or nothing is idle. Returns the bytes freed.
+    pub fn evict_to(&self, bytes: usize) -> usize {
+        let asked = Removal::Evicted(Eviction::Asked);
+        self.evict_while(asked, &mut Sweep::whole(), usize::MAX, |state| state.bytes > bytes, |_, _| true)
+            .bytes
+    }
+
+    /// One bounded slice of housekeeping: looks at no more than `limit` objects for each of these, ends after as many
+    /// bytes, and returns how many objects it destroyed. A number is a limit on objects, without one on bytes.
+    ///
+    /// - What was in quarantine and is due becomes idle.
+    /// - Idle objects past their time are destroyed.
+    /// - Under critical pressure (the account, or one above, is over its hard limit) every idle object goes.
+    /// - Under moderate pressure (over a soft limit) idle objects go until the low watermark is reached, but of each
+    ///   key no more than the fewest that were idle at any time since the last call (Bonwick's working set), and
+    ///   not below [`min_idle`](super::KeyedPoolBuilder::min_idle). A release that follows the eviction of an idle object
+    ///   does not raise that fewest again: in doubt objects are kept.
+    /// - Leases that are out for too long are told of, if the pool watches for them.
+    ///
+    /// A slice that looked at `limit` objects ends there, and the next goes on behind them, so that it is not
+    /// always the same that are looked at and passed over. Only such slices can evict an object before one that was
+    /// released earlier; a call that is not cut short keeps the order exactly.
+    pub fn maintain(&self, limit: impl Into<WorkLimit>) -> usize {
+        let WorkLimit { objects: looks, bytes: mut bytes_left } = limit.into();
+        let before = self.state.lock().destroyed();
+        self.end_some_quarantines(looks);
+        let mut destroyed = (self.state.lock().destroyed() - before) as usize;
+        if self.timed {
+            let now = self.now();
+            for (ttl, min_idle) in
+                [(self.limits.idle_ttl, 0), (self.limits.soft_idle_ttl, self.limits.min_idle)]
+            {
+                let waited = |meta: &Meta| now.since(meta.released) > ttl;
+                let done = self.evict_while(
+                    Removal::IdleTooLong,
+                    &mut Sweep { looks, at: None },
+                    bytes_left,
+                    |state| state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize])),
+                    |class, meta| waited(meta) && class.idle > min_idle,
+                );
+                destroyed += done.objects;
+                bytes_left = done.leaves(bytes_left);
+            }
+            if self.limits.max_lifetime != u64::MAX {
+                let done = self.expire_old(now, looks, bytes_left);
+                destroyed += done.objects;
+                bytes_left = done.leaves(bytes_left);
+            }
+        }
+        self.tell_leaks(looks);
+        let Some(account) = &self.account else { return destroyed };
+        let pressure = account.pressure();
+        let why = Removal::Evicted(Eviction::Pressure);
+        match pressure {
+            Pressure::None => {}
+            Pressure::Critical => {
+                let slice = &mut Sweep { looks, at: None };
+                destroyed += self.evict_while(why, slice, bytes_left, |_| true, |_, _| true).objects;
+            }
+            Pressure::Moderate => {
+                let (min_idle, epoch) = (self.limits.min_idle, self.state.lock().epoch);
+                let spare = |class: &Class<K>, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
+                // The last slice may have ended among objects that are to stay: go on behind them.
+                let at = {
+                    let mut state = self.state.lock();
+                    let slot = mem::replace(&mut state.trim_at, NONE);
+                    (slot != NONE).then(|| (slot, state.unlinkings()))
+                };
+                let slice = &mut Sweep { looks, at };
+                let more = |_: &State<K, S>| account.excess() > 0;
+                destroyed += self.evict_while(why, slice, bytes_left, more, spare).objects;
+                let mut state = self.state.lock();
+                if let (0, Some((slot, unlinkings))) = (slice.looks, slice.at)
+                    && unlinkings == state.unlinkings()
+                {
+                    state.trim_at = slot;
+                }
+            }
+        }
+        let before = {
+            let mut state = self.state.lock();
+            state.epoch += 1;
+            mem::replace(&mut state.pressure, pressure)
+        };
+        if before != pressure {
+            self.observer.pressure(pressure);
+        }
+        destroyed
+    }
+
+    /// Changes the hard limit of the pool's account and, if it is over that now, evicts idle objects of this pool,
+    /// those released longest ago first, until it is not. Returns the bytes still in use above the limit, which
+    /// other pools or leases hold; `None` if the pool has no account.
+    pub fn set_hard_limit(&self, bytes: usize) -> Option<usize> {
+        let account = self.account.as_ref()?;
+        account.set_hard_limit(bytes);
+        let (why, sweep) = (Removal::Evicted(Eviction::Asked), &mut Sweep::whole());
+        self.evict_while(why, sweep, usize::MAX, |_| account.overcommitted() > 0, |_, _| true);
+        Some(account.overcommitted())
+    }
+
+    /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are destroyed and
+    /// uncharged as they come back, those in quarantine at the first [`maintain`](Self::maintain) after they are due.
+    /// Closing again changes nothing.
+    pub fn close(&self) {
+        /// Goes on if a destructor panics: whoever closes a pool wants everything gone.
+        struct Closing<E: Fn()>(E);
+        impl<E: Fn()> Drop for Closing<E> {
+            fn drop(&mut self) {
+                (self.0)();
+            }
+        }
+        self.state.lock().closed = true;
+        let closing = Closing(|| {
+            let (why, sweep) = (Removal::Evicted(Eviction::Closed), &mut Sweep::whole());
+            self.evict_while(why, sweep, usize::MAX, |_| true, |_, _| true);
+            #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+            self.close_classes();
+        });
+        (closing.0)();
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// Makes idle whatever is due; true if something was.
+    pub(super) fn end_quarantines(&self) -> bool {
+        // Nearly always nothing is, and then the clock need not be read.
+        if self.state.lock().quarantine.oldest().is_none() {
+            return false;
+        }
+        self.end_some_quarantines(usize::MAX) > 0
+    }
+
+    #[cold]
+    fn end_some_quarantines(&self, most: usize) -> usize {
+        let mut ended = 0;
+        if self.state.lock().quarantine.oldest().is_none() {
+            return ended;
+        }
+        let now = self.clock.now();
+        while ended < most {
+            let Some(slot) = self.state.lock().take_due(now) else { break };
+            ended += 1;
+            // SAFETY: taken out of quarantine just now, the slot is this call's as a lease's is.
+            unsafe { self.shelve(slot, now) };
+        }
+        ended
+    }
+
+    /// Tells of leases that are out for too long, each once.
+    fn tell_leaks(&self, most: usize) {
+        let Some(sampling) = self.sampling else { return };
+        let now = self.clock.now();
+        for _ in 0..most {
+            let (key, leak) = {
+                let mut guard = self.state.lock();
+                let state = &mut *guard;
+                let Some(sample) = state.watch.overdue(sampling, now) else { break };
+                let meta = &state.metas[sample.slot as usize];
+                let Some(key) = state.classes[meta.class as usize].key.clone() else { continue };
+                let age = now.since(sample.since);
+                (key, Leak { bytes: meta.bytes, since: sample.since, age, site: sample.site })
+            };
+            self.observer.leaked(&key, &leak);
+        }
+    }
+
+    /// Uncharges, then destroys what has left the state.
+    pub(super) fn destroy_left(&self, left: Left<K>) {
+        drop(self.take_left(left));
+    }
+
+    pub(super) fn take_left(&self, left: Left<K>) -> F::Object {
+        let Left { slot, bytes, key, told } = left;
+        // SAFETY: the slot held an object until `State::remove` marked it as vacant, whose caller alone knows.
+        let object = unsafe { self.cells.at(slot).take() };
+        if let Some(account) = &self.account {
+            account.uncharge(bytes, false);
+        }
+        if let Some((key, why)) = &told {
+            self.observer.removed(key, bytes, *why);
+        }
+        drop(key);
+        object
+    }
+
+    /// Destroys idle objects, oldest first, while `more` says so and until so many bytes are gone, passing over those that
+    /// `may_go` forbids.
+    fn evict_while(
+        &self,
+        why: Removal,
+        sweep: &mut Sweep,
+        bytes: usize,
+        mut more: impl FnMut(&State<K, S>) -> bool,
+        may_go: impl Fn(&Class<K>, &Meta) -> bool,
+    ) -> Done {
+        let mut done = Done::default();
+        while done.bytes < bytes || bytes == usize::MAX {
+            let left = {
+                let mut guard = self.state.lock();
+                let state = &mut *guard;
+                if !more(state) {
+                    break;
+                }
+                let Some(slot) = state.next_to_go(sweep, &may_go) else { break };
+                let next = List::<RECENT>::newer_than(&mut state.metas, slot);
+                let left = state.remove(slot, why, O::LISTENS);
+                sweep.at = next.map(|next| (next, state.unlinkings()));
+                left
+            };
+            done.objects += 1;
+            done.bytes = left.bytes.wrapping_add(done.bytes);
+            self.destroy_left(left);
+        }
+        done
+    }
+
+    /// Looks at so many slots, going round, and destroys those idle objects that are too old.
+    fn expire_old(&self, now: Tick, looks: usize, bytes: usize) -> Done {
+        let mut done = Done::default();
+        let slots = self.state.lock().metas.len();
+        for _ in 0..looks.min(slots) {
+            if done.bytes >= bytes && bytes != usize::MAX {
+                break;
+            }
+            let left = {
+                let mut guard = self.state.lock();
+                let state = &mut *guard;
+                let slot = if (state.scan as usize) < state.metas.len() { state.scan } else { 0 };
+                state.scan = slot + 1;
+                let meta = &state.metas[slot as usize];
+                if meta.state != SlotState::Idle || !self.limits.too_old(meta, now) {
+                    continue;
+                }
+                state.remove(slot, Removal::TooOld, O::LISTENS)
+            };
+            done.objects += 1;
+            done.bytes = left.bytes.wrapping_add(done.bytes);
+            self.destroy_left(left);
+        }
+        done
+    }
+
+    /// Evicts the object of a class that was released longest ago.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn evict_oldest_of(&self, class: u32) {
+        let left = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let why = Removal::Evicted(Eviction::KeyIdle);
+            state.oldest_of(class).map(|oldest| state.remove(oldest, why, O::LISTENS))
+        };
+        if let Some(left) = left {
+            self.destroy_left(left);
+        }
+    }
+
+    fn begin_inspect(&self, slot: u32) -> Option<(K, NonNull<F::Object>)> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let meta = &mut state.metas[slot as usize];
+        if meta.state != SlotState::Idle {
+            return None;
+        }
+        let key = state.classes[meta.class as usize].key.clone()?;
+        meta.state = SlotState::Inspected;
+        state.inspected_bytes = state.inspected_bytes.wrapping_add(meta.bytes);
+        Some((key, self.cells.at(slot).object()))
+    }
+
+    /// Ends an inspection; true if the object was destroyed.
+    fn end_inspect(&self, slot: u32, kept: bool) -> bool {
+        let left = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            if kept && !state.closed {
+                let meta = &mut state.metas[slot as usize];
+                meta.state = SlotState::Idle;
+                state.inspected_bytes = state.inspected_bytes.wrapping_sub(meta.bytes);
+                return false;
+            }
+            state.remove(slot, Removal::Evicted(Eviction::Asked), O::LISTENS)
+        };
+        self.destroy_left(left);
+        true
+    }
+}
+
+/// What was destroyed.
+#[derive(Default)]
+struct Done {
+    objects: usize,
+    bytes: usize,
+}
+
+impl Done {
+    /// What is left of a bound on bytes; no bound stays none, whatever a factory claims that its objects hold.
+    fn leaves(&self, bytes: usize) -> usize {
+        if bytes == usize::MAX { bytes } else { bytes.saturating_sub(self.bytes) }
+    }
+}

@@ -1,0 +1,241 @@
+//! What a pool tells those who watch it: [`Observer`], and ready ones for logs and metrics.
+
+#[cfg(feature = "log")]
+mod to_log;
+#[cfg(feature = "metrics")]
+mod to_metrics;
+#[cfg(feature = "tracing")]
+mod to_tracing;
+
+#[cfg(feature = "log")]
+pub use to_log::ToLog;
+#[cfg(feature = "metrics")]
+pub use to_metrics::ToMetrics;
+#[cfg(feature = "tracing")]
+pub use to_tracing::ToTracing;
+
+use crate::account::{OverBudget, Pressure};
+use crate::clock::Tick;
+use core::panic::Location;
+
+/// Hears what a keyed pool does, except for what happens all the time: a hit and a release are told to nobody.
+///
+/// Every method does nothing unless it is written. They are called by whichever thread did it, with nothing locked or
+/// borrowed, so they may use the pool; one that panics leaves the pool's counts right. To hear is free for a pool
+/// without an observer ([`Silent`]), and costs a clone of the key for each event of one that has.
+///
+/// ```
+/// use pool_core::{KeyedPool, Observer, Removal};
+/// use std::cell::Cell;
+/// use std::convert::Infallible;
+///
+/// #[derive(Default)]
+/// struct Evictions(Cell<usize>);
+/// impl Observer<u8> for &Evictions {
+///     fn removed(&self, _key: &u8, bytes: usize, why: Removal) {
+///         if matches!(why, Removal::Evicted(_)) {
+///             self.0.set(self.0.get() + bytes);
+///         }
+///     }
+/// }
+///
+/// let evictions = Evictions::default();
+/// let pool = KeyedPool::builder(|_: &u8| Ok::<_, Infallible>([0u8; 100])).observer(&evictions).build();
+/// drop(pool.acquire(&1)?);
+/// pool.trim(0);
+/// assert_eq!(evictions.0.get(), 100);
+/// # Ok::<(), pool_core::AcquireError<Infallible>>(())
+/// ```
+pub trait Observer<K: ?Sized> {
+    /// Whether anybody hears; where not, no key is cloned.
+    #[doc(hidden)]
+    const LISTENS: bool = true;
+
+    /// An object of `key` was made, of so many bytes.
+    fn created(&self, key: &K, bytes: usize) {
+        _ = (key, bytes);
+    }
+
+    /// An object of `key` has left the pool, and so many bytes were uncharged; it is destroyed next, or in the hands of
+    /// who detached it.
+    fn removed(&self, key: &K, bytes: usize, why: Removal) {
+        _ = (key, bytes, why);
+    }
+
+    /// An acquire or prewarming of `key` was refused.
+    fn refused(&self, key: &K, why: Refusal<'_>) {
+        _ = (key, why);
+    }
+
+    /// The pressure that maintenance found differs from what the last one found.
+    fn pressure(&self, pressure: Pressure) {
+        _ = pressure;
+    }
+
+    /// A lease of `key` is out for longer than is likely; told once.
+    fn leaked(&self, key: &K, leak: &Leak) {
+        _ = (key, leak);
+    }
+
+    /// An object that was said to be leaked has come back after all.
+    fn returned(&self, key: &K, leak: &Leak) {
+        _ = (key, leak);
+    }
+}
+
+/// The observer of a pool that nobody watches.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Silent;
+
+impl<K: ?Sized> Observer<K> for Silent {
+    const LISTENS: bool = false;
+}
+
+/// Why an object left a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum Removal {
+    /// It was idle and had to go.
+    Evicted(Eviction),
+    /// It was idle too long.
+    IdleTooLong,
+    /// It was older than objects may become.
+    TooOld,
+    /// It was leased and not worth keeping.
+    Discarded(Discard),
+    /// It was taken out for good by [`Lease::detach`](crate::Lease::detach).
+    Detached,
+}
+
+impl Removal {
+    /// In snake case, for labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Evicted(Eviction::Room) => "evicted_for_room",
+            Self::Evicted(Eviction::KeyIdle) => "evicted_beyond_idle_of_key",
+            Self::Evicted(Eviction::Asked) => "evicted_as_asked",
+            Self::Evicted(Eviction::Pressure) => "evicted_under_pressure",
+            Self::Evicted(Eviction::Closed) => "evicted_by_close",
+            Self::IdleTooLong => "idle_too_long",
+            Self::TooOld => "too_old",
+            Self::Discarded(Discard::Asked) => "discarded_as_asked",
+            Self::Discarded(Discard::Verdict) => "discarded_by_resetter",
+            Self::Discarded(Discard::Panicked) => "discarded_after_panic",
+            Self::Discarded(Discard::Grown) => "discarded_for_size",
+            Self::Discarded(Discard::Closed) => "discarded_by_close",
+            Self::Detached => "detached",
+        }
+    }
+}
+
+/// Why an idle object was evicted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum Eviction {
+    /// To make room for a new one, in bytes or in number.
+    Room,
+    /// More of its key were idle than may be.
+    KeyIdle,
+    /// By `trim`, `retain` or `evict_to`, or because a hard limit was lowered by way of the pool.
+    Asked,
+    /// By `maintain`, under pressure.
+    Pressure,
+    /// The pool was closed.
+    Closed,
+}
+
+/// Why a leased object was destroyed instead of going back to the idle set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum Discard {
+    /// [`Lease::discard`](crate::Lease::discard).
+    Asked,
+    /// The resetter said so.
+    Verdict,
+    /// The resetter, the factory's `measure`, or the clock panicked.
+    Panicked,
+    /// It had grown above what an object may retain, or above what the account had left.
+    Grown,
+    /// The pool was closed.
+    Closed,
+}
+
+/// Why an object could not be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Refusal<'a> {
+    /// The pool is closed.
+    Closed,
+    /// As many objects are out as may be.
+    Exhausted,
+    /// As many objects of the key are out as may be.
+    KeyExhausted,
+    /// Its bytes do not fit.
+    OverBudget(&'a OverBudget),
+    /// The factory failed.
+    Create,
+}
+
+impl Refusal<'_> {
+    /// In snake case, for labels.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Exhausted => "exhausted",
+            Self::KeyExhausted => "key_exhausted",
+            Self::OverBudget(_) => "over_budget",
+            Self::Create => "create",
+        }
+    }
+}
+
+/// A lease that is out for longer than is likely.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Leak {
+    /// Bytes of the object.
+    pub bytes: usize,
+    /// When it was leased, by the pool's clock.
+    pub since: Tick,
+    /// How long it was out when this was told, in ticks of the clock.
+    pub age: u64,
+    /// Where it was leased.
+    pub site: &'static Location<'static>,
+}
+
+macro_rules! by_pointer {
+    ($pointer:ty) => {
+        impl<K: ?Sized, O: Observer<K>> Observer<K> for $pointer {
+            const LISTENS: bool = O::LISTENS;
+
+            fn created(&self, key: &K, bytes: usize) {
+                (**self).created(key, bytes);
+            }
+            fn removed(&self, key: &K, bytes: usize, why: Removal) {
+                (**self).removed(key, bytes, why);
+            }
+            fn refused(&self, key: &K, why: Refusal<'_>) {
+                (**self).refused(key, why);
+            }
+            fn pressure(&self, pressure: Pressure) {
+                (**self).pressure(pressure);
+            }
+            fn leaked(&self, key: &K, leak: &Leak) {
+                (**self).leaked(key, leak);
+            }
+            fn returned(&self, key: &K, leak: &Leak) {
+                (**self).returned(key, leak);
+            }
+        }
+    };
+}
+by_pointer!(&O);
+#[cfg(feature = "alloc")]
+by_pointer!(alloc::rc::Rc<O>);
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+by_pointer!(alloc::sync::Arc<O>);

@@ -1,0 +1,237 @@
+//! Keyed pools for threads, their classes, and pools that give idle objects back to one another.
+#![cfg(feature = "lock_api")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use parking_lot::RawMutex;
+use pool_core::{
+    Account, AcquireError, Factory, Footprint, KeyedPool, KeyedPoolBuilder, SharedKeyedPool,
+    SharedPoolBuilder,
+};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// An object of as many bytes as its key says.
+#[derive(Debug)]
+struct Block(usize);
+
+impl Footprint for Block {
+    fn footprint(&self) -> usize {
+        self.0
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Blocks;
+
+impl Factory<usize> for Blocks {
+    type Object = Block;
+    type Error = Infallible;
+    fn create(&self, &bytes: &usize) -> Result<Block, Infallible> {
+        Ok(Block(bytes))
+    }
+    fn estimate(&self, &bytes: &usize) -> usize {
+        bytes
+    }
+    fn measure(&self, block: &Block) -> usize {
+        block.0
+    }
+}
+
+type Pool = Arc<SharedKeyedPool<usize, Blocks, RawMutex>>;
+
+fn pool(account: &Account) -> Pool {
+    KeyedPoolBuilder::new(Blocks).account(account.clone()).build_shared::<RawMutex>()
+}
+
+fn idle_keys(pool: &Pool) -> Vec<usize> {
+    let mut keys: Vec<usize> =
+        pool.keys().into_iter().filter(|(_, s)| s.idle > 0).map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    keys
+}
+
+// An order of eviction within each pool only; the pool that asks emptied although another's objects are older.
+#[test]
+fn a_miss_evicts_the_least_recently_used_idle_object_of_any_pool() {
+    let account = Account::new("server", 100);
+    let (a, b) = (pool(&account), pool(&account));
+    for (pool, key) in [(&a, 10), (&b, 20), (&a, 30), (&b, 40)] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    let held = b.acquire(&5).unwrap(); // 105: `a`'s 10 is the oldest
+    assert_eq!((idle_keys(&a), idle_keys(&b)), (vec![30], vec![20, 40]));
+    drop(a.acquire(&30).unwrap()); // used again: younger than `b`'s
+    let more = a.acquire(&50).unwrap(); // short by 45: 20 and 40 of `b`
+    assert_eq!((idle_keys(&a), idle_keys(&b)), (vec![30], vec![]));
+    assert_eq!((a.stats().evicted, b.stats().evicted, account.used()), (1, 2, 85));
+    drop((held, more));
+}
+
+// Many cheap objects thrown away for one that does not fit even then.
+#[test]
+fn a_pool_of_small_objects_is_not_emptied_for_a_large_one_that_cannot_fit() {
+    let account = Account::new("server", 100);
+    let (small, large) = (pool(&account), pool(&account));
+    let leases: Vec<_> = (0..10).map(|_| small.acquire(&4).unwrap()).collect();
+    drop(leases);
+    let _held = large.acquire(&50).unwrap();
+    match large.acquire(&51).map(drop) {
+        Err(AcquireError::OverBudget(refusal)) => {
+            assert_eq!((refusal.requested, refusal.free, refusal.evictable), (51, 10, 40));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(small.stats().idle, 10);
+    drop(large.acquire(&50).unwrap());
+    assert_eq!(small.stats().idle, 0);
+}
+
+// A limit lowered that leaves what is idle in place.
+#[test]
+fn lowering_the_hard_limit_evicts_idle_objects_of_all_pools() {
+    let account = Account::new("server", 100);
+    let (a, b) = (pool(&account), pool(&account));
+    for (pool, key) in [(&a, 10), (&b, 20), (&a, 30)] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    assert_eq!(account.set_hard_limit(35), 0);
+    assert_eq!((account.used(), idle_keys(&a), idle_keys(&b)), (30, vec![30], vec![]));
+}
+
+// A class of its own for each caller, whose objects others never see; one that lives for ever, or not as long as a handle.
+#[test]
+fn a_class_is_one_for_all_who_ask_for_its_key() {
+    let account = Account::new("server", 100);
+    let pool = pool(&account);
+    let class = pool.class(&10);
+    assert!(Arc::ptr_eq(&class, &pool.class(&10)));
+    assert!(!Arc::ptr_eq(&class, &pool.class(&20)));
+    class.prewarm(3).unwrap();
+    assert_eq!((account.used(), class.stats().idle, pool.stats().idle), (30, 3, 0));
+    let lease = class.try_acquire_owned().unwrap();
+    assert_eq!((lease.0, *class.factory().key()), (10, 10));
+    drop(class);
+    assert_eq!(pool.class(&10).stats().leased, 1, "a lease, too, is a handle");
+    drop(lease);
+    assert_eq!((account.used(), pool.class(&10).stats().created), (0, 0));
+    let class = pool.class(&10);
+    pool.close();
+    assert!(class.is_closed() && pool.class(&30).is_closed());
+}
+
+// A class that hoards, or one that is refused while the pool beside it has idle objects.
+#[test]
+fn a_class_gives_and_takes_as_its_pool_does() {
+    let account = Account::new("server", 100);
+    let pool = pool(&account);
+    let class = pool.class(&20);
+    class.prewarm(3).unwrap();
+    drop(pool.acquire(&40).unwrap());
+    // Both full. The class was last used before the pool's object was released.
+    let a = pool.acquire(&15).unwrap();
+    assert_eq!((class.stats().idle, idle_keys(&pool)), (2, vec![40]));
+    // Now the class is used: the pool's object is older.
+    let b = [class.acquire().unwrap(), class.acquire().unwrap(), class.acquire().unwrap()];
+    assert_eq!((class.stats().leased, idle_keys(&pool), account.used()), (3, vec![], 75));
+    drop((a, b));
+}
+
+// A shared pool on no list, or one that is never found used.
+#[test]
+fn shared_pools_give_and_take() {
+    let account = Account::new("server", 100);
+    let make = |_: &()| Ok::<_, Infallible>(Block(25));
+    let shared = SharedPoolBuilder::new(make).account(account.clone()).build_arc();
+    let keyed = pool(&account);
+    shared.prewarm(2).unwrap();
+    drop(keyed.acquire(&50).unwrap());
+    drop(keyed.acquire(&30).unwrap());
+    assert_eq!((shared.stats().idle, account.used()), (0, 80), "two of 25 made room for 30");
+    let leases = [shared.acquire().unwrap(), shared.acquire().unwrap()];
+    assert_eq!((idle_keys(&keyed), account.used()), (vec![30], 80));
+    drop(leases);
+}
+
+// The order across local pools known only as far as misses tell it.
+#[test]
+fn local_pools_under_a_local_account_give_back_in_the_exact_order_of_release() {
+    let account = Account::local("page", 100);
+    let pool = || KeyedPool::builder(Blocks).account(account.clone()).build_rc();
+    let (a, b) = (pool(), pool());
+    for (pool, key) in [(&a, 20), (&b, 25), (&a, 30)] {
+        pool.prewarm(&key, 1).unwrap();
+    }
+    for (pool, key) in [(&b, 25), (&a, 30), (&a, 20)] {
+        drop(pool.acquire(&key).unwrap()); // hits: no miss tells them apart
+    }
+    let held = a.acquire(&26).unwrap();
+    assert_eq!((b.stats().idle, a.stats().idle, account.used()), (0, 2, 76));
+    let more = b.acquire(&40).unwrap();
+    assert_eq!((a.key_stats(&30), account.used()), (None, 86));
+    drop((held, more));
+    drop((a, b));
+    assert_eq!(account.used(), 0);
+}
+
+// A pool that was dropped and is still asked, or keeps its account's list from ending.
+#[test]
+fn a_dropped_pool_gives_nothing_more() {
+    let account = Account::new("server", 100);
+    let (a, b) = (pool(&account), pool(&account));
+    drop(a.acquire(&60).unwrap());
+    drop(a);
+    assert_eq!(account.used(), 0);
+    drop(b.acquire(&100).unwrap());
+    assert_eq!(account.used(), 100);
+}
+
+// A limit passed, an object handed out twice, or bytes left over when eight threads meet.
+#[test]
+fn threads_stay_within_the_budget_and_end_at_zero() {
+    struct Counted<'a>(&'a AtomicUsize);
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Relaxed);
+        }
+    }
+    let rounds = if cfg!(miri) { 20 } else { 3000 };
+    let root = Account::new("root", 2000);
+    let leaf = Account::builder("leaf").parent(&root).hard_limit(1500).build();
+    let (a, b) = (pool(&root), pool(&leaf));
+    let class = b.class(&64);
+    let users = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..8usize {
+            let (a, b, class, root, users) = (&a, &b, &class, &root, &users);
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let key = 1 + (round * 7 + thread * 13) % 300;
+                    let pool = if (round + thread) % 2 == 0 { a } else { b };
+                    users.fetch_add(1, Relaxed);
+                    let _counted = Counted(users);
+                    match pool.acquire(&key) {
+                        Ok(block) => assert_eq!(block.0, key),
+                        Err(AcquireError::OverBudget(refusal)) => assert!(refusal.requested <= key),
+                        Err(other) => panic!("{other}"),
+                    }
+                    if round % 5 == 0 {
+                        drop(class.acquire());
+                    }
+                    if round % 31 == 0 {
+                        pool.maintain(4);
+                    }
+                    assert!(root.used() <= 2000);
+                }
+            });
+        }
+    });
+    for pool in [&a, &b] {
+        let stats = pool.stats();
+        assert_eq!(stats.created, stats.idle as u64 + stats.destroyed, "{stats:?}");
+        assert_eq!(stats.leased, 0);
+    }
+    assert!(leaf.peak() <= 1500 && root.peak() <= 2000);
+    drop((a, b, class));
+    assert_eq!((root.used(), leaf.used()), (0, 0));
+}

@@ -19,7 +19,17 @@ struct Subject {
 const SUBJECTS: &[Subject] = &[
     Subject {
         files: &["pool-core/src/account.rs", "pool-core/src/account/*.rs", "pool-core/src/tracker.rs"],
-        tests: &["--lib", "--test", "accounts", "--test", "accounts_model", "--test", "tracker"],
+        tests: &[
+            "--lib",
+            "--test",
+            "accounts",
+            "--test",
+            "tracker",
+            "--test",
+            "contract",
+            "--test",
+            "accounts_model",
+        ],
     },
     Subject {
         files: &["pool-core/src/keyed.rs", "pool-core/src/lru.rs"],

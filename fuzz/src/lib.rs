@@ -20,6 +20,6 @@ mod ops;
 mod run;
 mod world;
 
-pub use ops::{Bounds, Config, FIXED_SLOTS, KEYS, Limits, Op, estimate_of};
-pub use run::run;
-pub use world::Refused;
+pub use ops::{Bounds, Config, FIXED_SLOTS, KEYS, Limits, Op, estimate_of, levels_of};
+pub use run::{run, run_several};
+pub use world::{Heard, Place, Refused};

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use arbitrary::{Arbitrary, Unstructured};
-use pool_fuzz::{Config, Op, run};
+use pool_fuzz::{Config, Op, run, run_several};
 
 // What the fuzzer once found to take a way of its own through the pool, and what it once failed on.
 #[test]
@@ -12,10 +12,12 @@ fn the_corpus_passes() {
     for entry in std::fs::read_dir(corpus).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         // As `fuzz_target!` does it.
-        let Ok((config, ops)) = <(Config, Vec<Op>)>::arbitrary_take_rest(Unstructured::new(&bytes)) else {
+        let Ok((configs, ops)) = <([Config; 3], Vec<Op>)>::arbitrary_take_rest(Unstructured::new(&bytes))
+        else {
             continue;
         };
-        run(&ops, &config);
+        run(&ops, &configs[0]);
+        run_several(&ops, &configs);
         inputs += 1;
         operations += ops.len();
     }

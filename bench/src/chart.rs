@@ -4,6 +4,7 @@ use crate::report::Measured;
 use crate::table::{put, shown, spaced};
 use crate::workloads::Kind;
 use crate::workloads::memory::Memory;
+use crate::worst::Worst;
 
 struct Bar {
     label: String,
@@ -44,6 +45,26 @@ pub(crate) fn of_times(measured: &Measured) -> String {
         bars.sort_by(|one, other| one.value.total_cmp(&other.value));
     }
     svg(measured.title, measured.note, &format!("ns per {}", measured.per), &bars)
+}
+
+/// The longest of many quanta.
+pub(crate) fn of_worst(worst: &[Worst], workload: &str) -> String {
+    let of = || worst.iter().filter(|worst| worst.workload == workload);
+    let mut bars: Vec<Bar> = of()
+        .map(|worst| Bar {
+            label: worst.name.to_owned(),
+            detail: worst.version.clone().unwrap_or_default(),
+            value: worst.max as f64,
+            kind: worst.kind,
+        })
+        .collect();
+    bars.sort_by(|one, other| one.value.total_cmp(&other.value));
+    let quanta = of().map(|worst| worst.quanta as usize).max().unwrap_or_default();
+    let note = format!(
+        "Of {} quanta the longest, in the thread's own time: other programs do not count.",
+        spaced(quanta)
+    );
+    svg(&format!("The worst case: {workload}"), &note, "ns, the longest", &bars)
 }
 
 /// What the pools hold beside their objects.

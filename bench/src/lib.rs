@@ -8,6 +8,7 @@
 //! | `ours`, `by_hand`, `peers` | each pool, as one uses it |
 //! | `workloads` | what is done with them; a file each |
 //! | `measure` | rounds in turn, and their medians |
+//! | `worst` | the longest of a million quanta, and first uses |
 //! | `targets` | the goals, judged from the medians |
 //! | `versions` | of the peers, from the lock file |
 //! | `report`, `chart`, `table` | the JSON, the pictures, the Markdown |
@@ -25,10 +26,12 @@ mod table;
 mod targets;
 mod versions;
 pub mod workloads;
+mod worst;
 
 pub use measure::{Lap, Settings};
 pub use report::{Instructions, Report};
 pub use workloads::{Contender, Kind, Run, Workload};
+pub use worst::tell as tell_worst;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};

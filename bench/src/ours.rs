@@ -8,6 +8,8 @@ use std::hint::black_box;
 
 /// The name of the package whose version our rows carry.
 pub(crate) const PACKAGE: &str = "pool-core";
+/// The same of the rows of pool-audio.
+pub(crate) const AUDIO: &str = "pool-audio";
 
 /// Makes buffers.
 pub(crate) struct Make;

@@ -5,6 +5,7 @@ use crate::targets::{self, Target};
 use crate::versions::version_of;
 use crate::workloads::memory::{self, Memory};
 use crate::workloads::{ALL, Kind};
+use crate::worst::{self, Worst};
 use crate::{chart, table};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -28,6 +29,10 @@ impl Instructions {
         }
     }
 }
+
+/// Quanta of which the longest is told, and so many when it has to be quick.
+const WORST_OF: u64 = 1_000_000;
+const WORST_OF_QUICK: u64 = 50_000;
 
 /// A workload's figures.
 pub(crate) struct Measured {
@@ -59,6 +64,7 @@ pub(crate) struct Row {
 pub struct Report {
     measured: Vec<Measured>,
     memory: Vec<Memory>,
+    worst: Vec<Worst>,
     targets: Vec<Target>,
     instructions: Instructions,
     machine: Value,
@@ -97,8 +103,16 @@ impl Report {
             measured.push(Measured { slug, title, per, note, rows, facts });
         }
         let memory = memory::measure();
-        let targets = targets::judge(&measured, &memory)?;
-        Ok(Self { measured, memory, targets, instructions, machine, quick })
+        println!("      the longest of many quanta of audio");
+        let program = std::env::current_exe().context("this program does not know its own path")?;
+        let worst = worst::measure(&program, if quick { WORST_OF_QUICK } else { WORST_OF })?;
+        for Worst { workload, name, median, max, page_faults, .. } in &worst {
+            println!(
+                "      {workload}: {name:<28} {median:>9} ns, longest {max:>9} ns, {page_faults} page faults"
+            );
+        }
+        let targets = targets::judge(&measured, &memory, &worst)?;
+        Ok(Self { measured, memory, worst, targets, instructions, machine, quick })
     }
 
     /// Writes `report.json`, `table.md` and the charts.
@@ -109,9 +123,16 @@ impl Report {
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
         write("report.json", &format!("{:#}\n", self.json()))?;
-        write("table.md", &table::markdown(&self.measured, &self.memory, &self.targets))?;
+        write("table.md", &table::markdown(&self.measured, &self.memory, &self.worst, &self.targets))?;
         for measured in &self.measured {
             write(&format!("{}.svg", measured.slug), &chart::of_times(measured))?;
+        }
+        for (file, workload) in [
+            ("worst-small.svg", worst::SMALL),
+            ("worst-large.svg", worst::LARGE),
+            ("first-use.svg", worst::FIRST_USE),
+        ] {
+            write(file, &chart::of_worst(&self.worst, workload))?;
         }
         write("memory.svg", &chart::of_memory(&self.memory))
     }
@@ -190,6 +211,19 @@ impl Report {
                 "bytes_per_slot": figure(memory.per_slot),
             })
         });
+        let worst = self.worst.iter().map(|worst| {
+            json!({
+                "workload": worst.workload,
+                "peer": worst.name,
+                "kind": kind(worst.kind),
+                "version": worst.version,
+                "quanta": worst.quanta,
+                "median_ns": worst.median,
+                "p9999_ns": worst.p9999,
+                "max_ns": worst.max,
+                "page_faults": worst.page_faults,
+            })
+        });
         let why = match &self.instructions {
             Instructions::Counted(_) => Value::Null,
             Instructions::Missing(why) => json!(why),
@@ -199,6 +233,7 @@ impl Report {
             "targets": targets.collect::<Vec<_>>(),
             "workloads": workloads.collect::<Vec<_>>(),
             "memory": memory.collect::<Vec<_>>(),
+            "worst": worst.collect::<Vec<_>>(),
             "no_instructions_because": why,
             "machine": self.machine,
             "quick": self.quick,

@@ -4,10 +4,16 @@ use crate::report::{Measured, Row};
 use crate::targets::{self, Target};
 use crate::workloads::Kind;
 use crate::workloads::memory::Memory;
+use crate::worst::Worst;
 use std::fmt::Write;
 
 /// Tables of the times, of what depends on the number of objects, and of the goals.
-pub(crate) fn markdown(measured: &[Measured], memory: &[Memory], targets: &[Target]) -> String {
+pub(crate) fn markdown(
+    measured: &[Measured],
+    memory: &[Memory],
+    worst: &[Worst],
+    targets: &[Target],
+) -> String {
     let mut text = times(measured);
     for measured in measured {
         if measured.all_ours() {
@@ -26,7 +32,33 @@ pub(crate) fn markdown(measured: &[Measured], memory: &[Memory], targets: &[Targ
         (memory.pool.to_owned(), spaced(memory.objects), bytes)
     });
     text.push_str(&by_number("Bytes per slot, beside the object", memory.collect()));
+    text.push_str(&longest(worst));
     text.push_str(&goals(targets));
+    text
+}
+
+/// A line for each contender of each kind of quantum.
+fn longest(worst: &[Worst]) -> String {
+    let mut text = String::from(
+        "\n| audio, us of the thread's own time | | median | 99.99 % | longest | page faults |\n|---|---|---|---|---|---|\n",
+    );
+    for worst in worst {
+        let us = |ns: u64| format!("{:.1}", ns as f64 / 1000.0);
+        let name =
+            if worst.kind == Kind::Ours { format!("**{}**", worst.name) } else { worst.name.to_owned() };
+        put(
+            &mut text,
+            format_args!(
+                "| {}, {} times | {name} | {} | {} | {} | {} |\n",
+                worst.workload,
+                spaced(worst.quanta as usize),
+                us(worst.median),
+                us(worst.p9999),
+                us(worst.max),
+                worst.page_faults
+            ),
+        );
+    }
     text
 }
 

@@ -4,7 +4,8 @@ use crate::measure::Times;
 use crate::report::{Measured, Row};
 use crate::table::shown;
 use crate::workloads::memory::Memory;
-use crate::workloads::{Kind, burst, cost, hand_over, keyed, pair, threads, zeroed};
+use crate::workloads::{Kind, account, audio, burst, cost, hand_over, keyed, pair, threads, zeroed};
+use crate::worst::{self, Worst};
 use anyhow::{Context, Result};
 
 /// A figure that must not be larger than its goal.
@@ -188,7 +189,7 @@ fn below_the_limit(
 }
 
 /// Every goal that the shared and local pools have, and those of the keyed pool as far as they are measured here.
-pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Target>> {
+pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -> Result<Vec<Target>> {
     let mut judge = Judge { measured, targets: Vec::new() };
     pairs(&mut judge)?;
     bursts(&mut judge)?;
@@ -213,12 +214,80 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory]) -> Result<Vec<Targ
         judge.memory(memory, pool, 16.0);
     }
 
+    let (loop_ns, cell_ns) =
+        (judge.median(account::ALONE, account::LOOP)?, judge.median(account::ALONE, account::CELL)?);
+    for slug in [account::ALONE, account::THREADS] {
+        judge.ratio(slug, "Account", account::LOOP, 1.0)?;
+        let target = judge.ratio(slug, "Credit", account::LOOP, 0.2)?;
+        if slug == account::ALONE
+            && let Some(note) =
+                below_the_limit(target.goal, (account::LOOP, loop_ns), (account::CELL, cell_ns))
+        {
+            target.only_shown(note);
+        }
+    }
+    for charge in ["refused", "refused, with credits recalled"] {
+        judge.ratio(account::REFUSED, charge, "granted", 2.0)?;
+    }
+
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {
         let best = judge.best(slug, &[Kind::Peer])?;
         let note = "not yet: the goals of the keyed pool are work of their own";
         judge.ratio(slug, "KeyedPool", best, goal)?.only_shown(note.into());
     }
+    audio(&mut judge, worst)?;
     Ok(judge.targets)
+}
+
+fn audio(judge: &mut Judge<'_>, worst: &[Worst]) -> Result<()> {
+    let instructions = judge.instructions(zeroed::SLUG, "RealtimeHandle")?;
+    let target = judge.ratio(zeroed::SLUG, "RealtimeHandle", "memset, no pool", 1.3)?;
+    if !target.met() {
+        let counted = instructions.map(|count| format!("{count:.0} instructions; ")).unwrap_or_default();
+        target.noted(format!(
+            "{counted}where the samples lie, and which of them were written, is read from the buffer and not known to the \
+             compiler, so the clearing waits for it"
+        ));
+    }
+    let profiler = *judge.times(audio::PROFILER, "CallbackProfiler")?;
+    let row = format!("{}: CallbackProfiler", judge.workload(audio::PROFILER)?.title);
+    judge.push(Target {
+        disturbed: profiler.disturbed,
+        ..Target::judged(row, "ns".into(), 150.0, profiler.median)
+    });
+    let of = |workload: &str, name: &str| {
+        let found = worst.iter().find(|worst| worst.workload == workload && worst.name == name);
+        found.with_context(|| format!("`{workload}` has no `{name}`"))
+    };
+    for workload in [worst::SMALL, worst::LARGE, worst::FIRST_USE] {
+        let ours = worst.iter().find(|worst| worst.workload == workload && worst.kind == Kind::Ours);
+        let faults = ours.with_context(|| format!("`{workload}` has none of ours"))?.page_faults;
+        let row = format!("{workload}: RealtimeHandle, page faults");
+        judge.push(Target::judged(row, "faults".into(), 0.0, faults as f64));
+    }
+    let first = (of(worst::FIRST_USE, "RealtimeHandle")?, of(worst::FIRST_USE, "malloc")?);
+    let row = format!("{}: RealtimeHandle, prewarmed, the median", worst::FIRST_USE);
+    judge.push(Target::judged(row, "x malloc".into(), 0.5, first.0.median as f64 / first.1.median as f64));
+
+    let (ours, malloc) = (of(worst::LARGE, "RealtimeHandle")?, of(worst::LARGE, "malloc")?);
+    let empty = of(worst::LARGE, worst::NOTHING)?;
+    let row = format!("{}: RealtimeHandle, the longest", worst::LARGE);
+    let target = judge.push(Target::judged(row, "x malloc".into(), 0.1, ours.max as f64 / malloc.max as f64));
+    // Interrupts take as long as everything that is measured here, and are the same for all.
+    target.swing = 3.0;
+    if !target.met() {
+        let us = |ns: u64| format!("{:.0} us", ns as f64 / 1000.0);
+        target.only_shown(format!(
+            "the machine's interrupts decide: the longest of as many empty quanta took {}, ours {}, malloc's {}; of ten \
+             thousand quanta all but one took at most {} with ours and {} with malloc",
+            us(empty.max),
+            us(ours.max),
+            us(malloc.max),
+            us(ours.p9999),
+            us(malloc.p9999)
+        ));
+    }
+    Ok(())
 }
 
 fn pairs(judge: &mut Judge<'_>) -> Result<()> {

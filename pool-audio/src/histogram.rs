@@ -9,8 +9,12 @@
 //! rows keep the index computation to shifts, and 8 KiB is small beside what is measured. A sorted list of all
 //! values would be exact and grows; a list of the last thousand forgets the one callback in a million that
 //! clicked.
+#![deny(clippy::disallowed_types)]
 
+use alloc::boxed::Box;
 use core::fmt;
+
+use crate::sync::{AtomicU32, Figure, Ordering};
 
 /// Columns: buckets per power of two.
 const COLUMNS: usize = 32;
@@ -127,6 +131,54 @@ impl Histogram {
         self.recorded = 0;
         self.min = u64::MAX;
         self.max = 0;
+    }
+}
+
+/// The same with one writer and readers on other threads: relaxed loads and stores, each count for itself.
+pub(crate) struct AtomicHistogram {
+    counts: [AtomicU32; ROWS * COLUMNS],
+    min: Figure,
+    max: Figure,
+}
+
+impl AtomicHistogram {
+    pub(crate) fn new() -> Self {
+        let counts = [const { AtomicU32::new(0) }; ROWS * COLUMNS];
+        Self { counts, min: Figure::new(u64::MAX), max: Figure::new(0) }
+    }
+
+    /// Writer: counts one value. Extremes first: then a reader that sees the count sees no value outside them.
+    pub(crate) fn record(&self, value: u64) {
+        if value < self.min.get() {
+            self.min.set(value);
+        }
+        if value > self.max.get() {
+            self.max.set(value);
+        }
+        let count = &self.counts[Histogram::index(value)];
+        count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// What has been counted, for looking at.
+    pub(crate) fn copy(&self) -> Box<Histogram> {
+        let mut copy = Box::new(Histogram::new());
+        for (count, theirs) in copy.counts.iter_mut().zip(&self.counts) {
+            *count = theirs.load(Ordering::Relaxed);
+            copy.recorded += u64::from(*count);
+        }
+        (copy.min, copy.max) = (self.min.get(), self.max.get());
+        if copy.min > copy.max {
+            // Nothing yet, or the first value is being recorded.
+            copy.reset();
+        }
+        copy
+    }
+
+    /// Writer: forgets everything.
+    pub(crate) fn reset(&self) {
+        self.counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        self.min.set(u64::MAX);
+        self.max.set(0);
     }
 }
 

@@ -1,4 +1,5 @@
 //! What makes two buffers interchangeable: channels, capacity and sample rate.
+#![deny(clippy::disallowed_types)]
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -41,6 +42,7 @@ impl BufferKey {
     /// Distance between the starts of two planes, in floats: `frames` rounded up to 16 (64 bytes).
     ///
     /// In `u64`, since on a 32-bit target rounding up may not fit `usize`.
+    #[inline]
     fn stride_wide(self) -> u64 {
         u64::from(self.frames).next_multiple_of(ALIGN_FLOATS as u64)
     }
@@ -64,6 +66,7 @@ impl BufferKey {
     }
 
     /// Distance between the starts of two planes of a buffer that exists, in floats.
+    #[inline]
     pub(crate) fn stride(self) -> usize {
         // A buffer exists only after `float_count` fitted `usize`, and the stride is no larger.
         self.stride_wide() as usize

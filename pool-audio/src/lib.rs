@@ -9,23 +9,40 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-// Who may use whom: error < key < sample < pool < memory, and histogram < profiler.
+// Who may use whom: error < key < sample < pool < memory < realtime, and sync < histogram < monitor < profiler.
 mod error;
 mod histogram;
 mod key;
+#[cfg(feature = "mlock")]
+mod lock;
 mod memory;
+mod monitor;
 mod pool;
 mod profiler;
+// Leases in an `Arc`: not for cores without compare-and-swap.
+#[cfg(target_has_atomic = "ptr")]
+mod realtime;
 mod sample;
+mod sync;
 
 pub use error::BufferError;
 pub use histogram::Histogram;
 pub use key::BufferKey;
+#[cfg(feature = "mlock")]
+pub use lock::lock_memory;
 pub use memory::{AudioMemory, AudioMemoryBuilder, DEFAULT_BUDGET, Evicted, MemoryReport, PoolReport};
+pub use monitor::{LatencySummary, LoadSummary, ProfileMonitor, ProfileSnapshot};
 pub use pool::{
     BufferFactory, BufferLease, BufferPool, BufferPoolBuilder, FullLength, KeyedBuffers, OwnedBufferLease,
 };
-pub use profiler::{CallbackProfiler, CallbackTiming, HISTORY, LoadSummary, ProfileSnapshot};
+pub use profiler::{CallbackProfiler, CallbackTiming, HISTORY};
+#[cfg(target_has_atomic = "ptr")]
+pub use realtime::{
+    CLEARED_ON_ACQUIRE, ClassFactory, ClassPool, ClassStats, CreateError, Maintained, RealtimeBuffer,
+    RealtimeHandle, RealtimeLease, RealtimePool, RealtimePoolBuilder, RealtimeStats, SameShape, SharedLease,
+};
+#[cfg(all(feature = "std", target_has_atomic = "ptr"))]
+pub use realtime::{StillOut, Worker};
 pub use sample::{Planes, PlanesMut, SampleBuffer};
 
 // What the signatures here are made of, so that a user needs no second dependency.

@@ -22,12 +22,12 @@
 //! zeros and the only way to a `&mut [f32]` sets the mark first. So `clear` has to touch nothing else, and a
 //! buffer that nobody wrote costs nothing to clear. Looking at the samples to find silence would cost more
 //! than clearing them.
+#![deny(clippy::disallowed_types)]
 
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
 use core::ops::{Index, IndexMut, Range};
-use core::slice;
 
 use pool_core::{Bytes, Footprint};
 
@@ -109,16 +109,19 @@ impl SampleBuffer {
     }
 
     /// Number of channels.
+    #[inline]
     pub fn channels(&self) -> usize {
         usize::from(self.key.channels)
     }
 
     /// Room in frames: the capacity, which never changes.
+    #[inline]
     pub fn frames(&self) -> usize {
         self.key.frames as usize
     }
 
     /// Frames in use: the length of every plane.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -134,11 +137,13 @@ impl SampleBuffer {
     }
 
     /// Channels, capacity and rate: what a pool files this buffer under.
+    #[inline]
     pub fn key(&self) -> BufferKey {
         self.key
     }
 
     /// Distance between the starts of two planes, in floats: the capacity rounded up to 16.
+    #[inline]
     pub fn stride(&self) -> usize {
         self.key.stride()
     }
@@ -156,6 +161,7 @@ impl SampleBuffer {
     /// # Errors
     ///
     /// [`BufferError::OverCapacity`] when `frames` is more than [`frames`](Self::frames); the length stays.
+    #[inline]
     pub fn set_len(&mut self, frames: usize) -> Result<(), BufferError> {
         let capacity = self.frames();
         if frames > capacity {
@@ -165,18 +171,32 @@ impl SampleBuffer {
         Ok(())
     }
 
+    /// Full length, at this rate from now on: what a buffer is when it is handed out. O(1).
+    #[cfg(target_has_atomic = "ptr")]
+    #[inline]
+    pub(crate) fn renew(&mut self, sample_rate: NonZeroU32) {
+        // Only if it differs: a narrow store before a wider load of the key would stall it.
+        if self.key.sample_rate != sample_rate {
+            self.key.sample_rate = sample_rate;
+        }
+        self.len = self.key.frames as usize;
+    }
+
     /// Where plane `channel` lies in `floats`, cut to `frames`.
+    #[inline]
     fn span(&self, channel: usize, frames: usize) -> Range<usize> {
         let start = self.base + channel * self.stride();
         start..start + frames
     }
 
     /// The mask bit of `channel`: its own below 63, the last one for all the others.
+    #[inline]
     fn mask_bit(channel: usize) -> u64 {
         1 << channel.min(MASK_BITS - 1)
     }
 
     /// From here on nothing is known about the first `len` frames of `channel`.
+    #[inline]
     fn mark_written(&mut self, channel: usize) {
         if self.len > 0 {
             self.written |= Self::mask_bit(channel);
@@ -185,6 +205,7 @@ impl SampleBuffer {
     }
 
     /// The samples of one channel, or `None` if there is no such channel. See also `buffer[channel]`.
+    #[inline]
     pub fn plane(&self, channel: usize) -> Option<&[f32]> {
         (channel < self.channels()).then(|| &self.floats[self.span(channel, self.len)])
     }
@@ -192,6 +213,7 @@ impl SampleBuffer {
     /// The samples of one channel for writing, or `None` if there is no such channel.
     ///
     /// The channel counts as written from here on, whether or not anything is written.
+    #[inline]
     pub fn plane_mut(&mut self, channel: usize) -> Option<&mut [f32]> {
         if channel >= self.channels() {
             return None;
@@ -202,18 +224,21 @@ impl SampleBuffer {
     }
 
     /// All planes in order.
+    #[inline]
     pub fn planes(&self) -> Planes<'_> {
         let all = self.span(0, self.channels() * self.stride());
-        Planes { strides: self.floats[all].chunks_exact(self.stride()), len: self.len }
+        Planes { rest: &self.floats[all], stride: self.stride(), len: self.len }
     }
 
     /// All planes in order, for writing and to hold at once. Only the channels that the iterator has yielded
     /// count as written.
+    #[inline]
     pub fn planes_mut(&mut self) -> PlanesMut<'_> {
         let all = self.span(0, self.channels() * self.stride());
         let stride = self.stride();
         PlanesMut {
-            strides: self.floats[all].chunks_exact_mut(stride),
+            rest: &mut self.floats[all],
+            stride,
             len: self.len,
             channel: 0,
             written: &mut self.written,
@@ -235,6 +260,7 @@ impl SampleBuffer {
     /// rear[0] = -front[0];
     /// # Ok::<(), pool_audio::BufferError>(())
     /// ```
+    #[inline]
     pub fn disjoint_planes_mut<const N: usize>(
         &mut self,
         channels: [usize; N],
@@ -265,6 +291,7 @@ impl SampleBuffer {
     /// Whether every sample of every channel, up to the capacity, is known to be 0.0.
     ///
     /// `false` means *not known*: the samples were handed out for writing and not cleared since.
+    #[inline]
     pub fn is_silent(&self) -> bool {
         self.written == 0
     }
@@ -272,6 +299,7 @@ impl SampleBuffer {
     /// Whether every sample of one channel is known to be 0.0. A channel that is not there is silent.
     ///
     /// Channels from 63 on share one answer: writing one of them makes all of them *not known*.
+    #[inline]
     pub fn is_channel_silent(&self, channel: usize) -> bool {
         channel >= self.channels() || self.written & Self::mask_bit(channel) == 0
     }
@@ -280,13 +308,15 @@ impl SampleBuffer {
     ///
     /// Writes only the channels that were handed out for writing, and of them only the frames that were: 0 bytes
     /// for a buffer that nobody wrote.
+    #[inline]
     pub fn clear(&mut self) -> usize {
-        if self.written == 0 {
-            return 0;
-        }
+        if self.written == 0 { 0 } else { self.clear_written() }
+    }
+
+    fn clear_written(&mut self) -> usize {
         let frames = self.written_frames;
         let channels = self.channels();
-        let every_channel = channels <= MASK_BITS && self.written.count_ones() as usize == channels;
+        let every_channel = channels < MASK_BITS && self.written == (1 << channels) - 1;
         let mut floats = 0;
         if every_channel && frames == self.frames() {
             // One run over the padding too: a single fill is faster than one per plane.
@@ -368,6 +398,7 @@ impl Index<usize> for SampleBuffer {
     /// # Panics
     ///
     /// If there is no such channel, as indexing a slice does. [`SampleBuffer::plane`] does not panic.
+    #[inline]
     fn index(&self, channel: usize) -> &[f32] {
         assert!(channel < self.channels(), "channel {channel} of {}", self.channels());
         &self.floats[self.span(channel, self.len)]
@@ -380,6 +411,7 @@ impl IndexMut<usize> for SampleBuffer {
     /// # Panics
     ///
     /// If there is no such channel, as indexing a slice does. [`SampleBuffer::plane_mut`] does not panic.
+    #[inline]
     fn index_mut(&mut self, channel: usize) -> &mut [f32] {
         assert!(channel < self.channels(), "channel {channel} of {}", self.channels());
         self.mark_written(channel);
@@ -409,21 +441,27 @@ impl fmt::Debug for SampleBuffer {
 }
 
 /// The planes of a [`SampleBuffer`], from [`SampleBuffer::planes`].
+// Not `chunks_exact`: that begins with a division, which takes as long as acquiring the buffer.
 #[derive(Debug, Clone)]
 pub struct Planes<'a> {
-    strides: slice::ChunksExact<'a, f32>,
+    rest: &'a [f32],
+    stride: usize,
     len: usize,
 }
 
 impl<'a> Iterator for Planes<'a> {
     type Item = &'a [f32];
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.strides.next().map(|plane| &plane[..self.len])
+        let (plane, rest) = self.rest.split_at_checked(self.stride)?;
+        self.rest = rest;
+        Some(&plane[..self.len])
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.strides.size_hint()
+        let left = self.rest.len() / self.stride;
+        (left, Some(left))
     }
 }
 
@@ -432,7 +470,8 @@ impl ExactSizeIterator for Planes<'_> {}
 /// The planes of a [`SampleBuffer`] for writing, from [`SampleBuffer::planes_mut`].
 #[derive(Debug)]
 pub struct PlanesMut<'a> {
-    strides: slice::ChunksExactMut<'a, f32>,
+    rest: &'a mut [f32],
+    stride: usize,
     len: usize,
     channel: usize,
     written: &'a mut u64,
@@ -442,8 +481,13 @@ pub struct PlanesMut<'a> {
 impl<'a> Iterator for PlanesMut<'a> {
     type Item = &'a mut [f32];
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let plane = self.strides.next()?;
+        if self.rest.len() < self.stride {
+            return None;
+        }
+        let (plane, rest) = core::mem::take(&mut self.rest).split_at_mut(self.stride);
+        self.rest = rest;
         if self.len > 0 {
             *self.written |= SampleBuffer::mask_bit(self.channel);
             *self.written_frames = (*self.written_frames).max(self.len);
@@ -453,7 +497,8 @@ impl<'a> Iterator for PlanesMut<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.strides.size_hint()
+        let left = self.rest.len() / self.stride;
+        (left, Some(left))
     }
 }
 

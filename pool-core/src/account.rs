@@ -296,7 +296,7 @@ impl<M: Mode> Account<M> {
     ///
     /// [`OverBudget`] names the account that refused.
     pub fn try_reserve(&self, bytes: usize) -> Result<Reservation<Self>, OverBudget> {
-        Reservation::of(self.clone(), bytes, false)
+        Reservation::of(self, bytes, false)
     }
 
     /// Counts bytes that exist whether we like it or not, such as a buffer that a decoder returned. What lies over
@@ -306,7 +306,7 @@ impl<M: Mode> Account<M> {
     ///
     /// Only if the count itself would overflow `usize`.
     pub fn charge_external(&self, bytes: usize) -> Result<Reservation<Self>, OverBudget> {
-        Reservation::of(self.clone(), bytes, true)
+        Reservation::of(self, bytes, true)
     }
 
     /// Where a charge would not fit, leaf first.
@@ -343,7 +343,7 @@ impl<M: Mode> Account<M> {
     }
 
     /// Adds `bytes` to every level, or to none. What is lent is recalled before a charge is refused for want of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let outcome = self.charge_once(bytes, external);
         #[cfg(feature = "alloc")]
@@ -373,14 +373,15 @@ impl<M: Mode> Account<M> {
     }
 
     /// As [`charge`](Self::charge), with what is free as it is.
-    #[inline]
+    #[inline(always)]
     fn charge_once(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
-        let (mut level, mut charged) = (self, 0usize);
+        let (mut level, mut charged, mut alone) = (self, 0usize, None);
         let (above, shortfall) = loop {
             let ledger = level.ledger();
             let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
-            if let Err(used) = M::add(&ledger.used, bytes, limit) {
-                break (Crossed(false), Some(Shortfall::at(level, bytes, used)));
+            match M::add(&ledger.used, bytes, limit) {
+                Ok(used) => alone = (charged == 0).then_some(used),
+                Err(used) => break (Crossed(false), Some(Shortfall::at(level, bytes, used))),
             }
             charged += 1;
             if let Some(parent) = level.parent() {
@@ -397,7 +398,16 @@ impl<M: Mode> Account<M> {
             break (Crossed(false), None);
         };
         match shortfall {
-            None => Ok(Crossed(self.record(bytes, external) | above.0)),
+            None => {
+                // Of one level the count is known; of several, what it is by now.
+                let crossed = match alone {
+                    Some(used) => self.record(bytes, external, used),
+                    None => self.levels().fold(false, |crossed, level| {
+                        crossed | level.record(bytes, external, level.ledger().used.load(Relaxed))
+                    }),
+                };
+                Ok(Crossed(crossed | above.0))
+            }
             Some(shortfall) => {
                 for level in self.levels().take(charged) {
                     M::sub(&level.ledger().used, bytes);
@@ -407,28 +417,23 @@ impl<M: Mode> Account<M> {
         }
     }
 
-    /// Records what a charge that all levels agreed to leaves behind; whether an event is due.
+    /// Records at this level what a charge that all levels agreed to leaves behind; whether an event is due.
     #[inline(always)]
-    fn record(&self, bytes: usize, external: bool) -> bool {
-        let mut crossed = false;
-        for level in self.levels() {
-            let ledger = level.ledger();
-            if external {
-                M::tally(&ledger.external, bytes);
-            }
-            let used = ledger.used.load(Relaxed);
-            // Most charges set no record, and a load is much cheaper than a read-modify-write.
-            if ledger.peak.load(Relaxed) < used {
-                M::raise(&ledger.peak, used);
-            }
-            crossed |= used > ledger.soft_limit.load(Relaxed) && !ledger.over_soft.load(Relaxed);
+    fn record(&self, bytes: usize, external: bool, used: usize) -> bool {
+        let ledger = self.ledger();
+        if external {
+            M::tally(&ledger.external, bytes);
         }
-        crossed
+        // Most charges set no record, and a load is much cheaper than a read-modify-write.
+        if ledger.peak.load(Relaxed) < used {
+            M::raise(&ledger.peak, used);
+        }
+        used > ledger.soft_limit.load(Relaxed) && !ledger.over_soft.load(Relaxed)
     }
 
     /// Gives back bytes of an earlier charge. Crate-private: outside, a [`Reservation`] does it, and cannot give
     /// back more than it holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn uncharge(&self, bytes: usize, external: bool) {
         if self.uncharge_quietly(bytes, external).0 {
             self.watch();

@@ -1,4 +1,5 @@
 //! An explicit private stash in front of a shared pool: [`Cache`].
+#![deny(clippy::disallowed_types)]
 
 use crate::error::AcquireError;
 use crate::lane::Lane;

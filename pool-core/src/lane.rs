@@ -30,6 +30,7 @@
 //! ```
 //!
 //! The barriers see to it that at least one of the two leaves the lane alone. Neither waits for the other.
+#![deny(clippy::disallowed_types)]
 
 use crate::pages::BITS;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Count, Ordering, const_fn};

@@ -8,6 +8,10 @@
 //! | objects that are all alike, for threads | [`SharedPool`]; in a `static`, without an allocator [`StaticPool`] |
 //! | the same on a thread that may not wait, or at full speed | a [`Cache`] in front of either |
 //! | objects by size or format under one budget, one thread | [`KeyedPool`], without an allocator [`FixedKeyedPool`] |
+//! | the same for threads, over a mutex of your choice | `SharedKeyedPool`; one key of it, lock-free: `KeyClass` |
+//! | several pools under one number of bytes that give back to one another | [`KeyedPoolBuilder::build_rc`], `build_shared`, [`SharedPoolBuilder::build_arc`] |
+//! | to hear what a pool makes, destroys and refuses, and of leaks | [`Observer`]; `ToLog`, `ToTracing`, `ToMetrics` |
+//! | an object back, but not before a certain time | [`Lease::release_at`] |
 //! | to say how objects are made, reset and weighed | [`Factory`], [`Resetter`], [`Footprint`] |
 //! | an object while it is out | [`Lease`]; across FFI [`LeaseId`] |
 //! | a number of bytes that several pools must stay under | [`Account`], without an allocator [`Ledger`] |
@@ -39,6 +43,8 @@
 //!
 //! - `std` (default): `alloc`, `InstantClock`, blocking acquires, and caches that threads have of their own.
 //! - `alloc`: pools that grow, owned leases, accounts on the heap, `Tracker`.
+//! - `lock_api`: keyed pools for threads.
+//! - `log`, `tracing`, `metrics`: ready observers.
 //! - `serde`: `Serialize` for snapshots.
 //! - none: no allocator and no std, down to Cortex-M0. On cores without compare-and-swap the program has to supply
 //!   a `critical-section` implementation, as HALs do.
@@ -49,6 +55,10 @@
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
+
+#[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+#[doc = include_str!("../PROMISES.md")]
+pub mod promises {}
 
 mod account;
 mod bytes;
@@ -99,6 +109,12 @@ pub use keyed::{KeyClass, OfKey};
 pub use lease::{Lease, LeaseId, Pool};
 pub use lifecycle::{Factory, Footprint, KeepAll, Resetter, Verdict};
 pub use local::{FixedLocalPool, LocalPool, LocalPoolBuilder};
+#[cfg(feature = "log")]
+pub use observe::ToLog;
+#[cfg(feature = "metrics")]
+pub use observe::ToMetrics;
+#[cfg(feature = "tracing")]
+pub use observe::ToTracing;
 pub use observe::{Discard, Eviction, Leak, Observer, Refusal, Removal, Silent};
 pub use shared::{SharedPool, SharedPoolBuilder, StaticPool};
 #[cfg(feature = "alloc")]

@@ -1,5 +1,19 @@
 //! What a pool tells those who watch it: [`Observer`], and ready ones for logs and metrics.
 
+#[cfg(feature = "log")]
+mod to_log;
+#[cfg(feature = "metrics")]
+mod to_metrics;
+#[cfg(feature = "tracing")]
+mod to_tracing;
+
+#[cfg(feature = "log")]
+pub use to_log::ToLog;
+#[cfg(feature = "metrics")]
+pub use to_metrics::ToMetrics;
+#[cfg(feature = "tracing")]
+pub use to_tracing::ToTracing;
+
 use crate::account::{OverBudget, Pressure};
 use crate::clock::Tick;
 use core::panic::Location;
@@ -94,6 +108,28 @@ pub enum Removal {
     Detached,
 }
 
+impl Removal {
+    /// In snake case, for labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Evicted(Eviction::Room) => "evicted_for_room",
+            Self::Evicted(Eviction::KeyIdle) => "evicted_beyond_idle_of_key",
+            Self::Evicted(Eviction::Asked) => "evicted_as_asked",
+            Self::Evicted(Eviction::Pressure) => "evicted_under_pressure",
+            Self::Evicted(Eviction::Closed) => "evicted_by_close",
+            Self::IdleTooLong => "idle_too_long",
+            Self::TooOld => "too_old",
+            Self::Discarded(Discard::Asked) => "discarded_as_asked",
+            Self::Discarded(Discard::Verdict) => "discarded_by_resetter",
+            Self::Discarded(Discard::Panicked) => "discarded_after_panic",
+            Self::Discarded(Discard::Grown) => "discarded_for_size",
+            Self::Discarded(Discard::Closed) => "discarded_by_close",
+            Self::Detached => "detached",
+        }
+    }
+}
+
 /// Why an idle object was evicted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -144,6 +180,20 @@ pub enum Refusal<'a> {
     Create,
 }
 
+impl Refusal<'_> {
+    /// In snake case, for labels.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Exhausted => "exhausted",
+            Self::KeyExhausted => "key_exhausted",
+            Self::OverBudget(_) => "over_budget",
+            Self::Create => "create",
+        }
+    }
+}
+
 /// A lease that is out for longer than is likely.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -158,23 +208,34 @@ pub struct Leak {
     pub site: &'static Location<'static>,
 }
 
-impl<K: ?Sized, O: Observer<K> + ?Sized> Observer<K> for &O {
-    fn created(&self, key: &K, bytes: usize) {
-        (**self).created(key, bytes);
-    }
-    fn removed(&self, key: &K, bytes: usize, why: Removal) {
-        (**self).removed(key, bytes, why);
-    }
-    fn refused(&self, key: &K, why: Refusal<'_>) {
-        (**self).refused(key, why);
-    }
-    fn pressure(&self, pressure: Pressure) {
-        (**self).pressure(pressure);
-    }
-    fn leaked(&self, key: &K, leak: &Leak) {
-        (**self).leaked(key, leak);
-    }
-    fn returned(&self, key: &K, leak: &Leak) {
-        (**self).returned(key, leak);
-    }
+macro_rules! by_pointer {
+    ($pointer:ty) => {
+        impl<K: ?Sized, O: Observer<K>> Observer<K> for $pointer {
+            const LISTENS: bool = O::LISTENS;
+
+            fn created(&self, key: &K, bytes: usize) {
+                (**self).created(key, bytes);
+            }
+            fn removed(&self, key: &K, bytes: usize, why: Removal) {
+                (**self).removed(key, bytes, why);
+            }
+            fn refused(&self, key: &K, why: Refusal<'_>) {
+                (**self).refused(key, why);
+            }
+            fn pressure(&self, pressure: Pressure) {
+                (**self).pressure(pressure);
+            }
+            fn leaked(&self, key: &K, leak: &Leak) {
+                (**self).leaked(key, leak);
+            }
+            fn returned(&self, key: &K, leak: &Leak) {
+                (**self).returned(key, leak);
+            }
+        }
+    };
 }
+by_pointer!(&O);
+#[cfg(feature = "alloc")]
+by_pointer!(alloc::rc::Rc<O>);
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+by_pointer!(alloc::sync::Arc<O>);

@@ -22,6 +22,7 @@
 //!
 //! Everything inside the pool. Rust cannot yet say "as many words as `N` slots need"; but a byte for each slot it can, and
 //! the words lie in those bytes.
+#![deny(clippy::disallowed_types)]
 
 use crate::lane::{Lane, Owner};
 use crate::sync::{AtomicU32, AtomicUsize, Count, Count16, Ordering};

@@ -3,19 +3,35 @@
 //! Private: the types here are views of web-sys' types, reached by an unchecked cast that costs nothing.
 
 use crate::error::{Exception, WebError};
-use crate::recipe::{AutomationRate, CountMode, Interpretation};
+use crate::recipe::{AttributeValue, AutomationRate};
 use alloc::boxed::Box;
-use js_sys::Float32Array;
+use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{AudioBuffer, AudioNode, AudioParam};
+use web_sys::{
+    AudioBuffer, AudioNode, AudioParam, AudioScheduledSourceNode, BaseAudioContext, IirFilterNode,
+};
+
+#[wasm_bindgen(module = "/src/glue.js")]
+extern "C" {
+    fn take_thrown() -> JsValue;
+    pub(crate) fn is_closed(context: &BaseAudioContext) -> bool;
+    fn connect(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> bool;
+    fn connect_param(source: &AudioNode, target: &AudioParam, output: u32) -> bool;
+    fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
+    fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue) -> usize;
+    pub(crate) fn channels(buffer: &AudioBuffer) -> Array;
+    pub(crate) fn zero(views: &Array, frames: u32, dirty: u32) -> bool;
+    pub(crate) fn set_dispatch(callback: &JsValue);
+    pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32);
+}
 
 #[wasm_bindgen]
 extern "C" {
     pub(crate) type RawParam;
     #[wasm_bindgen(method, setter, structural, catch, js_name = value)]
     fn set_value(this: &RawParam, value: f32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, setter, structural, catch, js_name = automationRate)]
-    fn set_automation_rate(this: &RawParam, rate: RateName) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, getter, structural, js_name = automationRate)]
+    fn automation_rate(this: &RawParam) -> JsValue;
     #[wasm_bindgen(method, structural, catch, js_name = cancelScheduledValues)]
     fn cancel_scheduled_values(this: &RawParam, from: f64) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, structural, catch, js_name = cancelAndHoldAtTime)]
@@ -24,12 +40,8 @@ extern "C" {
     fn cancel_and_hold_method(this: &RawParam) -> JsValue;
 
     pub(crate) type RawNode;
-    #[wasm_bindgen(method, setter, structural, catch, js_name = channelCount)]
-    fn set_channel_count(this: &RawNode, count: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, setter, structural, catch, js_name = channelCountMode)]
-    fn set_channel_count_mode(this: &RawNode, mode: CountModeName) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, setter, structural, catch, js_name = channelInterpretation)]
-    fn set_channel_interpretation(this: &RawNode, mode: InterpretationName) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch, js_name = removeEventListener)]
+    fn remove_event_listener(this: &RawNode, kind: &JsValue, listener: &JsValue) -> Result<(), JsValue>;
 
     pub(crate) type RawBuffer;
     #[wasm_bindgen(method, structural, catch, js_name = getChannelData)]
@@ -55,6 +67,9 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch, js_name = suspend)]
     pub(crate) fn suspend_at(this: &RawContext, time: f64) -> Result<js_sys::Promise, JsValue>;
 
+    #[wasm_bindgen(method, structural, catch, js_name = createIIRFilter)]
+    fn create_iir_filter(this: &RawContext, b: &[f64], a: &[f64]) -> Result<IirFilterNode, JsValue>;
+
     pub(crate) type RawPlaybackStats;
     #[wasm_bindgen(method, getter, structural, js_name = underrunEvents)]
     pub(crate) fn underrun_events(this: &RawPlaybackStats) -> Option<f64>;
@@ -73,40 +88,92 @@ extern "C" {
     fn clear_interval(id: &JsValue) -> Result<(), JsValue>;
 }
 
-/// Strings that cross as numbers: the glue holds them in a table.
-#[wasm_bindgen]
-#[derive(Clone, Copy)]
-pub(crate) enum RateName {
-    Sample = "a-rate",
-    Quantum = "k-rate",
-}
-
-#[wasm_bindgen]
-#[derive(Clone, Copy)]
-pub(crate) enum CountModeName {
-    Max = "max",
-    ClampedMax = "clamped-max",
-    Explicit = "explicit",
-}
-
-#[wasm_bindgen]
-#[derive(Clone, Copy)]
-pub(crate) enum InterpretationName {
-    Speakers = "speakers",
-    Discrete = "discrete",
-}
-
 type Thrown = Result<(), JsValue>;
+
+fn outcome(done: bool) -> Thrown {
+    if done { Ok(()) } else { Err(take_thrown()) }
+}
+
+/// From an output to an input. 1 call.
+pub(crate) fn join(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> Thrown {
+    outcome(connect(source, target, output, input))
+}
+
+/// From an output to a parameter. 1 call.
+pub(crate) fn join_param(source: &AudioNode, target: &AudioParam, output: u32) -> Thrown {
+    outcome(connect_param(source, target, output))
+}
+
+/// Puts a node on the flush bus. 1 call.
+pub(crate) fn flush(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> Thrown {
+    outcome(plug(node, zeros, sink))
+}
+
+/// Does the steps of a release in one call; in the error, how many were done before the one that threw.
+pub(crate) fn release(node: &AudioNode, params: &JsValue, plan: &Plan) -> Result<(), (usize, JsValue)> {
+    let done = perform(node, params, &plan.steps);
+    if done < plan.len { Err((done, take_thrown())) } else { Ok(()) }
+}
+
+/// Steps of a release, as values that live in JavaScript.
+pub(crate) struct Plan {
+    steps: Array,
+    len: usize,
+}
+
+impl Plan {
+    pub(crate) fn new() -> Self {
+        Self { steps: Array::new(), len: 0 }
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        self.push(0, JsValue::UNDEFINED, JsValue::UNDEFINED);
+    }
+
+    pub(crate) fn cancel(&mut self, param: usize) {
+        self.push(1, JsValue::from(param as u32), JsValue::UNDEFINED);
+    }
+
+    pub(crate) fn set_param(&mut self, param: usize, value: f32) {
+        self.push(2, JsValue::from(param as u32), JsValue::from(value));
+    }
+
+    pub(crate) fn set_rate(&mut self, param: usize, rate: AutomationRate) {
+        let name = match rate {
+            AutomationRate::Sample => "a-rate",
+            AutomationRate::Quantum => "k-rate",
+        };
+        self.push(3, JsValue::from(param as u32), JsValue::from_str(name));
+    }
+
+    pub(crate) fn write(&mut self, name: &str, value: AttributeValue) {
+        let value = match value {
+            AttributeValue::Text(text) => JsValue::from_str(text),
+            AttributeValue::Number(number) => JsValue::from_f64(number),
+            AttributeValue::Flag(flag) => JsValue::from_bool(flag),
+            AttributeValue::Null => JsValue::NULL,
+        };
+        self.push(4, JsValue::from_str(name), value);
+    }
+
+    fn push(&mut self, kind: u32, key: JsValue, value: JsValue) {
+        self.steps.push(&JsValue::from(kind));
+        self.steps.push(&key);
+        self.steps.push(&value);
+        self.len += 1;
+    }
+}
 
 pub(crate) fn set_param(param: &AudioParam, value: f32) -> Thrown {
     param.unchecked_ref::<RawParam>().set_value(value)
 }
 
-pub(crate) fn set_param_rate(param: &AudioParam, rate: AutomationRate) -> Thrown {
-    param.unchecked_ref::<RawParam>().set_automation_rate(match rate {
-        AutomationRate::Sample => RateName::Sample,
-        AutomationRate::Quantum => RateName::Quantum,
-    })
+pub(crate) fn is_k_rate(param: &AudioParam) -> bool {
+    param.unchecked_ref::<RawParam>().automation_rate() == "k-rate"
+}
+
+pub(crate) fn remove_listener(node: &AudioNode, kind: &JsValue, listener: &JsValue) -> Thrown {
+    node.unchecked_ref::<RawNode>().remove_event_listener(kind, listener)
 }
 
 pub(crate) fn cancel_param(param: &AudioParam, from: f64) -> Thrown {
@@ -122,25 +189,6 @@ pub(crate) fn hold_param(param: &AudioParam, time: f64) -> Result<bool, JsValue>
     param.cancel_and_hold_at_time(time).map(|_| true)
 }
 
-pub(crate) fn set_channel_count(node: &AudioNode, count: u32) -> Thrown {
-    node.unchecked_ref::<RawNode>().set_channel_count(count)
-}
-
-pub(crate) fn set_count_mode(node: &AudioNode, mode: CountMode) -> Thrown {
-    node.unchecked_ref::<RawNode>().set_channel_count_mode(match mode {
-        CountMode::Max => CountModeName::Max,
-        CountMode::ClampedMax => CountModeName::ClampedMax,
-        CountMode::Explicit => CountModeName::Explicit,
-    })
-}
-
-pub(crate) fn set_interpretation(node: &AudioNode, interpretation: Interpretation) -> Thrown {
-    node.unchecked_ref::<RawNode>().set_channel_interpretation(match interpretation {
-        Interpretation::Speakers => InterpretationName::Speakers,
-        Interpretation::Discrete => InterpretationName::Discrete,
-    })
-}
-
 /// Writes an attribute; name and value are strings that already live in JavaScript.
 pub(crate) fn set_attribute(node: &AudioNode, name: &JsValue, value: &JsValue) -> Thrown {
     reflect_set(node, name, value).map(drop)
@@ -154,6 +202,15 @@ pub(crate) fn channel_data(buffer: &AudioBuffer, channel: u32) -> Result<Float32
 /// Sets the buffer of a source; a second time is an exception, which web-sys lets through.
 pub(crate) fn set_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> Thrown {
     source.unchecked_ref::<RawSource>().set_buffer(buffer)
+}
+
+/// web-sys takes the coefficients as an array of values, which costs a call for each.
+pub(crate) fn create_iir_filter(
+    context: &BaseAudioContext,
+    feedforward: &[f64],
+    feedback: &[f64],
+) -> Result<IirFilterNode, JsValue> {
+    context.unchecked_ref::<RawContext>().create_iir_filter(feedforward, feedback)
 }
 
 /// Milliseconds since the page was opened, in steps that the browser chooses; 0 where there is no such clock, as

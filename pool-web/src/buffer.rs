@@ -10,14 +10,18 @@ use crate::time::PageClock;
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell};
 use pool_core::{Factory, KeyedPool, Lease, LeaseId, PoolStats, Resetter, Verdict};
-use web_sys::{AudioBuffer, AudioBufferSourceNode, AudioContextState, BaseAudioContext};
+use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
 
 /// A buffer in the pool.
 pub(crate) struct Pooled {
     buffer: AudioBuffer,
     key: BufferKey,
-    /// Whether somebody had it since it was last all zeros.
-    dirty: bool,
+    /// Its channels, fetched once.
+    views: Option<js_sys::Array>,
+    /// So many frames of each channel may hold something else than zeros.
+    dirty: Cell<u32>,
+    /// Whether somebody had it since its data was last seen to be there.
+    unchecked: bool,
     holds: Rc<Holds>,
 }
 
@@ -52,7 +56,14 @@ impl Factory<BufferKey> for BufferFactory {
     fn create(&self, key: &BufferKey) -> Result<Pooled, WebError> {
         let (channels, frames, sample_rate) = (key.channels(), key.frames(), key.sample_rate());
         match self.context.create_buffer(channels, frames, sample_rate) {
-            Ok(buffer) => Ok(Pooled { buffer, key: *key, dirty: false, holds: Rc::default() }),
+            Ok(buffer) => Ok(Pooled {
+                buffer,
+                key: *key,
+                views: None,
+                dirty: Cell::new(0),
+                unchecked: false,
+                holds: Rc::default(),
+            }),
             Err(thrown) => {
                 let fault = BufferFault::Refused(Exception::from_js("createBuffer", &thrown));
                 Err(WebError::BadBuffer { channels, frames, sample_rate, fault })
@@ -74,7 +85,7 @@ pub(crate) struct MarkDirty;
 
 impl Resetter<Pooled> for MarkDirty {
     fn reset(&self, pooled: &mut Pooled) -> Verdict {
-        pooled.dirty = true;
+        pooled.unchecked = true;
         Verdict::Keep
     }
 }
@@ -185,11 +196,11 @@ impl AudioBufferPoolBuilder {
 ///
 /// | call | calls into JavaScript |
 /// |---|---|
-/// | acquire, hit | 1, whether the context is open; 3 per channel to check and to zero it |
-/// | acquire_dirty, hit | 1, and 2 per channel to check |
+/// | acquire, hit | 2: whether the context is open; whether the data is there, and zeroing what was written |
+/// | acquire_dirty, hit | 2: the same without the zeroing |
 /// | acquire, miss | 2 |
 /// | write | 3 |
-/// | play_on | 3 |
+/// | play_on | 2 |
 /// | release | none |
 #[derive(Clone)]
 pub struct AudioBufferPool {
@@ -254,14 +265,10 @@ impl AudioBufferPool {
         loop {
             let mut lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(&key))?;
             // One whose data was transferred away goes, and with it one idle object: so this ends.
-            match clean(&mut lease, zeroed) {
-                Ok(true) => return Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) }),
-                Ok(false) => lease.discard(),
-                Err(error) => {
-                    lease.discard();
-                    return Err(error);
-                }
+            if clean(&mut lease, zeroed) {
+                return Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) });
             }
+            lease.discard();
         }
     }
 
@@ -368,30 +375,28 @@ impl AudioBufferPool {
     }
 
     fn check_open(&self, operation: &'static str) -> Result<(), WebError> {
-        match self.home.core.factory().context.state() {
-            AudioContextState::Closed => Err(WebError::ContextClosed { operation }),
-            _ => Ok(()),
-        }
+        let closed = bindings::is_closed(&self.home.core.factory().context);
+        if closed { Err(WebError::ContextClosed { operation }) } else { Ok(()) }
     }
 }
 
-/// Checks that the data of a used buffer is still there, and zeroes it if asked; `Ok(false)` if it is gone.
-fn clean(lease: &mut CoreLease, zeroed: bool) -> Result<bool, WebError> {
-    if !lease.dirty {
-        return Ok(true);
+/// Checks that the data of a used buffer is still there, and zeroes what was written if asked; false if it is gone. One
+/// call into JavaScript, and one more the first time.
+fn clean(lease: &mut CoreLease, zeroed: bool) -> bool {
+    let pooled = &mut **lease;
+    if !pooled.unchecked {
+        return true;
     }
-    let (channels, frames) = (lease.key.channels(), lease.key.frames());
-    for channel in 0..channels {
-        let data = bindings::channel_data(&lease.buffer, channel).map_err(Exception::of("getChannelData"))?;
-        if data.length() != frames {
-            return Ok(false);
-        }
-        if zeroed {
-            data.fill(0.0, 0, frames);
-        }
+    let dirty = if zeroed { pooled.dirty.get() } else { 0 };
+    let views = pooled.views.get_or_insert_with(|| bindings::channels(&pooled.buffer));
+    if !bindings::zero(views, pooled.key.frames(), dirty) {
+        return false;
     }
-    lease.dirty = !zeroed;
-    Ok(true)
+    if zeroed {
+        pooled.dirty.set(0);
+        pooled.unchecked = false;
+    }
+    true
 }
 
 /// One buffer that is out. Dropping it releases the buffer, once every source that plays it has ended.
@@ -413,9 +418,13 @@ impl BufferLease {
 
     /// The buffer. To play it, [`play_on`](Self::play_on) is the way: a source that gets the buffer otherwise does not
     /// hold it, and the next user's sound would be heard through it.
+    ///
+    /// Whoever asks for it may write to it: the next user's buffer is zeroed as a whole.
     #[must_use]
     pub fn as_raw(&self) -> &AudioBuffer {
-        &self.pooled().buffer
+        let pooled = self.pooled();
+        pooled.dirty.set(pooled.key.frames());
+        &pooled.buffer
     }
 
     /// Its shape.
@@ -453,13 +462,18 @@ impl BufferLease {
     }
 
     fn channel(&self, channel: u32, samples: usize) -> Result<js_sys::Float32Array, WebError> {
-        let Pooled { buffer, key, .. } = self.pooled();
+        let Pooled { buffer, key, dirty, .. } = self.pooled();
         let (channels, frames) = (key.channels(), key.frames());
         if channel >= channels || samples > frames as usize {
             return Err(WebError::OutOfRange { channel, samples, channels, frames });
         }
         let data = bindings::channel_data(buffer, channel).map_err(Exception::of("getChannelData"))?;
-        if data.length() == frames { Ok(data) } else { Err(WebError::Detached { channel }) }
+        if data.length() != frames {
+            return Err(WebError::Detached { channel });
+        }
+        // No more than `frames`, which are 32 bits.
+        dirty.set(dirty.get().max(samples as u32));
+        Ok(data)
     }
 
     /// Gives the buffer to `source`, and keeps it out of the pool until that has ended. May be called for several

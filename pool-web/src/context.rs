@@ -4,10 +4,11 @@ use crate::bindings::{self, RawContext};
 use crate::edges::{EdgeId, EdgeTable, NodeId};
 use crate::error::{Exception, WebError};
 use crate::probe;
+use crate::recipe::{NodeSpec, Probe, StateClass};
 use alloc::rc::Rc;
 use core::cell::{OnceCell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AudioBufferSourceNode, AudioContextState, AudioNode, AudioParam, BaseAudioContext, GainNode};
+use web_sys::{AudioBufferSourceNode, AudioNode, AudioParam, BaseAudioContext, GainNode};
 
 /// A connection to cut.
 pub(crate) enum Wire {
@@ -36,12 +37,8 @@ impl Wire {
 
     fn join(&self) -> Result<(), JsValue> {
         match self {
-            Self::Node { source, target, output, input } => {
-                source.connect_with_audio_node_and_output_and_input(target, *output, *input).map(drop)
-            }
-            Self::Param { source, target, output } => {
-                source.connect_with_audio_param_and_output(target, *output)
-            }
+            Self::Node { source, target, output, input } => bindings::join(source, target, *output, *input),
+            Self::Param { source, target, output } => bindings::join_param(source, target, *output),
         }
     }
 }
@@ -136,26 +133,30 @@ impl PoolContext {
         self.0.edges.borrow().len()
     }
 
-    /// Finds out, once per page, whether writing `type` away and back empties a filter in this browser, and returns
-    /// it. Until it is known, filters are pulled with zeros for 0.2 s after each use, which works anywhere. Renders 24
+    /// Finds out, once per page, whether writing an attribute empties nodes of a type in this browser, and returns it.
+    /// Until it is known, they are pulled with zeros or thrown away after each use, which works anywhere. Renders 24
     /// quanta of an offline context; a browser that cannot suspend one (Firefox) is taken for one where it does not
-    /// work.
-    pub async fn probe(&self) -> bool {
-        probe::attribute_reset().await
+    /// work. A pool asks by itself when it makes its first node.
+    pub async fn probe(&self, probe: Probe) -> bool {
+        probe::ask(probe).await
     }
 
     /// Whether the probe has said yes.
     #[must_use]
-    pub fn attribute_reset_works(&self) -> bool {
-        probe::attribute_reset_works()
+    pub fn works(&self, probe: Probe) -> bool {
+        probe::answer(probe).unwrap_or(false)
+    }
+
+    /// Starts the probe of a type, unless that was done.
+    pub(crate) fn want_probe(&self, spec: &NodeSpec) {
+        if let StateClass::AttributeReset { probe, .. } = spec.state {
+            probe::want(probe);
+        }
     }
 
     /// An error if the context is closed. One call into JavaScript.
     pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), WebError> {
-        match self.0.context.state() {
-            AudioContextState::Closed => Err(WebError::ContextClosed { operation }),
-            _ => Ok(()),
-        }
+        if bindings::is_closed(&self.0.context) { Err(WebError::ContextClosed { operation }) } else { Ok(()) }
     }
 
     pub(crate) fn now(&self) -> f64 {
@@ -174,6 +175,11 @@ impl PoolContext {
     /// Makes a connection, and records it.
     pub(crate) fn connect(&self, from: Option<NodeId>, to: NodeId, wire: Wire) -> Result<EdgeId, WebError> {
         wire.join().map_err(Exception::of("connect"))?;
+        self.record(from, to, wire)
+    }
+
+    /// Records a connection that was made.
+    fn record(&self, from: Option<NodeId>, to: NodeId, wire: Wire) -> Result<EdgeId, WebError> {
         let edge = self.0.edges.borrow_mut().connect(from, to, wire);
         // Both nodes are leased, so neither was removed.
         edge.ok_or(WebError::PoolClosed)
@@ -200,10 +206,9 @@ impl PoolContext {
         }
     }
 
-    /// `disconnect()`, and forgets where it led.
-    pub(crate) fn disconnect(&self, id: NodeId, node: &AudioNode) -> Result<(), JsValue> {
+    /// Forgets where a node led, which its `disconnect()` cuts.
+    pub(crate) fn forget_outputs(&self, id: NodeId) {
         self.0.edges.borrow_mut().drop_outgoing(id);
-        node.disconnect()
     }
 
     /// Lets zeros flow through a node that was reset, until its release is done a second time.
@@ -215,8 +220,14 @@ impl PoolContext {
             let _ = inner.bus.set(bus);
         }
         let Some(bus) = inner.bus.get() else { return Err(WebError::PoolClosed) };
-        node.connect_with_audio_node(&bus.sink).map_err(Exception::of("connect"))?;
-        let wire = Wire::Node { source: bus.zeros.clone().into(), target: node.clone(), output: 0, input: 0 };
-        self.connect(None, id, wire).map(drop)
+        bindings::flush(node, &bus.zeros, &bus.sink).map_err(Exception::of("connect"))?;
+        if node.number_of_inputs() > 0 {
+            self.record(
+                None,
+                id,
+                Wire::Node { source: bus.zeros.clone().into(), target: node.clone(), output: 0, input: 0 },
+            )?;
+        }
+        Ok(())
     }
 }

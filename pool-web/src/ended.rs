@@ -1,56 +1,108 @@
 //! [`ended`]: something to do once, when a source has played to its end.
 
-use crate::error::{Exception, WebError};
+use crate::bindings;
+use crate::error::WebError;
 use alloc::boxed::Box;
-use alloc::rc::Rc;
-use core::cell::Cell;
-use wasm_bindgen::JsCast;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 use wasm_bindgen::prelude::Closure;
-use web_sys::{AudioScheduledSourceNode, EventTarget};
+use web_sys::AudioScheduledSourceNode;
 
-type Pending = Rc<Cell<Option<Box<dyn FnOnce()>>>>;
+type Action = Box<dyn FnOnce()>;
+
+/// Actions by number. One function in JavaScript tells the numbers of all sources that end; a closure for each would
+/// be garbage that the browser has to finalize.
+#[derive(Default)]
+struct Actions {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    /// Whether JavaScript knows whom to tell.
+    connected: bool,
+}
+
+#[derive(Default)]
+struct Entry {
+    action: Option<Action>,
+    /// How often it was used: an [`Ended`] that outlives its action must not cancel another one.
+    generation: u32,
+}
+
+std::thread_local! {
+    static ACTIONS: RefCell<Actions> = RefCell::default();
+}
+
+impl Actions {
+    fn add(&mut self, action: Action) -> (u32, u32) {
+        let index = self.free.pop().unwrap_or(self.entries.len() as u32);
+        if index as usize == self.entries.len() {
+            self.entries.push(Entry::default());
+        }
+        let entry = &mut self.entries[index as usize];
+        entry.action = Some(action);
+        (index, entry.generation)
+    }
+
+    /// The action has been done or dropped, and its source has ended: the number may be given out again.
+    fn end(&mut self, index: u32) -> Option<Action> {
+        let entry = self.entries.get_mut(index as usize)?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(index);
+        entry.action.take()
+    }
+}
 
 /// Something that is done when a source ends; made by [`ended`]. It may be dropped: that changes nothing.
-pub struct Ended(Pending);
+pub struct Ended {
+    index: u32,
+    generation: u32,
+}
 
 impl Ended {
     /// Drops the action, undone, and what it owns; for a source that will never be started. `false` if it was done
     /// already.
     pub fn cancel(self) -> bool {
-        self.0.take().is_some()
+        let action = ACTIONS.with_borrow_mut(|actions| {
+            let entry = actions.entries.get_mut(self.index as usize)?;
+            // The number stays taken: the source may end after all.
+            if entry.generation == self.generation { entry.action.take() } else { None }
+        });
+        // With nothing borrowed: what it owns may be leases.
+        action.is_some()
     }
 
     /// Whether it is still to come.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        let action = self.0.take();
-        let pending = action.is_some();
-        self.0.set(action);
-        pending
+        ACTIONS.with_borrow(|actions| {
+            let entry = actions.entries.get(self.index as usize);
+            entry.is_some_and(|entry| entry.generation == self.generation && entry.action.is_some())
+        })
     }
 }
 
-/// Does `action` once, when `source` has ended: dropping the leases of a voice in it releases them. 2 calls into
+/// Does `action` once, when `source` has ended: dropping the leases of a voice in it releases them. 1 call into
 /// JavaScript.
 ///
 /// A source that is never started never ends, and one in a context that is closed or suspended neither; then `action`
-/// and what it owns stay until [`Ended::cancel`], or until the browser collects the source.
+/// and what it owns stay until [`Ended::cancel`].
 ///
 /// # Errors
 ///
-/// [`WebError::Exception`] if the browser refuses the listener.
+/// None are known.
 pub fn ended(source: &AudioScheduledSourceNode, action: impl FnOnce() + 'static) -> Result<Ended, WebError> {
-    let pending: Pending = Rc::new(Cell::new(Some(Box::new(action))));
-    let fired = Rc::clone(&pending);
-    // Frees itself when it is called; a source ends once.
-    let listener = Closure::<dyn FnMut()>::once_into_js(move || {
-        if let Some(action) = fired.take() {
-            action();
-        }
+    let (index, generation, connected) = ACTIONS.with_borrow_mut(|actions| {
+        let (index, generation) = actions.add(Box::new(action));
+        (index, generation, core::mem::replace(&mut actions.connected, true))
     });
-    let target: &EventTarget = source.as_ref();
-    target
-        .add_event_listener_with_callback("ended", listener.unchecked_ref())
-        .map_err(Exception::of("addEventListener"))?;
-    Ok(Ended(pending))
+    if !connected {
+        let dispatch = Closure::<dyn Fn(u32)>::new(|index| {
+            let action = ACTIONS.with_borrow_mut(|actions| actions.end(index));
+            if let Some(action) = action {
+                action();
+            }
+        });
+        bindings::set_dispatch(&dispatch.into_js_value());
+    }
+    bindings::on_ended(source, index);
+    Ok(Ended { index, generation })
 }

@@ -26,6 +26,25 @@ pub enum WebError {
         /// The longest delay asked for, in seconds.
         max_delay: f64,
     },
+    /// A filter needs 1 to 20 finite coefficients of each kind, and a first feedback one that is not 0.
+    BadFilter {
+        /// Feedforward coefficients given.
+        feedforward: usize,
+        /// Feedback coefficients given.
+        feedback: usize,
+    },
+    /// A splitter or a merger has 1 to 32 channels.
+    BadChannels {
+        /// Channels asked for.
+        channels: u32,
+    },
+    /// The factory made a node that cannot be used again.
+    NotPoolable {
+        /// Its interface.
+        interface: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// The transferred data of a buffer that is leased is gone; its channels are empty.
     Detached {
         /// The channel that was to be written.
@@ -132,6 +151,13 @@ impl fmt::Display for WebError {
             Self::BadDelay { max_delay } => {
                 write!(f, "a delay of at most {max_delay} s: must be above 0 and below 180 s")
             }
+            Self::BadFilter { feedforward, feedback } => write!(
+                f,
+                "no filter of {feedforward} feedforward and {feedback} feedback coefficients: 1 to 20 of each, finite, \
+                 and the first feedback one not 0"
+            ),
+            Self::BadChannels { channels } => write!(f, "{channels} channels: must be 1 to 32"),
+            Self::NotPoolable { interface, reason } => write!(f, "{interface} cannot be pooled: {reason}"),
             Self::Detached { channel } => {
                 write!(f, "channel {channel} is empty: the buffer's data was transferred")
             }
@@ -148,6 +174,30 @@ impl fmt::Display for WebError {
             Self::OverBudget(refusal) => fmt::Display::fmt(refusal, f),
             Self::Token(error) => fmt::Display::fmt(error, f),
             Self::Unsupported { what } => write!(f, "this browser does not support {what}"),
+        }
+    }
+}
+
+impl WebError {
+    /// A short name that stays the same from version to version, for programs: `"over-budget"`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Exception(_) => "exception",
+            Self::BadBuffer { .. } => "bad-buffer",
+            Self::BadDelay { .. } => "bad-delay",
+            Self::BadFilter { .. } => "bad-filter",
+            Self::BadChannels { .. } => "bad-channels",
+            Self::NotPoolable { .. } => "not-poolable",
+            Self::Detached { .. } => "detached",
+            Self::OutOfRange { .. } => "out-of-range",
+            Self::UnknownParam { .. } => "unknown-param",
+            Self::ContextClosed { .. } => "context-closed",
+            Self::PoolClosed => "pool-closed",
+            Self::Exhausted { .. } => "exhausted",
+            Self::OverBudget(_) => "over-budget",
+            Self::Token(_) => "bad-token",
+            Self::Unsupported { .. } => "unsupported",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Keys: what of a buffer or a node cannot be changed once it is made.
 
 use crate::error::{BufferFault, WebError};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 /// The most channels that every browser supports.
 pub const MAX_CHANNELS: u32 = 32;
@@ -120,6 +122,80 @@ impl Default for DelayKey {
     }
 }
 
+/// The coefficients of an `IIRFilterNode`, fixed when it is made.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IirKey {
+    /// Bits of the coefficients, so that keys can be compared and hashed.
+    feedforward: Rc<[u64]>,
+    feedback: Rc<[u64]>,
+}
+
+/// The most coefficients of either kind that browsers take.
+const MAX_COEFFICIENTS: usize = 20;
+/// What is left of a filter's memory when it counts as silent, of 1: nothing that an `f32` would notice beside a sound.
+const SILENT: f64 = 1e-12;
+/// Frames after which a filter that still rings is not worth waiting for.
+const LONGEST_RING: u32 = 500_000;
+
+impl IirKey {
+    /// A filter with these coefficients.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::BadFilter`] unless there are 1 to 20 of each, all finite, not all feedforward ones 0, and the first
+    /// feedback one not 0.
+    pub fn new(feedforward: &[f64], feedback: &[f64]) -> Result<Self, WebError> {
+        let fits = |list: &[f64]| {
+            (1..=MAX_COEFFICIENTS).contains(&list.len()) && list.iter().all(|value| value.is_finite())
+        };
+        if fits(feedforward) && fits(feedback) && feedback[0] != 0.0 && feedforward.iter().any(|b| *b != 0.0)
+        {
+            let bits = |list: &[f64]| list.iter().map(|value| value.to_bits()).collect();
+            Ok(Self { feedforward: bits(feedforward), feedback: bits(feedback) })
+        } else {
+            Err(WebError::BadFilter { feedforward: feedforward.len(), feedback: feedback.len() })
+        }
+    }
+
+    /// The feedforward coefficients.
+    #[must_use]
+    pub fn feedforward(&self) -> Vec<f64> {
+        self.feedforward.iter().map(|bits| f64::from_bits(*bits)).collect()
+    }
+
+    /// The feedback coefficients.
+    #[must_use]
+    pub fn feedback(&self) -> Vec<f64> {
+        self.feedback.iter().map(|bits| f64::from_bits(*bits)).collect()
+    }
+
+    /// Frames of zeros after which a memory full of ones has died away; `None` for a filter that rings for more than
+    /// 500 000 frames, or for ever. O(frames x coefficients): a few milliseconds at worst, once for each node made.
+    #[must_use]
+    pub fn ring_frames(&self) -> Option<u32> {
+        let feedback = self.feedback();
+        let first = feedback[0];
+        let rest: Vec<f64> = feedback[1..].iter().map(|a| a / first).collect();
+        // The latest outputs, newest first.
+        let mut memory = [1.0_f64; MAX_COEFFICIENTS];
+        let mut quiet = 0;
+        for frame in 0..LONGEST_RING {
+            let next: f64 = -rest.iter().zip(&memory).map(|(a, y)| a * y).sum::<f64>();
+            if !next.is_finite() {
+                return None;
+            }
+            memory.rotate_right(1);
+            memory[0] = next;
+            // All of the memory must be quiet, not a single zero on the way; the inputs it remembers are zeros by then.
+            quiet = if next.abs() < SILENT { quiet + 1 } else { 0 };
+            if quiet >= MAX_COEFFICIENTS {
+                return Some(frame + 1);
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,5 +247,36 @@ mod tests {
         }
         assert_eq!(DelayKey::default().max_delay(), 5.0);
         assert_eq!(DelayKey::default().bytes(48000.0), (240_000 + 1) * 8);
+    }
+
+    // Each would reach the browser as an exception.
+    #[test]
+    fn filters_that_cannot_be_are_refused() {
+        let refused = |b: &[f64], a: &[f64]| match IirKey::new(b, a) {
+            Err(WebError::BadFilter { feedforward, feedback }) => {
+                (feedforward, feedback) == (b.len(), a.len())
+            }
+            _ => false,
+        };
+        assert!(refused(&[], &[1.0]) && refused(&[1.0], &[]) && refused(&[1.0], &[0.0, 1.0]));
+        assert!(refused(&[0.0, 0.0], &[1.0]) && refused(&[f64::NAN], &[1.0]) && refused(&[1.0; 21], &[1.0]));
+        let key = IirKey::new(&[1.0, 0.5], &[2.0, 0.25]).expect("a filter");
+        assert_eq!((key.feedforward(), key.feedback()), (alloc::vec![1.0, 0.5], alloc::vec![2.0, 0.25]));
+        assert_ne!(Some(key), IirKey::new(&[1.0, 0.5], &[2.0, 0.26]).ok());
+    }
+
+    // Too short a wait, and a filter rings into the next voice; without end, and it never comes back.
+    #[test]
+    fn filters_are_waited_for_as_long_as_they_ring() {
+        let ring = |a: &[f64]| IirKey::new(&[1.0], a).expect("a filter").ring_frames();
+        // 0.5^40 < 1e-12, and twenty more to be sure.
+        assert_eq!(ring(&[1.0, -0.5]), Some(59));
+        assert_eq!(ring(&[2.0, -1.0]), Some(59), "the first coefficient divides the others");
+        assert!(ring(&[1.0, -0.999]).is_some_and(|frames| (27_600..27_700).contains(&frames)));
+        assert!(ring(&[1.0]).is_some_and(|frames| frames <= 20), "no feedback at all");
+        // A resonance passes through zero, and goes on.
+        assert!(ring(&[1.0, 0.0, 0.9801]).is_some_and(|frames| frames > 2000));
+        assert_eq!(ring(&[1.0, -1.0]), None, "it holds for ever");
+        assert_eq!(ring(&[1.0, -1.1]), None, "it grows");
     }
 }

@@ -13,12 +13,13 @@ mod error;
 mod key;
 mod memory;
 mod metrics;
+pub mod node_types;
 pub mod quarantine;
 pub mod recipe;
 pub mod timing;
 
 pub use error::{BufferFault, Exception, WebError};
-pub use key::{BufferKey, DELAY_LIMIT, DelayKey, MAX_CHANNELS, buffer_bytes};
+pub use key::{BufferKey, DELAY_LIMIT, DelayKey, IirKey, MAX_CHANNELS, buffer_bytes};
 pub use memory::{AudioMemory, AudioMemoryBuilder, DEFAULT_BUDGET, Member, MemoryStats};
 pub use metrics::{LatencyInfo, Metrics, UnderrunCount};
 pub use pool_core::{Bytes, LeaseId, OverBudget, PoolStats, ReleaseError, Verdict};
@@ -41,13 +42,23 @@ mod ended;
 #[cfg(feature = "web-sys")]
 mod node;
 #[cfg(feature = "web-sys")]
+mod node_lease;
+#[cfg(feature = "web-sys")]
+mod node_stats;
+#[cfg(feature = "web-sys")]
 mod nodes;
 #[cfg(feature = "web-sys")]
 mod pool_error;
 #[cfg(feature = "web-sys")]
+mod pool_node;
+#[cfg(feature = "web-sys")]
 mod probe;
 #[cfg(feature = "web-sys")]
 mod profiler;
+#[cfg(feature = "web-sys")]
+mod protocol;
+#[cfg(feature = "web-sys")]
+mod release;
 #[cfg(feature = "web-sys")]
 mod time;
 
@@ -57,7 +68,10 @@ pub use self::{
     buffer::{AudioBufferPool, AudioBufferPoolBuilder, BufferLease, Hold},
     context::PoolContext,
     ended::{Ended, ended},
-    node::{AudioNodePool, AudioNodePoolBuilder, NodeLease, NodeStats, PoolNode, Source},
+    node::{AudioNodePool, AudioNodePoolBuilder},
+    node_lease::{NodeLease, Source},
+    node_stats::NodeStats,
     nodes::{AudioNodePoolManager, AudioNodePoolManagerBuilder, NodeManagerStats},
+    pool_node::{NodeFacts, PoolNode},
     profiler::{AudioProfiler, WORKLET_MODULE},
 };

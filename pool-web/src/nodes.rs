@@ -1,42 +1,22 @@
-//! The four node types, and [`AudioNodePoolManager`] with a pool of each.
+//! [`AudioNodePoolManager`]: a pool of each type of node that needs no code of the program's own.
 
+use crate::bindings;
 use crate::context::PoolContext;
 use crate::error::{Exception, WebError};
-use crate::key::DelayKey;
+use crate::key::{DelayKey, IirKey, MAX_CHANNELS};
 use crate::memory::AudioMemory;
-use crate::node::{AudioNodePool, AudioNodePoolBuilder, NodeLease, NodeStats, PoolNode};
-use crate::recipe::{self, NodeSpec};
-use web_sys::{BaseAudioContext, BiquadFilterNode, DelayNode, GainNode, StereoPannerNode};
+use crate::node::{AudioNodePool, AudioNodePoolBuilder};
+use crate::node_lease::NodeLease;
+use crate::node_stats::NodeStats;
+use crate::pool_node::PoolNode;
+use crate::probe;
+use crate::recipe::Probe;
+use web_sys::{
+    AnalyserNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode, ConvolverNode,
+    DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
+};
 
-impl PoolNode for GainNode {
-    type Key = ();
-    const SPEC: NodeSpec = recipe::GAIN;
-}
-
-impl PoolNode for BiquadFilterNode {
-    type Key = ();
-    const SPEC: NodeSpec = recipe::BIQUAD;
-}
-
-impl PoolNode for StereoPannerNode {
-    type Key = ();
-    const SPEC: NodeSpec = recipe::STEREO_PANNER;
-}
-
-impl PoolNode for DelayNode {
-    type Key = DelayKey;
-    const SPEC: NodeSpec = recipe::DELAY;
-
-    fn bytes(key: &DelayKey, sample_rate: f32) -> usize {
-        key.bytes(sample_rate)
-    }
-
-    fn flush_seconds(key: &DelayKey) -> f64 {
-        key.max_delay()
-    }
-}
-
-/// What the four pools have done and hold.
+/// What the pools have done and hold, by type.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct NodeManagerStats {
@@ -48,13 +28,40 @@ pub struct NodeManagerStats {
     pub delay: NodeStats,
     /// Stereo panners.
     pub panner: NodeStats,
+    /// Panners in space.
+    pub spatial: NodeStats,
+    /// Convolvers.
+    pub convolver: NodeStats,
+    /// Wave shapers.
+    pub shaper: NodeStats,
+    /// IIR filters.
+    pub iir: NodeStats,
+    /// Analysers.
+    pub analyser: NodeStats,
+    /// Channel splitters.
+    pub splitter: NodeStats,
+    /// Channel mergers.
+    pub merger: NodeStats,
 }
 
 impl NodeManagerStats {
     /// The sum over the types.
     #[must_use]
-    pub const fn total(&self) -> NodeStats {
-        self.gain.plus(self.filter).plus(self.delay).plus(self.panner)
+    pub fn total(&self) -> NodeStats {
+        let all = [
+            self.gain,
+            self.filter,
+            self.delay,
+            self.panner,
+            self.spatial,
+            self.convolver,
+            self.shaper,
+            self.iir,
+            self.analyser,
+            self.splitter,
+            self.merger,
+        ];
+        all.into_iter().fold(NodeStats::default(), NodeStats::plus)
     }
 }
 
@@ -121,18 +128,27 @@ impl AudioNodePoolManagerBuilder {
                 raw.create_delay_with_max_delay_time(key.max_delay())
             })),
             panner: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_stereo_panner())),
+            spatial: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_panner())),
+            convolver: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_convolver())),
+            shaper: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_wave_shaper())),
+            iir: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &IirKey| {
+                bindings::create_iir_filter(raw, &key.feedforward(), &key.feedback())
+            })),
+            analyser: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_analyser())),
+            splitter: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, outputs: &u32| {
+                raw.create_channel_splitter_with_number_of_outputs(*outputs)
+            })),
+            merger: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, inputs: &u32| {
+                raw.create_channel_merger_with_number_of_inputs(*inputs)
+            })),
         };
-        if !context.attribute_reset_works() {
-            let context = context.clone();
-            wasm_bindgen_futures::spawn_local(async move {
-                context.probe().await;
-            });
-        }
+        probe::want(Probe::Biquad);
         manager
     }
 }
 
-/// Pools of gains, biquad filters, delays and stereo panners of one audio context. A handle: clones are the same pools.
+/// Pools of every type of node that needs no code of the program's own, of one audio context. A handle: clones are the
+/// same pools.
 ///
 /// ```no_run
 /// # fn play(context: &web_sys::AudioContext, source: &web_sys::AudioBufferSourceNode) -> Result<(), pool_web::WebError> {
@@ -154,9 +170,63 @@ pub struct AudioNodePoolManager {
     filter: AudioNodePool<BiquadFilterNode>,
     delay: AudioNodePool<DelayNode>,
     panner: AudioNodePool<StereoPannerNode>,
+    spatial: AudioNodePool<PannerNode>,
+    convolver: AudioNodePool<ConvolverNode>,
+    shaper: AudioNodePool<WaveShaperNode>,
+    iir: AudioNodePool<IirFilterNode>,
+    analyser: AudioNodePool<AnalyserNode>,
+    splitter: AudioNodePool<ChannelSplitterNode>,
+    merger: AudioNodePool<ChannelMergerNode>,
+}
+
+/// What the manager does to all of its pools.
+trait AnyPool {
+    fn maintain(&self) -> usize;
+    fn take_failure(&self) -> Option<Exception>;
+    fn clear(&self);
+    fn close(&self);
+}
+
+impl<N: PoolNode> AnyPool for AudioNodePool<N> {
+    fn maintain(&self) -> usize {
+        self.maintain()
+    }
+    fn take_failure(&self) -> Option<Exception> {
+        self.take_failure()
+    }
+    fn clear(&self) {
+        self.clear();
+    }
+    fn close(&self) {
+        self.close();
+    }
+}
+
+fn checked_channels(channels: u32) -> Result<u32, WebError> {
+    if (1..=MAX_CHANNELS).contains(&channels) {
+        Ok(channels)
+    } else {
+        Err(WebError::BadChannels { channels })
+    }
 }
 
 impl AudioNodePoolManager {
+    fn all(&self) -> [&dyn AnyPool; 11] {
+        [
+            &self.gain,
+            &self.filter,
+            &self.delay,
+            &self.panner,
+            &self.spatial,
+            &self.convolver,
+            &self.shaper,
+            &self.iir,
+            &self.analyser,
+            &self.splitter,
+            &self.merger,
+        ]
+    }
+
     /// Pools without bounds and budget.
     #[must_use]
     pub fn new(context: &BaseAudioContext) -> Self {
@@ -225,6 +295,74 @@ impl AudioNodePoolManager {
         self.panner.acquire()
     }
 
+    /// A panner in space, at the listener's place: the `PannerNode`.
+    ///
+    /// # Errors
+    ///
+    /// As [`AudioNodePool::acquire`].
+    pub fn acquire_spatial(&self) -> Result<NodeLease<PannerNode>, WebError> {
+        self.spatial.acquire()
+    }
+
+    /// A convolver without a response, which is silent.
+    ///
+    /// # Errors
+    ///
+    /// As [`AudioNodePool::acquire`].
+    pub fn acquire_convolver(&self) -> Result<NodeLease<ConvolverNode>, WebError> {
+        self.convolver.acquire()
+    }
+
+    /// A wave shaper without a curve, which passes everything on.
+    ///
+    /// # Errors
+    ///
+    /// As [`AudioNodePool::acquire`].
+    pub fn acquire_shaper(&self) -> Result<NodeLease<WaveShaperNode>, WebError> {
+        self.shaper.acquire()
+    }
+
+    /// A filter with these coefficients. A released one is quarantined for as long as it rings; one that rings for more
+    /// than 500 000 frames is thrown away instead.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::BadFilter`] for coefficients that no browser takes; else as [`AudioNodePool::acquire`].
+    pub fn acquire_iir(
+        &self,
+        feedforward: &[f64],
+        feedback: &[f64],
+    ) -> Result<NodeLease<IirFilterNode>, WebError> {
+        self.iir.acquire_key(&IirKey::new(feedforward, feedback)?)
+    }
+
+    /// An analyser of 2048 frames. A released one is quarantined for the 32 768 frames that it may look back.
+    ///
+    /// # Errors
+    ///
+    /// As [`AudioNodePool::acquire`].
+    pub fn acquire_analyser(&self) -> Result<NodeLease<AnalyserNode>, WebError> {
+        self.analyser.acquire()
+    }
+
+    /// A splitter with so many outputs.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::BadChannels`] unless there are 1 to 32; else as [`AudioNodePool::acquire`].
+    pub fn acquire_splitter(&self, outputs: u32) -> Result<NodeLease<ChannelSplitterNode>, WebError> {
+        self.splitter.acquire_key(&checked_channels(outputs)?)
+    }
+
+    /// A merger with so many inputs.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_splitter`](Self::acquire_splitter).
+    pub fn acquire_merger(&self, inputs: u32) -> Result<NodeLease<ChannelMergerNode>, WebError> {
+        self.merger.acquire_key(&checked_channels(inputs)?)
+    }
+
     /// Makes nodes until `gains`, `filters` and `panners` of each are idle. Returns how many were made.
     ///
     /// # Errors
@@ -275,14 +413,15 @@ impl AudioNodePoolManager {
         self.gain.context()
     }
 
-    /// Waits for the probe of this browser, and returns whether filters need no quarantine.
+    /// Waits until this browser has been probed, and returns whether biquad filters need no quarantine.
     pub async fn ready(&self) -> bool {
-        self.context().probe().await
+        self.context().probe(Probe::WaveShaper).await;
+        self.context().probe(Probe::Biquad).await
     }
 
     /// Housekeeping of all pools, to be called about once a second. Returns how many nodes it moved or destroyed.
     pub fn maintain(&self) -> usize {
-        self.gain.maintain() + self.filter.maintain() + self.delay.maintain() + self.panner.maintain()
+        self.all().into_iter().map(AnyPool::maintain).sum()
     }
 
     /// What the pools have done and hold. No call into JavaScript.
@@ -293,34 +432,29 @@ impl AudioNodePoolManager {
             filter: self.filter.stats(),
             delay: self.delay.stats(),
             panner: self.panner.stats(),
+            spatial: self.spatial.stats(),
+            convolver: self.convolver.stats(),
+            shaper: self.shaper.stats(),
+            iir: self.iir.stats(),
+            analyser: self.analyser.stats(),
+            splitter: self.splitter.stats(),
+            merger: self.merger.stats(),
         }
     }
 
     /// Why the latest node was discarded at its release, if an exception did it, of any type. Taken.
     #[must_use]
     pub fn take_failure(&self) -> Option<Exception> {
-        let failures = [
-            self.gain.take_failure(),
-            self.filter.take_failure(),
-            self.delay.take_failure(),
-            self.panner.take_failure(),
-        ];
-        failures.into_iter().flatten().next()
+        self.all().into_iter().filter_map(AnyPool::take_failure).next()
     }
 
     /// Evicts every idle and quarantined node.
     pub fn clear(&self) {
-        self.gain.clear();
-        self.filter.clear();
-        self.delay.clear();
-        self.panner.clear();
+        self.all().into_iter().for_each(AnyPool::clear);
     }
 
     /// Refuses all further acquires, and clears.
     pub fn close(&self) {
-        self.gain.close();
-        self.filter.close();
-        self.delay.close();
-        self.panner.close();
+        self.all().into_iter().for_each(AnyPool::close);
     }
 }

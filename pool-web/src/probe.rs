@@ -1,39 +1,103 @@
-//! Does writing an attribute away and back empty a filter in this browser?
+//! Does writing an attribute empty a node in this browser?
 
 use crate::bindings::{self, RawContext};
-use core::cell::Cell;
+use crate::recipe::Probe;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AudioBuffer, AudioBufferSourceNode, BiquadFilterNode, OfflineAudioContext};
+use web_sys::{AudioBuffer, AudioBufferSourceNode, AudioNode, OfflineAudioContext};
 
 const RATE: f32 = 48000.0;
 const QUANTUM: u32 = 128;
-/// Quanta of sound into the filter, then quanta of zeros.
+/// Quanta of sound into the node, then quanta of zeros.
 const FED: u32 = 8;
 const WATCHED: u32 = 16;
 
+#[derive(Clone, Copy, Default, PartialEq)]
+enum State {
+    #[default]
+    Unasked,
+    Asked,
+    Known(bool),
+}
+
+/// A property of the browser, not of a context.
+#[derive(Default)]
+struct Answers {
+    states: Cell<[State; Probe::ALL.len()]>,
+    /// Who waits for an answer that is under way.
+    waiting: RefCell<Vec<js_sys::Function>>,
+}
+
 std::thread_local! {
-    /// The answer, once it is known: it is a property of the browser, not of a context.
-    static ANSWER: Cell<Option<bool>> = const { Cell::new(None) };
+    static ANSWERS: Rc<Answers> = Rc::default();
 }
 
-pub(crate) fn attribute_reset_works() -> bool {
-    ANSWER.get().unwrap_or(false)
+fn state(probe: Probe) -> State {
+    ANSWERS.with(|answers| answers.states.get()[probe as usize])
 }
 
-pub(crate) async fn attribute_reset() -> bool {
-    if let Some(answer) = ANSWER.get() {
-        return answer;
+fn set_state(probe: Probe, state: State) {
+    ANSWERS.with(|answers| {
+        let mut states = answers.states.get();
+        states[probe as usize] = state;
+        answers.states.set(states);
+    });
+}
+
+/// The answer, once it is known.
+pub(crate) fn answer(probe: Probe) -> Option<bool> {
+    match state(probe) {
+        State::Known(works) => Some(works),
+        _ => None,
     }
-    // Whatever goes wrong, the cautious answer is right: then filters are pulled with zeros instead.
-    let answer = leaves_nothing().await.unwrap_or(false);
-    ANSWER.set(Some(answer));
-    answer
 }
 
-/// Feeds a filter, cuts it off in mid-render, resets it, and watches what comes out of it on zeros. Mono all the way,
+/// Asks in the background, unless that was done.
+pub(crate) fn want(probe: Probe) {
+    if state(probe) == State::Unasked {
+        set_state(probe, State::Asked);
+        wasm_bindgen_futures::spawn_local(async move {
+            find_out(probe).await;
+        });
+    }
+}
+
+/// Waits for the answer.
+pub(crate) async fn ask(probe: Probe) -> bool {
+    if state(probe) == State::Unasked {
+        set_state(probe, State::Asked);
+        return find_out(probe).await;
+    }
+    loop {
+        if let Some(works) = answer(probe) {
+            return works;
+        }
+        let news = js_sys::Promise::new(&mut |resolve, _| {
+            ANSWERS.with(|answers| answers.waiting.borrow_mut().push(resolve));
+        });
+        // It only ever resolves.
+        let _ = JsFuture::from(news).await;
+    }
+}
+
+async fn find_out(probe: Probe) -> bool {
+    // Whatever goes wrong, the cautious answer is right: then nodes are pulled with zeros or thrown away.
+    let works = leaves_nothing(probe).await.unwrap_or(false);
+    set_state(probe, State::Known(works));
+    let waiting = ANSWERS.with(|answers| answers.waiting.take());
+    for resolve in waiting {
+        // Resolving does not throw.
+        let _ = resolve.call0(&JsValue::UNDEFINED);
+    }
+    works
+}
+
+/// Feeds a node, cuts it off in mid-render, resets it, and watches what comes out of it on zeros. Mono all the way,
 /// since a change of the channel count alone would clear it, and prove nothing.
-async fn leaves_nothing() -> Result<bool, JsValue> {
+async fn leaves_nothing(probe: Probe) -> Result<bool, JsValue> {
     let context = OfflineAudioContext::new_with_number_of_channels_and_length_and_sample_rate(
         1,
         (FED + WATCHED) * QUANTUM,
@@ -43,20 +107,25 @@ async fn leaves_nothing() -> Result<bool, JsValue> {
     if raw.suspend_method().is_undefined() {
         return Ok(false);
     }
-    let filter = context.create_biquad_filter()?;
+    let node = make(&context, probe)?;
     let loud = looping(&context, 1.0)?;
-    loud.connect_with_audio_node(&filter)?;
-    filter.connect_with_audio_node(&context.destination())?;
+    loud.connect_with_audio_node(&node)?;
+    node.connect_with_audio_node(&context.destination())?;
 
     let cut = JsFuture::from(raw.suspend_at(f64::from(FED * QUANTUM) / f64::from(RATE))?);
     let rendering = JsFuture::from(context.start_rendering()?);
     cut.await?;
     loud.disconnect()?;
-    filter.disconnect()?;
-    write_type(&filter, "highpass")?;
-    write_type(&filter, "lowpass")?;
-    looping(&context, 0.0)?.connect_with_audio_node(&filter)?;
-    filter.connect_with_audio_node(&context.destination())?;
+    node.disconnect()?;
+    // As a release does it, and as the next user sets it up again.
+    for (name, value) in match probe {
+        Probe::Biquad => [("type", "highpass"), ("type", "lowpass")],
+        Probe::WaveShaper => [("oversample", "none"), ("oversample", "4x")],
+    } {
+        bindings::set_attribute(&node, &JsValue::from_str(name), &JsValue::from_str(value))?;
+    }
+    looping(&context, 0.0)?.connect_with_audio_node(&node)?;
+    node.connect_with_audio_node(&context.destination())?;
     // Its promise tells no more than the one of the rendering.
     let _ = context.resume()?;
 
@@ -68,8 +137,17 @@ async fn leaves_nothing() -> Result<bool, JsValue> {
     Ok(loudest(fed) > 0.1 && loudest(watched) == 0.0)
 }
 
-fn write_type(filter: &BiquadFilterNode, value: &str) -> Result<(), JsValue> {
-    bindings::set_attribute(filter, &JsValue::from_str("type"), &JsValue::from_str(value))
+fn make(context: &OfflineAudioContext, probe: Probe) -> Result<AudioNode, JsValue> {
+    Ok(match probe {
+        Probe::Biquad => context.create_biquad_filter()?.into(),
+        Probe::WaveShaper => {
+            let shaper = context.create_wave_shaper()?;
+            let curve = js_sys::Float32Array::from([-1.0, 0.0, 1.0].as_slice());
+            bindings::set_attribute(&shaper, &JsValue::from_str("curve"), &curve)?;
+            bindings::set_attribute(&shaper, &JsValue::from_str("oversample"), &JsValue::from_str("4x"))?;
+            shaper.into()
+        }
+    })
 }
 
 fn looping(context: &OfflineAudioContext, value: f32) -> Result<AudioBufferSourceNode, JsValue> {

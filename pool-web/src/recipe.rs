@@ -54,13 +54,49 @@ pub struct ParamSpec {
     pub rate: AutomationRate,
 }
 
-/// One attribute to write: its name in JavaScript, and a string.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What is written to an attribute.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum AttributeValue {
+    /// A string, such as `"lowpass"`.
+    Text(&'static str),
+    /// A number.
+    Number(f64),
+    /// A boolean.
+    Flag(bool),
+    /// `null`
+    Null,
+}
+
+/// One attribute to write: its name in JavaScript, and the value.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct AttributeWrite {
     /// The attribute.
     pub name: &'static str,
     /// What is written.
-    pub value: &'static str,
+    pub value: AttributeValue,
+}
+
+/// An experiment that finds out, in the browser at hand, whether writing attributes empties a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Probe {
+    /// `type` of a `BiquadFilterNode`, away and back.
+    Biquad,
+    /// `oversample` of a `WaveShaperNode`, away and back.
+    WaveShaper,
+}
+
+impl Probe {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Biquad, Self::WaveShaper];
+}
+
+/// What is done with a node where writing its attributes does not empty it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Otherwise {
+    /// It is pulled with zeros for so many seconds, after which nothing is left.
+    Flush(f64),
+    /// Nothing helps: it is thrown away.
+    Discard,
 }
 
 /// What it takes to rid a node of the signal that went through it, once all its settings are reset.
@@ -68,14 +104,21 @@ pub struct AttributeWrite {
 pub enum StateClass {
     /// Nothing: it holds no signal. Idle at once.
     Stateless,
+    /// The attribute writes of its [`NodeSpec`] empty it at once, in every browser that was measured.
+    Written,
     /// The attribute writes of its [`NodeSpec`] empty it at once, in browsers where that works, which a probe
-    /// finds out. Elsewhere, and until the probe has answered, it is pulled with zeros for some time.
+    /// finds out. Elsewhere, and until the probe has answered, something else is done.
     AttributeReset {
-        /// Seconds of zeros after which nothing is left.
-        else_flush: f64,
+        /// The experiment.
+        probe: Probe,
+        /// What is done where it fails.
+        otherwise: Otherwise,
     },
     /// It must be pulled with zeros for as long as its key says.
     Flush,
+    /// Only its own code knows: an `AudioWorkletNode` is told to forget by a message, and is pulled with zeros until
+    /// it has answered.
+    Protocol,
 }
 
 /// All that tells a fresh node of one type from a used one, and so all that a release must restore.
@@ -87,76 +130,32 @@ pub struct NodeSpec {
     pub params: &'static [ParamSpec],
     /// Attributes to write, in this order. An attribute that is written away and back appears twice.
     pub attributes: &'static [AttributeWrite],
-    /// `channelInterpretation` when fresh.
-    pub interpretation: Interpretation,
-    /// `channelCount` when fresh.
-    pub channel_count: u32,
-    /// `channelCountMode` when fresh.
-    pub count_mode: CountMode,
+    /// `channelInterpretation` when fresh; `None` if it cannot be changed.
+    pub interpretation: Option<Interpretation>,
+    /// `channelCount` when fresh; `None` if it cannot be changed.
+    pub channel_count: Option<u32>,
+    /// `channelCountMode` when fresh; `None` if it cannot be changed.
+    pub count_mode: Option<CountMode>,
     /// What signal it holds.
     pub state: StateClass,
 }
 
-const fn sample_rate_param(name: &'static str, default: f32) -> ParamSpec {
-    ParamSpec { name, default, rate: AutomationRate::Sample }
+/// Where a node goes once the steps of its release are done.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Next {
+    /// To the idle set.
+    Idle,
+    /// To the flush bus, for so many seconds.
+    Quarantine(f64),
+    /// Away.
+    Discard,
 }
-
-/// `GainNode`.
-pub const GAIN: NodeSpec = NodeSpec {
-    interface: "GainNode",
-    params: &[sample_rate_param("gain", 1.0)],
-    attributes: &[],
-    interpretation: Interpretation::Speakers,
-    channel_count: 2,
-    count_mode: CountMode::Max,
-    state: StateClass::Stateless,
-};
-
-/// `BiquadFilterNode`. Writing `type` away and back restores it and empties the filter's memory in Chromium; in
-/// Firefox the memory decays by itself within 100 ms.
-pub const BIQUAD: NodeSpec = NodeSpec {
-    interface: "BiquadFilterNode",
-    params: &[
-        sample_rate_param("frequency", 350.0),
-        sample_rate_param("detune", 0.0),
-        sample_rate_param("Q", 1.0),
-        sample_rate_param("gain", 0.0),
-    ],
-    attributes: &[
-        AttributeWrite { name: "type", value: "highpass" },
-        AttributeWrite { name: "type", value: "lowpass" },
-    ],
-    interpretation: Interpretation::Speakers,
-    channel_count: 2,
-    count_mode: CountMode::Max,
-    state: StateClass::AttributeReset { else_flush: 0.2 },
-};
-
-/// `DelayNode`.
-pub const DELAY: NodeSpec = NodeSpec {
-    interface: "DelayNode",
-    params: &[sample_rate_param("delayTime", 0.0)],
-    attributes: &[],
-    interpretation: Interpretation::Speakers,
-    channel_count: 2,
-    count_mode: CountMode::Max,
-    state: StateClass::Flush,
-};
-
-/// `StereoPannerNode`.
-pub const STEREO_PANNER: NodeSpec = NodeSpec {
-    interface: "StereoPannerNode",
-    params: &[sample_rate_param("pan", 0.0)],
-    attributes: &[],
-    interpretation: Interpretation::Speakers,
-    channel_count: 2,
-    count_mode: CountMode::ClampedMax,
-    state: StateClass::Stateless,
-};
 
 /// One step of a release. Indices are into the [`NodeSpec`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
+    /// Remove every recorded event listener.
+    RemoveListeners,
     /// Cut every recorded connection into the node and its parameters.
     CutInputs,
     /// `disconnect()`: cut every connection out of the node.
@@ -180,33 +179,43 @@ pub enum Step {
 impl NodeSpec {
     /// The release as a list of steps, in the order that works.
     pub fn steps(&self) -> impl Iterator<Item = Step> + use<> {
-        let (params, attributes) = (self.params.len(), self.attributes.len());
-        [Step::CutInputs, Step::Disconnect]
+        self.steps_with(self.params.len())
+    }
+
+    /// As [`steps`](Self::steps), of a node with so many parameters: those of a worklet are its own.
+    pub fn steps_with(&self, params: usize) -> impl Iterator<Item = Step> + use<> {
+        let channels = [
+            self.interpretation.map(|_| Step::Interpretation),
+            self.channel_count.map(|_| Step::ChannelCount),
+            self.count_mode.map(|_| Step::CountMode),
+        ];
+        [Step::RemoveListeners, Step::CutInputs, Step::Disconnect]
             .into_iter()
             .chain(
                 (0..params).flat_map(|i| [Step::CancelParam(i), Step::DefaultParam(i), Step::RateParam(i)]),
             )
-            .chain((0..attributes).map(Step::Attribute))
-            .chain([Step::Interpretation, Step::ChannelCount, Step::CountMode])
+            .chain((0..self.attributes.len()).map(Step::Attribute))
+            .chain(channels.into_iter().flatten())
     }
 
-    /// The index of the parameter `name`. O(parameters), no call into JavaScript.
+    /// Where a used node goes. `works` is what a probe of this browser has answered, and `key_seconds` how long the
+    /// node's key asks for zeros; more than [`LONGEST_FLUSH`] is not worth the wait.
     #[must_use]
-    pub fn param_index(&self, name: &str) -> Option<usize> {
-        self.params.iter().position(|param| param.name == name)
-    }
-
-    /// For how many seconds a used node must be pulled with zeros, if at all. `attribute_reset_works` is what the
-    /// probe of this browser said, and `key_seconds` what the node's key asks for.
-    #[must_use]
-    pub fn flush_seconds(&self, attribute_reset_works: bool, key_seconds: f64) -> Option<f64> {
-        match self.state {
-            StateClass::Stateless => None,
-            StateClass::AttributeReset { else_flush } => (!attribute_reset_works).then_some(else_flush),
-            StateClass::Flush => Some(key_seconds),
-        }
+    pub fn next(&self, works: impl Fn(Probe) -> bool, key_seconds: f64) -> Next {
+        let seconds = match self.state {
+            StateClass::Stateless | StateClass::Written => return Next::Idle,
+            StateClass::AttributeReset { probe, .. } if works(probe) => return Next::Idle,
+            StateClass::AttributeReset { otherwise: Otherwise::Discard, .. } => return Next::Discard,
+            StateClass::AttributeReset { otherwise: Otherwise::Flush(seconds), .. } => seconds,
+            StateClass::Flush | StateClass::Protocol => key_seconds,
+        };
+        if seconds <= LONGEST_FLUSH { Next::Quarantine(seconds) } else { Next::Discard }
     }
 }
+
+/// Seconds of zeros beyond which a node is thrown away instead. The longest delay line passes; a filter that rings for
+/// ever, or a time that is no number, does not.
+pub const LONGEST_FLUSH: f64 = 180.0;
 
 /// A node that steps can be done to: one in a browser, or a model of one in a test.
 pub trait NodePort {
@@ -245,7 +254,8 @@ pub fn run<P: NodePort>(steps: impl IntoIterator<Item = Step>, port: &mut P) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{string::String, vec, vec::Vec};
+    use crate::node_types::{ANALYSER, BIQUAD, DELAY, GAIN, PANNER, STEREO_PANNER, WAVE_SHAPER, specs};
+    use alloc::{collections::BTreeMap, vec::Vec};
 
     /// A parameter as browsers have it: what was measured in Chromium and Firefox, not what one would wish.
     #[derive(Clone, PartialEq, Debug)]
@@ -265,13 +275,23 @@ mod tests {
         params: Vec<ModelParam>,
         inputs: u32,
         outputs: u32,
-        kind: String,
-        filter_memory: f32,
+        listeners: u32,
+        attributes: BTreeMap<&'static str, AttributeValue>,
+        /// What went through it, for types that a change of an attribute empties: one for each attribute.
+        memory: BTreeMap<&'static str, u32>,
         interpretation: Interpretation,
         channel_count: u32,
         count_mode: CountMode,
         /// A curve that cannot be cancelled, as in Firefox.
         stubborn_curve: bool,
+    }
+
+    /// Attributes that are written twice are there to be changed: the change empties the node.
+    fn toggled(spec: &NodeSpec) -> impl Iterator<Item = &'static str> {
+        let attributes = spec.attributes;
+        attributes.iter().enumerate().filter_map(move |(i, a)| {
+            attributes[..i].iter().any(|earlier| earlier.name == a.name).then_some(a.name)
+        })
     }
 
     impl ModelNode {
@@ -289,16 +309,19 @@ mod tests {
                 params: params.collect(),
                 inputs: 0,
                 outputs: 0,
-                kind: spec.attributes.last().map_or(String::new(), |a| a.value.into()),
-                filter_memory: 0.0,
-                interpretation: spec.interpretation,
-                channel_count: spec.channel_count,
-                count_mode: spec.count_mode,
+                listeners: 0,
+                // The last write of each is what it is when fresh.
+                attributes: spec.attributes.iter().map(|a| (a.name, a.value)).collect(),
+                memory: toggled(&spec).map(|name| (name, 0)).collect(),
+                interpretation: spec.interpretation.unwrap_or(Interpretation::Discrete),
+                channel_count: spec.channel_count.unwrap_or(6),
+                count_mode: spec.count_mode.unwrap_or(CountMode::Explicit),
                 stubborn_curve: false,
             }
         }
 
-        fn used(spec: NodeSpec) -> Self {
+        /// Used in every way; the attributes are `odd` values, or those that a release writes on the way.
+        fn used(spec: NodeSpec, odd: bool) -> Self {
             let mut node = Self::fresh(spec);
             for param in &mut node.params {
                 *param = ModelParam {
@@ -309,15 +332,35 @@ mod tests {
                     before_events: 0.75,
                     inputs: 1,
                 };
+                if spec.interface == "PannerNode" {
+                    param.value = 0.5;
+                }
             }
             node.inputs = 2;
             node.outputs = 1;
-            if !spec.attributes.is_empty() {
-                node.filter_memory = 6.2;
+            node.listeners = 1;
+            node.memory.values_mut().for_each(|memory| *memory = 7);
+            for write in spec.attributes {
+                let fresh = node.attributes[write.name];
+                if write.value != fresh {
+                    // Either as it is when fresh, or as it is on the way.
+                    node.attributes.insert(write.name, if odd { write.value } else { fresh });
+                } else if !spec.attributes.iter().any(|other| other.name == write.name && other != write) {
+                    node.attributes.insert(write.name, AttributeValue::Text("odd"));
+                }
             }
-            node.interpretation = Interpretation::Discrete;
-            node.channel_count = 1;
-            node.count_mode = CountMode::Explicit;
+            if spec.interpretation.is_some() {
+                node.interpretation = match spec.interpretation {
+                    Some(Interpretation::Discrete) => Interpretation::Speakers,
+                    _ => Interpretation::Discrete,
+                };
+            }
+            if spec.channel_count.is_some() {
+                node.channel_count = 1;
+            }
+            if spec.count_mode.is_some() {
+                node.count_mode = CountMode::Explicit;
+            }
             node
         }
     }
@@ -327,6 +370,7 @@ mod tests {
 
         fn apply(&mut self, step: Step) -> Result<(), &'static str> {
             match step {
+                Step::RemoveListeners => self.listeners = 0,
                 Step::CutInputs => {
                     self.inputs = 0;
                     self.params.iter_mut().for_each(|param| param.inputs = 0);
@@ -355,46 +399,51 @@ mod tests {
                 Step::RateParam(i) => self.params[i].rate = self.spec.params[i].rate,
                 Step::Attribute(i) => {
                     let write = self.spec.attributes[i];
-                    if self.kind != write.value {
-                        self.filter_memory = 0.0;
+                    let before = self.attributes.insert(write.name, write.value);
+                    if let Some(memory) = self.memory.get_mut(write.name)
+                        && before != Some(write.value)
+                    {
+                        *memory = 0;
                     }
-                    self.kind = write.value.into();
                 }
-                Step::Interpretation => self.interpretation = self.spec.interpretation,
-                Step::ChannelCount => self.channel_count = self.spec.channel_count,
-                Step::CountMode => self.count_mode = self.spec.count_mode,
+                Step::Interpretation => self.interpretation = self.spec.interpretation.ok_or("fixed")?,
+                Step::ChannelCount => self.channel_count = self.spec.channel_count.ok_or("fixed")?,
+                Step::CountMode => self.count_mode = self.spec.count_mode.ok_or("fixed")?,
             }
             Ok(())
         }
     }
 
-    const ALL: [NodeSpec; 4] = [GAIN, BIQUAD, DELAY, STEREO_PANNER];
-
     // A release that leaves something behind.
     #[test]
     fn a_recycled_node_equals_a_fresh_one() {
-        for spec in ALL {
-            let mut node = ModelNode::used(spec);
-            assert_eq!(run(spec.steps(), &mut node), Ok(()));
-            assert_eq!(node, ModelNode::fresh(spec));
+        for spec in specs() {
+            for odd in [false, true] {
+                let mut node = ModelNode::used(*spec, odd);
+                assert_eq!(run(spec.steps(), &mut node), Ok(()));
+                assert_eq!(node, ModelNode::fresh(*spec));
+            }
         }
     }
 
-    // A step that does nothing would never be missed; one that was dropped by mistake would not either.
+    // A step that does nothing would never be missed; one that was dropped by mistake would not either. The first write
+    // of the analyser's minimum is no such step here: it is there for its maximum, which has to stay above it.
     #[test]
     fn every_step_is_needed() {
-        for spec in ALL {
+        let first_minimum = ANALYSER.attributes.iter().position(|a| a.name == "minDecibels");
+        for spec in specs() {
             for (left_out, step) in spec.steps().enumerate() {
-                // A node may have the type that is written back, or the one that is written on the way.
-                let clean = ["lowpass", "highpass"].iter().all(|kind| {
-                    let mut node = ModelNode::used(spec);
-                    if !spec.attributes.is_empty() {
-                        node.kind = (*kind).into();
-                    }
+                if spec.interface == ANALYSER.interface && Some(step) == first_minimum.map(Step::Attribute) {
+                    continue;
+                }
+                let clean = [false, true].iter().all(|&odd| {
+                    let mut node = ModelNode::used(*spec, odd);
                     let rest = spec.steps().enumerate().filter(|(i, _)| *i != left_out).map(|(_, step)| step);
-                    run(rest, &mut node).is_ok() && node == ModelNode::fresh(spec)
+                    run(rest, &mut node).is_ok() && node == ModelNode::fresh(*spec)
                 });
-                assert!(!clean, "{}: without {step:?} nothing is left behind", spec.interface);
+                // A fresh one of the types with a count mode of "explicit" looks like a used one.
+                let same = spec.count_mode == Some(CountMode::Explicit) && step == Step::CountMode;
+                assert!(!clean || same, "{}: without {step:?} nothing is left behind", spec.interface);
             }
         }
     }
@@ -402,7 +451,7 @@ mod tests {
     // Default first, cancel second: Chromium then restores the old value.
     #[test]
     fn cancelling_comes_before_the_default() {
-        let mut node = ModelNode::used(GAIN);
+        let mut node = ModelNode::used(GAIN, true);
         node.params[0].curve_in_flight = false;
         let swapped = GAIN.steps().map(|step| match step {
             Step::CancelParam(i) => Step::DefaultParam(i),
@@ -416,29 +465,28 @@ mod tests {
     // An exception half-way must not be swallowed: the node would go back to the idle set with the rest undone.
     #[test]
     fn the_first_exception_ends_the_release() {
-        let mut node = ModelNode::used(STEREO_PANNER);
+        let mut node = ModelNode::used(STEREO_PANNER, true);
         node.stubborn_curve = true;
         let failed = Failed { step: Step::DefaultParam(0), error: "NotSupportedError" };
         assert_eq!(run(STEREO_PANNER.steps(), &mut node), Err(failed));
         assert_eq!(node.count_mode, CountMode::Explicit, "nothing after it was done");
     }
 
-    // A filter that is taken for clean where the toggle does not work rings into the next voice.
+    // A filter that is taken for clean where the toggle does not work rings into the next voice, and a line that is
+    // waited for without end is a leak.
     #[test]
-    fn what_holds_a_signal_is_flushed() {
-        assert_eq!(GAIN.flush_seconds(false, 9.0), None);
-        assert_eq!(STEREO_PANNER.flush_seconds(false, 9.0), None);
-        assert_eq!(BIQUAD.flush_seconds(true, 9.0), None);
-        assert_eq!(BIQUAD.flush_seconds(false, 9.0), Some(0.2));
-        assert_eq!(DELAY.flush_seconds(true, 5.0), Some(5.0));
-    }
-
-    // A misspelt parameter must be an error, not a silent miss.
-    #[test]
-    fn parameters_are_found_by_name() {
-        assert_eq!(BIQUAD.param_index("Q"), Some(2));
-        assert_eq!(BIQUAD.param_index("q"), None);
-        let names: Vec<_> = ALL.iter().flat_map(|s| s.params).map(|p| p.name).collect();
-        assert_eq!(names, vec!["gain", "frequency", "detune", "Q", "gain", "delayTime", "pan"]);
+    fn what_holds_a_signal_is_flushed_or_given_up() {
+        let none = |_| false;
+        assert_eq!(GAIN.next(none, 9.0), Next::Idle);
+        assert_eq!(STEREO_PANNER.next(none, 9.0), Next::Idle);
+        assert_eq!(BIQUAD.next(|probe| probe == Probe::Biquad, 9.0), Next::Idle);
+        assert_eq!(BIQUAD.next(|probe| probe != Probe::Biquad, 9.0), Next::Quarantine(0.2));
+        assert_eq!(WAVE_SHAPER.next(none, 9.0), Next::Discard);
+        assert_eq!(WAVE_SHAPER.next(|probe| probe == Probe::WaveShaper, 9.0), Next::Idle);
+        assert_eq!(PANNER.next(none, 9.0), Next::Idle);
+        assert_eq!(DELAY.next(|_| true, 5.0), Next::Quarantine(5.0));
+        for never in [f64::INFINITY, f64::NAN, 181.0] {
+            assert_eq!(DELAY.next(|_| true, never), Next::Discard);
+        }
     }
 }

@@ -14,12 +14,18 @@ cargo xtask demo --headless [--seconds N] [--rate N]
 cargo xtask demo --native [OPTIONS] [FILES...]
     Mixes audio files (default: the bundled kit) through pool-audio; writes mix.wav and native.json
     under target/demo/. Options go to the demo: see `cargo xtask demo --native --help`.
+    With --jack it plays through the callbacks of a JACK server that it starts, and charts them.
 cargo xtask test [--host | --browser]
     Every test: on the host with doctests, then in headless Chromium.
 cargo xtask bench [--quick] [--tolerance F]
     The pools against their peers, in turns in one process, and instructions counted by valgrind;
     writes report.json, table.md and a chart per workload under target/bench/. Fails if a target is
     missed: by more than F times, for a machine with other work. --quick is shorter and less exact.
+cargo xtask bench --web [--tolerance F]
+    Reuse beside creation of nodes and buffers, in Chromium and through WASM.
+cargo xtask npm [--check]
+    Builds the npm package under target/npm/. --check packs it, installs it in a project of Vite and
+    strict TypeScript, and tries it in Chromium.
 cargo xtask ci [--only STEP | --list]
     Every check, the tests first; stops at the first failure.
 
@@ -33,12 +39,15 @@ cargo xtask tsan [--deep]
 cargo xtask embedded [--deep]
     What pools promise without an allocator, on an emulated Cortex-M0 and Cortex-M3; prints the
     flash and RAM it takes.
+cargo xtask realtime [--deep]
+    An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
+    RealtimeSanitizer; each with a fault planted that it must find.
 cargo xtask deep [--self-check]
     The deep form of these four, a minute of every fuzz target, and the self-check: each check must
     turn red when a fault is planted.
 
 What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,
-QEMU, cargo-fuzz) it looks for first and installs if it is missing, saying what and why.";
+QEMU, cargo-fuzz, JACK and ALSA) it looks for first and installs if it is missing, saying what and why.";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -58,6 +67,11 @@ pub(crate) enum Task {
     Test(TestScope),
     /// Compare with the peers.
     Bench(BenchOptions),
+    /// Build the npm package.
+    Npm {
+        /// Try it as well.
+        check: bool,
+    },
     /// Run the steps of the continuous integration.
     Ci(CiScope),
     /// Run the models.
@@ -68,6 +82,8 @@ pub(crate) enum Task {
     Tsan(Depth),
     /// Run checks on microcontrollers.
     Embedded(Depth),
+    /// Watch an audio callback.
+    Realtime(Depth),
     /// Run what takes too long for every change.
     Deep {
         /// Only the self-check.
@@ -99,6 +115,8 @@ pub(crate) struct BenchOptions {
     pub(crate) quick: bool,
     /// How much worse than its goal a figure may be, if not at all.
     pub(crate) tolerance: Option<f64>,
+    /// In the browser instead.
+    pub(crate) web: bool,
 }
 
 /// Which tests to run.
@@ -141,11 +159,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("demo") => parse_demo(args),
         Some("test") => parse_test(args),
         Some("bench") => parse_bench(args),
+        Some("npm") => parse_flag("npm", "--check", |check| Task::Npm { check }, args),
         Some("ci") => parse_ci(args),
         Some("loom") => parse_depth("loom", Task::Loom, args),
         Some("miri") => parse_depth("miri", Task::Miri, args),
         Some("tsan") => parse_depth("tsan", Task::Tsan, args),
         Some("embedded") => parse_depth("embedded", Task::Embedded, args),
+        Some("realtime") => parse_depth("realtime", Task::Realtime, args),
         Some("deep") => parse_flag("deep", "--self-check", |self_check| Task::Deep { self_check }, args),
         Some("wasm-runner") => Ok(Task::WasmRunner(args.collect())),
         _ => bail!("there is no command `{}`; the commands are:\n\n{HELP}", name.to_string_lossy()),
@@ -208,6 +228,7 @@ fn parse_bench(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
         match arg.to_str() {
             Some("--help" | "-h") => return Ok(Task::Help),
             Some("--quick") => options.quick = true,
+            Some("--web") => options.web = true,
             Some("--tolerance") => options.tolerance = Some(number(&mut args, "--tolerance", 1.0, 10.0)?),
             _ => bail!("`bench` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
         }
@@ -292,7 +313,13 @@ mod tests {
         assert_eq!(parsed("test --browser").unwrap(), Task::Test(TestScope::Browser));
         assert_eq!(parsed("test --browser --host").unwrap(), Task::Test(TestScope::All));
         assert_eq!(parsed("bench").unwrap(), Task::Bench(BenchOptions::default()));
-        let options = BenchOptions { quick: true, tolerance: Some(1.5) };
+        let options = BenchOptions { quick: true, tolerance: Some(1.5), web: false };
+        assert_eq!(
+            parsed("bench --web").unwrap(),
+            Task::Bench(BenchOptions { web: true, ..BenchOptions::default() })
+        );
+        assert_eq!(parsed("npm").unwrap(), Task::Npm { check: false });
+        assert_eq!(parsed("npm --check").unwrap(), Task::Npm { check: true });
         assert_eq!(parsed("bench --quick --tolerance 1.5").unwrap(), Task::Bench(options));
         assert_eq!(parsed("ci").unwrap(), Task::Ci(CiScope::All));
         assert_eq!(parsed("ci --only fmt").unwrap(), Task::Ci(CiScope::Only("fmt".into())));
@@ -300,6 +327,7 @@ mod tests {
         assert_eq!(parsed("miri --deep").unwrap(), Task::Miri(Depth::Deep));
         assert_eq!(parsed("tsan").unwrap(), Task::Tsan(Depth::Short));
         assert_eq!(parsed("embedded --deep").unwrap(), Task::Embedded(Depth::Deep));
+        assert_eq!(parsed("realtime --deep").unwrap(), Task::Realtime(Depth::Deep));
         assert_eq!(parsed("deep").unwrap(), Task::Deep { self_check: false });
         assert_eq!(parsed("deep --self-check").unwrap(), Task::Deep { self_check: true });
     }

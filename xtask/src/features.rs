@@ -11,9 +11,9 @@ use crate::workspace::{Package, Workspace};
 const NO_STD_PACKAGES: &[&str] = &["pool-core", "pool-audio"];
 /// A core without compare-and-swap, one without 64-bit atomics, and one without threads.
 const NO_STD_TARGETS: &[&str] = &["thumbv6m-none-eabi", "thumbv7em-none-eabihf", WASM_TARGET];
-/// The feature that needs an operating system.
-const STD: &str = "std";
-/// Of more features than this only single ones are built, none, and all.
+/// The features that need an operating system, or (`tracing`) compare-and-swap.
+const HOSTED: &[&str] = &["std", "metrics", "tracing"];
+/// Of more features than this only none, single ones, pairs and all are built.
 const MAX_POWERSET: usize = 4;
 
 /// Builds every published package with every subset of its features, on the host.
@@ -32,7 +32,7 @@ pub(crate) fn no_std(workspace: &Workspace) -> Result<()> {
         setup::rust_target(target, "the core must build without an operating system")?;
         for name in NO_STD_PACKAGES {
             let package = workspace.member(name)?;
-            for subset in subsets(&names(package, &[STD])) {
+            for subset in subsets(&names(package, HOSTED)) {
                 build(workspace, package, &subset, Some(target))?;
             }
         }
@@ -60,11 +60,14 @@ fn build(workspace: &Workspace, package: &Package, subset: &[&str], target: Opti
     process::run(&mut build)
 }
 
-/// Every subset, the empty one first; of many features only the empty, the single and the full one.
+/// Every subset, the empty one first; of many features only none, single ones, pairs and all.
 fn subsets<'n>(names: &[&'n str]) -> Vec<Vec<&'n str>> {
     if names.len() > MAX_POWERSET {
         let mut few = vec![Vec::new()];
         few.extend(names.iter().map(|name| vec![*name]));
+        let pairs =
+            names.iter().enumerate().flat_map(|(at, one)| names[..at].iter().map(|two| vec![*two, *one]));
+        few.extend(pairs);
         few.push(names.to_vec());
         return few;
     }
@@ -96,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn many_features_are_built_singly_and_together() {
+    fn many_features_are_built_singly_in_pairs_and_together() {
         let names = ["a", "b", "c", "d", "e"];
         let some = subsets(&names);
-        assert_eq!(some.len(), 7);
-        assert_eq!(some[6], names);
+        assert_eq!(some.len(), 1 + 5 + 10 + 1);
+        assert_eq!((&some[6], &some[16]), (&vec!["a", "b"], &names.to_vec()));
     }
 }

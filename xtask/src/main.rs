@@ -9,12 +9,14 @@
 //! | `site`, `server` | the demo's site, built and served |
 //! | `chromium`, `webdriver` | the browser's flags; a client of its driver |
 //! | `trace`, `memory` | garbage collections and memory, measured from outside the page |
-//! | `headless`, `native` | the two demos |
+//! | `headless`, `native`, `jack` | the demos: in the browser, native, on an audio server |
 //! | `report`, `picture`, `sound` | checks of what they leave |
 //! | `testing` | every test |
-//! | `bench` | the comparison with the peers |
+//! | `bench`, `web_bench` | the comparison with the peers; reuse beside creation in the browser |
+//! | `npm` | the package for JavaScript, built and tried |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
+//! | `realtime` | what pool-audio promises an audio thread, and faults that must be found |
 //! | `elf` | what a program takes of a microcontroller |
 //! | `planted`, `deep` | faults that checks must find; what takes long |
 //! | `ci` | every step in turn |
@@ -30,14 +32,17 @@ mod features;
 mod fuzzing;
 mod headless;
 mod interrupt;
+mod jack;
 mod loom;
 mod memory;
 mod miri;
 mod native;
+mod npm;
 mod picture;
 mod planted;
 mod process;
 mod publishing;
+mod realtime;
 mod report;
 mod server;
 mod setup;
@@ -46,6 +51,7 @@ mod sound;
 mod testing;
 mod trace;
 mod tsan;
+mod web_bench;
 mod webdriver;
 mod workspace;
 
@@ -88,12 +94,15 @@ fn run() -> Result<()> {
         Task::DemoHeadless(options) => headless::run(&workspace, options),
         Task::DemoNative(arguments) => native::run(&workspace, &arguments),
         Task::Test(scope) => testing::run(&workspace, scope),
+        Task::Bench(options) if options.web => web_bench::run(&workspace, options.tolerance),
         Task::Bench(options) => bench::run(&workspace, options),
+        Task::Npm { check } => npm::run(&workspace, check),
         Task::Ci(scope) => ci::run(&workspace, &scope),
         Task::Loom(depth) => loom::run(&workspace, depth),
         Task::Miri(depth) => miri::run(&workspace, depth),
         Task::Tsan(depth) => tsan::run(&workspace, depth),
         Task::Embedded(depth) => embedded::run(&workspace, depth),
+        Task::Realtime(depth) => realtime::run(&workspace, depth),
         Task::Deep { self_check } => deep::run(&workspace, self_check),
         Task::Help | Task::WasmRunner(_) => Ok(()),
     }

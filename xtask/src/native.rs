@@ -5,8 +5,10 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+use crate::jack;
 use crate::process;
 use crate::report;
+use crate::setup;
 use crate::sound;
 use crate::workspace::Workspace;
 
@@ -17,7 +19,12 @@ const PACKAGE: &str = "pool-audio-demo";
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     let mut demo = process::cargo();
     // Not in the root: files are named from where the user stands.
-    demo.args(["run", "--release", "--package", PACKAGE, "--manifest-path"]);
+    demo.args(["run", "--release", "--package", PACKAGE]);
+    if jack::is_asked_for(arguments) {
+        setup::jack_server()?;
+        demo.args(["--features", "jack"]);
+    }
+    demo.arg("--manifest-path");
     demo.arg(workspace.root.join("Cargo.toml"));
     demo.arg("--target-dir").arg(&workspace.target);
     demo.arg("--").arg("--out").arg(workspace.demo_folder()).args(arguments);

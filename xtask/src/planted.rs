@@ -148,6 +148,38 @@ const FAULTS: &[Fault] = &[
         new: "        for level in self.levels().take(1) {\n            let ledger = level.ledger();\n            let used = M::sub(&ledger.used, bytes);",
         sign: "panicked at",
     },
+    Fault {
+        check: "realtime",
+        what: "a lock in a module for audio threads",
+        file: "pool-audio/src/realtime/handle.rs",
+        old: "/// The buffers of one class, for one audio thread.",
+        new: "/// Planted.\n#[allow(dead_code)]\nstruct Planted(std::sync::Mutex<()>);\n\n/// The buffers of one class, for one audio thread.",
+        sign: "an audio thread must not wait",
+    },
+    Fault {
+        check: "realtime",
+        what: "a handle that allocates when there is nothing",
+        file: "pool-audio/src/realtime/handle.rs",
+        old: "                self.signals.note_exhausted();\n                false",
+        new: "                self.signals.note_exhausted();\n                std::hint::black_box(alloc::boxed::Box::new(self.key));\n                false",
+        sign: "allocator calls in",
+    },
+    Fault {
+        check: "realtime",
+        what: "prewarming that leaves the pages to the audio thread",
+        file: "pool-audio/src/sample.rs",
+        old: "        floats.resize(count, 0.0);",
+        new: "        floats = alloc::vec![0.0; count];",
+        sign: "page faults in",
+    },
+    Fault {
+        check: "realtime",
+        what: "a release that frees what is not worth keeping",
+        file: "pool-audio/src/realtime/class.rs",
+        old: "        let key = buffer.samples.key();\n",
+        new: "        let key = buffer.samples.key();\n        let fresh = (buffer.claim.account().try_reserve(0), SampleBuffer::for_key(key));\n        if let (Ok(claim), Ok(samples)) = fresh {\n            *buffer = RealtimeBuffer { claim, samples };\n        }\n",
+        sign: "allocator calls in",
+    },
 ];
 
 /// Plants every fault.

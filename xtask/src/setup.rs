@@ -166,6 +166,51 @@ pub(crate) fn valgrind() -> Result<PathBuf> {
     find_on_path(&["valgrind"]).context("the package is installed, but valgrind is not on PATH")
 }
 
+/// Makes sure that a JACK server can be started and its clients built.
+pub(crate) fn jack_server() -> Result<()> {
+    const REMEDY: &str =
+        "Remedy: install JACK by hand (Debian: `apt-get install jackd2 libjack-jackd2-dev pkg-config`)";
+    if find_on_path(&["jackd"]).is_none() {
+        let why = "the demo plays through a real audio server, with a driver that needs no sound card";
+        install_packages("the JACK server jackd", why, &["jackd2"], REMEDY)?;
+    }
+    headers("jack", "libjack-jackd2-dev", "the demo is a client of the JACK server", REMEDY)
+}
+
+/// Makes sure that everything of this workspace can be built, with all features: on Linux that takes headers of the
+/// system's sound libraries.
+pub(crate) fn sound_headers() -> Result<()> {
+    const REMEDY: &str = "Remedy: install the headers by hand (Debian: `apt-get install libasound2-dev libjack-jackd2-dev pkg-config`)";
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    jack_server()?;
+    headers("alsa", "libasound2-dev", "the example on cpal is built with them", REMEDY)
+}
+
+/// Makes sure that pkg-config finds a library.
+fn headers(library: &str, package: &str, why: &str, remedy: &str) -> Result<()> {
+    let found = || process::succeeds(Command::new("pkg-config").args(["--exists", library]));
+    if found() {
+        return Ok(());
+    }
+    install_packages(&format!("what pkg-config knows as {library}"), why, &[package, "pkg-config"], remedy)?;
+    if !found() {
+        bail!("the packages are installed, but pkg-config does not find {library}.\n{remedy}");
+    }
+    Ok(())
+}
+
+/// Finds npm, or installs it with Node.
+pub(crate) fn npm() -> Result<PathBuf> {
+    if let Some(program) = find_on_path(&["npm"]) {
+        return Ok(program);
+    }
+    let remedy = "Remedy: install Node 20.19 or later, with npm";
+    install_packages("npm", "it packs the package and installs it in a project", &["nodejs", "npm"], remedy)?;
+    find_on_path(&["npm"]).context("the package is installed, but npm is not on PATH")
+}
+
 /// Installs packages of the system, saying what is missing and why it is wanted.
 fn install_packages(what: &str, why: &str, packages: &[&str], remedy: &str) -> Result<()> {
     println!("{what} is missing: {why}.");

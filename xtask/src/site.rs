@@ -16,7 +16,7 @@ pub(crate) const PACKAGE: &str = "pool-web-demo";
 /// The module's name; the page imports `pkg/pool_web_demo.js`.
 const MODULE: &str = "pool_web_demo";
 /// The profile that it is built with.
-const PROFILE: &str = "web";
+pub(crate) const PROFILE: &str = "web";
 /// The WASM may have this many bytes before compression.
 const MAX_WASM_BYTES: u64 = 300_000;
 
@@ -48,7 +48,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The generator refuses WASM of another version with a long text; the reason is short.
-fn check_bindgen_versions(workspace: &Workspace) -> Result<()> {
+pub(crate) fn check_bindgen_versions(workspace: &Workspace) -> Result<()> {
     let (library, generator) =
         (workspace.version_of("wasm-bindgen")?, workspace.version_of("wasm-bindgen-cli")?);
     if library != generator {
@@ -62,25 +62,30 @@ fn check_bindgen_versions(workspace: &Workspace) -> Result<()> {
 
 fn generate_bindings(workspace: &Workspace, pkg: &Path) -> Result<()> {
     let wasm = workspace.target.join(WASM_TARGET).join(PROFILE).join(format!("{MODULE}.wasm"));
+    bindings(&wasm, pkg, MODULE)?;
+    let generated = pkg.join(format!("{MODULE}_bg.wasm"));
+    let bytes = fs::metadata(&generated).with_context(|| format!("no {}", generated.display()))?.len();
+    println!("The WASM has {bytes} bytes of at most {MAX_WASM_BYTES}.");
+    check_wasm_size(bytes)
+}
+
+/// Generates the bindings of `wasm` into the folder `pkg`, as `module`.
+pub(crate) fn bindings(wasm: &Path, pkg: &Path, module: &str) -> Result<()> {
     let arguments: Vec<std::ffi::OsString> = vec![
         "wasm-bindgen".into(),
-        wasm.clone().into(),
+        wasm.into(),
         "--target".into(),
         "web".into(),
         "--out-dir".into(),
         pkg.into(),
         "--out-name".into(),
-        MODULE.into(),
+        module.into(),
         "--no-typescript".into(),
         "--remove-name-section".into(),
         "--remove-producers-section".into(),
     ];
     wasm_bindgen_cli::wasm_bindgen::run_cli_with_args(arguments)
-        .with_context(|| format!("cannot generate bindings of {}", wasm.display()))?;
-    let generated = pkg.join(format!("{MODULE}_bg.wasm"));
-    let bytes = fs::metadata(&generated).with_context(|| format!("no {}", generated.display()))?.len();
-    println!("The WASM has {bytes} bytes of at most {MAX_WASM_BYTES}.");
-    check_wasm_size(bytes)
+        .with_context(|| format!("cannot generate bindings of {}", wasm.display()))
 }
 
 fn check_wasm_size(bytes: u64) -> Result<()> {
@@ -117,7 +122,7 @@ fn copy_kit(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;

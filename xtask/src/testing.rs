@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -33,6 +34,7 @@ pub(crate) fn run(workspace: &Workspace, scope: TestScope) -> Result<()> {
 }
 
 fn host(workspace: &Workspace) -> Result<()> {
+    setup::sound_headers()?;
     let mut test = process::cargo();
     test.current_dir(&workspace.root).args(["test", "--workspace", "--all-features"]);
     test.arg("--target-dir").arg(&workspace.target);
@@ -46,6 +48,11 @@ fn host(workspace: &Workspace) -> Result<()> {
 }
 
 fn browser(workspace: &Workspace) -> Result<()> {
+    run_counting(&mut in_browser(workspace, "browser", &[])?)
+}
+
+/// The command that runs one of the test targets of the web crate in the browser.
+pub(crate) fn in_browser(workspace: &Workspace, target: &str, words: &[&str]) -> Result<Command> {
     setup::rust_target(WASM_TARGET, "the browser's tests are WebAssembly")?;
     let browser = setup::browser()?;
     let capabilities = workspace.target.join("webdriver.json");
@@ -58,9 +65,10 @@ fn browser(workspace: &Workspace) -> Result<()> {
     let runner = serde_json::json!([ourselves, "wasm-runner"]);
     let mut test = process::cargo();
     test.current_dir(&workspace.root);
-    test.args(["test", "--package", BROWSER_PACKAGE, "--all-features", "--tests", "--target", WASM_TARGET]);
-    test.arg("--target-dir").arg(&workspace.target);
+    test.args(["test", "--package", BROWSER_PACKAGE, "--all-features", "--test", target]);
+    test.args(["--target", WASM_TARGET, "--target-dir"]).arg(&workspace.target);
     test.arg("--config").arg(format!("target.{WASM_TARGET}.runner={runner}"));
+    test.args(words);
     for other in
         ["GECKODRIVER", "GECKODRIVER_REMOTE", "SAFARIDRIVER", "SAFARIDRIVER_REMOTE", "CHROMEDRIVER_REMOTE"]
     {
@@ -72,11 +80,11 @@ fn browser(workspace: &Workspace) -> Result<()> {
         .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TIMEOUT)
         .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", DRIVER_TIMEOUT)
         .env("WASM_BINDGEN_USE_BROWSER", "1");
-    run_counting(&mut test)
+    Ok(test)
 }
 
 /// Runs a test command; an error too if no test ran, which every runner takes for a success.
-pub(crate) fn run_counting(command: &mut std::process::Command) -> Result<()> {
+pub(crate) fn run_counting(command: &mut Command) -> Result<()> {
     let mut passed = 0;
     process::run_looking(command, |line| passed += passed_in(line).unwrap_or(0))?;
     if passed == 0 {

@@ -58,7 +58,22 @@ fn run() -> Result<usize> {
     Ok(report.verdict(tolerance))
 }
 
+/// What this program is when it starts itself, to measure one contender in a process of its own.
+fn worst() -> Option<String> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match &args[..] {
+        [mode, index, quanta] if mode == "--worst" => {
+            pool_bench::tell_worst(index.parse().ok()?, quanta.parse().ok()?)
+        }
+        _ => None,
+    }
+}
+
 fn main() -> ExitCode {
+    if let Some(told) = worst() {
+        println!("{told}");
+        return ExitCode::SUCCESS;
+    }
     match run() {
         Ok(0) => ExitCode::SUCCESS,
         Ok(missed) => {

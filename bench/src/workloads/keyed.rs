@@ -4,9 +4,10 @@ use super::{Contender, Kind, Workload};
 use crate::ours::{PACKAGE, lease_each};
 use crate::source::{Buffer, buffer, touch};
 use hashlink::LruCache;
-use pool_core::{Account, KeyedPool};
+use pool_core::{Account, Factory, KeyedPool};
 use schnellru::{ByLength, LruMap};
 use std::convert::Infallible;
+use std::hint::black_box;
 use std::num::NonZeroUsize;
 
 pub(crate) const HITS: &str = "keyed-hits";
@@ -14,8 +15,9 @@ pub(crate) const EVICTING: &str = "keyed-evicting";
 
 /// The sequence of keys, used from its start again when it is over.
 const SEQUENCE: usize = 16_384;
-/// Objects that fit, where they do not all.
-const BUDGET: usize = 256;
+const KEYS: u32 = 64;
+/// Bytes that fit, where they do not all.
+const BUDGET: usize = 256 * 1024;
 
 /// A fixed pseudo-random sequence, the same for all: Zipf with exponent 1, a few keys much used.
 fn keys(distinct: u32) -> Vec<u32> {
@@ -47,52 +49,68 @@ fn over_and_over(keys: Vec<u32>, mut run: impl FnMut(&[u32])) -> impl FnMut(usiz
 }
 
 /// A cache by recency, used as a pool: an object is taken out while it is used.
-trait Recency {
-    fn remove(&mut self, key: u32) -> Option<Buffer>;
-    fn insert(&mut self, key: u32, object: Buffer);
+trait Recency<V> {
+    fn remove(&mut self, key: u32) -> Option<V>;
+    fn insert(&mut self, key: u32, object: V);
+    fn remove_oldest(&mut self) -> Option<V>;
 }
 
-impl Recency for LruCache<u32, Buffer> {
+impl<V> Recency<V> for LruCache<u32, V> {
     #[inline]
-    fn remove(&mut self, key: u32) -> Option<Buffer> {
+    fn remove(&mut self, key: u32) -> Option<V> {
         LruCache::remove(self, &key)
     }
-
     #[inline]
-    fn insert(&mut self, key: u32, object: Buffer) {
+    fn insert(&mut self, key: u32, object: V) {
         LruCache::insert(self, key, object);
     }
+    #[inline]
+    fn remove_oldest(&mut self) -> Option<V> {
+        self.remove_lru().map(|(_, object)| object)
+    }
 }
 
-impl Recency for lru::LruCache<u32, Buffer> {
+impl<V> Recency<V> for lru::LruCache<u32, V> {
     #[inline]
-    fn remove(&mut self, key: u32) -> Option<Buffer> {
+    fn remove(&mut self, key: u32) -> Option<V> {
         self.pop(&key)
     }
-
     #[inline]
-    fn insert(&mut self, key: u32, object: Buffer) {
+    fn insert(&mut self, key: u32, object: V) {
         self.put(key, object);
+    }
+    #[inline]
+    fn remove_oldest(&mut self) -> Option<V> {
+        self.pop_lru().map(|(_, object)| object)
     }
 }
 
-impl Recency for LruMap<u32, Buffer, ByLength> {
+impl<V> Recency<V> for LruMap<u32, V, ByLength> {
     #[inline]
-    fn remove(&mut self, key: u32) -> Option<Buffer> {
+    fn remove(&mut self, key: u32) -> Option<V> {
         LruMap::remove(self, &key)
     }
-
     #[inline]
-    fn insert(&mut self, key: u32, object: Buffer) {
+    fn insert(&mut self, key: u32, object: V) {
         LruMap::insert(self, key, object);
     }
+    #[inline]
+    fn remove_oldest(&mut self) -> Option<V> {
+        self.pop_oldest().map(|(_, object)| object)
+    }
+}
+
+/// Every key stays.
+fn roomy<V>() -> (LruCache<u32, V>, LruMap<u32, V, ByLength>, lru::LruCache<u32, V>) {
+    let most = NonZeroUsize::new(1024).unwrap_or(NonZeroUsize::MIN);
+    (LruCache::new(1024), LruMap::new(ByLength::new(1024)), lru::LruCache::new(most))
 }
 
 fn cached(
     name: &'static str,
     package: &'static str,
     keys: &[u32],
-    mut cache: impl Recency + 'static,
+    mut cache: impl Recency<Buffer> + 'static,
 ) -> Contender {
     let run = over_and_over(keys.to_vec(), move |keys| {
         for key in keys {
@@ -104,22 +122,80 @@ fn cached(
     Contender::here(name, Kind::Peer, run).of(package)
 }
 
-fn caches(keys: &[u32], objects: usize) -> [Contender; 3] {
-    let length = NonZeroUsize::new(objects).unwrap_or(NonZeroUsize::MIN);
-    [
-        cached("hashlink", "hashlink", keys, LruCache::new(objects)),
-        cached("schnellru", "schnellru", keys, LruMap::new(ByLength::new(objects as u32))),
-        cached("lru", "lru", keys, lru::LruCache::new(length)),
-    ]
+/// Samples, as many as the key says.
+type Sound = Box<[f32]>;
+
+/// From 1 KiB to 32 KiB, so that large and small ones are in as much demand.
+fn bytes_of(key: u32) -> usize {
+    1024 << (key % 6)
+}
+
+fn sound(key: u32) -> Sound {
+    vec![0.0; bytes_of(key) / size_of::<f32>()].into_boxed_slice()
+}
+
+#[inline(always)]
+fn play(sound: &mut Sound) {
+    sound[0] = 1.0;
+    black_box(&mut **sound);
+}
+
+/// A cache that is kept to the budget by hand, as its users have to: before a new object is made, the least recently used
+/// go until it fits.
+fn within_budget(
+    name: &'static str,
+    package: &'static str,
+    keys: &[u32],
+    mut cache: impl Recency<Sound> + 'static,
+) -> Contender {
+    let mut used = 0;
+    let run = over_and_over(keys.to_vec(), move |keys| {
+        for key in keys {
+            let mut object = cache.remove(*key).unwrap_or_else(|| {
+                while used + bytes_of(*key) > BUDGET {
+                    let Some(oldest) = cache.remove_oldest() else { break };
+                    used -= size_of_val(&*oldest);
+                }
+                used += bytes_of(*key);
+                sound(*key)
+            });
+            play(&mut object);
+            cache.insert(*key, object);
+        }
+    });
+    Contender::here(name, Kind::Peer, run).of(package)
+}
+
+/// Makes sounds, and knows beforehand how many bytes they take, as a factory under a budget should.
+struct Sounds;
+
+impl Factory<u32> for Sounds {
+    type Object = Sound;
+    type Error = Infallible;
+
+    fn create(&self, &key: &u32) -> Result<Sound, Infallible> {
+        Ok(sound(key))
+    }
+    fn estimate(&self, &key: &u32) -> usize {
+        bytes_of(key)
+    }
+    fn measure(&self, sound: &Sound) -> usize {
+        size_of_val(&**sound)
+    }
 }
 
 /// All keys are there.
 pub(super) fn hits() -> Workload {
-    let keys = keys(64);
+    let keys = keys(KEYS);
     let pool = KeyedPool::new(|_: &u32| Ok::<_, Infallible>(buffer()));
     let run = over_and_over(keys.clone(), move |keys| lease_each(&pool, keys));
-    let mut contenders = vec![Contender::here("KeyedPool", Kind::Ours, run).of(PACKAGE)];
-    contenders.extend(caches(&keys, 1024));
+    let (hashlink, schnellru, lru) = roomy();
+    let contenders = vec![
+        Contender::here("KeyedPool", Kind::Ours, run).of(PACKAGE),
+        cached("hashlink", "hashlink", &keys, hashlink),
+        cached("schnellru", "schnellru", &keys, schnellru),
+        cached("lru", "lru", &keys, lru),
+    ];
     Workload {
         slug: HITS,
         title: "Keyed, all hits",
@@ -130,19 +206,35 @@ pub(super) fn hits() -> Workload {
     }
 }
 
-/// A quarter of the keys fits.
+/// About a third of the bytes fits.
 pub(super) fn evicting() -> Workload {
-    let keys = keys(4 * BUDGET as u32);
-    let account = Account::new("bench", BUDGET * (size_of::<crate::source::Samples>() + size_of::<Buffer>()));
-    let pool = KeyedPool::builder(|_: &u32| Ok::<_, Infallible>(buffer())).account(account).build();
-    let run = over_and_over(keys.clone(), move |keys| lease_each(&pool, keys));
-    let mut contenders = vec![Contender::here("KeyedPool", Kind::Ours, run).of(PACKAGE)];
-    contenders.extend(caches(&keys, BUDGET));
+    let keys = keys(KEYS);
+    let pool = KeyedPool::builder(Sounds).account(Account::new("bench", BUDGET)).build();
+    let run = over_and_over(keys.clone(), move |keys| {
+        for key in keys {
+            if let Ok(mut sound) = pool.acquire(key) {
+                play(&mut sound);
+            }
+        }
+    });
+    let fresh = over_and_over(keys.clone(), |keys| {
+        for key in keys {
+            play(&mut sound(*key));
+        }
+    });
+    let (hashlink, schnellru, lru) = roomy();
+    let contenders = vec![
+        Contender::here("KeyedPool", Kind::Ours, run).of(PACKAGE),
+        within_budget("hashlink", "hashlink", &keys, hashlink),
+        within_budget("schnellru", "schnellru", &keys, schnellru),
+        within_budget("lru", "lru", &keys, lru),
+        Contender::here("a new one each time", Kind::Fresh, fresh),
+    ];
     Workload {
         slug: EVICTING,
         title: "Keyed, evicting",
         per: "pair",
-        note: "1024 keys, room for 256 objects, Zipf; the pool keeps to a budget in bytes, the peers to a number of entries.",
+        note: "64 keys of 1 to 32 KiB, Zipf, 256 KiB; the peers' users count the bytes and evict by hand.",
         contenders,
         facts: None,
     }

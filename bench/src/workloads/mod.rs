@@ -1,5 +1,7 @@
 //! What is done with the pools; a file each.
 
+pub(crate) mod account;
+pub(crate) mod audio;
 pub(crate) mod burst;
 pub(crate) mod cost;
 pub(crate) mod hand_over;
@@ -104,6 +106,11 @@ pub const ALL: &[(&str, fn() -> Workload)] = &[
     (cost::KEYS, cost::by_keys),
     (keyed::HITS, keyed::hits),
     (keyed::EVICTING, keyed::evicting),
+    (account::ALONE, account::alone),
+    (account::THREADS, account::threads),
+    (account::REFUSED, account::refusals),
+    (audio::QUANTUM, audio::quantum),
+    (audio::PROFILER, audio::profiler),
 ];
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Two channels of 128 samples, zeros when they are taken: take, write one, give back.
 
-use super::{Contender, Kind, Workload};
+use super::{Contender, Kind, Workload, audio};
 use crate::by_hand::{Fresh, MALLOC};
-use crate::ours::PACKAGE;
+use crate::ours::{AUDIO, PACKAGE};
 use crate::peers::MIMALLOC;
 use pool_core::{Footprint, LocalPool, SharedPool, Verdict};
 use std::alloc::GlobalAlloc;
@@ -55,6 +55,7 @@ pub(super) fn workload() -> Workload {
     let shared = SharedPool::builder(make).resetter(clear).thread_caches(false).build();
     drop((pool.prewarm(64), stashed.prewarm(64), shared.prewarm(64)));
     let cache = stashed.cache_owned();
+    let (realtime, handle) = audio::ours(2, 128, 64);
     let mut lone = zeros();
     Workload {
         slug: SLUG,
@@ -86,6 +87,19 @@ pub(super) fn workload() -> Workload {
                 }
             })
             .of(PACKAGE),
+            Contender::here("RealtimeHandle", Kind::Ours, move |operations| {
+                black_box(&realtime);
+                for at in 0..operations {
+                    if let Some(mut stereo) = handle.acquire_zeroed() {
+                        // Both channels, so that both are cleared the next time.
+                        for plane in stereo.planes_mut() {
+                            plane[at & 127] = 1.0;
+                        }
+                        black_box(&mut *stereo);
+                    }
+                }
+            })
+            .of(AUDIO),
             Contender::here("memset, no pool", Kind::Floor, move |operations| {
                 for at in 0..operations {
                     write(&mut lone, at);

@@ -15,6 +15,9 @@ usage: pool-audio-demo [OPTIONS] [FILES...]
   --seconds S      length of the mix, 0.1 to 3600              [16]
   --voices V       voices that sound at once, at the least, 1 to 4096   [64]
   --budget BYTES   memory for samples and buffers together     [96000000]
+  --jack           play through a JACK server with 128-frame callbacks, which is started for it, and record
+                   that; writes histogram.svg and timeline.svg as well
+  --stall-every N  with --jack: plants a stall of 4 ms in each Nth callback, to see that it is counted   [0: none]
   --help           this text
 
 A file that cannot be used is named on the error output and left out; the others are mixed. The exit code is 0 if
@@ -27,6 +30,9 @@ pub(crate) struct Args {
     pub(crate) seconds: f64,
     pub(crate) voices: usize,
     pub(crate) budget: usize,
+    pub(crate) jack: bool,
+    /// 0 for none.
+    pub(crate) stall_every: u64,
     /// Empty for the bundled kit.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -43,6 +49,7 @@ pub(crate) enum Request {
 pub(crate) enum ArgsError {
     UnknownOption(String),
     NoValue(&'static str),
+    OnlyLive(&'static str),
     BadValue { option: &'static str, value: String, wanted: &'static str },
 }
 
@@ -51,6 +58,7 @@ impl fmt::Display for ArgsError {
         match self {
             Self::UnknownOption(option) => write!(f, "there is no option {option}"),
             Self::NoValue(option) => write!(f, "{option} needs a value after it"),
+            Self::OnlyLive(option) => write!(f, "{option} goes with --jack"),
             Self::BadValue { option, value, wanted } => write!(f, "{option} wants {wanted}, not {value:?}"),
         }
     }
@@ -65,6 +73,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         seconds: 16.0,
         voices: 64,
         budget: pool_audio::DEFAULT_BUDGET,
+        jack: false,
+        stall_every: 0,
         files: Vec::new(),
     };
     let mut arguments = arguments.into_iter();
@@ -83,6 +93,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             Some("--budget") => {
                 args.budget = number("--budget", arguments.next(), "a whole number of bytes", |_| true)?;
             }
+            Some("--jack") => args.jack = true,
+            Some("--stall-every") => {
+                args.stall_every =
+                    number("--stall-every", arguments.next(), "a whole number of callbacks", |_| true)?;
+            }
             Some("--") => {
                 args.files.extend(arguments.by_ref().map(PathBuf::from));
             }
@@ -91,6 +106,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             }
             _ => args.files.push(argument.into()),
         }
+    }
+    if args.stall_every > 0 && !args.jack {
+        return Err(ArgsError::OnlyLive("--stall-every"));
     }
     Ok(Request::Mix(args))
 }
@@ -138,6 +156,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused_and_named() {
         assert_eq!(parsed("--loud"), Err(ArgsError::UnknownOption("--loud".into())));
+        assert_eq!(parsed("--stall-every 500"), Err(ArgsError::OnlyLive("--stall-every")));
         assert_eq!(parsed("--out"), Err(ArgsError::NoValue("--out")));
         let lines =
             ["--seconds 0", "--seconds -1", "--seconds NaN", "--seconds inf", "--seconds x", "--voices 0"];

@@ -28,7 +28,7 @@ pub(crate) enum DecodeError {
     Io(io::Error),
     NotAFile,
     Empty,
-    NotAudio,
+    NotAudio(CodecError),
     NoTrack,
     UnknownCodec(CodecError),
     NoSamples(Option<CodecError>),
@@ -43,9 +43,9 @@ impl fmt::Display for DecodeError {
             Self::Io(error) => write!(f, "it cannot be read: {error}"),
             Self::NotAFile => write!(f, "this is not a file"),
             Self::Empty => write!(f, "the file is empty"),
-            Self::NotAudio => write!(
+            Self::NotAudio(error) => write!(
                 f,
-                "this is no audio that can be read here (FLAC, WAV, AIFF, Ogg Vorbis and MP3 can be)"
+                "this is no audio that can be read here (FLAC, WAV, AIFF, Ogg Vorbis and MP3 can be): {error}"
             ),
             Self::NoTrack => write!(f, "there is no audio track in it"),
             Self::UnknownCodec(error) => write!(f, "its audio is of a kind that cannot be decoded: {error}"),
@@ -85,7 +85,7 @@ pub(crate) fn decode(path: &Path, byte_limit: usize) -> Result<Decoded, DecodeEr
             CodecError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 DecodeError::Io(error)
             }
-            _ => DecodeError::NotAudio,
+            error => DecodeError::NotAudio(error),
         })?;
     let track = format.default_track(TrackType::Audio).ok_or(DecodeError::NoTrack)?;
     let parameters =
@@ -290,8 +290,8 @@ mod tests {
         assert!(matches!(decode(&std::env::temp_dir(), PLENTY), Err(DecodeError::NotAFile)));
         assert!(matches!(reason("empty.wav", b""), DecodeError::Empty));
         let text = "Sing, O goddess, the anger of Achilles son of Peleus.\n".repeat(200);
-        assert!(matches!(reason("song.flac", text.as_bytes()), DecodeError::NotAudio));
-        assert!(matches!(reason("zeros.mp3", &[0; 5000]), DecodeError::NotAudio));
+        assert!(matches!(reason("song.flac", text.as_bytes()), DecodeError::NotAudio(_)));
+        assert!(matches!(reason("zeros.mp3", &[0; 5000]), DecodeError::NotAudio(_)));
         assert!(matches!(reason("silent.wav", &wav(2, 48_000, &[])), DecodeError::NoSamples(_)));
         // What the demuxer says about these is its own affair; that they give no samples is not.
         for (name, contents) in [

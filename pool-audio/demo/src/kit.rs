@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use pool_audio::{AudioMemory, SampleBuffer};
 
+use crate::args::Args;
 use crate::decode::decode;
 
 /// Quiet recordings are made louder, but not by more than this: what is left of the noise stays noise.
@@ -71,6 +72,21 @@ pub(crate) fn load(
         done(path);
     }
     kit
+}
+
+/// The files that were asked for, or those of the bundled kit.
+///
+/// # Errors
+///
+/// Where the kit was looked for and not found.
+pub(crate) fn files(args: &Args) -> Result<Vec<PathBuf>, String> {
+    if !args.files.is_empty() {
+        return Ok(args.files.clone());
+    }
+    bundled().map_err(|folders| {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        format!("there are no FLAC files in {}; name some files to mix", folders.join(" nor in "))
+    })
 }
 
 /// The bundled kit: every FLAC file of `audio/`, beside the workspace or where the program is run.

@@ -2,12 +2,14 @@
 //! pooled buffers under a byte budget, and measures every quantum.
 //!
 //! The mix is made as fast as it goes and not in time with a sound card: the load is what each quantum would
-//! have taken of its 2.67 ms.
+//! have taken of its 2.67 ms. With `--jack` it is played through the callbacks of a real audio server (`live.rs`).
 
 mod args;
 mod decode;
 mod kit;
 mod limiter;
+#[cfg(feature = "jack")]
+mod live;
 mod mixer;
 mod progress;
 mod report;
@@ -26,6 +28,11 @@ use crate::progress::Progress;
 use crate::report::{PoolTotals, Report};
 use crate::wav::WavFile;
 
+/// Counts what the audio thread asks of it.
+#[cfg(feature = "jack")]
+#[global_allocator]
+static ALLOCATOR: pool_audio_gates::allocator::Counting = pool_audio_gates::allocator::Counting;
+
 /// Something was mixed: 0. Nothing could be: 1. A command line that makes no sense: 2.
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args_os().skip(1)) {
@@ -39,6 +46,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if args.jack {
+        return play(&args);
+    }
     match run(&args) {
         Ok(report) => {
             println!("{report}");
@@ -52,15 +62,41 @@ fn main() -> ExitCode {
     }
 }
 
+/// The demo on an audio server: 0 if it played to the end, else 1.
+#[cfg(feature = "jack")]
+fn play(args: &Args) -> ExitCode {
+    match live::run(args) {
+        Ok(report) => {
+            println!("{report}");
+            println!(
+                "wrote    mix.wav, native.json, histogram.svg and timeline.svg in {}",
+                args.out.display()
+            );
+            match report.problem() {
+                None => ExitCode::SUCCESS,
+                Some(problem) => {
+                    eprintln!("error: {problem}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(feature = "jack"))]
+fn play(_: &Args) -> ExitCode {
+    eprintln!(
+        "error: this program was built without JACK; `cargo xtask demo --native --jack` builds it with it"
+    );
+    ExitCode::FAILURE
+}
+
 fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
-    let files = if args.files.is_empty() {
-        kit::bundled().map_err(|folders| {
-            let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-            format!("there are no FLAC files in {}; name some files to mix", folders.join(" nor in "))
-        })?
-    } else {
-        args.files.clone()
-    };
+    let files = kit::files(args)?;
     let mut memory = AudioMemory::new(args.budget);
 
     let mut progress = Progress::new("decoding", files.len() as u64);

@@ -70,6 +70,12 @@ impl WavFile {
         Ok(())
     }
 
+    /// Brings the file to a state in which it can be read, whatever happens next.
+    #[cfg(feature = "jack")]
+    pub(crate) fn flush(&mut self) -> Result<(), hound::Error> {
+        self.writer.flush()
+    }
+
     /// Completes the file and tells how loud it is.
     pub(crate) fn finish(self) -> Result<Loudness, hound::Error> {
         self.writer.finalize()?;

@@ -115,6 +115,7 @@ impl Line {
     }
 
     /// Relaxed, as are the accesses below: who is busy or recalls has its edge already, and others only want to know.
+    #[inline(always)]
     pub(crate) fn unused(&self) -> usize {
         self.unused.load(Ordering::Relaxed)
     }
@@ -156,10 +157,10 @@ impl Credit {
     ///
     /// [`OverBudget`], as of the account.
     pub fn try_reserve(&self, bytes: usize) -> Result<Reservation<&Self>, OverBudget> {
-        Reservation::of(self, bytes, false)
+        Reservation::of(&self, bytes, false)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_>> {
         if !external && let Some(_busy) = self.line.enter() {
             let unused = self.line.unused();
@@ -194,7 +195,7 @@ impl Credit {
         line.account.charge(bytes, external)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
         if !external && let Some(_busy) = self.line.enter() {
             let unused = self.line.unused();
@@ -252,10 +253,12 @@ impl fmt::Debug for Credit {
 impl Charge for &Credit {}
 
 impl sealed::Charge for &Credit {
+    #[inline(always)]
     fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget> {
-        self.charge(bytes, external).map_err(|shortfall| shortfall.refusal(0))
+        self.charge(bytes, external).map_err(Shortfall::refused)
     }
 
+    #[inline(always)]
     fn uncharge_bytes(&self, bytes: usize, external: bool) {
         if self.uncharge_quietly(bytes, external).0 {
             self.raise_events();

@@ -51,6 +51,7 @@ impl<M: Mode> Drop for Registration<M> {
             let gone = M::evictors(&level.0).with(|evictors| {
                 let own = |other: &M::Counted<Box<M::Evictor>>| core::ptr::eq(&**other, &*self.evictor);
                 let at = evictors.iter().position(own)?;
+                level.ledger().giving.fetch_sub(1, Relaxed);
                 Some(evictors.remove(at))
             });
             drop(gone);
@@ -66,14 +67,18 @@ impl<M: Mode> Account<M> {
     pub(crate) fn register(&self, evictor: Box<M::Evictor>) -> Registration<M> {
         let evictor = M::counted(evictor);
         for level in self.levels() {
-            M::evictors(&level.0).with(|evictors| evictors.push(evictor.clone()));
+            M::evictors(&level.0).with(|evictors| {
+                evictors.push(evictor.clone());
+                level.ledger().giving.fetch_add(1, Relaxed);
+            });
         }
         Registration { account: self.clone(), evictor }
     }
 
     /// Whether pools of this tree give idle objects back, other than the one that asks, if it is on the lists.
     pub(crate) fn others_give(&self, listed: bool) -> bool {
-        let here = M::evictors(&self.top().0).with(|evictors| evictors.len());
+        // Relaxed: a pool that comes or goes at this moment may be missed, or looked for in vain.
+        let here = self.top().ledger().giving.load(Relaxed);
         let above = M::above(&self.top().0).is_some_and(|credit| credit.account().others_give(false));
         here > usize::from(listed) || above
     }

@@ -74,6 +74,9 @@ pub struct Ledger {
     /// Pools at or below that give idle objects back.
     #[cfg(feature = "alloc")]
     pub(crate) evictors: Lock<Vec<Arc<Box<dyn Evict + Send + Sync>>>>,
+    /// How many those are, here or of the node, to be read without the lock.
+    #[cfg(feature = "alloc")]
+    pub(crate) giving: Count,
     /// Credits at or below, and how many they are.
     #[cfg(feature = "alloc")]
     pub(crate) credits: Lock<Vec<Arc<Line>>>,
@@ -147,6 +150,8 @@ impl Ledger {
                 #[cfg(feature = "alloc")]
                 evictors: Lock::new(Vec::new()),
                 #[cfg(feature = "alloc")]
+                giving: Count::new(0),
+                #[cfg(feature = "alloc")]
                 credits: Lock::new(Vec::new()),
                 #[cfg(feature = "alloc")]
                 lending: Count::new(0),
@@ -182,6 +187,7 @@ impl Ledger {
         self.used.load(Relaxed)
     }
 
+    #[inline]
     pub(crate) fn low(&self) -> usize {
         let soft = self.soft_limit.load(Relaxed);
         match self.low_watermark.load(Relaxed) {

@@ -164,11 +164,13 @@ impl Mode for Shared {
     }
 
     #[cfg(feature = "alloc")]
+    #[inline(always)]
     fn above(_: &SharedHandle) -> Option<&Credit> {
         None
     }
 
     #[cfg(feature = "alloc")]
+    #[inline(always)]
     fn as_shared(account: &Account) -> Option<&Account> {
         Some(account)
     }
@@ -191,10 +193,12 @@ impl Mode for Shared {
         count.fetch_sub(bytes, Ordering::Relaxed).wrapping_sub(bytes)
     }
 
+    #[inline(always)]
     fn tally(count: &Count, bytes: usize) {
         count.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    #[inline(always)]
     fn raise(count: &Count, to: usize) {
         count.fetch_max(to, Ordering::Relaxed);
     }
@@ -245,10 +249,12 @@ impl Mode for Local {
         &handle.evictors
     }
 
+    #[inline(always)]
     fn above(handle: &Rc<LocalNode>) -> Option<&Credit> {
         handle.above.as_ref()
     }
 
+    #[inline(always)]
     fn as_shared(_: &Account<Self>) -> Option<&Account> {
         None
     }
@@ -274,10 +280,12 @@ impl Mode for Local {
         left
     }
 
+    #[inline(always)]
     fn tally(count: &Count, bytes: usize) {
         count.store(count.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
     }
 
+    #[inline(always)]
     fn raise(count: &Count, to: usize) {
         count.store(count.load(Ordering::Relaxed).max(to), Ordering::Relaxed);
     }

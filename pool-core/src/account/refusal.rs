@@ -180,6 +180,13 @@ impl<'a, M: Mode> Shortfall<'a, M> {
         self.used.checked_add(self.requested).map_or(usize::MAX, |sum| sum.saturating_sub(self.limit))
     }
 
+    /// The error of who has nothing to evict.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refused(self) -> OverBudget {
+        self.refusal(0)
+    }
+
     pub(crate) fn refusal(self, evictable: usize) -> OverBudget {
         let Self { level, requested, used, limit } = self;
         let account = match level {

@@ -21,10 +21,12 @@ pub(crate) mod sealed {
 impl<M: Mode> Charge for Account<M> {}
 
 impl<M: Mode> sealed::Charge for Account<M> {
+    #[inline(always)]
     fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget> {
-        self.charge(bytes, external).map_err(|shortfall| shortfall.refusal(0))
+        self.charge(bytes, external).map_err(Shortfall::refused)
     }
 
+    #[inline(always)]
     fn uncharge_bytes(&self, bytes: usize, external: bool) {
         self.uncharge(bytes, external);
     }
@@ -61,9 +63,13 @@ pub struct Reservation<A: Charge = Account> {
 }
 
 impl<A: Charge> Reservation<A> {
-    pub(crate) fn of(account: A, bytes: usize, external: bool) -> Result<Self, OverBudget> {
-        let mut claim = Self { account, bytes: 0, external };
-        claim.try_grow(bytes)?;
+    #[inline]
+    pub(crate) fn of(account: &A, bytes: usize, external: bool) -> Result<Self, OverBudget> {
+        let crossed = account.charge_bytes(bytes, external)?;
+        let claim = Self { account: account.clone(), bytes, external };
+        if crossed.0 {
+            claim.account.raise_events();
+        }
         Ok(claim)
     }
 
@@ -84,6 +90,7 @@ impl<A: Charge> Reservation<A> {
     /// # Errors
     ///
     /// [`OverBudget`]; the reservation keeps what it had.
+    #[inline]
     pub fn try_grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
         let crossed = self.account.charge_bytes(bytes, self.external)?;
         self.bytes += bytes;
@@ -99,6 +106,7 @@ impl<A: Charge> Reservation<A> {
     /// # Errors
     ///
     /// [`NotHeld`] if it holds fewer; it then keeps what it had.
+    #[inline]
     pub fn shrink(&mut self, bytes: usize) -> Result<(), NotHeld> {
         self.bytes = self.without(bytes)?;
         self.account.uncharge_bytes(bytes, self.external);
@@ -125,6 +133,7 @@ impl<A: Charge> Reservation<A> {
     /// Gives everything back, as dropping does.
     pub fn free(self) {}
 
+    #[inline(always)]
     fn without(&self, bytes: usize) -> Result<usize, NotHeld> {
         self.bytes.checked_sub(bytes).ok_or(NotHeld { requested: bytes, held: self.bytes })
     }
@@ -138,6 +147,7 @@ impl<A: Charge> Reservation<A> {
 }
 
 impl<A: Charge> Drop for Reservation<A> {
+    #[inline]
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.account.uncharge_bytes(self.bytes, self.external);
@@ -182,6 +192,7 @@ impl<'a, M: Mode> Claim<'a, M> {
 
     /// Claims what is missing for `total`; false if that is refused, or if holding `total` and no more would still pass a
     /// limit. Calls no handler, so a lock may be held; [`settle`](Self::settle) follows when it is not.
+    #[inline]
     pub(crate) fn fill(&mut self, total: usize) -> bool {
         let missing = total.saturating_sub(self.bytes);
         if missing == 0 && self.bytes > 0 {
@@ -214,6 +225,7 @@ impl<'a, M: Mode> Claim<'a, M> {
         self.account.shortfall_beyond(self.bytes, total)
     }
 
+    #[inline]
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a, M>> {
         let crossed = self.account.charge(bytes, false)?;
         self.bytes += bytes;

@@ -298,6 +298,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// The oldest idle slot that nobody is inspecting.
+    #[inline]
     pub(super) fn oldest(&mut self) -> Option<u32> {
         let mut at = self.recent.oldest();
         while let Some(slot) = at {
@@ -436,6 +437,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// A vacant slot, no longer among the vacant; `None` if there is no room.
+    #[inline]
     pub(super) fn vacant_slot<T>(&mut self, cells: &S::Cells<Slot<T>>) -> Option<u32> {
         if let Some(slot) = self.vacant.newest() {
             self.vacant.unlink(&mut self.metas, slot);
@@ -460,6 +462,7 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// Marks a slot that [`vacant_slot`](Self::vacant_slot) gave as pending, for an object of `key`; false if there is no
     /// room for another key.
+    #[inline]
     pub(super) fn begin_create(&mut self, slot: u32, class: Option<u32>, key: &K, hash: u64) -> bool
     where
         K: Clone,
@@ -477,6 +480,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// A class for a key that has none; `None` if there is no room.
+    #[inline]
     fn new_class(&mut self, key: &K, hash: u64) -> Option<u32>
     where
         K: Clone,
@@ -508,6 +512,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// One object fewer in `class`; the key, if the class is now empty and forgotten.
+    #[inline]
     fn leave_class(&mut self, class: u32) -> Option<K> {
         let entry = &mut self.classes[class as usize];
         entry.objects -= 1;
@@ -521,6 +526,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         key
     }
 
+    #[inline]
     pub(super) fn vacate(&mut self, slot: u32) -> Option<K> {
         let meta = &mut self.metas[slot as usize];
         meta.state = SlotState::Vacant;
@@ -530,6 +536,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// A slot that was pending has its object, of so many bytes, and is leased.
+    #[inline]
     pub(super) fn end_create(&mut self, slot: u32, bytes: usize, worth: Worth, now: Tick) {
         let meta = &mut self.metas[slot as usize];
         meta.state = SlotState::Leased;

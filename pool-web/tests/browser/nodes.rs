@@ -1,6 +1,7 @@
 //! Node pools: connections, errors, quarantine, the manager.
 
 use crate::support::{QUANTUM, RATE, close, gains, get, live, noise, offline, samples_of, until};
+use pool_web::recipe::Step;
 use pool_web::{
     AudioBufferPool, AudioMemory, AudioNodePool, AudioNodePoolManager, DelayKey, NodeStats, PoolContext,
     ReleaseError, Verdict, WebError, ended,
@@ -10,7 +11,9 @@ use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web_sys::{AudioBuffer, AudioNode, DelayNode, GainNode};
+use web_sys::{
+    AnalyserNode, AudioBuffer, AudioNode, AudioWorkletNode, BaseAudioContext, DelayNode, GainNode,
+};
 
 fn balanced(stats: NodeStats) -> bool {
     stats.created == (stats.leased + stats.quarantined + stats.idle) as u64 + stats.destroyed + stats.detached
@@ -342,4 +345,227 @@ fn holding_is_reported() {
     let can = !get(&gain.gain(), "cancelAndHoldAtTime").is_undefined();
     assert_eq!(gain.hold("gain", 0.0).ok(), Some(can));
     assert!(matches!(gain.hold("gain", -1.0), Err(WebError::Exception(_))) || !can);
+}
+
+// A listener of the last user that goes on hearing acts on a voice that is not his.
+#[wasm_bindgen_test]
+fn listeners_go_with_the_lease() {
+    let context = offline(1, 0.01);
+    for (left_out, heard_after) in [(None, 0), (Some(Step::RemoveListeners), 1)] {
+        let heard = Rc::new(Cell::new(0));
+        let mut builder = AudioNodePool::builder(&PoolContext::new(&context), |raw, ()| raw.create_gain());
+        if let Some(step) = left_out {
+            builder = builder.leave_out(step);
+        }
+        let pool = builder.build();
+        let lease = pool.acquire().expect("a gain");
+        let hears = Rc::clone(&heard);
+        lease.listen("bang", move |_| hears.set(hears.get() + 1)).expect("a listener");
+        assert_eq!(lease.listeners(), 1);
+        let bang = |node: &GainNode| node.dispatch_event(&web_sys::Event::new("bang").expect("an event"));
+        bang(&lease).expect("it is dispatched");
+        assert_eq!(heard.replace(0), 1);
+        drop(lease);
+        let lease = pool.acquire().expect("the same gain");
+        assert_eq!(pool.stats().hits, 1);
+        bang(&lease).expect("it is dispatched");
+        assert_eq!(heard.get(), heard_after);
+    }
+}
+
+// One-shots and what never forgets must not get in by the way of a factory of plain nodes.
+#[wasm_bindgen_test]
+async fn plain_nodes_are_looked_up() {
+    type Factory = fn(&BaseAudioContext) -> Result<AudioNode, JsValue>;
+    let context = live().await;
+    let shared = PoolContext::new(&context);
+    let pool = |make: Factory| AudioNodePool::<AudioNode>::builder(&shared, move |raw, ()| make(raw)).build();
+    let refused: [(Factory, &str); 3] = [
+        (|raw| raw.create_oscillator().map(Into::into), "OscillatorNode"),
+        (|raw| raw.create_dynamics_compressor().map(Into::into), "DynamicsCompressorNode"),
+        (|raw| Ok(raw.destination().into()), "AudioDestinationNode"),
+    ];
+    for (make, name) in refused {
+        match pool(make).acquire().map(drop) {
+            Err(WebError::NotPoolable { interface, reason }) => {
+                assert_eq!(interface, name);
+                assert!(!reason.is_empty());
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let gains = pool(|raw| raw.create_gain().map(Into::into));
+    let lease = gains.acquire().expect("a gain");
+    lease.set("gain", 0.5).expect("it has its parameter");
+    assert!(matches!(lease.set("pan", 0.5), Err(WebError::UnknownParam { interface: "GainNode", .. })));
+    drop(lease);
+    let again = gains.acquire().expect("the same");
+    assert_eq!((again.param("gain").expect("a gain").value(), gains.stats().hits), (1.0, 1));
+    let memory = AudioMemory::new();
+    let delays = AudioNodePool::<AudioNode>::builder(&shared, |raw, ()| {
+        raw.create_delay_with_max_delay_time(0.25).map(Into::into)
+    })
+    .memory(&memory)
+    .build();
+    let delay = delays.acquire().expect("a delay");
+    assert_eq!(memory.used(), DelayKey::new(0.25).expect("a length").bytes(context.sample_rate()));
+    drop(delay);
+    assert_eq!(delays.stats().quarantined, 1, "a delay is a delay");
+    let filters = || {
+        AudioNodePool::<AudioNode>::builder(&shared, |raw, ()| {
+            let list =
+                |values: &[f64]| values.iter().copied().map(JsValue::from_f64).collect::<js_sys::Array>();
+            let create: js_sys::Function = get(raw, "createIIRFilter").unchecked_into();
+            create.call2(raw, &list(&[1.0]), &list(&[1.0, -0.5])).map(JsCast::unchecked_into)
+        })
+    };
+    let unknown = filters().build();
+    drop(unknown.acquire().expect("a filter"));
+    assert_eq!(unknown.stats().discarded, 1, "nobody told how long it rings");
+    let known = filters().settle_seconds(0.01).build();
+    drop(known.acquire().expect("a filter"));
+    assert_eq!(known.stats().quarantined, 1);
+    close(&context).await;
+    known.maintain();
+    assert_eq!(
+        (known.stats().quarantined, known.stats().discarded),
+        (0, 1),
+        "a closed context pulls nothing"
+    );
+    assert!(balanced(known.stats()));
+}
+
+// A quarantine without bound grows for as long as the context is suspended.
+#[wasm_bindgen_test]
+fn the_quarantine_is_bounded() {
+    let context = offline(1, 0.01);
+    let memory = AudioMemory::new();
+    let pool = AudioNodePool::<DelayNode>::builder(&PoolContext::new(&context), |raw, key: &DelayKey| {
+        raw.create_delay_with_max_delay_time(key.max_delay())
+    })
+    .memory(&memory)
+    .max_quarantined(2)
+    .build();
+    let key = DelayKey::new(0.1).expect("a length");
+    let leases: Vec<_> = (0..5).map(|_| pool.acquire_key(&key).expect("a delay")).collect();
+    drop(leases);
+    assert_eq!((pool.stats().quarantined, pool.stats().discarded), (2, 3));
+    assert_eq!(memory.used(), 2 * key.bytes(RATE));
+    assert!(balanced(pool.stats()));
+}
+
+// Bad numbers of channels and coefficients are errors with numbers, and charge nothing.
+#[wasm_bindgen_test]
+fn every_type_has_its_pool() {
+    let context = offline(1, 0.01);
+    let nodes = AudioNodePoolManager::builder(&context).build();
+    for channels in [0, 33] {
+        assert!(
+            matches!(nodes.acquire_splitter(channels), Err(WebError::BadChannels { channels: c }) if c == channels)
+        );
+        assert!(matches!(nodes.acquire_merger(channels), Err(WebError::BadChannels { .. })));
+    }
+    assert!(matches!(
+        nodes.acquire_iir(&[], &[1.0]),
+        Err(WebError::BadFilter { feedforward: 0, feedback: 1 })
+    ));
+    let spatial = nodes.acquire_spatial().expect("a panner");
+    let convolver = nodes.acquire_convolver().expect("a convolver");
+    let shaper = nodes.acquire_shaper().expect("a shaper");
+    let analyser = nodes.acquire_analyser().expect("an analyser");
+    let splitter = nodes.acquire_splitter(3).expect("a splitter");
+    let merger = nodes.acquire_merger(5).expect("a merger");
+    let iir = nodes.acquire_iir(&[1.0], &[1.0, -0.5]).expect("a filter");
+    assert_eq!((splitter.number_of_outputs(), merger.number_of_inputs()), (3, 5));
+    let stats = nodes.stats();
+    let each = [
+        stats.spatial,
+        stats.convolver,
+        stats.shaper,
+        stats.analyser,
+        stats.splitter,
+        stats.merger,
+        stats.iir,
+    ];
+    assert!(each.iter().all(|pool| pool.leased == 1), "{stats:?}");
+    drop((spatial, convolver, shaper, analyser, splitter, merger, iir));
+    let total = nodes.stats().total();
+    assert_eq!((total.leased, total.created), (0, 7));
+    assert!(balanced(total));
+    nodes.close();
+    assert!(matches!(nodes.acquire_analyser(), Err(WebError::PoolClosed)));
+}
+
+/// A processor that adds up all it hears for ever, and answers "reset" once it has forgotten.
+const HOARDER: &str = "registerProcessor('hoarder', class extends AudioWorkletProcessor {
+    static get parameterDescriptors() {
+        return [{ name: 'amount', defaultValue: 0.25, automationRate: 'k-rate' }];
+    }
+    constructor() {
+        super();
+        this.sum = 0;
+        this.port.onmessage = ({ data }) => {
+            if (data === 'reset') { this.sum = 0; this.port.postMessage('done'); }
+        };
+    }
+    process([input], [output]) {
+        if (input.length > 0) { for (const sample of input[0]) { this.sum += Math.abs(sample); } }
+        for (const channel of output) { channel.fill(this.sum); }
+        return true;
+    }
+})";
+
+// Only the processor knows what it remembers: without its word the node must not go to the next user.
+#[wasm_bindgen_test]
+async fn worklets_come_back_when_they_have_answered() {
+    let context = live().await;
+    crate::profiler::add(&context, HOARDER).await;
+    let shared = PoolContext::new(&context);
+    let builder = || {
+        AudioNodePool::<AudioWorkletNode>::builder(&shared, |raw, ()| AudioWorkletNode::new(raw, "hoarder"))
+    };
+    let silent = builder().build();
+    drop(silent.acquire().expect("a worklet"));
+    assert_eq!((silent.stats().discarded, silent.stats().idle), (1, 0), "it has no protocol");
+
+    let pool = builder().protocol("reset", "done").build();
+    let lease = pool.acquire().expect("a worklet");
+    let amount = lease.param("amount").expect("its own parameter").clone();
+    lease.set("amount", 0.75).expect("a value");
+    lease.connect_from(&noise(&context, 1, 0.5, 1)).expect("a connection");
+    let meter = context.create_analyser().expect("an analyser");
+    let heard = |meter: &AnalyserNode| {
+        let mut samples = vec![0.0; 128];
+        meter.get_float_time_domain_data(&mut samples);
+        samples[127]
+    };
+    lease.connect_to(&meter).expect("a connection");
+    meter.connect_with_audio_node(&context.destination()).expect("a connection");
+    until("it has heard something", || heard(&meter) > 1.0).await;
+    drop(lease);
+    assert_eq!((pool.stats().quarantined, pool.stats().idle), (1, 0));
+    until("it has answered", || {
+        pool.maintain();
+        pool.stats().idle == 1
+    })
+    .await;
+    assert_eq!(amount.value(), 0.25, "the default that the processor declared");
+    assert_eq!(get(&amount, "automationRate").as_string().as_deref(), Some("k-rate"));
+    let again = pool.acquire().expect("the same");
+    assert_eq!(pool.stats().hits, 1);
+    let second = context.create_analyser().expect("an analyser");
+    again.connect_to(&second).expect("a connection");
+    second.connect_with_audio_node(&context.destination()).expect("a connection");
+    let began = context.current_time();
+    until("some quanta", || context.current_time() > began + 0.1).await;
+    assert_eq!(heard(&second), 0.0, "it has forgotten");
+    drop(again);
+
+    let deaf = builder().protocol("forget", "done").build();
+    drop(deaf.acquire().expect("a worklet"));
+    let began = context.current_time();
+    until("some time", || context.current_time() > began + 0.3).await;
+    deaf.maintain();
+    assert_eq!((deaf.stats().quarantined, deaf.stats().idle), (1, 0), "it has not answered");
+    close(&context).await;
 }

@@ -16,7 +16,7 @@ fn module(source: &str) -> String {
     Url::create_object_url_with_blob(&blob).expect("a URL")
 }
 
-async fn add(context: &AudioContext, source: &str) {
+pub(crate) async fn add(context: &AudioContext, source: &str) {
     let added = context.audio_worklet().expect("worklets").add_module(&module(source)).expect("a promise");
     JsFuture::from(added).await.expect("a module");
 }

@@ -1,0 +1,191 @@
+//! The demo on a real audio server: what is decoded is played through real callbacks, measured, and recorded.
+//!
+//! ```text
+//!  decoder thread            audio thread (the server's)             recorder thread
+//!  decodes, cuts blocks ───> 64 voices, one ring each ── blocks ───> writes the WAV,
+//!  into pooled buffers       mixes into the ports, and               drops blocks and spent buffers
+//!                            into pooled blocks       ── timings ──> chart
+//!                  ^                    ^
+//!                  └─ worker: refills, clears delay lines ahead
+//! ```
+
+mod callback;
+mod chart;
+mod decoder;
+mod recorder;
+mod report;
+mod server;
+
+use std::error::Error;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pool_audio::{Account, BufferKey, CallbackProfiler, RealtimePool, Worker};
+use rtrb::RingBuffer;
+
+use crate::args::Args;
+use crate::kit;
+use crate::mixer::SAMPLE_RATE;
+use callback::{Callback, Notifications, Voice};
+use decoder::{CHUNK_FRAMES, Decoder};
+use recorder::Recorder;
+use report::Report;
+use server::Server;
+
+/// Frames of a callback.
+pub(super) const PERIOD: u32 = 128;
+/// Chunks that wait for each voice: 85 ms of sound, so that the decoder may be late.
+const CHUNKS_AHEAD: usize = 4;
+/// Blocks that wait for the recorder: 2.7 s of sound, so that a disk may be slow.
+const BLOCKS_AHEAD: usize = 1024;
+/// Voices of each dozen that have a delay line.
+const ECHO_EVERY: usize = 4;
+/// Frames of a delay line: 0.3 s. Large enough to be cleared ahead.
+const LINE_FRAMES: u32 = 14_400;
+/// How long the server may take to notice that we stopped.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What all threads look at.
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    /// The decoder has nothing to do any more.
+    pub(super) stop: AtomicBool,
+    /// The server has gone. Set by a signal handler of its library.
+    pub(super) server_gone: AtomicBool,
+    /// The decoder has filled every voice's ring once.
+    pub(super) primed: AtomicBool,
+}
+
+/// Plays, measures, records and reports. An error if nothing could be played; a server that went while it played is told
+/// in the report.
+pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
+    let files = kit::files(args)?;
+    fs::create_dir_all(&args.out)
+        .map_err(|error| format!("{} cannot be made: {error}", args.out.display()))?;
+    let server = Server::start(&args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
+    println!("{server}");
+    let (client, _) = jack::Client::new("pool-audio", jack::ClientOptions::NO_START_SERVER)
+        .map_err(|error| format!("the JACK server takes no client: {error}"))?;
+    if client.sample_rate() != SAMPLE_RATE.get() {
+        return Err(format!("the JACK server runs at {} Hz, not {SAMPLE_RATE}", client.sample_rate()).into());
+    }
+
+    let account = Account::builder("audio").hard_limit(args.budget).build();
+    let flags = Arc::new(Flags::default());
+    let chunk = BufferKey { channels: 2, frames: CHUNK_FRAMES, sample_rate: SAMPLE_RATE };
+    let block = BufferKey { channels: 2, frames: PERIOD, sample_rate: SAMPLE_RATE };
+    let line = BufferKey { channels: 1, frames: LINE_FRAMES, sample_rate: SAMPLE_RATE };
+    let echoes = args.voices.div_ceil(ECHO_EVERY);
+
+    let worker =
+        Worker::start(RealtimePool::builder("callback").parent(&account).budget(args.budget).build())?;
+    let (decoding, handles) = worker
+        .with(|pool| {
+            // Chunks that wait, that sound and that are on their way back; blocks likewise.
+            pool.prewarm(chunk, args.voices * (CHUNKS_AHEAD + 4))?;
+            pool.prewarm(block, BLOCKS_AHEAD / 4)?;
+            // One for each voice that wants one, and as many that are being cleared meanwhile.
+            pool.prewarm(line, 2 * echoes)?;
+            let handle = |pool: &mut RealtimePool, key| pool.handle(key);
+            Ok::<_, Box<dyn Error>>((
+                handle(pool, chunk)?,
+                (handle(pool, block)?, handle(pool, line)?, handle(pool, block)?),
+            ))
+        })
+        .map_err(|error| format!("the budget is too small for {} voices: {error}", args.voices))?;
+    let (blocks, lines, releasing) = handles;
+
+    let (mut producers, mut voices) = (Vec::new(), Vec::new());
+    for index in 0..args.voices {
+        let (producer, consumer) = RingBuffer::new(CHUNKS_AHEAD);
+        producers.push(producer);
+        voices.push(Voice::new(consumer, index % ECHO_EVERY == 0));
+    }
+    let decoder = Decoder {
+        files,
+        account: account.clone(),
+        chunks: decoding,
+        rings: producers,
+        flags: Arc::clone(&flags),
+    };
+    let decoder = thread::Builder::new().name("decoder".into()).spawn(move || decoder.run())?;
+
+    let (to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
+    let recorder = Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing)?;
+    let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
+
+    // The first callback finds every voice's ring full.
+    while !flags.primed.load(Ordering::Acquire) && !decoder.is_finished() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let profiler = CallbackProfiler::new(SAMPLE_RATE);
+    let monitor = profiler.monitor();
+    let ports = ["left", "right"].map(|name| client.register_port(name, jack::AudioOut::default()));
+    let [left, right] = ports;
+    let callback =
+        Callback::new(profiler, [left?, right?], voices, blocks, lines, to_recorder, args.stall_every);
+    let counts = callback.counts();
+    let notifications = Notifications { monitor: monitor.clone(), flags: Arc::clone(&flags) };
+    let active = client.activate_async(notifications, callback)?;
+    for (port, speaker) in ["left", "right"].iter().zip(["playback_1", "playback_2"]) {
+        active.as_client().connect_ports_by_name(
+            &format!("{}:{port}", active.as_client().name()),
+            &format!("system:{speaker}"),
+        )?;
+    }
+
+    let wanted = (args.seconds * f64::from(SAMPLE_RATE.get())) as u64;
+    let (start, mut told) = (Instant::now(), 0);
+    let give_up = Duration::from_secs_f64(args.seconds * 2.0) + PATIENCE;
+    while monitor.snapshot().frames < wanted {
+        thread::sleep(Duration::from_millis(50));
+        if flags.server_gone.load(Ordering::Acquire) || decoder.is_finished() || start.elapsed() > give_up {
+            break;
+        }
+        let seconds = start.elapsed().as_secs();
+        if seconds >= told + 5 {
+            told = seconds;
+            println!("playing  {seconds} s of {:.0}", args.seconds);
+        }
+    }
+
+    let gone = flags.server_gone.load(Ordering::Acquire);
+    // A server that has gone takes the client's thread with it; asking it to let go would wait for its answer.
+    let ended = if gone {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        thread::spawn(move || sender.send(active.deactivate().map(drop).map_err(|error| error.to_string())));
+        drop(receiver.recv_timeout(PATIENCE));
+        Some(format!("the JACK server ended after {:.1} s", start.elapsed().as_secs_f64()))
+    } else {
+        // Drops the callback: its rings end, and the recorder with them.
+        drop(active.deactivate()?);
+        (monitor.snapshot().frames < wanted).then(|| "the JACK server stopped calling".to_owned())
+    };
+    flags.stop.store(true, Ordering::Release);
+    let loaded = decoder.join().map_err(|_| "the decoder panicked")?;
+    let recorded = recorder.join().map_err(|_| "the recorder panicked")??;
+    let profile = monitor.snapshot();
+    let server_xruns = server.stop();
+    let pool = worker.stats();
+    let left = worker.shut_down(PATIENCE).err().map(|error| error.to_string());
+    let report = Report {
+        loaded: loaded?,
+        ended,
+        profile,
+        counts: counts.read(),
+        recorded,
+        server_xruns,
+        pool,
+        budget: args.budget,
+        peak_bytes: account.peak(),
+        bytes_left: account.used(),
+        left,
+        voices: args.voices,
+        stall_every: args.stall_every,
+    };
+    report.write(&args.out)?;
+    Ok(report)
+}

@@ -1,0 +1,351 @@
+//! What the audio server calls: 64 voices into two ports, and into blocks for the recorder.
+//!
+//! Everything in [`Callback::process`] keeps to what pool-audio promises: no allocator, no lock, no system call; but for a
+//! look at this thread's page faults once a second, and the stall that is planted when asked for.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pool_audio::{CallbackProfiler, InstantClock, ProfileMonitor, RealtimeHandle, SharedLease};
+use pool_audio_gates::{allocator, kernel};
+use rtrb::{Consumer, Producer};
+
+use super::decoder::Chunk;
+use super::recorder::Recorded;
+use super::{Flags, PERIOD};
+use crate::limiter::limit;
+
+/// Callbacks before page faults count: stacks have been touched then.
+const WARM_UP: u64 = 100;
+/// Callbacks between two looks at the page faults: a second.
+const LOOK_EVERY: u64 = 375;
+/// How long the planted stall lasts: one and a half periods.
+const STALL: Duration = Duration::from_millis(4);
+/// What a delay line gives back each time round.
+const FEEDBACK: f32 = 0.4;
+
+/// Counts of the callback, for other threads to read.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    values: [AtomicU64; Counted::ALL],
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    /// Calls of the allocator.
+    Allocations,
+    /// Page faults after the warm-up.
+    PageFaults,
+    /// Times that a voice had nothing to play.
+    Starved,
+    /// Frames that were played and could not be recorded: no block, or no room in the ring.
+    Unrecorded,
+    /// Quanta of a voice that found no buffer.
+    Refused,
+    /// Delay lines that were taken.
+    Echoes,
+    /// Delay lines that were not to be had.
+    EchoesRefused,
+    /// Most voices that sounded at once.
+    MostVoices,
+    /// Sum of the voices that sounded, over all callbacks.
+    VoiceSum,
+    /// Stalls that were planted.
+    Stalls,
+    /// Samples that the limiter bent.
+    Limited,
+    /// Frames that were played.
+    Frames,
+    /// Callbacks of more than [`PERIOD`] frames, which were made in parts.
+    Parts,
+}
+
+impl Counted {
+    const ALL: usize = Self::Parts as usize + 1;
+}
+
+/// The same, read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CountsRead {
+    pub(crate) allocations: u64,
+    pub(crate) page_faults: u64,
+    pub(crate) starved: u64,
+    pub(crate) unrecorded: u64,
+    pub(crate) refused: u64,
+    pub(crate) echoes: u64,
+    pub(crate) echoes_refused: u64,
+    pub(crate) most_voices: u64,
+    pub(crate) voice_sum: u64,
+    pub(crate) stalls: u64,
+    pub(crate) limited: u64,
+    pub(crate) frames: u64,
+    pub(crate) parts: u64,
+}
+
+impl Counts {
+    fn get(&self, what: Counted) -> u64 {
+        self.values[what as usize].load(Ordering::Relaxed)
+    }
+
+    /// One writer: a load and a store.
+    fn add(&self, what: Counted, more: u64) {
+        self.values[what as usize].store(self.get(what) + more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> CountsRead {
+        CountsRead {
+            allocations: self.get(Counted::Allocations),
+            page_faults: self.get(Counted::PageFaults),
+            starved: self.get(Counted::Starved),
+            unrecorded: self.get(Counted::Unrecorded),
+            refused: self.get(Counted::Refused),
+            echoes: self.get(Counted::Echoes),
+            echoes_refused: self.get(Counted::EchoesRefused),
+            most_voices: self.get(Counted::MostVoices),
+            voice_sum: self.get(Counted::VoiceSum),
+            stalls: self.get(Counted::Stalls),
+            limited: self.get(Counted::Limited),
+            frames: self.get(Counted::Frames),
+            parts: self.get(Counted::Parts),
+        }
+    }
+}
+
+/// One voice: what the decoder sends it, and its delay line.
+pub(super) struct Voice {
+    chunks: Consumer<Chunk>,
+    current: Option<SharedLease>,
+    position: usize,
+    /// Whether it is to have a line.
+    wants_line: bool,
+    line: Option<SharedLease>,
+    line_position: usize,
+}
+
+impl Voice {
+    pub(super) fn new(chunks: Consumer<Chunk>, wants_line: bool) -> Self {
+        Self { chunks, current: None, position: 0, wants_line, line: None, line_position: 0 }
+    }
+}
+
+/// The callback.
+pub(super) struct Callback {
+    profiler: CallbackProfiler<InstantClock>,
+    ports: [jack::Port<jack::AudioOut>; 2],
+    mixer: Mixer,
+    stall_every: u64,
+    count: u64,
+    faults_before: u64,
+}
+
+/// What the callback does besides measuring.
+struct Mixer {
+    voices: Vec<Voice>,
+    blocks: RealtimeHandle,
+    lines: RealtimeHandle,
+    to_recorder: Producer<Recorded>,
+    counts: Arc<Counts>,
+}
+
+impl Callback {
+    pub(super) fn new(
+        profiler: CallbackProfiler<InstantClock>,
+        ports: [jack::Port<jack::AudioOut>; 2],
+        voices: Vec<Voice>,
+        blocks: RealtimeHandle,
+        lines: RealtimeHandle,
+        to_recorder: Producer<Recorded>,
+        stall_every: u64,
+    ) -> Self {
+        let mixer = Mixer { voices, blocks, lines, to_recorder, counts: Arc::default() };
+        Self { profiler, ports, mixer, stall_every, count: 0, faults_before: 0 }
+    }
+
+    pub(super) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.mixer.counts)
+    }
+
+    /// Page faults of this thread, once a second.
+    fn look_at_page_faults(&mut self) {
+        if self.count == WARM_UP || (self.count > WARM_UP && self.count.is_multiple_of(LOOK_EVERY)) {
+            let faults = kernel::page_faults().unwrap_or(self.faults_before);
+            if self.count > WARM_UP {
+                self.mixer.counts.add(Counted::PageFaults, faults - self.faults_before);
+            }
+            self.faults_before = faults;
+        }
+    }
+}
+
+impl jack::ProcessHandler for Callback {
+    fn process(&mut self, client: &jack::Client, scope: &jack::ProcessScope) -> jack::Control {
+        let frames = scope.n_frames();
+        self.count += 1;
+        self.profiler.begin(frames);
+        let Self { profiler, ports, mixer, .. } = self;
+        if let Ok(cycle) = scope.cycle_times() {
+            // What is made now is taken at the end of the cycle.
+            profiler.latency(cycle.next_usecs.saturating_sub(client.time()) as f64 / 1e6);
+        }
+        let [left, right] = ports;
+        let out = [left.as_mut_slice(scope), right.as_mut_slice(scope)];
+        let calls = allocator::counted(|| mixer.mix(out));
+        mixer.counts.add(Counted::Allocations, calls);
+        if self.stall_every > 0 && self.count.is_multiple_of(self.stall_every) {
+            mixer.counts.add(Counted::Stalls, 1);
+            let start = Instant::now();
+            while start.elapsed() < STALL {
+                spin_loop();
+            }
+        }
+        if let Some(timing) = profiler.end() {
+            // Full: the recorder is behind, and the chart has a gap.
+            let _ = mixer.to_recorder.push(Recorded::Timing(timing));
+        }
+        self.look_at_page_faults();
+        jack::Control::Continue
+    }
+}
+
+impl Mixer {
+    /// A callback of any length, in parts of at most a block.
+    fn mix(&mut self, [left, right]: [&mut [f32]; 2]) {
+        let part = PERIOD as usize;
+        if left.len() > part {
+            self.counts.add(Counted::Parts, 1);
+        }
+        for (left, right) in left.chunks_mut(part).zip(right.chunks_mut(part)) {
+            self.mix_part([left, right]);
+        }
+    }
+
+    fn mix_part(&mut self, mut out: [&mut [f32]; 2]) {
+        let frames = out[0].len();
+        out.iter_mut().for_each(|plane| plane.fill(0.0));
+        let mut sounding = 0;
+        for voice in &mut self.voices {
+            let Some(mut scratch) = self.blocks.acquire_zeroed() else {
+                // This voice is silent for a moment, and stays where it is; the others go on.
+                self.counts.add(Counted::Refused, 1);
+                continue;
+            };
+            if scratch.set_len(frames).is_err() {
+                continue;
+            }
+            let Ok([left, right]) = scratch.disjoint_planes_mut([0, 1]) else { continue };
+            if voice.render([left, right], &self.lines, &mut self.to_recorder, &self.counts) {
+                sounding += 1;
+            }
+            for (sum, plane) in out.iter_mut().zip(scratch.planes()) {
+                sum.iter_mut().zip(plane).for_each(|(sum, &sample)| *sum += sample);
+            }
+        }
+        let mut limited = 0;
+        for sample in out.iter_mut().flat_map(|plane| plane.iter_mut()) {
+            let bent = limit(*sample);
+            limited += u64::from(bent != *sample);
+            *sample = bent;
+        }
+        self.record(&out);
+        let most = self.counts.get(Counted::MostVoices).max(sounding);
+        self.counts.values[Counted::MostVoices as usize].store(most, Ordering::Relaxed);
+        self.counts.add(Counted::VoiceSum, sounding);
+        self.counts.add(Counted::Limited, limited);
+        self.counts.add(Counted::Frames, frames as u64);
+        self.lines.flush_dirty();
+    }
+
+    /// What was played, in a block for the recorder. Sound goes on without.
+    fn record(&mut self, out: &[&mut [f32]; 2]) {
+        let frames = out[0].len();
+        let recorded = self.blocks.acquire_dirty_shared().and_then(|mut block| {
+            block.set_len(frames).ok()?;
+            block.planes_mut().zip(out).for_each(|(plane, out)| plane.copy_from_slice(out));
+            // Full: the block is dropped here, which frees nothing.
+            self.to_recorder.push(Recorded::Block(block)).ok()
+        });
+        if recorded.is_none() {
+            self.counts.add(Counted::Unrecorded, frames as u64);
+        }
+    }
+}
+
+impl Voice {
+    /// Adds what this voice has to two planes of zeros; whether it sounded.
+    fn render(
+        &mut self,
+        [left, right]: [&mut [f32]; 2],
+        lines: &RealtimeHandle,
+        spent: &mut Producer<Recorded>,
+        counts: &Counts,
+    ) -> bool {
+        let frames = left.len();
+        let mut frame = 0;
+        while frame < frames {
+            let Some(chunk) = &self.current else {
+                let Ok(Chunk { samples, begins }) = self.chunks.pop() else {
+                    counts.add(Counted::Starved, 1);
+                    break;
+                };
+                if begins && self.wants_line {
+                    self.begin_line(lines, counts);
+                }
+                (self.current, self.position) = (Some(samples), 0);
+                continue;
+            };
+            let count = (chunk.len() - self.position).min(frames - frame);
+            for (plane, chunk) in [&mut *left, &mut *right].into_iter().zip(chunk.planes()) {
+                plane[frame..frame + count].copy_from_slice(&chunk[self.position..self.position + count]);
+            }
+            frame += count;
+            self.position += count;
+            if self.position == chunk.len()
+                && let Some(chunk) = self.current.take()
+                && let Err(rtrb::PushError::Full(chunk)) = spent.push(Recorded::Spent(chunk))
+            {
+                // The recorder is behind: released here, which frees nothing either.
+                drop(chunk);
+            }
+        }
+        if let Some(line) = &mut self.line {
+            let line = &mut line[0];
+            for (left, right) in left.iter_mut().zip(right) {
+                let past = line[self.line_position];
+                line[self.line_position] = FEEDBACK * (past + 0.5 * (*left + *right));
+                self.line_position = (self.line_position + 1) % line.len();
+                *left += past;
+                *right += past;
+            }
+        }
+        frame > 0
+    }
+
+    /// Another recording begins: the old line goes, and zeros come.
+    fn begin_line(&mut self, lines: &RealtimeHandle, counts: &Counts) {
+        self.line = None;
+        self.line = lines.acquire_zeroed_shared();
+        self.line_position = 0;
+        counts.add(if self.line.is_some() { Counted::Echoes } else { Counted::EchoesRefused }, 1);
+    }
+}
+
+/// What the server tells besides.
+pub(super) struct Notifications {
+    pub(super) monitor: ProfileMonitor,
+    pub(super) flags: Arc<Flags>,
+}
+
+impl jack::NotificationHandler for Notifications {
+    unsafe fn shutdown(&mut self, _: jack::ClientStatus, _: &str) {
+        // Called like a signal handler: a store, and no more.
+        self.flags.server_gone.store(true, Ordering::Release);
+    }
+
+    fn xrun(&mut self, _: &jack::Client) -> jack::Control {
+        self.monitor.backend_xruns(1);
+        jack::Control::Continue
+    }
+}

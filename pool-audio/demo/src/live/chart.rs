@@ -1,0 +1,292 @@
+//! Two charts as SVG: how the times of callbacks are spread, and when they were long.
+
+use std::fmt::Write;
+
+use pool_audio::{CallbackTiming, ProfileSnapshot};
+
+/// Columns of the timeline.
+const COLUMNS: usize = 480;
+/// Bins per factor of ten, and the decades that they span from one microsecond on.
+const PER_DECADE: usize = 12;
+const DECADES: usize = 5;
+
+const WIDTH: f64 = 860.0;
+const LEFT: f64 = 70.0;
+const RIGHT: f64 = 24.0;
+const PLOT: f64 = WIDTH - LEFT - RIGHT;
+
+const BLUE: &str = "#0969da";
+const ORANGE: &str = "#bc4c00";
+const GREY: &str = "#57606a";
+const RED: &str = "#cf222e";
+
+/// Times of callbacks, as many as there may be, in a fixed amount of memory.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    seconds: f64,
+    period: f64,
+    first: Option<u64>,
+    columns: Vec<Column>,
+    executions: Bins,
+    gaps: Bins,
+}
+
+/// What fell into one column of the timeline, in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Column {
+    count: u32,
+    execution_sum: f64,
+    execution_max: f64,
+    gap_max: f64,
+}
+
+/// Counts by order of magnitude.
+#[derive(Debug)]
+struct Bins([u32; PER_DECADE * DECADES]);
+
+impl Bins {
+    fn add(&mut self, seconds: f64) {
+        let at = ((seconds * 1e6).max(1.0).log10() * PER_DECADE as f64) as usize;
+        self.0[at.min(PER_DECADE * DECADES - 1)] += 1;
+    }
+
+    fn most(&self) -> u32 {
+        self.0.iter().copied().max().unwrap_or(0)
+    }
+}
+
+impl Timeline {
+    /// For so many seconds of callbacks that are due every `period` seconds.
+    pub(super) fn new(seconds: f64, period: f64) -> Self {
+        let bins = || Bins([0; PER_DECADE * DECADES]);
+        let columns = vec![Column::default(); COLUMNS];
+        Self { seconds, period, first: None, columns, executions: bins(), gaps: bins() }
+    }
+
+    /// One more callback, its times in nanoseconds.
+    pub(super) fn add(&mut self, timing: &CallbackTiming) {
+        let seconds = |ticks: u64| ticks as f64 / 1e9;
+        let first = *self.first.get_or_insert(timing.begin.0);
+        let at = seconds(timing.begin.0.saturating_sub(first)) / self.seconds * COLUMNS as f64;
+        let column = &mut self.columns[(at as usize).min(COLUMNS - 1)];
+        let (execution, gap) = (seconds(timing.execution), seconds(timing.gap));
+        column.count += 1;
+        column.execution_sum += execution;
+        column.execution_max = column.execution_max.max(execution);
+        column.gap_max = column.gap_max.max(gap);
+        self.executions.add(execution);
+        if gap > 0.0 {
+            self.gaps.add(gap);
+        }
+    }
+}
+
+fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = text.write_fmt(arguments);
+    text.push('\n');
+}
+
+fn begin(title: &str, note: &str, height: f64) -> String {
+    let mut text = String::new();
+    put(
+        &mut text,
+        format_args!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+             height=\"{height}\" font-family=\"system-ui, sans-serif\" font-size=\"12\" role=\"img\">\n\
+             <title>{title}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
+             <text x=\"16\" y=\"28\" font-size=\"17\" font-weight=\"600\" fill=\"#1b1f24\">{title}</text>\n\
+             <text x=\"16\" y=\"50\" fill=\"{GREY}\">{note}</text>"
+        ),
+    );
+    text
+}
+
+fn line(text: &mut String, from: (f64, f64), to: (f64, f64), colour: &str, dashed: bool) {
+    let dash = if dashed { " stroke-dasharray=\"4 3\"" } else { "" };
+    put(
+        text,
+        format_args!(
+            "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"{colour}\"{dash}/>",
+            from.0, from.1, to.0, to.1
+        ),
+    );
+}
+
+fn label(text: &mut String, x: f64, y: f64, anchor: &str, colour: &str, words: &str) {
+    put(
+        text,
+        format_args!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{words}</text>"
+        ),
+    );
+}
+
+/// `250 us`, `2.67 ms`.
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.001 => format!("{:.0} us", s * 1e6),
+        s if s < 0.01 => format!("{:.2} ms", s * 1e3),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s => format!("{s:.0} s"),
+    }
+}
+
+/// How many callbacks took how long, and how far apart they began. Both axes are logarithmic, so that the one in a
+/// hundred thousand is seen beside the rest.
+pub(super) fn histogram(timeline: &Timeline, profile: &ProfileSnapshot) -> String {
+    const PANEL: f64 = 150.0;
+    let note = format!(
+        "{} callbacks, one due every {}; {} late, {} overruns, {} xruns told by the server",
+        profile.callbacks,
+        time(timeline.period),
+        profile.late,
+        profile.overruns,
+        profile.backend_xruns
+    );
+    let mut text = begin("Times of callbacks", &note, 2.0 * (PANEL + 58.0) + 60.0);
+    let x = |seconds: f64| LEFT + (seconds * 1e6).max(1.0).log10() / DECADES as f64 * PLOT;
+    let panels =
+        [("from begin to end", &timeline.executions, BLUE), ("from begin to begin", &timeline.gaps, ORANGE)];
+    for (index, (name, bins, colour)) in panels.into_iter().enumerate() {
+        let top = 86.0 + index as f64 * (PANEL + 58.0);
+        let bottom = top + PANEL;
+        let most = f64::from(bins.most()).max(1.0).log10().max(1.0);
+        let height =
+            |count: f64| if count < 1.0 { 0.0 } else { (count.log10() + 0.3) / (most + 0.3) * PANEL };
+        label(&mut text, LEFT, top - 10.0, "start", colour, name);
+        for decade in 0..=most as i32 {
+            let y = bottom - height(10.0_f64.powi(decade));
+            line(&mut text, (LEFT, y), (LEFT + PLOT, y), "#e4e8ec", false);
+            label(&mut text, LEFT - 8.0, y + 4.0, "end", GREY, &format!("{}", 10_u64.pow(decade as u32)));
+        }
+        let step = PLOT / (PER_DECADE * DECADES) as f64;
+        for (bin, &count) in bins.0.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let tall = height(f64::from(count));
+            put(
+                &mut text,
+                format_args!(
+                    "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" fill=\"{colour}\"/>",
+                    LEFT + bin as f64 * step + 0.5,
+                    bottom - tall,
+                    step - 1.0
+                ),
+            );
+        }
+        line(&mut text, (LEFT, bottom), (LEFT + PLOT, bottom), GREY, false);
+        for decade in 0..=DECADES as i32 {
+            let seconds = 1e-6 * 10.0_f64.powi(decade);
+            line(&mut text, (x(seconds), bottom), (x(seconds), bottom + 4.0), GREY, false);
+            label(&mut text, x(seconds), bottom + 17.0, "middle", GREY, &tick(decade));
+        }
+        let due = x(timeline.period);
+        line(&mut text, (due, top - 4.0), (due, bottom), RED, true);
+        label(&mut text, due + 4.0, top - 10.0, "start", RED, &format!("period {}", time(timeline.period)));
+        if let (0, Some(load)) = (index, profile.load) {
+            let micros = |load: f64| load * timeline.period * 1e6;
+            let words = format!(
+                "p50 {:.1}, p95 {:.1}, p99 {:.1}, p99.9 {:.1} us",
+                micros(load.p50),
+                micros(load.p95),
+                micros(load.p99),
+                micros(load.p999)
+            );
+            label(&mut text, LEFT + 130.0, top - 10.0, "start", GREY, &words);
+        }
+    }
+    text.push_str("</svg>\n");
+    text
+}
+
+fn tick(decade: i32) -> String {
+    ["1 us", "10 us", "100 us", "1 ms", "10 ms", "100 ms"]
+        .get(decade as usize)
+        .copied()
+        .unwrap_or("")
+        .to_owned()
+}
+
+/// When callbacks were long, and when they came late: the worst of each moment, on a logarithmic scale.
+pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String {
+    const PANEL: f64 = 260.0;
+    const TOP: f64 = 92.0;
+    const BOTTOM: f64 = TOP + PANEL;
+    let moment = timeline.seconds / COLUMNS as f64;
+    let note = format!(
+        "{} callbacks in {:.0} s; of each {} the longest, and the longest from begin to begin",
+        profile.callbacks,
+        timeline.seconds,
+        time(moment)
+    );
+    let mut text = begin("Callbacks in the course of time", &note, BOTTOM + 46.0);
+    // From 1 us to 100 ms.
+    let y = |seconds: f64| BOTTOM - ((seconds * 1e6).max(1.0).log10() / DECADES as f64).min(1.0) * PANEL;
+    for decade in 0..=DECADES as i32 {
+        let at = y(1e-6 * 10.0_f64.powi(decade));
+        line(&mut text, (LEFT, at), (LEFT + PLOT, at), "#e4e8ec", false);
+        label(&mut text, LEFT - 8.0, at + 4.0, "end", GREY, &tick(decade));
+    }
+    let step = PLOT / COLUMNS as f64;
+    let x = |column: usize| LEFT + (column as f64 + 0.5) * step;
+    let mut dots = |of: fn(&Column) -> f64, colour: &str, radius: f64| {
+        for (index, column) in timeline.columns.iter().enumerate().filter(|(_, column)| column.count > 0) {
+            let (at, value) = (x(index), of(column));
+            // Late or over its period: larger, so that it is not overlooked.
+            let radius = if value > 1.5 * timeline.period { 2.5 * radius } else { radius };
+            put(
+                &mut text,
+                format_args!(
+                    "<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" fill=\"{colour}\"/>",
+                    y(value)
+                ),
+            );
+        }
+    };
+    dots(|column| column.gap_max, ORANGE, 1.3);
+    dots(|column| column.execution_max, BLUE, 1.3);
+    dots(|column| column.execution_sum / f64::from(column.count), "#54aeff", 0.9);
+    line(&mut text, (LEFT, y(timeline.period)), (LEFT + PLOT, y(timeline.period)), RED, true);
+    label(
+        &mut text,
+        LEFT + PLOT,
+        y(timeline.period) - 5.0,
+        "end",
+        RED,
+        &format!("period {}", time(timeline.period)),
+    );
+    let legend = [
+        ("begin to begin, longest", ORANGE),
+        ("begin to end, longest", BLUE),
+        ("begin to end, mean", "#54aeff"),
+    ];
+    for (index, (words, colour)) in legend.into_iter().enumerate() {
+        let at = LEFT + index as f64 * 190.0;
+        put(&mut text, format_args!("<circle cx=\"{at:.1}\" cy=\"70\" r=\"4\" fill=\"{colour}\"/>"));
+        label(&mut text, at + 9.0, 74.0, "start", GREY, words);
+    }
+    line(&mut text, (LEFT, BOTTOM), (LEFT + PLOT, BOTTOM), GREY, false);
+    for part in 0..=8 {
+        let seconds = timeline.seconds * f64::from(part) / 8.0;
+        let at = LEFT + PLOT * f64::from(part) / 8.0;
+        label(&mut text, at, BOTTOM + 18.0, "middle", GREY, &format!("{seconds:.1} s"));
+    }
+    text.push_str("</svg>\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Would catch a time beyond the axis that panics, or one that is not counted.
+    #[test]
+    fn every_time_has_a_bin() {
+        let mut bins = Bins([0; PER_DECADE * DECADES]);
+        for seconds in [0.0, 1e-9, 1e-6, 2.667e-3, 0.099, 1.0, 1e9] {
+            bins.add(seconds);
+        }
+        assert_eq!(bins.0.iter().sum::<u32>(), 7);
+        assert_eq!((bins.0[0], bins.0[PER_DECADE * DECADES - 1]), (3, 3));
+        assert_eq!(bins.most(), 3);
+    }
+}

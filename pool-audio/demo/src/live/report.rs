@@ -1,0 +1,271 @@
+//! What happened on the audio server, for people and for programs.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use pool_audio::{Bytes, ProfileSnapshot, RealtimeStats};
+use serde_json::{Value, json};
+
+use super::PERIOD;
+use super::callback::CountsRead;
+use super::chart;
+use super::decoder::Loaded;
+use super::recorder::Recording;
+use crate::mixer::SAMPLE_RATE;
+
+/// Everything worth telling about one performance.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(super) loaded: Loaded,
+    /// Why it ended before its time, if it did.
+    pub(super) ended: Option<String>,
+    pub(super) profile: ProfileSnapshot,
+    pub(super) counts: CountsRead,
+    pub(super) recorded: Recording,
+    /// Xruns in the server's own log.
+    pub(super) server_xruns: u64,
+    pub(super) pool: RealtimeStats,
+    pub(super) budget: usize,
+    pub(super) peak_bytes: usize,
+    /// Bytes still charged when everything had been dropped: 0, or something leaked.
+    pub(super) bytes_left: usize,
+    /// What the pool still waits for in the end.
+    pub(super) left: Option<String>,
+    pub(super) voices: usize,
+    pub(super) stall_every: u64,
+}
+
+/// Buffers of all classes added up.
+struct Totals {
+    created: u64,
+    served: u64,
+    evicted: u64,
+    exhausted: u64,
+    inline_clears: u64,
+}
+
+impl Report {
+    /// What the exit code should tell.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.ended.as_deref().or(self.left.as_deref())
+    }
+
+    fn period(&self) -> f64 {
+        f64::from(PERIOD) / f64::from(SAMPLE_RATE.get())
+    }
+
+    fn totals(&self) -> Totals {
+        let classes = &self.pool.classes;
+        let sum = |count: fn(&pool_audio::ClassStats) -> u64| classes.iter().map(count).sum();
+        let created = sum(|class| class.created);
+        Totals {
+            created,
+            served: sum(|class| class.served),
+            evicted: sum(|class| class.evicted),
+            exhausted: sum(|class| class.exhausted as u64),
+            inline_clears: sum(|class| class.inline_clears as u64),
+        }
+    }
+
+    fn mean_voices(&self) -> f64 {
+        self.counts.voice_sum as f64 / self.profile.callbacks.max(1) as f64
+    }
+
+    /// Writes `native.json` and the charts.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), String> {
+        let file = |name: &str, text: String| {
+            let path = folder.join(name);
+            fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+        };
+        let json = serde_json::to_string_pretty(&self.to_json()).map_err(|error| error.to_string())?;
+        file("native.json", json + "\n")?;
+        file("histogram.svg", chart::histogram(&self.recorded.timeline, &self.profile))?;
+        file("timeline.svg", chart::timeline(&self.recorded.timeline, &self.profile))
+    }
+
+    /// The contents of `native.json`. What is not known is `null`.
+    fn to_json(&self) -> Value {
+        let Self { loaded, profile, counts, recorded, .. } = self;
+        let totals = self.totals();
+        let period = self.period();
+        let load = profile.load.map(|load| {
+            json!({
+                "p50": load.p50, "p95": load.p95, "p99": load.p99, "p999": load.p999,
+                "max": load.max, "mean": load.mean,
+            })
+        });
+        let execution = profile.load.map(|load| {
+            let micros = |load: f64| load * period * 1e6;
+            json!({
+                "p50": micros(load.p50), "p95": micros(load.p95), "p99": micros(load.p99),
+                "p999": micros(load.p999), "max": profile.longest_execution.map(|seconds| seconds * 1e6),
+            })
+        });
+        let latency = profile.latency.map(|latency| {
+            json!({ "min": latency.min * 1e6, "mean": latency.mean * 1e6, "max": latency.max * 1e6 })
+        });
+        let failed: Vec<Value> = loaded
+            .failed
+            .iter()
+            .map(|(path, reason)| json!({ "file": path.display().to_string(), "error": reason }))
+            .collect();
+        let callbacks = json!({
+            "mode": "jack",
+            "ended_early": self.ended,
+            "files": loaded.names.len(),
+            "file_names": loaded.names,
+            "failed": failed,
+            "seconds": counts.frames as f64 / f64::from(SAMPLE_RATE.get()),
+            "sample_rate": SAMPLE_RATE.get(),
+            "quantum_frames": PERIOD,
+            "callbacks": profile.callbacks,
+            "frames": counts.frames,
+            "frames_recorded": recorded.frames,
+            "frames_unrecorded": counts.unrecorded,
+            "callbacks_in_parts": counts.parts,
+            "load": load,
+            "execution_us": execution,
+            "latency_us": latency,
+            "overruns": profile.overruns,
+            "overrun_events": profile.overrun_events,
+            "late": profile.late,
+            "late_events": profile.late_events,
+            "backend_xruns": profile.backend_xruns,
+            "server_xruns": self.server_xruns,
+            "stall_every": self.stall_every,
+            "stalls_planted": counts.stalls,
+            "page_faults": counts.page_faults,
+            "allocations_in_callback": counts.allocations,
+        });
+        let sound = json!({
+            "voices": self.voices,
+            "max_overlap": counts.most_voices,
+            "mean_overlap": self.mean_voices(),
+            "recordings_started": loaded.started,
+            "chunks_decoded": loaded.chunks,
+            "voice_starved": counts.starved,
+            "voice_refused": counts.refused,
+            "echoes": counts.echoes,
+            "echoes_refused": counts.echoes_refused,
+            "created": totals.created,
+            "reused": totals.served,
+            "evicted": totals.evicted,
+            "exhausted": totals.exhausted,
+            "inline_clears": totals.inline_clears,
+            "budget_bytes": self.budget,
+            "peak_bytes": self.peak_bytes,
+            "tracked_bytes": loaded.tracked_bytes,
+            "bytes_left": self.bytes_left,
+            "peak": recorded.loudness.peak,
+            "rms": recorded.loudness.rms(),
+            "limited_samples": counts.limited,
+        });
+        // One object; in two parts only because the macro takes no more at once.
+        match (callbacks, sound) {
+            (Value::Object(mut all), Value::Object(sound)) => {
+                all.extend(sound);
+                Value::Object(all)
+            }
+            (callbacks, _) => callbacks,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { loaded, profile, counts, recorded, .. } = self;
+        let rate = f64::from(SAMPLE_RATE.get());
+        writeln!(
+            f,
+            "played   {:.1} s of {} recordings ({} could not be used) in {} callbacks of {PERIOD} frames",
+            counts.frames as f64 / rate,
+            loaded.names.len(),
+            loaded.failed.len(),
+            profile.callbacks
+        )?;
+        if let Some(ended) = &self.ended {
+            writeln!(f, "ENDED    {ended}; what was played until then is recorded")?;
+        }
+        writeln!(
+            f,
+            "voices   {:.0} at once on average, {} at most, of {}; {} recordings begun, {} times nothing to play",
+            self.mean_voices(),
+            counts.most_voices,
+            self.voices,
+            loaded.started,
+            counts.starved
+        )?;
+        if let (Some(load), Some(longest)) = (profile.load, profile.longest_execution) {
+            let micros = self.period() * 1e6;
+            let line = |f: &mut fmt::Formatter<'_>, name: &str, scale: f64, unit: &str, max: f64| {
+                writeln!(
+                    f,
+                    "{name:<8} p50 {:.1} {unit}, p95 {:.1} {unit}, p99 {:.1} {unit}, p99.9 {:.1} {unit}, max {max:.1} {unit}",
+                    load.p50 * scale,
+                    load.p95 * scale,
+                    load.p99 * scale,
+                    load.p999 * scale
+                )
+            };
+            line(f, "time", micros, "us", longest * 1e6)?;
+            line(f, "load", 100.0, "%", load.max * 100.0)?;
+        }
+        writeln!(
+            f,
+            "dropouts {} late in {} events, {} overruns; the server told {} xruns and logged {}{}",
+            profile.late,
+            profile.late_events,
+            profile.overruns,
+            profile.backend_xruns,
+            self.server_xruns,
+            if self.stall_every > 0 {
+                format!("; {} stalls of 4 ms were planted", counts.stalls)
+            } else {
+                String::new()
+            }
+        )?;
+        if let Some(latency) = profile.latency {
+            writeln!(
+                f,
+                "latency  {:.2} ms on average until the cycle ends, {:.2} to {:.2}",
+                latency.mean * 1e3,
+                latency.min * 1e3,
+                latency.max * 1e3
+            )?;
+        }
+        writeln!(
+            f,
+            "callback {} allocations, {} page faults after the warm-up",
+            counts.allocations, counts.page_faults
+        )?;
+        let totals = self.totals();
+        writeln!(
+            f,
+            "buffers  {} created, {} served, {} evicted, {} times none to be had, {} large ones cleared in the callback of {} taken",
+            totals.created,
+            totals.served,
+            totals.evicted,
+            totals.exhausted,
+            totals.inline_clears,
+            counts.echoes
+        )?;
+        writeln!(
+            f,
+            "memory   {} at most ({} of it recordings), limit {}, {} left in the end",
+            Bytes(self.peak_bytes),
+            Bytes(loaded.tracked_bytes),
+            Bytes(self.budget),
+            Bytes(self.bytes_left)
+        )?;
+        write!(
+            f,
+            "sound    {:.1} s recorded, {} frames lost; peak {:.3}, rms {:.3} of full scale, {:.2} % of the samples bent",
+            recorded.frames as f64 / rate,
+            counts.unrecorded,
+            recorded.loudness.peak,
+            recorded.loudness.rms(),
+            counts.limited as f64 / recorded.loudness.samples.max(1) as f64 * 100.0
+        )
+    }
+}

@@ -1,0 +1,129 @@
+//! A JACK server of our own, with the driver that needs no sound card.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the server may take to begin and to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The server; it ends with this.
+pub(crate) struct Server {
+    child: Child,
+    log: PathBuf,
+    realtime: bool,
+}
+
+impl Server {
+    /// Starts a server under a name of its own, so that no other is disturbed. With real-time priority if the system
+    /// grants it, else without.
+    ///
+    /// Sets the environment's `JACK_DEFAULT_SERVER`: call it while there is no other thread.
+    pub(crate) fn start(log: &Path, period: u32, rate: NonZeroU32) -> Result<Self, String> {
+        let name = format!("pool-audio-{}", std::process::id());
+        // SAFETY: no other thread of this program is running yet that could read the environment.
+        unsafe { std::env::set_var("JACK_DEFAULT_SERVER", &name) };
+        // The library would complain until the server is there.
+        jack::set_logger(jack::LoggerType::None);
+        let mut problem = String::new();
+        for realtime in [true, false] {
+            match Self::try_start(log, &name, period, rate, realtime) {
+                Ok(server) => return Ok(server),
+                Err(error) => problem = error,
+            }
+        }
+        Err(problem)
+    }
+
+    fn try_start(
+        log: &Path,
+        name: &str,
+        period: u32,
+        rate: NonZeroU32,
+        realtime: bool,
+    ) -> Result<Self, String> {
+        let file =
+            File::create(log).map_err(|error| format!("{} cannot be written: {error}", log.display()))?;
+        let copy = file.try_clone().map_err(|error| error.to_string())?;
+        let mut command = Command::new("jackd");
+        command.args(["-n", name]);
+        if realtime {
+            command.args(["-R", "-P", "70"]);
+        } else {
+            command.arg("-r");
+        }
+        command.args(["-d", "dummy", "-C", "2", "-P", "2"]);
+        command.args(["-r", &rate.to_string(), "-p", &period.to_string()]);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(copy)
+            .spawn()
+            .map_err(|error| format!("the JACK server `jackd` cannot be started: {error}"))?;
+        let mut server = Self { child, log: log.to_owned(), realtime };
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if server.child.try_wait().is_ok_and(|status| status.is_some()) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(100));
+            if server.takes_clients() {
+                return Ok(server);
+            }
+        }
+        let said = server.said();
+        Err(format!("the JACK server did not begin; it said:\n{said}"))
+    }
+
+    /// Whether it answers.
+    fn takes_clients(&self) -> bool {
+        jack::Client::new("pool-audio-probe", jack::ClientOptions::NO_START_SERVER).is_ok()
+    }
+
+    fn said(&self) -> String {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Ends it; gives how many xruns it logged while it ran.
+    pub(crate) fn stop(mut self) -> u64 {
+        self.end();
+        xruns(&self.said())
+    }
+
+    fn end(&mut self) {
+        // Fails if it has ended already.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Cycles in which a client was not done or the driver was late, by the server's own log: one line each.
+fn xruns(log: &str) -> u64 {
+    log.lines().filter(|line| line.contains("XRun")).count() as u64
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let priority =
+            if self.realtime { "real-time priority" } else { "no real-time priority: the system refused it" };
+        write!(f, "server   jackd, process {}, dummy driver, {priority}", self.child.id())
+    }
+}

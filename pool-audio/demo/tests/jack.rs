@@ -1,0 +1,164 @@
+//! The demo on a real audio server as a person or a script runs it, and what becomes of it when something goes wrong.
+//! Needs `jackd`; `cargo xtask test` sees to it.
+#![cfg(all(feature = "jack", target_os = "linux"))]
+// Helpers of tests may stop the test, as tests may.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A new folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::remove_dir_all(&folder).ok();
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn demo(out: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pool-audio-demo"));
+    command.args(["--jack", "--out", out.to_str().unwrap()]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn report(folder: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.join("native.json")).unwrap()).unwrap()
+}
+
+/// What was played is what was recorded, and what the file holds.
+fn check_counts(out: &Path, report: &Value) -> u64 {
+    let count = |key: &str| report[key].as_u64().unwrap_or_else(|| panic!("{key} is no count"));
+    let recorded = count("frames_recorded");
+    assert_eq!(count("frames"), recorded + count("frames_unrecorded"));
+    let wav = hound::WavReader::open(out.join("mix.wav")).unwrap();
+    assert_eq!(u64::from(wav.duration()), recorded);
+    assert_eq!(count("callbacks") * 128, count("frames"));
+    assert_eq!((count("allocations_in_callback"), count("bytes_left")), (0, 0));
+    recorded
+}
+
+/// A WAV file of 16-bit samples, with whatever its header says.
+fn wav(channels: u16, rate: u32, frames: u16) -> Vec<u8> {
+    let samples: Vec<u8> = (0..frames)
+        .flat_map(|frame| (0..channels).flat_map(move |_| (frame.wrapping_mul(331) as i16 / 4).to_le_bytes()))
+        .collect();
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend((36 + samples.len() as u32).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0");
+    file.extend(channels.to_le_bytes());
+    file.extend(rate.to_le_bytes());
+    file.extend(rate.saturating_mul(u32::from(channels) * 2).to_le_bytes());
+    file.extend((channels * 2).to_le_bytes());
+    file.extend(16u16.to_le_bytes());
+    file.extend(b"data");
+    file.extend((samples.len() as u32).to_le_bytes());
+    file.extend(samples);
+    file
+}
+
+/// Would catch a demo that hangs when its server is killed, samples that were played and are not in the file, counts that
+/// do not add up, and buffers that nobody gives back.
+#[test]
+fn a_server_that_is_killed_ends_the_show_and_loses_nothing() {
+    let out = folder("jack-killed");
+    let mut child = demo(&out, &["--seconds", "60"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // `server   jackd, process 123, dummy driver, ...`
+    let line = lines.find(|line| line.starts_with("server ")).expect("no server was started");
+    let server = line.split("process ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+    lines.find(|line| line.starts_with("playing ")).expect("it did not begin to play");
+    assert!(Command::new("kill").args(["-KILL", &server]).status().unwrap().success());
+    let killed = Instant::now();
+    let rest = thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+    let run: Output = child.wait_with_output().unwrap();
+    assert!(killed.elapsed() < Duration::from_secs(20), "it took {:?} to end", killed.elapsed());
+    let (said, errors) = (rest.join().unwrap(), text(&run.stderr));
+    assert_eq!(run.status.code(), Some(1), "{said}\n{errors}");
+    assert!(errors.contains("error: the JACK server ended after"), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    assert!(said.contains("what was played until then is recorded"), "{said}");
+    let report = report(&out);
+    assert!(report["ended_early"].as_str().unwrap().starts_with("the JACK server ended"));
+    // It had played for five seconds when it said so.
+    assert!(check_counts(&out, &report) > 4 * 48_000, "{said}");
+}
+
+/// Would catch a bad file that stops the good ones, one that is not named, and channels or rates that break the mix.
+#[test]
+fn odd_files_are_played_or_named() {
+    let out = folder("jack-odd-files");
+    let choir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../audio/ambi_choir.flac");
+    let whole = fs::read(choir).unwrap();
+    let files = [
+        ("8-channels.wav", wav(8, 48_000, 4000), true),
+        // More than the decoder knows places for.
+        ("32-channels.wav", wav(32, 48_000, 4000), false),
+        ("1-hertz.wav", wav(1, 1, 4000), true),
+        ("768-kilohertz.wav", wav(2, 768_000, 4000), true),
+        ("truncated.flac", whole[..whole.len() / 2].to_vec(), true),
+        ("empty.wav", Vec::new(), false),
+        ("0-channels.wav", wav(0, 48_000, 100), false),
+        ("notes.wav", "these are no samples\n".repeat(100).into_bytes(), false),
+    ];
+    let mut arguments = vec!["--seconds".to_owned(), "2".to_owned(), "missing.flac".to_owned()];
+    for (name, contents, _) in &files {
+        fs::write(out.join(name), contents).unwrap();
+        arguments.push(out.join(name).to_str().unwrap().to_owned());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run = demo(&out, &arguments).output().unwrap();
+    let errors = text(&run.stderr);
+    assert!(run.status.success(), "{errors}");
+    let report = report(&out);
+    let failed = report["failed"].as_array().unwrap();
+    for (name, _, playable) in &files {
+        let named = failed.iter().any(|entry| entry["file"].as_str().unwrap().ends_with(name));
+        assert_eq!(named, !playable, "{name}: {errors}");
+    }
+    assert_eq!((report["files"].as_u64(), failed.len()), (Some(4), 5), "{errors}");
+    assert!(
+        errors.contains("truncated.flac: ") && errors.contains("missing.flac: there is no such file"),
+        "{errors}"
+    );
+    assert!(errors.contains("invalid channel count"), "{errors}");
+    assert_eq!(report["max_overlap"], 64);
+    check_counts(&out, &report);
+}
+
+/// Would catch a budget that is passed, a panic, a message without numbers, and a server that is left behind.
+#[test]
+fn what_cannot_be_played_is_said() {
+    let out = folder("jack-none");
+    for (arguments, message) in [
+        // Not one voice; voices but no recording; no file.
+        (&["--budget", "5000"][..], "the budget is too small for 64 voices: account"),
+        (&["--budget", "9000000"], "none of 18 files could be used"),
+        (&["missing.flac"], "none of 1 files could be used"),
+    ] {
+        let run = demo(&out, arguments).output().unwrap();
+        let errors = text(&run.stderr);
+        assert_eq!(run.status.code(), Some(1), "{arguments:?}: {errors}");
+        assert!(errors.contains(message), "{arguments:?}: {errors}");
+        assert!(!errors.contains("panicked"), "{errors}");
+        let said = text(&run.stdout);
+        let server =
+            said.split("process ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+        assert!(!Path::new("/proc").join(server).exists(), "the server goes on");
+    }
+    assert!(!out.join("native.json").exists());
+    // With a path on which there is no server.
+    let run = demo(&out, &[]).env("PATH", "").output().unwrap();
+    assert!(text(&run.stderr).contains("the JACK server `jackd` cannot be started"), "{}", text(&run.stderr));
+}

@@ -1,0 +1,250 @@
+//! What an audio thread holds: [`RealtimeHandle`].
+#![deny(clippy::disallowed_types)]
+
+use alloc::sync::Arc;
+use core::cell::RefCell;
+use core::fmt;
+use core::num::NonZeroU32;
+
+use pool_core::Cache;
+use rtrb::Consumer;
+
+use super::class::{ClassPool, RealtimeBuffer, RealtimeLease, SharedLease, Signals};
+use crate::key::BufferKey;
+
+/// The buffers of one class, for one audio thread. `Send` and not `Sync`: made where allocating is allowed, then moved to
+/// the audio thread.
+///
+/// | call | cost | |
+/// |---|---|---|
+/// | [`acquire_dirty`](Self::acquire_dirty), dropping its lease | O(1), some 3 ns | wait-free while the handle has something, else one atomic |
+/// | [`acquire_zeroed`](Self::acquire_zeroed), up to 32 KiB | the same, and what was written last time is cleared | |
+/// | [`acquire_zeroed`](Self::acquire_zeroed), above | O(1) if the worker has kept up, else it clears here and counts it | |
+/// | [`acquire_silent`](Self::acquire_silent) | as `acquire_zeroed`, but never clears more than 32 KiB | `None` if that is what it would take |
+/// | the same `_shared` | two atomics more | the lease may go to other threads |
+/// | [`release`](Self::release) | O(1), one atomic for up to 32 buffers | |
+/// | dropping a [`SharedLease`](super::SharedLease), on any thread | two atomics | wait-free |
+///
+/// **None of these allocates, frees, locks, waits or calls the system**, whatever the state of the pool; nor does
+/// dropping the handle, while the pool or its `Worker` is there. Nothing to be had is `None`; it is
+/// counted, and the next [`maintain`](crate::RealtimePool::maintain) makes more.
+///
+/// Buffers come in full length, labelled with the sample rate of the handle's key. A dirty one holds what its last user
+/// left: any floats, but initialised ones.
+///
+/// What the handle keeps for itself (up to 64 buffers, and of large classes those that were cleared ahead for it) nobody
+/// else can have: [`flush`](Self::flush) gives it back.
+pub struct RealtimeHandle {
+    /// Buffers that the worker has cleared; `None` in a class whose buffers are cleared on acquire. Before the pool's
+    /// handle, so that what it holds is dropped while the worker still looks after the class.
+    clear: Option<RefCell<Consumer<SharedLease>>>,
+    cache: Cache<Arc<ClassPool>>,
+    signals: Arc<Signals>,
+    key: BufferKey,
+}
+
+impl RealtimeHandle {
+    pub(super) fn new(
+        pool: &Arc<ClassPool>,
+        signals: &Arc<Signals>,
+        key: BufferKey,
+        clear: Option<Consumer<SharedLease>>,
+    ) -> Self {
+        Self { clear: clear.map(RefCell::new), cache: pool.cache_owned(), signals: Arc::clone(signals), key }
+    }
+
+    /// Shape and rate of the buffers that it hands out.
+    #[must_use]
+    pub fn key(&self) -> BufferKey {
+        self.key
+    }
+
+    /// Labels buffers with another rate from now on. No memory moves: a rate is no part of the class.
+    pub fn set_sample_rate(&mut self, sample_rate: NonZeroU32) {
+        self.key.sample_rate = sample_rate;
+    }
+
+    // All of these are inlined but for what is rare, and what is rare gets the buffer and not the lease: a lease that goes
+    // through memory is written in parts and read as a whole, which stalls the processor for longer than all the rest takes.
+
+    /// A buffer with whatever its last user left in it, for those who overwrite all of it.
+    #[inline(always)]
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_dirty(&self) -> Option<RealtimeLease<'_>> {
+        self.acquire(|_| true)
+    }
+
+    /// A buffer of zeros.
+    #[inline(always)]
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_zeroed(&self) -> Option<RealtimeLease<'_>> {
+        self.acquire(|buffer| {
+            if !buffer.is_silent() {
+                self.make_clear(buffer);
+            }
+            true
+        })
+    }
+
+    /// A buffer of zeros, if it takes no more than clearing 32 KiB: the call whose time is bounded whatever the class.
+    #[inline(always)]
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_silent(&self) -> Option<RealtimeLease<'_>> {
+        self.acquire(|buffer| buffer.is_silent() || self.find_clear(buffer))
+    }
+
+    /// A buffer that `prepare` has made ready; none if it cannot.
+    #[inline(always)]
+    fn acquire(&self, prepare: impl Fn(&mut RealtimeBuffer) -> bool) -> Option<RealtimeLease<'_>> {
+        loop {
+            if let Some(mut lease) = self.cache.try_acquire() {
+                self.keep_in_sight();
+                let buffer = &mut *lease;
+                buffer.renew(self.key.sample_rate);
+                return prepare(buffer).then_some(lease);
+            }
+            if !self.release_clear() {
+                return None;
+            }
+        }
+    }
+
+    /// As [`acquire_dirty`](Self::acquire_dirty), with a lease that may go to another thread.
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_dirty_shared(&self) -> Option<SharedLease> {
+        let lease = self.cache.try_acquire_shared();
+        self.keep_in_sight();
+        match lease.or_else(|| self.pop_clear()) {
+            Some(mut lease) => {
+                lease.renew(self.key.sample_rate);
+                Some(lease)
+            }
+            None => {
+                self.signals.note_exhausted();
+                None
+            }
+        }
+    }
+
+    /// As [`acquire_zeroed`](Self::acquire_zeroed), with a lease that may go to another thread.
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_zeroed_shared(&self) -> Option<SharedLease> {
+        if let Some(lease) = self.pop_clear() {
+            return Some(lease);
+        }
+        let mut lease = self.acquire_dirty_shared()?;
+        if lease.clear() > 0 && self.clear.is_some() {
+            self.signals.note_inline_clear();
+        }
+        Some(lease)
+    }
+
+    /// As [`acquire_silent`](Self::acquire_silent), with a lease that may go to another thread.
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_silent_shared(&self) -> Option<SharedLease> {
+        if let Some(lease) = self.pop_clear() {
+            return Some(lease);
+        }
+        let mut lease = self.acquire_dirty_shared()?;
+        if self.clear.is_none() {
+            lease.clear();
+        } else if !lease.is_silent() {
+            self.signals.note_not_clear();
+            return None;
+        }
+        Some(lease)
+    }
+
+    /// Releases a lease through this handle, which gives what other threads had acquired back in batches: for a thread that
+    /// gets many, such as one that records. A lease of another class goes back to where it is from.
+    pub fn release(&self, lease: SharedLease) {
+        self.cache.release(lease);
+        self.keep_in_sight();
+    }
+
+    /// Gives the buffers that were released into this handle back to the class, and keeps those that were cleared ahead. At
+    /// the end of a callback, so that the worker can clear large ones for the next; one atomic.
+    pub fn flush_dirty(&self) {
+        self.cache.flush();
+    }
+
+    /// Gives all that the handle keeps for itself back to the class, for other threads to use.
+    pub fn flush(&self) {
+        self.cache.flush();
+        while let Some(lease) = self.pop_clear() {
+            drop(lease);
+        }
+    }
+
+    /// Large buffers are left where the worker sees them, to clear them: nothing is kept for speed that is nothing
+    /// beside the clearing.
+    #[inline(always)]
+    fn keep_in_sight(&self) {
+        if self.clear.is_some() {
+            self.cache.flush();
+        }
+    }
+
+    /// The stash and the class are empty: what was cleared ahead is all there is. Puts one of those into the stash; false if
+    /// there is none, which is then noted.
+    #[cold]
+    #[inline(never)]
+    fn release_clear(&self) -> bool {
+        match self.pop_clear() {
+            Some(lease) => {
+                self.cache.release(lease);
+                true
+            }
+            None => {
+                self.signals.note_exhausted();
+                false
+            }
+        }
+    }
+
+    fn pop_clear(&self) -> Option<SharedLease> {
+        // Borrowed here only, and for no longer than this.
+        let mut lease = self.clear.as_ref()?.try_borrow_mut().ok()?.pop().ok()?;
+        lease.renew(self.key.sample_rate);
+        Some(lease)
+    }
+
+    /// Zeros in a buffer that may hold something else: of a large one by exchange, if that can be had.
+    #[inline(never)]
+    fn make_clear(&self, buffer: &mut RealtimeBuffer) {
+        if self.clear.is_none() {
+            buffer.clear();
+        } else if !self.swap_for_clear(buffer) && buffer.clear() > 0 {
+            self.signals.note_inline_clear();
+        }
+    }
+
+    /// The same, if that takes no clearing of a large one.
+    #[inline(never)]
+    fn find_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
+        if self.clear.is_none() {
+            buffer.clear();
+            return true;
+        }
+        let found = self.swap_for_clear(buffer);
+        if !found {
+            self.signals.note_not_clear();
+        }
+        found
+    }
+
+    /// Exchanges the samples of a buffer for those of one that was cleared ahead. What moves is two headers.
+    fn swap_for_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
+        let Some(mut clear) = self.pop_clear() else { return false };
+        core::mem::swap(buffer, &mut *clear);
+        buffer.renew(self.key.sample_rate);
+        true
+    }
+}
+
+/// `RealtimeHandle(2 x 128 @ 48000 Hz, 12 kept)`
+impl fmt::Debug for RealtimeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RealtimeHandle({}, {} kept)", self.key, self.cache.idle())
+    }
+}

@@ -1,0 +1,416 @@
+//! Keyed pools: quarantine, soft limits of time, eviction by cost, bounded slices, observers, leaks.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use pool_core::{
+    Account, AcquireError, Discard, Eviction, Factory, Growing, KeepAll, KeyedPool, KeyedPoolBuilder, Leak,
+    ManualClock, NoClock, Observer, Pressure, Refusal, Removal, Resetter, Tick, Verdict, WorkLimit,
+};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
+
+/// An object of so many bytes, the number of which is its key.
+struct Block(usize);
+
+/// Makes blocks; those of key 13 cannot be made.
+struct Blocks;
+
+impl Factory<usize> for Blocks {
+    type Object = Block;
+    type Error = &'static str;
+    fn create(&self, &bytes: &usize) -> Result<Block, &'static str> {
+        if bytes == 13 { Err("thirteen") } else { Ok(Block(bytes)) }
+    }
+    fn estimate(&self, &bytes: &usize) -> usize {
+        bytes
+    }
+    fn measure(&self, block: &Block) -> usize {
+        block.0
+    }
+    /// As many units as a tenth of the bytes, and a great many for multiples of 100.
+    fn cost(&self, &key: &usize, _: &Block) -> u32 {
+        (if key % 100 == 0 { 1000 * key } else { key / 10 }) as u32
+    }
+}
+
+/// Keeps blocks until it is told otherwise.
+#[derive(Default)]
+struct Washer {
+    discard: Cell<bool>,
+    panic: Cell<bool>,
+}
+
+impl Resetter<Block> for &Washer {
+    fn reset(&self, _: &mut Block) -> Verdict {
+        assert!(!self.panic.get(), "as planned");
+        if self.discard.get() { Verdict::Discard } else { Verdict::Keep }
+    }
+}
+
+fn idle<F: Factory<usize>, R: Resetter<F::Object>, C: pool_core::Clock, O: Observer<usize>>(
+    pool: &KeyedPool<usize, F, R, C, Growing, O>,
+) -> Vec<usize> {
+    let mut keys = Vec::new();
+    pool.retain(|&key, _| (keys.push(key), true).1);
+    keys
+}
+
+// Quarantine
+
+// An object that is used before its time, is evicted or uncharged meanwhile, or never comes back.
+#[test]
+fn release_at_keeps_an_object_charged_and_unusable_until_the_clock_has_passed() {
+    let (clock, account) = (ManualClock::default(), Account::new("a", 100));
+    let pool = KeyedPool::builder(Blocks).clock(&clock).account(account.clone()).max_per_key(1).build();
+    pool.acquire(&60).unwrap().release_at(Tick(10));
+    let stats = pool.stats();
+    assert_eq!((stats.leased, stats.quarantined, stats.idle, account.used()), (1, 1, 0, 60));
+    assert!(pool.try_acquire(&60).is_none());
+    assert!(matches!(pool.acquire(&60).map(drop), Err(AcquireError::KeyExhausted { .. })));
+    assert!(matches!(pool.acquire(&41).map(drop), Err(AcquireError::OverBudget(_))));
+    assert_eq!((pool.trim(0), pool.evict_to(0), pool.maintain(9)), (0, 0, 0));
+    clock.set(Tick(9));
+    assert!(pool.try_acquire(&60).is_none());
+    clock.set(Tick(10));
+    drop(pool.try_acquire(&60).unwrap());
+    let stats = pool.stats();
+    assert_eq!((stats.created, stats.idle, stats.quarantined, stats.hits), (1, 1, 0, 1));
+}
+
+// A list that forgets its order when a later one is due sooner; a slice that ends all of them.
+#[test]
+fn what_is_due_first_is_idle_first() {
+    let clock = ManualClock::default();
+    let pool = KeyedPool::builder(Blocks).clock(&clock).build();
+    let leases: Vec<_> = [1, 2, 3, 4].iter().map(|key| pool.acquire(key).unwrap()).collect();
+    for (lease, due) in leases.into_iter().zip([30, 10, 20, 10]) {
+        lease.release_at(Tick(due));
+    }
+    pool.maintain(9);
+    assert_eq!((idle(&pool), pool.stats().quarantined), (vec![], 4));
+    clock.set(Tick(10));
+    pool.maintain(1);
+    assert_eq!(idle(&pool), [2]);
+    clock.set(Tick(25));
+    pool.maintain(9);
+    assert_eq!(idle(&pool), [2, 4, 3]);
+    clock.set(Tick(30));
+    drop(pool.acquire(&1).unwrap());
+    assert_eq!((idle(&pool), pool.stats().created), (vec![2, 4, 3, 1], 4));
+}
+
+// A closed pool that keeps an object for ever, or destroys it while something may still play it.
+#[test]
+fn quarantine_outlasts_close_and_ends_with_the_pool() {
+    let (clock, account) = (ManualClock::default(), Account::new("a", 100));
+    let pool = KeyedPool::builder(Blocks).clock(&clock).account(account.clone()).build();
+    pool.acquire(&30).unwrap().release_at(Tick(5));
+    pool.acquire(&20).unwrap().release_at(Tick(50));
+    pool.close();
+    assert_eq!(account.used(), 50);
+    clock.set(Tick(5));
+    assert_eq!((pool.maintain(9), account.used(), pool.stats().discarded), (1, 20, 1));
+    drop(pool);
+    assert_eq!(account.used(), 0);
+}
+
+// A resetter that runs late, twice or not at all; what it does not keep, kept in quarantine.
+#[test]
+fn reset_runs_at_release_whenever_the_object_is_due() {
+    let (clock, washer) = (ManualClock::default(), Washer::default());
+    let pool = KeyedPool::builder(Blocks).clock(&clock).resetter(&washer).build();
+    washer.discard.set(true);
+    pool.acquire(&1).unwrap().release_at(Tick(5));
+    assert_eq!((pool.stats().discarded, pool.stats().quarantined), (1, 0));
+    washer.panic.set(true);
+    let lease = pool.acquire(&1).unwrap();
+    assert!(catch_unwind(AssertUnwindSafe(|| lease.release_at(Tick(5)))).is_err());
+    let stats = pool.stats();
+    assert_eq!((stats.created, stats.discarded, stats.leased), (2, 2, 0));
+}
+
+// Time
+
+// A soft limit that is a hard one, or that takes what a key is to keep.
+#[test]
+fn the_soft_idle_limit_leaves_each_key_its_least_and_the_hard_one_does_not() {
+    let clock = ManualClock::default();
+    let pool = KeyedPool::builder(Blocks).clock(&clock).soft_idle_ttl(10).idle_ttl(100).min_idle(1).build();
+    let leases: Vec<_> = [1, 1, 1, 2].iter().map(|key| pool.acquire(key).unwrap()).collect();
+    drop(leases);
+    clock.set(Tick(11));
+    drop(pool.try_acquire(&1).unwrap());
+    clock.set(Tick(21));
+    assert_eq!(pool.maintain(9), 2);
+    assert_eq!((idle(&pool), pool.stats().expired), (vec![2, 1], 2));
+    clock.set(Tick(105));
+    assert_eq!((pool.maintain(9), idle(&pool)), (1, vec![1]));
+    clock.set(Tick(200));
+    assert!(pool.try_acquire(&1).is_none());
+}
+
+// Cost
+
+// Size or age alone; an object that is dear to make again evicted for a cheap one, or kept for ever.
+#[test]
+fn room_is_made_by_what_is_cheapest_to_make_again() {
+    let account = Account::new("a", 1000);
+    let pool = KeyedPool::builder(Blocks).account(account.clone()).evict_cheapest_of(3).build();
+    // 300 costs a thousand for each byte, the others a tenth.
+    for key in [300, 310, 290, 90] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    let mut evicted = Vec::new();
+    for round in 0.. {
+        let before = idle(&pool);
+        drop(pool.acquire(&(299 - round)).unwrap());
+        let after = idle(&pool);
+        evicted.extend(before.into_iter().filter(|key| !after.contains(key)));
+        if evicted.contains(&300) {
+            break;
+        }
+    }
+    assert_eq!(evicted[..2], [310, 290], "{evicted:?}");
+    assert!((12..=16).contains(&evicted.len()), "half its worth for each time it stays: {evicted:?}");
+
+    let exact = KeyedPool::builder(Blocks).account(Account::new("b", 1000)).build();
+    for key in [300, 310, 290, 299] {
+        drop(exact.acquire(&key).unwrap());
+    }
+    assert_eq!(idle(&exact), [310, 290, 299]);
+}
+
+// A window that is not kept to; one that goes by the number of objects in place of their worth.
+#[test]
+fn only_the_oldest_few_are_compared() {
+    let pool = KeyedPool::builder(Blocks).max_objects(4).evict_cheapest_of(2).build();
+    for key in [100, 200, 15, 16] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    drop(pool.acquire(&17).unwrap());
+    assert_eq!(idle(&pool), [200, 15, 16, 17], "of equals the oldest");
+    drop(pool.acquire(&18).unwrap());
+    assert_eq!(idle(&pool), [200, 16, 17, 18]);
+}
+
+// Work
+
+// A slice that frees gigabytes at a stretch; one that never gets at an object larger than its limit.
+#[test]
+fn maintain_is_bounded_by_bytes_as_well() {
+    let account = Account::builder("a").hard_limit(1000).build();
+    let pool = KeyedPool::builder(Blocks).account(account.clone()).build();
+    let leases: Vec<_> = [100, 50, 60, 70].iter().map(|key| pool.acquire(key).unwrap()).collect();
+    drop(leases);
+    account.set_hard_limit(10);
+    assert_eq!(account.pressure(), Pressure::Critical);
+    assert_eq!((pool.maintain(WorkLimit { objects: 9, bytes: 1 }), account.used()), (1, 180));
+    assert_eq!((pool.maintain(WorkLimit { objects: 9, bytes: 60 }), account.used()), (2, 70));
+    assert_eq!((pool.maintain(WorkLimit { bytes: 0, ..WorkLimit::NONE }), account.used()), (0, 70));
+    assert_eq!((pool.maintain(WorkLimit::NONE), account.used()), (1, 0));
+}
+
+// Observers
+
+#[derive(Default)]
+struct Log(RefCell<Vec<String>>, Cell<bool>);
+
+impl Log {
+    fn add(&self, line: String) {
+        self.0.borrow_mut().push(line);
+        assert!(!self.1.take(), "as planned");
+    }
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+impl Observer<usize> for Log {
+    fn created(&self, key: &usize, bytes: usize) {
+        self.add(format!("created {key} {bytes}"));
+    }
+    fn removed(&self, key: &usize, bytes: usize, why: Removal) {
+        self.add(format!("removed {key} {bytes} {why:?}"));
+    }
+    fn refused(&self, key: &usize, why: Refusal<'_>) {
+        let why = match why {
+            Refusal::OverBudget(refusal) => format!("over by {}", refusal.requested - refusal.free),
+            other => format!("{other:?}"),
+        };
+        self.add(format!("refused {key} {why}"));
+    }
+    fn pressure(&self, pressure: Pressure) {
+        self.add(format!("pressure {pressure:?}"));
+    }
+    fn leaked(&self, key: &usize, leak: &Leak) {
+        self.add(format!("leaked {key} {} {} {}", leak.bytes, leak.age, leak.site.line()));
+    }
+    fn returned(&self, key: &usize, leak: &Leak) {
+        self.add(format!("returned {key} {} {}", leak.bytes, leak.age));
+    }
+}
+
+// An event that is not told, is told twice or for the wrong reason; one on the way of a hit or a release.
+#[test]
+fn an_observer_hears_of_everything_but_hits_and_releases() {
+    let (log, clock, washer) = (Log::default(), ManualClock::default(), Washer::default());
+    let account = Account::builder("a").hard_limit(100).soft_limit(80).build();
+    let pool = KeyedPool::builder(Blocks)
+        .observer(&log)
+        .clock(&clock)
+        .resetter(&washer)
+        .account(account.clone())
+        .idle_ttl(100)
+        .max_lifetime(1000)
+        .max_per_key(2)
+        .max_idle_per_key(1)
+        .build();
+    let saw = |expected: &[&str]| assert_eq!(log.take(), expected);
+
+    let leases = [pool.acquire(&20).unwrap(), pool.acquire(&20).unwrap()];
+    saw(&["created 20 20", "created 20 20"]);
+    assert!(pool.acquire(&20).is_err());
+    saw(&["refused 20 KeyExhausted"]);
+    drop(leases);
+    saw(&["removed 20 20 Evicted(KeyIdle)"]);
+    drop(pool.acquire(&20).unwrap());
+    drop(pool.try_acquire(&20).unwrap());
+    assert!(pool.try_acquire(&21).is_none());
+    saw(&[]);
+    assert!(pool.acquire(&101).is_err());
+    assert!(pool.acquire(&13).is_err());
+    saw(&["refused 101 over by 21", "refused 13 Create"]);
+    let large = pool.acquire(&90).unwrap();
+    saw(&["removed 20 20 Evicted(Room)", "created 90 90"]);
+    pool.maintain(9);
+    pool.maintain(9);
+    saw(&["pressure Moderate"]);
+    drop(large.detach());
+    pool.maintain(9);
+    saw(&["removed 90 90 Detached", "pressure None"]);
+
+    assert_eq!(pool.prewarm(&5, 1), Ok(1));
+    pool.acquire(&6).unwrap().discard();
+    saw(&["created 5 5", "created 6 6", "removed 6 6 Discarded(Asked)"]);
+    washer.discard.set(true);
+    drop(pool.acquire(&6).unwrap());
+    washer.discard.set(false);
+    saw(&["created 6 6", "removed 6 6 Discarded(Verdict)"]);
+    clock.set(Tick(101));
+    assert!(pool.try_acquire(&5).is_none());
+    let old = pool.acquire(&7).unwrap();
+    saw(&["removed 5 5 IdleTooLong", "created 7 7"]);
+    clock.set(Tick(1102));
+    drop(old);
+    drop(pool.acquire(&8).unwrap());
+    let mut grown = pool.acquire(&9).unwrap();
+    grown.0 = 99;
+    drop(grown);
+    saw(&["removed 7 7 TooOld", "created 8 8", "created 9 9", "removed 9 9 Discarded(Grown)"]);
+    drop(pool.acquire(&10).unwrap());
+    pool.trim(1);
+    let last = pool.acquire(&11).unwrap();
+    pool.close();
+    drop(last);
+    assert!(pool.acquire(&1).is_err());
+    saw(&[
+        "created 10 10",
+        "removed 8 8 Evicted(Asked)",
+        "created 11 11",
+        "removed 10 10 Evicted(Closed)",
+        "removed 11 11 Discarded(Closed)",
+        "refused 1 Closed",
+    ]);
+    assert_eq!(account.used(), 0);
+    let expected = [Removal::Evicted(Eviction::Room), Removal::Discarded(Discard::Panicked)];
+    assert_ne!(expected[0], expected[1]);
+}
+
+// A pool that is locked while it tells, or counts that a panicking observer leaves wrong.
+#[test]
+fn an_observer_may_use_the_pool_and_may_panic() {
+    type Watched = KeyedPool<usize, Blocks, KeepAll, NoClock, Growing, Again>;
+    #[derive(Clone, Default)]
+    struct Again(Rc<RefCell<Weak<Watched>>>);
+    impl Observer<usize> for Again {
+        fn removed(&self, key: &usize, _: usize, _: Removal) {
+            let pool = self.0.borrow().upgrade().unwrap();
+            if *key < 3 {
+                drop(pool.acquire(&(key + 1)).unwrap());
+            }
+            assert_eq!(pool.stats().leased, 0);
+        }
+    }
+    let again = Again::default();
+    let pool = Rc::new(KeyedPoolBuilder::new(Blocks).observer(again.clone()).build());
+    *again.0.borrow_mut() = Rc::downgrade(&pool);
+    pool.acquire(&1).unwrap().discard();
+    assert_eq!(idle(&pool), [2]);
+
+    let (log, account) = (Log::default(), Account::new("a", 100));
+    let pool = KeyedPool::builder(Blocks).observer(&log).account(account.clone()).build();
+    let panics = |work: &dyn Fn()| {
+        log.1.set(true);
+        assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
+    };
+    panics(&|| drop(pool.acquire(&10)));
+    assert_eq!((pool.stats().idle, pool.stats().created, account.used()), (1, 1, 10));
+    panics(&|| drop(pool.acquire(&13)));
+    assert_eq!((pool.stats().created, account.used()), (1, 10));
+    panics(&|| _ = pool.trim(0));
+    assert_eq!((pool.stats().evicted, pool.stats().idle, account.used()), (1, 0, 0));
+    panics(&|| _ = pool.prewarm(&20, 1));
+    panics(&|| drop(pool.acquire(&90).unwrap()));
+    assert_eq!((pool.stats().leased, account.used()), (0, 0), "{:?}", pool.stats());
+}
+
+// Leaks
+
+// A leak told of again and again, or never; a site inside the library; a lease taken back.
+#[test]
+fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_comes_back() {
+    let (log, clock) = (Log::default(), ManualClock::default());
+    let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build();
+    let line = line!() + 1;
+    let lease = pool.acquire(&5).unwrap();
+    let quick = pool.acquire(&6).unwrap();
+    log.take();
+    clock.set(Tick(10));
+    drop(quick);
+    pool.maintain(9);
+    assert_eq!(log.take(), Vec::<String>::new());
+    clock.set(Tick(12));
+    pool.maintain(9);
+    pool.maintain(9);
+    assert_eq!(log.take(), [format!("leaked 5 5 12 {line}")]);
+    assert_eq!(lease.0, 5);
+    clock.set(Tick(20));
+    let token = lease.into_id();
+    pool.maintain(9);
+    assert_eq!(log.take(), Vec::<String>::new(), "a token is the same lease");
+    pool.release(token).unwrap();
+    assert_eq!(log.take(), ["returned 5 5 20"]);
+    let line = line!() + 1;
+    let kept = pool.try_acquire(&5).unwrap();
+    clock.set(Tick(40));
+    pool.maintain(0);
+    pool.maintain(1);
+    assert_eq!(log.take(), [format!("leaked 5 5 20 {line}")]);
+    kept.discard();
+    assert_eq!(log.take(), ["returned 5 5 20", "removed 5 5 Discarded(Asked)"]);
+}
+
+// Every lease watched, or none.
+#[test]
+fn one_lease_in_so_many_is_watched() {
+    let (log, clock) = (Log::default(), ManualClock::default());
+    let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(4, 10).build();
+    let leases: Vec<_> = (20..32).map(|key| pool.acquire(&key).unwrap()).collect();
+    log.take();
+    clock.set(Tick(11));
+    pool.maintain(99);
+    let told = log.take();
+    assert!(told.len() == 3 && told.iter().all(|line| line.starts_with("leaked")), "{told:?}");
+    drop(leases);
+    assert_eq!(log.take().len(), 3);
+}

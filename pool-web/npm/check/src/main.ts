@@ -1,0 +1,235 @@
+// The package as its users see it: code that was written for the design note, and what the package has beyond it.
+import {
+  AudioBufferPool,
+  AudioMemoryManager,
+  AudioNodePool,
+  AudioNodePoolManager,
+  AudioPerformanceProfiler,
+  PoolError,
+  type PoolErrorCode,
+  nodeTypes,
+  whenEnded,
+} from "pool-web";
+
+declare global {
+  interface Window {
+    poolWebCheck: Promise<string[]>;
+  }
+}
+
+function equal<T>(actual: T, expected: T, what: string): void {
+  const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)];
+  if (a !== b) throw new Error(`${what}: ${a} instead of ${b}`);
+}
+
+function refused(code: PoolErrorCode, work: () => unknown): PoolError {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof PoolError)) throw error;
+    equal(error.code, code, "the code");
+    equal(error.name, "PoolError", "the name");
+    return error;
+  }
+  throw new Error(`it was not refused with ${code}`);
+}
+
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function until(what: string, done: () => boolean): Promise<void> {
+  for (let attempt = 0; attempt < 250; attempt++) {
+    if (done()) return;
+    await sleep(20);
+  }
+  throw new Error(`waited in vain for: ${what}`);
+}
+
+const context = new AudioContext();
+
+const checks: Record<string, () => void | Promise<void>> = {
+  "the design note's manager": async () => {
+    const manager = new AudioNodePoolManager(context);
+    equal(await manager.ready(), true, "filters are reset at once");
+    const gain: GainNode = manager.acquireGain();
+    const filter: BiquadFilterNode = manager.acquireFilter();
+    const delay: DelayNode = manager.acquireDelay();
+    const panner: StereoPannerNode = manager.acquirePanner();
+    gain.gain.value = 0.25;
+    filter.type = "highpass";
+    equal(delay.delayTime.maxValue, 5, "the design note's line");
+    panner.pan.value = -1;
+    manager.releaseGain(gain);
+    manager.releaseFilter(filter);
+    manager.releaseDelay(delay);
+    manager.releasePanner(panner);
+    const stats = manager.getStats();
+    equal([stats.gain.total, stats.gain.inUse, stats.gain.available], [1, 0, 1], "the gains");
+    equal([stats.delay.available, stats.delay.quarantined], [0, 1], "a delay rests");
+    equal(manager.acquireGain() === gain, true, "the same gain");
+    equal(gain.gain.value, 1, "as if it were new");
+    equal(manager.acquireFilter().type, "lowpass", "the filter too");
+    manager.clear();
+    manager.dispose();
+    refused("pool-closed", () => manager.acquireGain());
+  },
+
+  "every other type": () => {
+    const manager = new AudioNodePoolManager(context, { maxSize: 4, maxNodes: 8 });
+    const all: AudioNode[] = [
+      manager.acquireSpatialPanner(),
+      manager.acquireConvolver(),
+      manager.acquireWaveShaper(),
+      manager.acquireAnalyser(),
+      manager.acquireIIRFilter([1], [1, -0.5]),
+      manager.acquireIIRFilter(new Float64Array([1]), new Float32Array([1, -0.5])),
+      manager.acquireSplitter(3),
+      manager.acquireMerger(),
+    ];
+    for (const node of all) manager.release(node);
+    equal(refused("bad-channels", () => manager.acquireSplitter(33)).details["channels"], 33, "the number");
+    refused("bad-filter", () => manager.acquireIIRFilter([], [1]));
+    refused("bad-delay", () => manager.acquireDelay(500));
+    equal(nodeTypes()["OscillatorNode"], "one-shot", "a type's class");
+    manager.free();
+  },
+
+  "a pool with factory and resetter": () => {
+    let resets = 0;
+    const pool = new AudioNodePool(
+      context,
+      (ctx) => ctx.createGain(),
+      (node) => {
+        node.gain.value = 0.5;
+        resets++;
+      },
+      4,
+    );
+    const node: GainNode = pool.acquire();
+    node.gain.setValueCurveAtTime([0, 1], context.currentTime, 60);
+    pool.release(node);
+    equal(resets, 1, "the resetter ran");
+    equal(pool.acquire() === node, true, "the same node");
+    equal(node.gain.value, 0.5, "what the resetter set");
+    pool.release(node);
+    refused("released-twice", () => pool.release(node));
+    refused("unknown", () => pool.release(context.createGain()));
+    const other = new AudioNodePool(context, (ctx) => ctx.createGain(), null, { maxNodes: 1 });
+    const foreign = other.acquire();
+    refused("foreign", () => pool.release(foreign));
+    equal(refused("exhausted", () => other.acquire()).details["limit"], 1, "the limit");
+    const failing = new AudioNodePool<GainNode>(context, () => {
+      throw new RangeError("out of order");
+    });
+    refused("exception", () => failing.acquire());
+    const broken = new AudioNodePool(context, (ctx) => ctx.createGain(), () => false);
+    broken.release(broken.acquire());
+    equal(broken.getStats().discarded, 1, "the resetter's word counts");
+    refused("not-poolable", () => new AudioNodePool(context, (ctx) => ctx.createOscillator()).acquire());
+    refused("not-poolable", () => new AudioNodePool(context, (ctx) => ctx.createDynamicsCompressor()).acquire());
+    refused("bad-option", () => new AudioNodePool(context, (ctx) => ctx.createGain(), null, -1));
+  },
+
+  "connections and listeners go with a release": () => {
+    const manager = new AudioNodePoolManager(context);
+    const [source, lfo] = [context.createGain(), context.createGain()];
+    const gain = manager.acquireGain();
+    const filter = manager.acquireFilter();
+    manager.connect(source, gain);
+    manager.connect(gain, filter, 0, 0);
+    manager.connectParam(lfo, gain, "gain");
+    manager.rampTo(gain, "gain", 0, context.currentTime + 1);
+    let heard = 0;
+    manager.listen(gain, "bang", () => heard++);
+    gain.dispatchEvent(new Event("bang"));
+    manager.releaseGain(gain);
+    gain.dispatchEvent(new Event("bang"));
+    equal(heard, 1, "heard once");
+    for (const cut of [() => source.disconnect(gain), () => lfo.disconnect(gain.gain), () => gain.disconnect(filter)]) {
+      let threw = false;
+      try {
+        cut();
+      } catch {
+        threw = true;
+      }
+      equal(threw, true, "it was cut");
+    }
+    refused("released-twice", () => manager.connect(source, gain));
+    refused("unknown-param", () => manager.connectParam(lfo, filter, "volume"));
+    manager.releaseFilter(filter);
+  },
+
+  "buffers play, and come back": async () => {
+    const memory = new AudioMemoryManager(undefined, undefined, { budgetBytes: 100_000 });
+    const pool = new AudioBufferPool(context, { memory, maxPoolSize: 4 });
+    const buffer: AudioBuffer = pool.acquire(2, 480);
+    equal([buffer.numberOfChannels, buffer.length, buffer.sampleRate], [2, 480, context.sampleRate], "the shape");
+    buffer.getChannelData(1).fill(0.5);
+    const source = context.createBufferSource();
+    pool.play(buffer, source);
+    let ended = 0;
+    whenEnded(source, () => ended++);
+    source.connect(context.destination);
+    source.start();
+    pool.release(buffer);
+    equal(pool.getStats().inUse, 1, "it plays");
+    await until("the end", () => ended === 1 && pool.getStats().available === 1);
+    equal(pool.acquire(2, 480) === buffer, true, "the same buffer");
+    equal(buffer.getChannelData(1)[479], 0, "silent");
+    pool.release(buffer);
+    refused("released-twice", () => pool.release(buffer));
+    refused("unknown", () => pool.release(context.createBuffer(1, 1, 48000)));
+    refused("bad-buffer", () => pool.acquire(0, 128));
+    equal(refused("over-budget", () => pool.acquire(2, 48000)).details["limit"], 100_000, "the limit");
+    equal(memory.getStats().estimatedBufferMemory, 2 * 480 * 4, "what is charged");
+    pool.dispose();
+    equal(memory.getEstimatedMemory(), 0, "nothing is left");
+  },
+
+  "the design note's memory": () => {
+    const warnings: number[] = [];
+    const memory = new AudioMemoryManager(1, (usage) => warnings.push(usage));
+    const buffer = context.createBuffer(2, 100_000, 48000);
+    memory.trackBuffer("song", buffer);
+    memory.trackBuffer("other", buffer);
+    equal(warnings, [1_600_000], "one warning");
+    memory.trackNode();
+    const { activeNodes, cachedBuffers, peakMemory } = memory.getStats();
+    equal([activeNodes, cachedBuffers, peakMemory], [1, 2, 1_600_000], "the stats");
+    equal(memory.formatBytes(1536), "1.50 KiB", "bytes in words");
+    memory.touch("song");
+    equal(memory.evictToSize(800_000), ["other"], "the longest unused");
+    equal(memory.cleanup(new Set<string>()), 800_000, "what was freed");
+    equal(memory.untrackBuffer("song"), undefined, "it is gone");
+  },
+
+  "the design note's profiler": async () => {
+    const profiler = new AudioPerformanceProfiler(context);
+    await profiler.startMonitoring();
+    equal(profiler.isMonitoring, true, "it monitors");
+    await until("callbacks", () => profiler.getTimingHistory().length > 4);
+    const metrics = profiler.getMetrics();
+    equal(metrics.baseLatency, context.baseLatency, "the context's latency");
+    equal(profiler.getLatencyInfo().input, context.baseLatency, "by the design note's name");
+    equal(typeof metrics.processingLoad, "number", "a load");
+    profiler.stopMonitoring();
+    profiler.resetStats();
+    equal(profiler.getTimingHistory(), [], "nothing is left");
+    profiler.dispose();
+  },
+};
+
+async function run(): Promise<string[]> {
+  await context.resume();
+  const passed: string[] = [];
+  for (const [name, check] of Object.entries(checks)) {
+    try {
+      await check();
+    } catch (error) {
+      throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    passed.push(name);
+  }
+  return passed;
+}
+
+window.poolWebCheck = run();

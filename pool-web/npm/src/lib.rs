@@ -1,0 +1,58 @@
+//! What the npm package exports: `pool-web`'s types, with the names of the TypeScript design note, for raw nodes and
+//! buffers that are acquired and released by identity. The types that TypeScript sees are in `package/index.d.ts`.
+//!
+//! | Module | What |
+//! |---|---|
+//! | `error` | errors as `PoolError`, with a code and the numbers |
+//! | `registry` | which raw node is whose |
+//! | `shared` | what the pools of one context share |
+//! | `nodes`, `buffers` | the pools |
+//! | `memory`, `profiler` | the budget, and how the context is doing |
+
+#![cfg(target_arch = "wasm32")]
+#![allow(clippy::missing_errors_doc, reason = "documented where its users read: in package/index.d.ts")]
+
+mod buffers;
+mod error;
+mod memory;
+mod nodes;
+mod options;
+mod profiler;
+mod registry;
+mod shared;
+
+use wasm_bindgen::prelude::*;
+
+/// Calls `callback` once, when `source` has ended: the place to release what a voice held.
+#[wasm_bindgen(js_name = whenEnded, skip_typescript)]
+pub fn when_ended(
+    source: &web_sys::AudioScheduledSourceNode,
+    callback: js_sys::Function,
+) -> Result<(), JsValue> {
+    let call = move || {
+        if let Err(error) = callback.call0(&JsValue::UNDEFINED) {
+            wasm_bindgen::throw_val(error);
+        }
+    };
+    pool_web::ended(source, call).map(drop).map_err(error::thrown)
+}
+
+/// The state class of every type of node, by interface.
+#[wasm_bindgen(js_name = nodeTypes, skip_typescript)]
+pub fn node_types() -> JsValue {
+    use pool_web::node_types::{NODE_TYPES, Recycling};
+    use pool_web::recipe::StateClass;
+    let class = |recycling: Recycling| match recycling {
+        Recycling::OneShot => "one-shot",
+        Recycling::Never(_) => "discard",
+        Recycling::Pooled(spec) => match spec.state {
+            StateClass::Stateless => "stateless",
+            StateClass::Written | StateClass::AttributeReset { .. } => "sync-reset",
+            StateClass::Flush => "flush",
+            StateClass::Protocol => "protocol",
+        },
+    };
+    let entries: Vec<_> =
+        NODE_TYPES.iter().map(|entry| (entry.interface, class(entry.recycling).into())).collect();
+    error::object(&entries)
+}

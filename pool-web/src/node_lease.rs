@@ -1,0 +1,258 @@
+//! [`NodeLease`]: one node that is out, and what can be connected to it.
+
+use crate::bindings;
+use crate::context::{PoolContext, Wire};
+use crate::edges::{EdgeId, NodeId};
+use crate::error::{Exception, WebError};
+use crate::node::{CoreLease, Home};
+use crate::pool_node::PoolNode;
+use crate::release::{Phase, Pooled};
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use pool_core::{Lease, LeaseId};
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
+use web_sys::{AudioNode, AudioParam, Event};
+
+/// What can feed a pooled node: any web-sys node, or a [`NodeLease`].
+pub trait Source {
+    /// The node.
+    fn source_node(&self) -> &AudioNode;
+
+    /// Its entry in the record of connections, if it is a lease of `context`.
+    #[doc(hidden)]
+    fn pooled_in(&self, context: &PoolContext) -> Option<NodeId> {
+        let _ = context;
+        None
+    }
+}
+
+impl<T: AsRef<AudioNode>> Source for T {
+    fn source_node(&self) -> &AudioNode {
+        self.as_ref()
+    }
+}
+
+impl<N: PoolNode> Source for NodeLease<N> {
+    fn source_node(&self) -> &AudioNode {
+        &self.pooled().node
+    }
+
+    fn pooled_in(&self, context: &PoolContext) -> Option<NodeId> {
+        let pooled = self.lease.as_ref()?;
+        pooled.context.is(context).then_some(pooled.id)
+    }
+}
+
+/// One node that is out. Dropping it releases the node: everything that was done to it is undone, whether it was
+/// done here or on the node itself, with one exception: connections *into* it are only known if they were made by
+/// [`connect_from`](Self::connect_from) and [`connect_param_from`](Self::connect_param_from).
+///
+/// Dereferences to the node. Do not keep clones of the node beyond the lease.
+#[must_use = "dropping a lease releases the node at once"]
+pub struct NodeLease<N: PoolNode> {
+    /// `None` only while it is taken apart.
+    lease: Option<CoreLease<N::Key>>,
+    home: Rc<Home<N::Key>>,
+    _node: PhantomData<N>,
+}
+
+impl<N: PoolNode> NodeLease<N> {
+    pub(crate) fn new(lease: CoreLease<N::Key>, home: &Rc<Home<N::Key>>) -> Self {
+        Self { lease: Some(lease), home: Rc::clone(home), _node: PhantomData }
+    }
+
+    fn pooled(&self) -> &Pooled {
+        match &self.lease {
+            Some(lease) => lease,
+            // Those that take the lease out consume `self`.
+            None => unreachable!("the lease was taken apart"),
+        }
+    }
+
+    /// The node. Never needed where a `&N` will do, since the lease dereferences to it.
+    #[must_use]
+    pub fn as_raw(&self) -> &N {
+        self.pooled().node.unchecked_ref()
+    }
+
+    /// Connects output 0 of `source` to input 0 of this node. The release of either cuts it. 1 call into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], such as for a node of another context.
+    pub fn connect_from(&self, source: &(impl Source + ?Sized)) -> Result<EdgeId, WebError> {
+        self.connect_from_output(source, 0, 0)
+    }
+
+    /// As [`connect_from`](Self::connect_from), from one of several outputs to one of several inputs.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], such as for an output or input that does not exist.
+    pub fn connect_from_output(
+        &self,
+        source: &(impl Source + ?Sized),
+        output: u32,
+        input: u32,
+    ) -> Result<EdgeId, WebError> {
+        let pooled = self.pooled();
+        let node = source.source_node().clone();
+        let wire = Wire::Node { source: node, target: pooled.node.clone(), output, input };
+        pooled.context.connect(source.pooled_in(&pooled.context), pooled.id, wire)
+    }
+
+    /// Connects output 0 of `source` to the parameter `name`. The release of either cuts it. 1 call into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::UnknownParam`], or [`WebError::Exception`] such as for a node of another context.
+    pub fn connect_param_from(
+        &self,
+        source: &(impl Source + ?Sized),
+        name: &str,
+    ) -> Result<EdgeId, WebError> {
+        let target = self.require(name)?.clone();
+        let pooled = self.pooled();
+        let wire = Wire::Param { source: source.source_node().clone(), target, output: 0 };
+        pooled.context.connect(source.pooled_in(&pooled.context), pooled.id, wire)
+    }
+
+    /// Connects output 0 of this node to `target`, which is no lease: to one, use its
+    /// [`connect_from`](Self::connect_from). The release cuts all that leaves the node. 1 call into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], such as for a node of another context.
+    pub fn connect_to(&self, target: &impl AsRef<AudioNode>) -> Result<(), WebError> {
+        bindings::join(&self.pooled().node, target.as_ref(), 0, 0).map_err(Exception::of("connect"))
+    }
+
+    /// Cuts one connection; `false` if that has been done already. Worth calling at a bus that lives long, for each
+    /// source that has ended: until then the record keeps the source alive.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], though none is known.
+    pub fn cut(&self, edge: EdgeId) -> Result<bool, WebError> {
+        self.pooled().context.cut(edge)
+    }
+
+    /// Calls `callback` at each event of this `kind` on the node, until the release. 2 calls into JavaScript, and 1 at the
+    /// release.
+    ///
+    /// Listeners that are added to the node itself stay on it: no browser tells what listens.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], though none is known.
+    pub fn listen(&self, kind: &str, callback: impl FnMut(Event) + 'static) -> Result<(), WebError> {
+        let closure = Closure::wrap(Box::new(callback) as Box<dyn FnMut(Event)>);
+        self.pooled().listen(kind, closure).map_err(Exception::of("addEventListener"))
+    }
+
+    /// Listeners that [`listen`](Self::listen) has added.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.pooled().listeners()
+    }
+
+    /// The parameter `name`. No call into JavaScript.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&AudioParam> {
+        self.pooled().param(name)
+    }
+
+    /// Sets a parameter's value now, which ends what is scheduled for this moment only. 1 call into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::UnknownParam`], or [`WebError::Exception`] while a curve is in flight.
+    pub fn set(&self, name: &str, value: f32) -> Result<(), WebError> {
+        bindings::set_param(self.require(name)?, value).map_err(Exception::of("AudioParam.value"))
+    }
+
+    /// Goes from the value that the parameter has now to `value` in a straight line, up to the context time
+    /// `end_time` in seconds; what was scheduled from now on is dropped. 5 calls into JavaScript.
+    ///
+    /// This anchors the ramp at the present. A ramp without an anchor starts at the parameter's last event, and the
+    /// reset at the latest release was one. The limit: Firefox tells the value that was set last, and not where
+    /// automation has got to, so there a ramp that begins during another one begins with a step.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::UnknownParam`], or [`WebError::Exception`] for times and values that are no numbers, and in Firefox
+    /// while a curve is in flight.
+    pub fn ramp_to(&self, name: &str, value: f32, end_time: f64) -> Result<(), WebError> {
+        let param = self.require(name)?;
+        let now = self.pooled().context.now();
+        let anchored = || {
+            let present = param.value();
+            bindings::cancel_param(param, now)?;
+            param.set_value_at_time(present, now)?;
+            param.linear_ramp_to_value_at_time(value, end_time).map(drop)
+        };
+        anchored().map_err(Exception::of("ramp"))
+    }
+
+    /// Drops what is scheduled for `name` after the context time `time`, and holds the value it has then. `false` where
+    /// the browser cannot do that (Firefox); nothing is changed there.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::UnknownParam`], or [`WebError::Exception`] for a time that is no number.
+    pub fn hold(&self, name: &str, time: f64) -> Result<bool, WebError> {
+        bindings::hold_param(self.require(name)?, time).map_err(Exception::of("cancelAndHoldAtTime"))
+    }
+
+    /// Takes the node out of the pool for good, as it is, with all its connections.
+    #[must_use = "dropping the node leaves it connected: `discard` cuts it off"]
+    pub fn detach(mut self) -> N {
+        let node = self.as_raw().clone();
+        if let Some(lease) = self.lease.take() {
+            let mut pooled = lease.detach();
+            // So that its destructor cuts nothing.
+            pooled.phase = Phase::Idle;
+        }
+        node
+    }
+
+    /// Cuts the node off and gives it up instead of releasing it.
+    pub fn discard(mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.discard();
+        }
+    }
+
+    /// Turns the lease into a token, which [`redeem`](AudioNodePool::redeem) turns back.
+    #[must_use = "the node stays leased until its token is released"]
+    pub(crate) fn into_id(mut self) -> Option<LeaseId> {
+        self.lease.take().map(Lease::into_id)
+    }
+
+    fn require(&self, name: &str) -> Result<&AudioParam, WebError> {
+        self.param(name).ok_or_else(|| WebError::UnknownParam {
+            interface: self.pooled().spec.interface,
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl<N: PoolNode> Deref for NodeLease<N> {
+    type Target = N;
+
+    fn deref(&self) -> &N {
+        self.as_raw()
+    }
+}
+
+impl<N: PoolNode> Drop for NodeLease<N> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.home.give_back(lease);
+        }
+    }
+}

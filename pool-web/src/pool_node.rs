@@ -1,0 +1,228 @@
+//! [`PoolNode`]: the node types that can be pooled, with the keys of those that cannot be changed once they are made.
+
+use crate::error::WebError;
+use crate::key::{DelayKey, IirKey};
+use crate::node_types::{self, NodeType, Recycling};
+use crate::recipe::NodeSpec;
+use alloc::string::{String, ToString};
+use core::hash::Hash;
+use js_sys::Reflect;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{
+    AnalyserNode, AudioNode, AudioParam, AudioWorkletNode, BiquadFilterNode, ChannelMergerNode,
+    ChannelSplitterNode, ConvolverNode, DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode,
+    WaveShaperNode,
+};
+
+/// What a pool must know of a node that was made.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct NodeFacts {
+    /// What a fresh one is like.
+    pub spec: &'static NodeSpec,
+    /// Bytes that it holds beside itself.
+    pub bytes: usize,
+    /// Seconds of zeros after which it is silent, if it is of class [`Flush`](crate::recipe::StateClass::Flush).
+    pub flush_seconds: f64,
+}
+
+/// A type of node that can be pooled.
+///
+/// It says what a fresh node is like, so that a used one can be made so again. Implemented for every type of the Web
+/// Audio API that can be recycled; [`NODE_TYPES`](node_types::NODE_TYPES) says how. Types of your own (an interface you
+/// bound yourself) may implement it; nothing makes sure that [`SPEC`](Self::SPEC) tells all, so compare a recycled node
+/// with a fresh one.
+///
+/// Sources that play once (oscillators, buffer sources) cannot be started again, so they do not implement it, and
+/// pooling one does not compile:
+///
+/// ```compile_fail,E0277
+/// fn pool(pool: pool_web::AudioNodePool<web_sys::AudioBufferSourceNode>) {}
+/// ```
+///
+/// Neither does a compressor, which never forgets:
+///
+/// ```compile_fail,E0277
+/// fn pool(pool: pool_web::AudioNodePool<web_sys::DynamicsCompressorNode>) {}
+/// ```
+///
+/// ```
+/// fn pool(pool: pool_web::AudioNodePool<web_sys::GainNode>) {}
+/// ```
+///
+/// It is implemented for `AudioNode` itself too: what its pool's factory makes is looked up in the table when it is
+/// made, and what cannot be pooled is refused with [`WebError::NotPoolable`].
+#[diagnostic::on_unimplemented(
+    message = "nodes of type `{Self}` cannot be pooled",
+    note = "sources play once; other types implement `PoolNode` to say what a fresh one is like"
+)]
+pub trait PoolNode: JsCast + AsRef<AudioNode> + Clone + 'static {
+    /// What of the node cannot be changed once it is made; `()` if nothing.
+    type Key: Clone + Eq + Hash + 'static;
+
+    /// What a fresh node is like.
+    const SPEC: NodeSpec;
+
+    /// Bytes that a node holds beside itself, such as a delay's line.
+    fn bytes(key: &Self::Key, sample_rate: f32) -> usize {
+        let _ = (key, sample_rate);
+        0
+    }
+
+    /// Seconds of zeros after which a node of class [`Flush`](crate::recipe::StateClass::Flush) is silent; infinite if
+    /// it never is.
+    fn flush_seconds(key: &Self::Key, sample_rate: f32) -> f64 {
+        let _ = (key, sample_rate);
+        0.0
+    }
+
+    /// Looks at a node that was just made.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::NotPoolable`] if it is of a type that must not be pooled.
+    fn facts(node: &AudioNode, key: &Self::Key, sample_rate: f32) -> Result<NodeFacts, WebError> {
+        let _ = node;
+        Ok(NodeFacts {
+            spec: const { &Self::SPEC },
+            bytes: Self::bytes(key, sample_rate),
+            flush_seconds: Self::flush_seconds(key, sample_rate),
+        })
+    }
+}
+
+macro_rules! without_key {
+    ($($node:ty => $spec:ident),* $(,)?) => {$(
+        impl PoolNode for $node {
+            type Key = ();
+            const SPEC: NodeSpec = node_types::$spec;
+        }
+    )*};
+}
+
+without_key! {
+    GainNode => GAIN,
+    BiquadFilterNode => BIQUAD,
+    StereoPannerNode => STEREO_PANNER,
+    PannerNode => PANNER,
+    ConvolverNode => CONVOLVER,
+    WaveShaperNode => WAVE_SHAPER,
+}
+
+impl PoolNode for AnalyserNode {
+    type Key = ();
+    const SPEC: NodeSpec = node_types::ANALYSER;
+
+    fn flush_seconds((): &(), sample_rate: f32) -> f64 {
+        node_types::ANALYSER_FRAMES / f64::from(sample_rate)
+    }
+}
+
+impl PoolNode for DelayNode {
+    type Key = DelayKey;
+    const SPEC: NodeSpec = node_types::DELAY;
+
+    fn bytes(key: &DelayKey, sample_rate: f32) -> usize {
+        key.bytes(sample_rate)
+    }
+
+    fn flush_seconds(key: &DelayKey, _: f32) -> f64 {
+        key.max_delay()
+    }
+}
+
+impl PoolNode for IirFilterNode {
+    type Key = IirKey;
+    const SPEC: NodeSpec = node_types::IIR;
+
+    fn flush_seconds(key: &IirKey, sample_rate: f32) -> f64 {
+        key.ring_frames().map_or(f64::INFINITY, |frames| frames as f64 / f64::from(sample_rate))
+    }
+}
+
+/// The key is the number of outputs.
+impl PoolNode for ChannelSplitterNode {
+    type Key = u32;
+    const SPEC: NodeSpec = node_types::SPLITTER;
+}
+
+/// The key is the number of inputs.
+impl PoolNode for ChannelMergerNode {
+    type Key = u32;
+    const SPEC: NodeSpec = node_types::MERGER;
+}
+
+/// Needs a [`protocol`](crate::AudioNodePoolBuilder::protocol): without one each node is discarded at its release, as
+/// nobody knows what its processor remembers.
+impl PoolNode for AudioWorkletNode {
+    type Key = ();
+    const SPEC: NodeSpec = node_types::WORKLET;
+}
+
+impl PoolNode for AudioNode {
+    type Key = ();
+    /// Of no use: each node has the one of its own type.
+    const SPEC: NodeSpec = node_types::WORKLET;
+
+    fn facts(node: &AudioNode, (): &(), sample_rate: f32) -> Result<NodeFacts, WebError> {
+        let spec = match entry_of(node) {
+            Ok(NodeType { recycling: Recycling::Pooled(spec), .. }) => *spec,
+            Ok(NodeType { interface, recycling: Recycling::OneShot }) => {
+                return Err(WebError::NotPoolable {
+                    interface: (*interface).into(),
+                    reason: "it plays once",
+                });
+            }
+            Ok(NodeType { interface, recycling: Recycling::Never(reason) }) => {
+                return Err(WebError::NotPoolable { interface: (*interface).into(), reason });
+            }
+            Err(interface) => {
+                return Err(WebError::NotPoolable { interface, reason: "it is no known type of node" });
+            }
+        };
+        let line = match node.dyn_ref::<DelayNode>() {
+            // The longest delay is the parameter's bound.
+            Some(delay) => DelayKey::new(f64::from(delay.delay_time().max_value())).ok(),
+            None => None,
+        };
+        Ok(NodeFacts {
+            spec,
+            bytes: line.map_or(0, |line| line.bytes(sample_rate)),
+            flush_seconds: match spec.interface {
+                "DelayNode" => line.map_or(f64::INFINITY, DelayKey::max_delay),
+                "AnalyserNode" => node_types::ANALYSER_FRAMES / f64::from(sample_rate),
+                // A node does not tell its coefficients.
+                "IIRFilterNode" => f64::INFINITY,
+                _ => 0.0,
+            },
+        })
+    }
+}
+
+/// The entry of a node's type or of the nearest one that it is derived from, as user-defined classes of worklet nodes
+/// are; else the name of its class.
+fn entry_of(node: &AudioNode) -> Result<&'static NodeType, String> {
+    let first = class_name(node);
+    let mut prototype: JsValue = js_sys::Object::get_prototype_of(node).into();
+    while prototype.is_object() {
+        if let Some(entry) = node_types::find(&class_name(&prototype)) {
+            return Ok(entry);
+        }
+        prototype = js_sys::Object::get_prototype_of(&prototype).into();
+    }
+    Err(first)
+}
+
+fn class_name(object: &JsValue) -> String {
+    let of = |object: &JsValue, key: &str| Reflect::get(object, &JsValue::from_str(key)).ok();
+    of(object, "constructor")
+        .and_then(|class| of(&class, "name")?.as_string())
+        .unwrap_or_else(|| "a node without a class".to_string())
+}
+
+/// One parameter of a node that was made: fetched once, as each getter is a call into JavaScript.
+pub(crate) struct Param {
+    pub(crate) name: alloc::borrow::Cow<'static, str>,
+    pub(crate) param: AudioParam,
+    pub(crate) default: f32,
+    pub(crate) rate: crate::recipe::AutomationRate,
+}

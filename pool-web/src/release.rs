@@ -1,0 +1,358 @@
+//! A node in the pool, and what a release does to it.
+//!
+//! From here to the public types nothing is generic over the node's type, so that the code is there once and not once
+//! for each.
+
+use crate::bindings::{self, Plan};
+use crate::context::PoolContext;
+use crate::edges::NodeId;
+use crate::error::{Exception, WebError};
+use crate::pool_node::{NodeFacts, Param};
+use crate::protocol::{Protocol, Question};
+use crate::recipe::{
+    AttributeValue, AutomationRate, CountMode, Failed, Interpretation, NodeSpec, ParamSpec, Step,
+};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use pool_core::{Factory, Resetter, Verdict};
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{AudioNode, AudioParam, AudioWorkletNode, BaseAudioContext, Event};
+
+/// Where a node is on its way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is connected to it.
+    Idle,
+    /// In the user's hands.
+    Leased,
+    /// On the flush bus.
+    Flushing,
+}
+
+/// A listener of the user's, removed at the release.
+pub(crate) struct Listener {
+    kind: JsValue,
+    closure: Closure<dyn FnMut(Event)>,
+}
+
+/// A node in the pool, of whatever type.
+pub(crate) struct Pooled {
+    pub(crate) node: AudioNode,
+    pub(crate) spec: &'static NodeSpec,
+    pub(crate) params: Box<[Param]>,
+    /// The same, as an array that lives in JavaScript.
+    js_params: JsValue,
+    pub(crate) id: NodeId,
+    pub(crate) phase: Phase,
+    pub(crate) bytes: usize,
+    pub(crate) flush_seconds: f64,
+    /// How a worklet node is asked to forget.
+    pub(crate) question: Option<Question>,
+    /// Empty for all nodes but the few that are listened to.
+    listeners: RefCell<Vec<Listener>>,
+    pub(crate) context: PoolContext,
+}
+
+impl Pooled {
+    /// Adds a listener that the release will remove. 2 calls into JavaScript.
+    pub(crate) fn listen(&self, kind: &str, closure: Closure<dyn FnMut(Event)>) -> Result<(), JsValue> {
+        self.node.add_event_listener_with_callback(kind, closure.as_ref().unchecked_ref())?;
+        self.listeners.borrow_mut().push(Listener { kind: JsValue::from_str(kind), closure });
+        Ok(())
+    }
+
+    pub(crate) fn listeners(&self) -> usize {
+        self.listeners.borrow().len()
+    }
+
+    /// No call into JavaScript if there are none.
+    fn remove_listeners(&self) -> Result<(), JsValue> {
+        // Taken first: dropping a closure may run code of the user's.
+        let listeners = self.listeners.take();
+        listeners.iter().try_for_each(|listener| {
+            bindings::remove_listener(&self.node, &listener.kind, listener.closure.as_ref())
+        })
+    }
+
+    /// The index of the parameter `name`. O(parameters), no call into JavaScript.
+    pub(crate) fn param(&self, name: &str) -> Option<&AudioParam> {
+        self.params.iter().find(|param| param.name == name).map(|param| &param.param)
+    }
+
+    fn cut_off(&self) -> Result<(), JsValue> {
+        let (listeners, inputs) = (self.remove_listeners(), self.context.cut_inputs(self.id));
+        self.context.forget_outputs(self.id);
+        listeners.and(inputs).and(self.node.disconnect())
+    }
+}
+
+/// A node that is destroyed while connected is cut off, or what feeds it would keep it alive, and sounding.
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        if self.phase != Phase::Idle {
+            // It is thrown away because something failed, or is about to be: there is nobody left to tell.
+            let _ = self.cut_off();
+        }
+        self.context.forget_node(self.id);
+    }
+}
+
+type Make<K> = Box<dyn Fn(&BaseAudioContext, &K) -> Result<AudioNode, JsValue>>;
+type Look<K> = fn(&AudioNode, &K, f32) -> Result<NodeFacts, WebError>;
+pub(crate) type UserReset = Option<Box<dyn Fn(&AudioNode) -> Result<Verdict, JsValue>>>;
+
+pub(crate) struct NodeFactory<K> {
+    pub(crate) context: PoolContext,
+    pub(crate) make: Make<K>,
+    pub(crate) look: Look<K>,
+    pub(crate) bytes: fn(&K, f32) -> usize,
+    /// Seconds of zeros that the user asked for, in place of what the type knows.
+    pub(crate) settle: Option<f64>,
+    pub(crate) protocol: Option<Rc<Protocol>>,
+}
+
+impl<K> Factory<K> for NodeFactory<K> {
+    type Object = Pooled;
+    type Error = WebError;
+
+    fn create(&self, key: &K) -> Result<Pooled, WebError> {
+        let context = &self.context;
+        let node = (self.make)(context.as_raw(), key).map_err(Exception::of("node factory"))?;
+        let facts = (self.look)(&node, key, context.sample_rate())?;
+        let mut flush_seconds = self.settle.unwrap_or(facts.flush_seconds);
+        let (params, question) = match node.dyn_ref::<AudioWorkletNode>() {
+            Some(worklet) => {
+                let question = self.protocol.as_ref().map(|protocol| protocol.attach(worklet)).transpose()?;
+                if question.is_none() {
+                    // Nobody knows what it remembers: never silent.
+                    flush_seconds = f64::INFINITY;
+                }
+                (worklet_params(worklet)?, question)
+            }
+            None => (params_of(&node, facts.spec.params)?, None),
+        };
+        context.want_probe(facts.spec);
+        Ok(Pooled {
+            node,
+            spec: facts.spec,
+            js_params: params.iter().map(|param| &param.param).collect::<js_sys::Array>().into(),
+            params,
+            id: context.add_node(),
+            phase: Phase::Idle,
+            bytes: facts.bytes,
+            flush_seconds,
+            question,
+            listeners: RefCell::default(),
+            context: context.clone(),
+        })
+    }
+
+    fn estimate(&self, key: &K) -> usize {
+        (self.bytes)(key, self.context.sample_rate())
+    }
+
+    fn measure(&self, pooled: &Pooled) -> usize {
+        pooled.bytes
+    }
+}
+
+fn params_of(node: &AudioNode, specs: &'static [ParamSpec]) -> Result<Box<[Param]>, WebError> {
+    let of = |spec: &'static ParamSpec| {
+        let param =
+            js_sys::Reflect::get(node, &JsValue::from_str(spec.name)).map_err(Exception::of(spec.name))?;
+        let name = Cow::Borrowed(spec.name);
+        Ok(Param { name, param: param.unchecked_into(), default: spec.default, rate: spec.rate })
+    };
+    specs.iter().map(of).collect()
+}
+
+/// A worklet node's parameters are its processor's, with the defaults declared there.
+fn worklet_params(node: &AudioWorkletNode) -> Result<Box<[Param]>, WebError> {
+    let failed = Exception::of("AudioWorkletNode.parameters");
+    let map = node.parameters().map_err(&failed)?;
+    let mut params = Vec::new();
+    for entry in js_sys::Array::from(&map).iter() {
+        let entry: js_sys::Array = entry.unchecked_into();
+        let param: AudioParam = entry.get(1).unchecked_into();
+        params.push(Param {
+            name: Cow::Owned(entry.get(0).as_string().unwrap_or_default()),
+            default: param.default_value(),
+            rate: if bindings::is_k_rate(&param) { AutomationRate::Quantum } else { AutomationRate::Sample },
+            param,
+        });
+    }
+    Ok(params.into_boxed_slice())
+}
+
+/// A release, prepared: the steps that are done here, and those that JavaScript does in one call.
+struct Prepared {
+    here: Vec<Step>,
+    there: Vec<Step>,
+    plan: Plan,
+}
+
+impl Prepared {
+    fn new(pooled: &Pooled, steps: impl Iterator<Item = Step>) -> Self {
+        let Pooled { spec, params, .. } = pooled;
+        let mut prepared = Self { here: Vec::new(), there: Vec::new(), plan: Plan::new() };
+        let plan = &mut prepared.plan;
+        for step in steps {
+            match step {
+                Step::RemoveListeners | Step::CutInputs => {
+                    prepared.here.push(step);
+                    continue;
+                }
+                Step::Disconnect => plan.disconnect(),
+                Step::CancelParam(i) => plan.cancel(i),
+                Step::DefaultParam(i) => plan.set_param(i, params[i].default),
+                Step::RateParam(i) => plan.set_rate(i, params[i].rate),
+                Step::Attribute(i) => plan.write(spec.attributes[i].name, spec.attributes[i].value),
+                // A step is there only if the spec says what to write.
+                Step::Interpretation => {
+                    let discrete = spec.interpretation == Some(Interpretation::Discrete);
+                    let name = if discrete { "discrete" } else { "speakers" };
+                    plan.write("channelInterpretation", AttributeValue::Text(name));
+                }
+                Step::ChannelCount => {
+                    let count = f64::from(spec.channel_count.unwrap_or(2));
+                    plan.write("channelCount", AttributeValue::Number(count));
+                }
+                Step::CountMode => {
+                    let name = match spec.count_mode {
+                        Some(CountMode::ClampedMax) => "clamped-max",
+                        Some(CountMode::Explicit) => "explicit",
+                        _ => "max",
+                    };
+                    plan.write("channelCountMode", AttributeValue::Text(name));
+                }
+            }
+            prepared.there.push(step);
+        }
+        prepared
+    }
+
+    /// One call into JavaScript, and one for each listener and each input.
+    fn perform(&self, pooled: &Pooled) -> Result<(), Failed<JsValue>> {
+        let Pooled { node, js_params, id, context, .. } = pooled;
+        for &step in &self.here {
+            let done = match step {
+                Step::RemoveListeners => pooled.remove_listeners(),
+                _ => context.cut_inputs(*id),
+            };
+            done.map_err(|error| Failed { step, error })?;
+        }
+        if self.there.first() == Some(&Step::Disconnect) {
+            context.forget_outputs(*id);
+        }
+        bindings::release(node, js_params, &self.plan).map_err(|(done, error)| {
+            let step = self.there.get(done).copied().unwrap_or(Step::Disconnect);
+            Failed { step, error }
+        })
+    }
+}
+
+/// How nodes of one kind are released.
+#[derive(Clone)]
+struct Recipes {
+    spec: &'static NodeSpec,
+    /// For a node that was used.
+    whole: Rc<Prepared>,
+    /// For one that comes off the flush bus: the rest was done before it was put there.
+    unplug: Rc<Prepared>,
+}
+
+pub(crate) struct NodeResetter {
+    /// Of each spec that this pool has met: mostly one. Worklet nodes have parameters of their own, but one pool makes
+    /// one kind of them.
+    recipes: RefCell<Vec<Recipes>>,
+    user: UserReset,
+    /// For tests, which show that no step can be spared.
+    left_out: Option<Step>,
+    /// Why the latest node was discarded.
+    failure: Cell<Option<Exception>>,
+}
+
+impl NodeResetter {
+    pub(crate) fn new(user: UserReset, left_out: Option<Step>) -> Self {
+        Self { recipes: RefCell::default(), user, left_out, failure: Cell::default() }
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<Exception> {
+        self.failure.take()
+    }
+
+    pub(crate) fn failed(&self, exception: Exception) {
+        self.failure.set(Some(exception));
+    }
+
+    /// The whole release: the recipe, then what the user has to add.
+    pub(crate) fn recycle(&self, pooled: &Pooled) -> Verdict {
+        let verdict = self.perform(pooled, &self.recipes_of(pooled).whole);
+        match &self.user {
+            Some(reset) if verdict == Verdict::Keep => reset(&pooled.node).unwrap_or_else(|thrown| {
+                self.failed(Exception::from_js("resetter", &thrown));
+                Verdict::Discard
+            }),
+            _ => verdict,
+        }
+    }
+
+    /// Off the flush bus.
+    fn unplug(&self, pooled: &Pooled) -> Verdict {
+        self.perform(pooled, &self.recipes_of(pooled).unplug)
+    }
+
+    fn recipes_of(&self, pooled: &Pooled) -> Recipes {
+        let same = |recipes: &&Recipes| core::ptr::eq(recipes.spec, pooled.spec);
+        let known = self.recipes.borrow().iter().find(same).cloned();
+        known.unwrap_or_else(|| {
+            let whole = pooled.spec.steps_with(pooled.params.len());
+            let whole = whole.filter(|step| Some(*step) != self.left_out);
+            let unplug = [Step::CutInputs, Step::Disconnect].into_iter();
+            let recipes = Recipes {
+                spec: pooled.spec,
+                whole: Rc::new(Prepared::new(pooled, whole)),
+                unplug: Rc::new(Prepared::new(pooled, unplug.filter(|step| Some(*step) != self.left_out))),
+            };
+            self.recipes.borrow_mut().push(recipes.clone());
+            recipes
+        })
+    }
+
+    fn perform(&self, pooled: &Pooled, prepared: &Prepared) -> Verdict {
+        let Err(failed) = prepared.perform(pooled) else { return Verdict::Keep };
+        let operation = match failed.step {
+            Step::RemoveListeners => "removeEventListener",
+            Step::CutInputs | Step::Disconnect => "disconnect",
+            Step::CancelParam(i) | Step::DefaultParam(i) | Step::RateParam(i) => {
+                pooled.spec.params.get(i).map_or("AudioParam", |param| param.name)
+            }
+            Step::Attribute(i) => pooled.spec.attributes[i].name,
+            Step::Interpretation => "channelInterpretation",
+            Step::ChannelCount => "channelCount",
+            Step::CountMode => "channelCountMode",
+        };
+        self.failed(Exception::from_js(operation, &failed.error));
+        Verdict::Discard
+    }
+}
+
+/// The pool's resetter: shared with the pool, which asks for failures.
+pub(crate) struct Recycle(pub(crate) Rc<NodeResetter>);
+
+impl Resetter<Pooled> for Recycle {
+    fn reset(&self, pooled: &mut Pooled) -> Verdict {
+        let verdict = match pooled.phase {
+            Phase::Flushing => self.0.unplug(pooled),
+            _ => self.0.recycle(pooled),
+        };
+        if verdict == Verdict::Keep {
+            pooled.phase = Phase::Idle;
+        }
+        verdict
+    }
+}

@@ -1,0 +1,159 @@
+//! What reuse costs beside creation, through Rust and WASM, in one run: `cargo xtask bench --web` runs this in release
+//! mode and reads the lines that begin with `speed`.
+
+#![cfg(target_family = "wasm")]
+#![allow(clippy::expect_used, reason = "a measurement")]
+
+use pool_web::{AudioBufferPool, AudioNodePoolManager, NodeLease, PoolNode, WebError};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_test::{console_log, wasm_bindgen_test};
+use web_sys::{AudioContext, AudioNode};
+
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn now() -> f64;
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(callback: &js_sys::Function, milliseconds: f64);
+}
+
+const ROUNDS: usize = 21;
+
+async fn sleep(milliseconds: f64) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| set_timeout(&resolve, milliseconds));
+    JsFuture::from(promise).await.expect("timers do not fail");
+}
+
+async fn live() -> AudioContext {
+    let context = AudioContext::new().expect("a context");
+    JsFuture::from(context.resume().expect("a promise")).await.expect("it runs");
+    context
+}
+
+/// Microseconds of one call, over a batch of them: the page's clock is coarse.
+fn timed(batch: usize, mut work: impl FnMut()) -> f64 {
+    let began = now();
+    (0..batch).for_each(|_| work());
+    (now() - began) * 1000.0 / batch as f64
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn tell(name: &str, fresh: Vec<f64>, reused: Vec<f64>) {
+    let (fresh, reused) = (median(fresh), median(reused));
+    console_log!("speed {name} {fresh:.3} {reused:.3}");
+}
+
+/// In turns. The batches are so large that collecting what a batch throws away falls into the time of that batch.
+async fn compare(name: &str, batch: usize, mut fresh: impl FnMut(), mut reuse: impl FnMut()) {
+    let (mut made, mut reused) = (Vec::new(), Vec::new());
+    reuse();
+    for _ in 0..ROUNDS {
+        made.push(timed(batch, &mut fresh));
+        sleep(10.0).await;
+        reused.push(timed(batch, &mut reuse));
+        sleep(10.0).await;
+    }
+    tell(name, made, reused);
+}
+
+/// Create, connect, disconnect; and acquire, connect, release with the whole recipe.
+async fn nodes<N: PoolNode>(
+    name: &str,
+    context: &AudioContext,
+    make: impl Fn() -> Result<N, JsValue>,
+    acquire: impl Fn() -> Result<NodeLease<N>, WebError>,
+) {
+    let destination = context.destination();
+    let fresh = || {
+        let node = make().expect("a node");
+        let raw: &AudioNode = node.as_ref();
+        raw.connect_with_audio_node(&destination).expect("a connection");
+        raw.disconnect().expect("it was connected");
+    };
+    let reuse = || {
+        let lease = acquire().expect("a node");
+        lease.connect_to(&destination).expect("a connection");
+    };
+    compare(name, 1000, fresh, reuse).await;
+}
+
+#[wasm_bindgen_test]
+async fn reuse_beside_creation() {
+    let context = live().await;
+    let pools = AudioNodePoolManager::new(&context);
+    assert!(pools.ready().await, "filters can be reset in this browser");
+    nodes("gain", &context, || context.create_gain(), || pools.acquire_gain()).await;
+    nodes("biquad", &context, || context.create_biquad_filter(), || pools.acquire_filter()).await;
+    nodes("stereo-panner", &context, || context.create_stereo_panner(), || pools.acquire_panner()).await;
+    nodes("panner", &context, || context.create_panner(), || pools.acquire_spatial()).await;
+
+    let buffers = AudioBufferPool::new(&context);
+    let rate = context.sample_rate();
+    for (name, frames, batch) in
+        [("buffer-2x128", 128, 2000), ("buffer-2x4800", 4800, 1000), ("buffer-2x48000", 48_000, 50)]
+    {
+        let fresh = || drop(context.create_buffer(2, frames, rate).expect("a buffer"));
+        // Whoever looks at the buffer itself may have written to it: then each acquire zeroes all of it.
+        let zeroed = || {
+            let _ = buffers.acquire(2, frames, rate).expect("a buffer").as_raw();
+        };
+        compare(&format!("{name}-zeroed"), batch, fresh, zeroed).await;
+        let reuse = || {
+            let _ = buffers.acquire_dirty(2, frames, rate).expect("a buffer").as_raw();
+        };
+        compare(name, batch, fresh, reuse).await;
+    }
+    delays(&context, &pools).await;
+}
+
+/// A delay of 5 seconds rests for as long between two uses, so each is timed in two halves: acquire, connect and
+/// release to the flush bus; and the end of the rest.
+async fn delays(context: &AudioContext, pools: &AudioNodePoolManager) {
+    const DELAYS: usize = 16;
+    let destination = context.destination();
+    let (mut made, mut reused) = (Vec::new(), Vec::new());
+    // Until the browser has compiled what is measured.
+    for _ in 0..40 {
+        let leases: Vec<_> = (0..DELAYS).map(|_| pools.acquire_delay_with(0.001).expect("a delay")).collect();
+        for lease in &leases {
+            lease.connect_to(&destination).expect("a connection");
+        }
+        drop(leases);
+        sleep(50.0).await;
+        pools.maintain();
+    }
+    sleep(100.0).await;
+    pools.maintain();
+    let warmed = pools.stats().delay.created;
+    pools.prewarm_delays(5.0, DELAYS).expect("the memory is not bounded");
+    for _ in 0..3 {
+        made.push(timed(DELAYS, || {
+            let delay = context.create_delay_with_max_delay_time(5.0).expect("a delay");
+            delay.connect_with_audio_node(&destination).expect("a connection");
+            delay.disconnect().expect("it was connected");
+        }));
+        let began = now();
+        let leases: Vec<_> = (0..DELAYS).map(|_| pools.acquire_delay().expect("a delay")).collect();
+        for lease in &leases {
+            lease.connect_to(&destination).expect("a connection");
+        }
+        drop(leases);
+        let first_half = now() - began;
+        let released = context.current_time();
+        while context.current_time() < released + 5.2 {
+            sleep(100.0).await;
+        }
+        let began = now();
+        assert_eq!(pools.maintain(), DELAYS, "all are silent");
+        reused.push((first_half + now() - began) * 1000.0 / DELAYS as f64);
+    }
+    assert_eq!(pools.stats().delay.created, warmed + DELAYS as u64, "none was made in the time measured");
+    tell("delay-5", made, reused);
+}

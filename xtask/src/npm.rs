@@ -1,0 +1,215 @@
+//! The npm package: built under the target folder, and tried as its users will use it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::chromium;
+use crate::process;
+use crate::server::SiteServer;
+use crate::setup;
+use crate::site::{self, WASM_TARGET};
+use crate::webdriver::Driver;
+use crate::workspace::Workspace;
+
+/// The package that is compiled.
+const PACKAGE: &str = "pool-web-npm";
+/// The module's name.
+const MODULE: &str = "pool_web";
+/// The packed archive may have this many bytes.
+const MAX_PACKED_BYTES: u64 = 140_000;
+/// How many checks the Vite project must report at least; one that reports none would pass unseen.
+const MIN_CHECKS: usize = 7;
+
+/// Builds the package, and tries it if asked.
+pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<()> {
+    let package = build(workspace)?;
+    println!("The package is in {}.", workspace.shown(&package));
+    if check { try_out(workspace, &package) } else { Ok(()) }
+}
+
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    site::check_bindgen_versions(workspace)?;
+    setup::rust_target(WASM_TARGET, "the package is WebAssembly")?;
+    let mut build = process::cargo();
+    build.current_dir(&workspace.root);
+    build.args(["build", "--package", PACKAGE, "--target", WASM_TARGET, "--profile", site::PROFILE]);
+    process::run(build.arg("--target-dir").arg(&workspace.target))?;
+
+    let package = workspace.target.join("npm").join("pool-web");
+    if package.exists() {
+        fs::remove_dir_all(&package).with_context(|| format!("cannot clear {}", package.display()))?;
+    }
+    let wasm = workspace.target.join(WASM_TARGET).join(site::PROFILE).join("pool_web_npm.wasm");
+    site::bindings(&wasm, &package, MODULE)?;
+    flatten_snippets(&package)?;
+
+    let member = workspace.member(PACKAGE)?;
+    site::copy_folder(&member.folder.join("package"), &package)?;
+    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        copy(&workspace.root.join(license), &package.join(license))?;
+    }
+    let manifest = package.join("package.json");
+    let mut fields: Value = serde_json::from_str(&read(&manifest)?)?;
+    fields["version"] = json!(workspace.version_of(PACKAGE)?);
+    write(&manifest, &(serde_json::to_string_pretty(&fields)? + "\n"))?;
+    for file in fields["files"].as_array().context("package.json lists no files")? {
+        let path = package.join(file.as_str().context("a file of package.json is no string")?);
+        if !path.is_file() {
+            bail!("package.json lists {}, which was not built", path.display());
+        }
+    }
+    Ok(package)
+}
+
+/// Moves the modules that came with the crates from their folders, named by hashes, beside the bindings.
+fn flatten_snippets(package: &Path) -> Result<()> {
+    let bindings = package.join(format!("{MODULE}.js"));
+    let mut text = read(&bindings)?;
+    for snippet in snippets_in(&text) {
+        let name = snippet.rsplit('/').next().unwrap_or(&snippet).to_owned();
+        let flat = package.join(&name);
+        if flat.exists() {
+            bail!("two modules of the crates are called {name}");
+        }
+        copy(&package.join(&snippet), &flat)?;
+        text = with_import(&text, &snippet, &name);
+    }
+    fs::remove_dir_all(package.join("snippets"))
+        .context("the bindings came without modules of the crates")?;
+    write(&bindings, &text)
+}
+
+/// The bindings with the snippet imported from beside them. The WASM goes on naming it by its path, as a key.
+fn with_import(bindings: &str, snippet: &str, name: &str) -> String {
+    let imports = |line: &str| line.trim_start().starts_with("import ");
+    let moved = |line: &str| {
+        let moved = if imports(line) {
+            line.replace(&format!("./{snippet}"), &format!("./{name}"))
+        } else {
+            line.into()
+        };
+        moved + "\n"
+    };
+    bindings.lines().map(moved).collect()
+}
+
+/// Paths of imported snippets, each once.
+fn snippets_in(bindings: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in bindings.lines() {
+        let Some((_, rest)) = line.split_once("'./snippets/").or_else(|| line.split_once("\"./snippets/"))
+        else {
+            continue;
+        };
+        let end = rest.find(['\'', '"']).unwrap_or(rest.len());
+        let path = format!("snippets/{}", &rest[..end]);
+        if !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Packs the package, installs it in a project of its own, type-checks and bundles that, and runs it in Chromium.
+fn try_out(workspace: &Workspace, package: &Path) -> Result<()> {
+    let npm = setup::npm()?;
+    let folder = workspace.target.join("npm");
+    let pack = process::output(npm_in(&npm, package).args(["pack", "--pack-destination"]).arg(&folder))?;
+    let archive = folder.join(pack.lines().last().context("npm packed nothing")?.trim());
+    let bytes = fs::metadata(&archive).with_context(|| format!("no {}", archive.display()))?.len();
+    println!("Packed, it has {bytes} bytes of at most {MAX_PACKED_BYTES}.");
+    if bytes > MAX_PACKED_BYTES {
+        bail!("the package is {} bytes over its limit", bytes - MAX_PACKED_BYTES);
+    }
+
+    let project = folder.join("check");
+    if project.exists() {
+        fs::remove_dir_all(&project).with_context(|| format!("cannot clear {}", project.display()))?;
+    }
+    site::copy_folder(&workspace.member(PACKAGE)?.folder.join("check"), &project)?;
+    let quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+    process::run(npm_in(&npm, &project).arg("install").args(quiet).arg(&archive))?;
+    process::run(npm_in(&npm, &project).args(["run", "types"]))?;
+    process::run(npm_in(&npm, &project).args(["run", "build"]))?;
+
+    let checks = checks_of(&project.join("dist"), "index.html")?;
+    if checks.len() < MIN_CHECKS {
+        bail!("the Vite project reports {} checks, there are at least {MIN_CHECKS}", checks.len());
+    }
+    let plain = folder.join("plain");
+    if plain.exists() {
+        fs::remove_dir_all(&plain).with_context(|| format!("cannot clear {}", plain.display()))?;
+    }
+    site::copy_folder(&project.join("node_modules").join("pool-web"), &plain)?;
+    copy(&project.join("plain.html"), &plain.join("plain.html"))?;
+    let without = checks_of(&plain, "plain.html")?;
+    if without.is_empty() {
+        bail!("the page without a bundler used no gain again");
+    }
+    for check in checks.iter().chain(&without) {
+        println!("ok: {check}");
+    }
+    Ok(())
+}
+
+/// What a page reports in `window.poolWebCheck`.
+fn checks_of(folder: &Path, page: &str) -> Result<Vec<String>> {
+    let browser = setup::browser()?;
+    let server = SiteServer::start(folder, 0)?;
+    let driver = Driver::start(&browser.driver)?;
+    let session = driver.session(&chromium::measuring_capabilities(&browser.chromium))?;
+    session.open(&format!("{}{page}", server.address()))?;
+    let outcome = session.run_async(
+        "for (let i = 0; i < 500 && !window.poolWebCheck; i++) await new Promise((done) => setTimeout(done, 20));
+         if (!window.poolWebCheck) throw new Error('the page reports nothing');
+         return await window.poolWebCheck;",
+    );
+    let console = session.drain_log("browser").unwrap_or_default();
+    let told = || {
+        let messages = console.iter().filter_map(|entry| entry["message"].as_str());
+        messages.collect::<Vec<_>>().join("\n- ")
+    };
+    let passed = outcome.with_context(|| format!("{page}; the console says:\n- {}", told()))?;
+    let passed = passed.as_array().context("the page reports no list")?;
+    Ok(passed.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+}
+
+fn npm_in(npm: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(npm);
+    command.current_dir(folder);
+    command
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {}", from.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: an import that still leads into a folder that is not packed.
+    #[test]
+    fn snippets_are_found_once() {
+        let text = "import { a } from './snippets/pool-web-1f/src/glue.js';\n\
+                    import * as b from \"./snippets/pool-web-npm-2e/src/error.js\"\n\
+                    import * as c from './snippets/pool-web-1f/src/glue.js';\nlet other = './other.js';\n\
+                    const keys = { \"./snippets/pool-web-1f/src/glue.js\": c };";
+        assert_eq!(
+            snippets_in(text),
+            ["snippets/pool-web-1f/src/glue.js", "snippets/pool-web-npm-2e/src/error.js"]
+        );
+    }
+}

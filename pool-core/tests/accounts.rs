@@ -304,6 +304,11 @@ mod promises {
         assert_eq!(events(), [("leaf", BackToLow, 50)]);
         drop(claim);
         assert_eq!(events(), [("root", BackToLow, 0)]);
+        // Both at once.
+        let both = leaf.try_reserve(100).unwrap();
+        assert_eq!(events(), [("leaf", OverSoftLimit, 100), ("root", OverSoftLimit, 100)]);
+        drop(both);
+        assert_eq!(events(), [("leaf", BackToLow, 0), ("root", BackToLow, 0)]);
         at_zero::<K>(&accounts);
     }
 

@@ -65,10 +65,8 @@ pub use report::AccountSnapshot;
 pub use reservation::{Charge, NotHeld, Reservation};
 
 pub(crate) use event::Handler;
-#[allow(unused_imports, reason = "for the keyed pools")]
 pub(crate) use evict::Evict;
 #[cfg(feature = "alloc")]
-#[allow(unused_imports, reason = "for the keyed pools")]
 pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;

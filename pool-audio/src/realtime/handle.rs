@@ -32,6 +32,17 @@ use crate::key::BufferKey;
 /// Buffers come in full length, labelled with the sample rate of the handle's key. A dirty one holds what its last user
 /// left: any floats, but initialised ones.
 ///
+/// One thread has it at a time:
+///
+/// ```compile_fail,E0277
+/// # use pool_audio::{BufferKey, RealtimePool};
+/// # let mut pool = RealtimePool::builder("voices").build();
+/// let handle = pool.handle(BufferKey::new(2, 128, 48_000).unwrap()).unwrap();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| handle.acquire_dirty().is_some()); // it is not `Sync`
+/// });
+/// ```
+///
 /// What the handle keeps for itself (up to 64 buffers, and of large classes those that were cleared ahead for it) nobody
 /// else can have: [`flush`](Self::flush) gives it back.
 pub struct RealtimeHandle {

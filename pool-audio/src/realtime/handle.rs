@@ -90,7 +90,9 @@ impl RealtimeHandle {
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_zeroed(&self) -> Option<RealtimeLease<'_>> {
         self.acquire(|buffer| {
-            if !buffer.is_silent() {
+            if self.clear.is_none() {
+                buffer.clear();
+            } else {
                 self.make_clear(buffer);
             }
             true
@@ -220,12 +222,10 @@ impl RealtimeHandle {
         Some(lease)
     }
 
-    /// Zeros in a buffer that may hold something else: of a large one by exchange, if that can be had.
+    /// Zeros in a large buffer: by exchange, if that can be had.
     #[inline(never)]
     fn make_clear(&self, buffer: &mut RealtimeBuffer) {
-        if self.clear.is_none() {
-            buffer.clear();
-        } else if !self.swap_for_clear(buffer) && buffer.clear() > 0 {
+        if !buffer.is_silent() && !self.swap_for_clear(buffer) && buffer.clear() > 0 {
             self.signals.note_inline_clear();
         }
     }

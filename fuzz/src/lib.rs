@@ -24,7 +24,7 @@ mod tokens;
 mod world;
 
 pub use accounts::{AccountOp, How, Setup, run_accounts};
-pub use ops::{Bounds, Config, FIXED_SLOTS, KEYS, Limits, Op, estimate_of};
-pub use run::run;
+pub use ops::{Bounds, Config, FIXED_SLOTS, KEYS, Limits, Op, estimate_of, levels_of};
+pub use run::{run, run_several};
 pub use tokens::{TokenOp, run_tokens};
-pub use world::Refused;
+pub use world::{Heard, Place, Refused};

@@ -1,59 +1,51 @@
-//! What a keyed pool must do, said as plainly as possible: lists that are scanned, sums that are summed.
+//! What keyed pools must do, said as plainly as possible: lists that are scanned, sums that are summed.
 //!
 //! The model knows nothing of slots, links or hashes, and keeps no number that it can count. It is told what to do
-//! in the same words as the pool, and says what has to come of it.
+//! in the same words as the pools, and says what has to come of it. All idle objects are in one list, in the order of
+//! their release, whichever pool has them: that is the order in which pools under one tree of accounts evict.
 
-use crate::ops::{Bounds, KEYS, estimate_of};
-use crate::world::{Refused, size_of_next};
-use pool_core::{AccountEventKind, KeyStats, PoolStats, Pressure};
+mod levels;
+mod upkeep;
+
+pub use levels::{Level, Levels, OverBudget};
+pub(crate) use upkeep::Told;
+
+use crate::ops::{Bounds, KEYS, cost_of, estimate_of};
+use crate::world::{Heard, Place, Refused, size_of_next};
+use pool_core::{Discard, Eviction, KeyStats, PoolStats, Pressure, Removal};
 
 /// An object, wherever it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Object {
     /// Tells it from all others.
     pub serial: u64,
+    /// Its pool.
+    pub pool: usize,
     /// Its key.
     pub key: u8,
     /// The bytes the pool knows of.
     pub bytes: usize,
     /// The bytes it has; differs while it is out.
     pub actual: usize,
+    /// The bytes it had when it was made.
+    pub made_with: usize,
     /// When it was made.
     pub created: u64,
     /// When it came back last, or was made.
     pub released: u64,
+    /// How often it was passed over for a cheaper one since.
+    pub passed_over: i32,
 }
 
-/// An account and its history.
-#[derive(Clone, Debug)]
-pub struct Level {
-    /// No charge passes this.
-    pub hard: usize,
-    /// Above this is pressure.
-    pub soft: usize,
-    /// Bytes in use.
-    pub used: usize,
-    /// Of those: external.
-    pub external: usize,
-    /// Most in use since the last reset.
-    pub peak: usize,
-    /// Most ever in use.
-    pub lifetime_peak: usize,
-    /// Whether `soft` was passed, and `low` not yet reached again.
-    pub over_soft: bool,
-}
-
-impl Level {
-    fn low(&self) -> usize {
-        self.soft - self.soft / 8
-    }
-
-    fn over(&self) -> usize {
-        self.used.saturating_sub(self.hard)
+impl Object {
+    /// What it costs to make it again for each byte, in three digits, and half of that for each time it was passed over.
+    fn worth(&self) -> f64 {
+        let exact = cost_of(self.key) as f32 / self.made_with.max(1) as f32;
+        f64::from(f32::from_bits(exact.to_bits() & 0xffff_0000)) * 0.5f64.powi(self.passed_over)
     }
 }
 
-/// Bytes that somebody claimed beside the pool.
+/// Bytes that somebody claimed beside the pools.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// At which account.
@@ -64,53 +56,85 @@ pub struct Claim {
     pub external: bool,
 }
 
-/// A refusal for want of bytes, with all its numbers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(missing_docs, reason = "the names of `OverBudget`")]
-pub struct OverBudget {
-    pub level: usize,
-    pub requested: usize,
-    pub used: usize,
-    pub limit: usize,
-    pub free: usize,
-    pub evictable: usize,
-}
-
 /// A refusal, with all its numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the names of `AcquireError`")]
 pub enum Refusal {
     Closed,
-    Exhausted { leased: usize, max_objects: usize },
-    KeyExhausted { leased: usize, max_per_key: usize },
+    Exhausted {
+        leased: usize,
+        max_objects: usize,
+    },
+    KeyExhausted {
+        leased: usize,
+        max_per_key: usize,
+    },
     OverBudget(OverBudget),
     Create(Refused),
+    /// User code panicked.
+    Panicked,
 }
 
-/// The model of a pool and its accounts.
-pub struct Model {
+impl Refusal {
+    fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Closed => "closed",
+            Self::Exhausted { .. } => "exhausted",
+            Self::KeyExhausted { .. } => "key exhausted",
+            Self::OverBudget(_) => "over budget",
+            Self::Create(_) => "create",
+            Self::Panicked => return None,
+        })
+    }
+}
+
+/// A pool without its objects.
+pub struct Pool {
     /// Its bounds.
     pub bounds: Bounds,
-    /// The time.
-    pub now: u64,
+    /// Its account.
+    pub home: Option<usize>,
     /// Closed for good.
     pub closed: bool,
+    /// Of each key: the fewest idle since the last maintenance, less those that were destroyed.
+    floors: [usize; KEYS as usize],
+    /// The last maintenance may have stopped half way through the idle objects.
+    sliced: bool,
+    /// As the last maintenance found it.
+    pressure: Pressure,
+    /// Leases that are watched: the object, since when, and whether it was told of.
+    watched: Vec<(u64, u64, bool)>,
+    /// Leases until the next that is watched.
+    until_watched: u32,
+    totals: PoolStats,
+}
+
+/// The model of pools and their accounts.
+pub struct Model {
+    /// The pools.
+    pub pools: Vec<Pool>,
+    /// Whether they give idle objects back to one another.
+    pub give: bool,
+    /// The time.
+    pub now: u64,
     /// Idle objects, the one released longest ago first.
     pub idle: Vec<Object>,
+    /// Objects that nobody may use yet, and from when on, those that are due first before the others.
+    pub quarantined: Vec<(u64, Object)>,
     /// Objects that are out, in the order of the driver's leases.
     pub leased: Vec<Object>,
     /// Objects whose leases were leaked.
     pub forgotten: Vec<Object>,
-    /// Accounts, the pool's own first.
-    pub levels: Vec<Level>,
-    /// Claims beside the pool.
+    /// Accounts.
+    pub levels: Levels,
+    /// Claims beside the pools.
     pub claims: Vec<Claim>,
     /// Serial numbers of what was destroyed, in order.
     pub dropped: Vec<u64>,
     /// Serial numbers of what was reset, in order.
     pub reset: Vec<u64>,
-    /// Crossings of soft limits, in order: account, which way, bytes in use.
-    pub events: Vec<(usize, AccountEventKind, usize)>,
+    /// What the observers heard, and of which pool.
+    pub heard: Vec<(usize, Heard)>,
     /// Objects that the factory made.
     pub made: u64,
     /// The factory fails next.
@@ -119,103 +143,109 @@ pub struct Model {
     pub discard_next: bool,
     /// The next object is larger by this.
     pub misjudge_next: i8,
-    /// Of each key: the fewest idle since the last maintenance, less those that were destroyed.
-    pub floors: [usize; KEYS as usize],
-    /// The last maintenance may have stopped half way through the idle objects.
-    sliced: bool,
-    totals: PoolStats,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
-    Evicted,
-    Expired,
-    Discarded,
+    /// User code panics next, there.
+    pub panic_next: Option<Place>,
 }
 
 impl Model {
-    /// An empty pool.
+    /// Empty pools of these bounds and accounts, under accounts of these hard and soft limits and parents.
     #[must_use]
-    pub fn new(bounds: Bounds) -> Self {
-        let level = |&(hard, soft): &(usize, usize)| Level {
-            hard,
-            soft,
-            used: 0,
-            external: 0,
-            peak: 0,
-            lifetime_peak: 0,
-            over_soft: false,
+    pub fn new(
+        pools: Vec<(Bounds, Option<usize>)>,
+        limits: &[(usize, usize, Option<usize>)],
+        give: bool,
+    ) -> Self {
+        let pool = |(bounds, home)| Pool {
+            bounds,
+            home,
+            closed: false,
+            floors: [0; KEYS as usize],
+            sliced: false,
+            pressure: Pressure::None,
+            watched: Vec::new(),
+            until_watched: 0,
+            totals: PoolStats::default(),
         };
         Self {
-            levels: bounds.accounts.iter().map(level).collect(),
-            bounds,
+            pools: pools.into_iter().map(pool).collect(),
+            give,
             now: 0,
-            closed: false,
             idle: Vec::new(),
+            quarantined: Vec::new(),
             leased: Vec::new(),
             forgotten: Vec::new(),
+            levels: Levels::new(limits),
             claims: Vec::new(),
             dropped: Vec::new(),
             reset: Vec::new(),
-            events: Vec::new(),
+            heard: Vec::new(),
             made: 0,
             fail_next: false,
             discard_next: false,
             misjudge_next: 0,
-            floors: [0; KEYS as usize],
-            sliced: false,
-            totals: PoolStats::default(),
+            panic_next: None,
         }
     }
 
-    fn out(&self) -> impl Iterator<Item = &Object> {
-        self.leased.iter().chain(&self.forgotten)
+    fn panics(&mut self, place: Place) -> bool {
+        let now = self.panic_next == Some(place);
+        if now {
+            self.panic_next = None;
+        }
+        now
     }
 
-    fn idle_of(&self, key: u8) -> usize {
-        self.idle.iter().filter(|object| object.key == key).count()
+    /// What a pool has out, objects in quarantine among it.
+    fn out(&self, pool: usize) -> impl Iterator<Item = &Object> {
+        let late = self.quarantined.iter().map(|(_, object)| object);
+        self.leased.iter().chain(&self.forgotten).chain(late).filter(move |object| object.pool == pool)
     }
 
-    fn leased_of(&self, key: u8) -> usize {
-        self.out().filter(|object| object.key == key).count()
+    fn idle_in(&self, pool: usize) -> impl Iterator<Item = &Object> {
+        self.idle.iter().filter(move |object| object.pool == pool)
     }
 
-    fn idle_bytes(&self) -> usize {
-        self.idle.iter().map(|object| object.bytes).sum()
+    fn idle_of(&self, pool: usize, key: u8) -> usize {
+        self.idle_in(pool).filter(|object| object.key == key).count()
     }
 
-    fn leased_bytes(&self) -> usize {
-        self.out().map(|object| object.bytes).sum()
+    fn out_of(&self, pool: usize, key: u8) -> usize {
+        self.out(pool).filter(|object| object.key == key).count()
     }
 
-    /// Bytes of all objects.
+    fn idle_bytes(&self, pool: usize) -> usize {
+        self.idle_in(pool).map(|object| object.bytes).sum()
+    }
+
+    /// Bytes of all objects of a pool.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.idle_bytes() + self.leased_bytes()
+    pub fn bytes(&self, pool: usize) -> usize {
+        self.idle_bytes(pool) + self.out(pool).map(|object| object.bytes).sum::<usize>()
     }
 
-    /// What the pool's statistics must be.
+    /// What a pool's statistics must be.
     #[must_use]
-    pub fn stats(&self) -> PoolStats {
-        let mut stats = self.totals;
-        stats.leased = self.out().count();
-        stats.idle = self.idle.len();
-        stats.leased_bytes = self.leased_bytes();
-        stats.idle_bytes = self.idle_bytes();
+    pub fn stats(&self, pool: usize) -> PoolStats {
+        let mut stats = self.pools[pool].totals;
+        stats.leased = self.out(pool).count();
+        stats.quarantined = self.quarantined.iter().filter(|(_, object)| object.pool == pool).count();
+        stats.idle = self.idle_in(pool).count();
+        stats.idle_bytes = self.idle_bytes(pool);
+        stats.leased_bytes = self.bytes(pool) - stats.idle_bytes;
         stats.destroyed = stats.evicted + stats.expired + stats.discarded;
         stats
     }
 
-    /// What the pool's statistics of a key must be.
+    /// What a pool's statistics of a key must be.
     #[must_use]
-    pub fn key_stats(&self, key: u8) -> Option<KeyStats> {
+    pub fn key_stats(&self, pool: usize, key: u8) -> Option<KeyStats> {
         let (mut stats, mut any) = (KeyStats::default(), false);
-        for object in self.idle.iter().filter(|object| object.key == key) {
+        for object in self.idle_in(pool).filter(|object| object.key == key) {
             any = true;
             stats.idle += 1;
             stats.idle_bytes += object.bytes;
         }
-        for object in self.out().filter(|object| object.key == key) {
+        for object in self.out(pool).filter(|object| object.key == key) {
             any = true;
             stats.leased += 1;
             stats.leased_bytes += object.bytes;
@@ -223,286 +253,426 @@ impl Model {
         any.then_some(stats)
     }
 
-    fn waited(&self, object: &Object) -> bool {
-        self.now - object.released > self.bounds.idle_ttl
+    fn waited(&self, object: &Object, ttl: u64) -> bool {
+        self.now - object.released > ttl
     }
 
     fn too_old(&self, object: &Object) -> bool {
-        self.now - object.created > self.bounds.max_lifetime
+        self.now - object.created > self.pools[object.pool].bounds.max_lifetime
     }
 
-    // Bytes
+    // Room
 
-    fn watch(&mut self, from: usize) {
-        for at in from..self.levels.len() {
-            let level = &mut self.levels[at];
-            let kind = if level.used > level.soft && !level.over_soft {
-                AccountEventKind::OverSoftLimit
-            } else if level.used <= level.low() && level.over_soft {
-                AccountEventKind::BackToLow
-            } else {
-                continue;
-            };
-            level.over_soft = !level.over_soft;
-            self.events.push((at, kind, level.used));
-        }
+    /// Bytes that could be evicted inside an account.
+    fn evictable(&self, level: usize) -> usize {
+        let inside = |object: &&Object| self.levels.path(self.pools[object.pool].home).contains(&level);
+        self.idle.iter().filter(inside).map(|object| object.bytes).sum()
     }
 
-    /// Charges the account `from` and those above it, or none.
-    fn charge(&mut self, from: usize, bytes: usize, external: bool) -> Result<(), OverBudget> {
-        for at in from..self.levels.len() {
-            let level = &self.levels[at];
-            if !external && level.used + bytes > level.hard {
-                return Err(self.refusal(at, bytes, 0));
+    /// The place in the order of what a pool evicts for room: of the oldest ones in its window the one that is worth least
+    /// for its bytes, and the oldest of those.
+    fn victim(&mut self, pool: usize) -> usize {
+        let own = |&at: &usize| self.idle[at].pool == pool;
+        let own: Vec<usize> = (0..self.idle.len()).filter(own).collect();
+        let window = self.pools[pool].bounds.window;
+        let mut best = own[0];
+        for &at in own.iter().take(window) {
+            if self.idle[at].worth() < self.idle[best].worth() {
+                best = at;
             }
         }
-        for level in &mut self.levels[from..] {
-            level.used += bytes;
-            level.external += if external { bytes } else { 0 };
-            level.peak = level.peak.max(level.used);
-            level.lifetime_peak = level.lifetime_peak.max(level.used);
+        if window > 1 {
+            for &at in own.iter().take_while(|&&at| at < best) {
+                self.idle[at].passed_over += 1;
+            }
         }
-        self.watch(from);
+        best
+    }
+
+    /// Evicts the object inside an account that was released longest ago, by way of its pool; false if there is none.
+    fn evict_inside(&mut self, level: usize) -> bool {
+        let inside = |object: &&Object| self.levels.path(self.pools[object.pool].home).contains(&level);
+        let Some(pool) = self.idle.iter().find(inside).map(|object| object.pool) else { return false };
+        let at = self.victim(pool);
+        self.destroy_idle(at, Removal::Evicted(Eviction::Room));
+        true
+    }
+
+    /// Evicts one object of any pool to make room for `total` bytes, of which `held` are charged; nothing if all that is
+    /// idle would not do.
+    fn evict_anywhere(&mut self, home: Option<usize>, held: usize, total: usize) -> Result<(), OverBudget> {
+        let short = self.levels.short(home, held, total);
+        let hopeless = short.iter().filter(|&&(at, short)| short > self.evictable(at));
+        if let Some(&(at, _)) = hopeless.max_by_key(|&&(_, short)| short) {
+            return Err(self.levels.refusal_beyond(at, held, total, self.evictable(at)));
+        }
+        if let Some((at, _)) = self.levels.tightest(home, held, total) {
+            assert!(self.evict_inside(at), "it can fit, and nothing is idle");
+        }
         Ok(())
     }
 
-    fn uncharge(&mut self, from: usize, bytes: usize, external: bool) {
-        for level in &mut self.levels[from..] {
-            level.used -= bytes;
-            level.external -= if external { bytes } else { 0 };
-        }
-        self.watch(from);
+    /// The bytes of a pool's own object that goes for room; they stay charged.
+    fn evict_own(&mut self, pool: usize) -> usize {
+        let at = self.victim(pool);
+        let object = self.take_idle(at);
+        self.bury_charged(&object, Removal::Evicted(Eviction::Room));
+        if self.pools[pool].home.is_none() { 0 } else { object.bytes }
     }
 
-    fn refusal(&self, at: usize, requested: usize, evictable: usize) -> OverBudget {
-        let level = &self.levels[at];
-        OverBudget {
-            level: at,
-            requested,
-            used: level.used,
-            limit: level.hard,
-            free: level.hard.saturating_sub(level.used),
-            evictable,
-        }
-    }
-
-    /// The account that is short of the most bytes for holding `total` in place of the `held` that are charged already, and
-    /// how many; the highest if several are.
-    fn tightest(&self, held: usize, total: usize) -> Option<(usize, usize)> {
-        let short = |level: &Level| (level.used - held + total).saturating_sub(level.hard);
-        let shorts = self.levels.iter().map(short).enumerate();
-        shorts.filter(|&(_, short)| short > 0).max_by_key(|&(_, short)| short)
-    }
-
-    fn refusal_beyond(&self, at: usize, held: usize, total: usize, evictable: usize) -> OverBudget {
-        let mut refusal = self.refusal(at, total.saturating_sub(held), evictable);
-        refusal.used -= held.saturating_sub(total);
-        refusal.free = refusal.limit.saturating_sub(refusal.used);
-        refusal
+    /// Whether room is made by the oldest of all pools.
+    fn others_give(&self) -> bool {
+        self.give && self.pools.len() > 1
     }
 
     /// Claims bytes until `held` is `total`, after evicting the fewest objects that make room, those released longest ago
-    /// first, whose bytes it takes over; evicts nothing if all of them together would not do.
-    fn reserve(&mut self, held: &mut usize, total: usize, may_evict: bool) -> Result<(), OverBudget> {
-        while let Some((at, short)) = self.tightest(*held, total) {
-            let evictable = if may_evict { self.idle_bytes() } else { 0 };
-            if short > evictable {
-                return Err(self.refusal_beyond(at, *held, total, evictable));
+    /// first; evicts nothing if all of them together would not do.
+    fn reserve(
+        &mut self,
+        pool: usize,
+        held: &mut usize,
+        total: usize,
+        may_evict: bool,
+    ) -> Result<(), OverBudget> {
+        let home = self.pools[pool].home;
+        while let Some((at, short)) = self.levels.tightest(home, *held, total) {
+            if may_evict && self.others_give() {
+                self.evict_anywhere(home, *held, total)?;
+                continue;
             }
-            *held += self.evict_for_room();
+            let evictable = if may_evict { self.idle_bytes(pool) } else { 0 };
+            if short > evictable {
+                return Err(self.levels.refusal_beyond(at, *held, total, evictable));
+            }
+            *held += self.evict_own(pool);
         }
         if total > *held {
-            self.charge(0, total - *held, false)?;
+            self.levels.charge(home, total - *held, false)?;
         } else {
-            self.uncharge(0, *held - total, false);
+            self.levels.uncharge(home, *held - total, false);
         }
         *held = total;
         Ok(())
     }
 
-    /// The bytes of the object released longest ago, which goes; they stay charged.
-    fn evict_for_room(&mut self) -> usize {
-        let object = self.take_idle(0);
-        self.totals.evicted += 1;
-        self.dropped.push(object.serial);
-        if self.levels.is_empty() { 0 } else { object.bytes }
-    }
-
     // Objects
 
-    fn bury(&mut self, object: &Object, why: Why) {
-        match why {
-            Why::Evicted => self.totals.evicted += 1,
-            Why::Expired => self.totals.expired += 1,
-            Why::Discarded => self.totals.discarded += 1,
-        }
-        self.uncharge(0, object.bytes, false);
+    /// Counts the end of an object whose bytes stay charged.
+    fn bury_charged(&mut self, object: &Object, why: Removal) {
+        self.count_removal(object, why);
         self.dropped.push(object.serial);
+    }
+
+    fn count_removal(&mut self, object: &Object, why: Removal) {
+        let totals = &mut self.pools[object.pool].totals;
+        *match why {
+            Removal::Evicted(_) => &mut totals.evicted,
+            Removal::IdleTooLong | Removal::TooOld => &mut totals.expired,
+            Removal::Discarded(_) => &mut totals.discarded,
+            Removal::Detached => &mut totals.detached,
+            other => panic!("a removal that the model does not know: {other:?}"),
+        } += 1;
+        self.heard.push((object.pool, Heard::Removed { key: object.key, bytes: object.bytes, why }));
+    }
+
+    fn bury(&mut self, object: &Object, why: Removal) {
+        self.levels.uncharge(self.pools[object.pool].home, object.bytes, false);
+        self.bury_charged(object, why);
     }
 
     fn take_idle(&mut self, at: usize) -> Object {
         let object = self.idle.remove(at);
         // Had it never been there, one fewer would have been idle all along.
-        let floor = &mut self.floors[usize::from(object.key)];
+        let floor = &mut self.pools[object.pool].floors[usize::from(object.key)];
         *floor = floor.saturating_sub(1);
         object
     }
 
-    fn destroy_idle(&mut self, at: usize, why: Why) {
+    fn destroy_idle(&mut self, at: usize, why: Removal) {
         let object = self.take_idle(at);
         self.bury(&object, why);
     }
 
-    fn note_leased(&mut self) {
-        self.totals.peak_leased = self.totals.peak_leased.max(self.out().count());
+    fn note_leased(&mut self, pool: usize) {
+        let out = self.out(pool).count();
+        let totals = &mut self.pools[pool].totals;
+        totals.peak_leased = totals.peak_leased.max(out);
     }
 
-    fn note_bytes(&mut self) {
-        self.totals.peak_bytes = self.totals.peak_bytes.max(self.bytes());
+    /// `beside` are of the pool, and in none of the lists.
+    fn note_bytes(&mut self, pool: usize, beside: usize) {
+        let bytes = self.bytes(pool) + beside;
+        let totals = &mut self.pools[pool].totals;
+        totals.peak_bytes = totals.peak_bytes.max(bytes);
     }
 
-    /// Takes the idle object of the key that was released last, and leases it. Expired ones are destroyed.
-    pub fn try_acquire(&mut self, key: u8) -> Option<u64> {
+    // Leases that are watched
+
+    fn begin_watch(&mut self, pool: usize, serial: u64) {
+        let now = self.now;
+        let pool = &mut self.pools[pool];
+        let Some((one_in, _)) = pool.bounds.watch else { return };
+        if pool.until_watched > 0 {
+            pool.until_watched -= 1;
+        } else {
+            pool.until_watched = one_in - 1;
+            pool.watched.push((serial, now, false));
+        }
+    }
+
+    /// A lease ended: tells of it if it was said to be leaked.
+    fn end_watch(&mut self, object: &Object) {
+        let watched = &mut self.pools[object.pool].watched;
+        let Some(at) = watched.iter().position(|&(serial, ..)| serial == object.serial) else { return };
+        let (_, since, told) = watched.swap_remove(at);
+        if told {
+            let &Object { key, bytes, .. } = object;
+            let age = self.now - since;
+            self.heard.push((object.pool, Heard::Returned { key, bytes, since, age }));
+        }
+    }
+
+    // What can be done
+
+    fn take_newest(&mut self, pool: usize, key: u8) -> Option<u64> {
+        if self.pools[pool].closed {
+            return None;
+        }
         loop {
-            let at = self.idle.iter().rposition(|object| object.key == key)?;
-            if self.waited(&self.idle[at]) || self.too_old(&self.idle[at]) {
-                self.destroy_idle(at, Why::Expired);
-                continue;
+            let at = self.idle.iter().rposition(|object| object.pool == pool && object.key == key)?;
+            let object = &self.idle[at];
+            if self.too_old(object) {
+                self.destroy_idle(at, Removal::TooOld);
+            } else if self.waited(object, self.pools[pool].bounds.idle_ttl) {
+                self.destroy_idle(at, Removal::IdleTooLong);
+            } else {
+                break;
             }
-            let object = self.idle.remove(at);
-            let idle = self.idle_of(key);
-            let floor = &mut self.floors[usize::from(key)];
-            *floor = (*floor).min(idle);
-            self.totals.hits += 1;
-            let serial = object.serial;
-            self.leased.push(object);
-            self.note_leased();
+        }
+        let at = self.idle.iter().rposition(|object| object.pool == pool && object.key == key)?;
+        let object = self.idle.remove(at);
+        let idle = self.idle_of(pool, key);
+        let floor = &mut self.pools[pool].floors[usize::from(key)];
+        *floor = (*floor).min(idle);
+        self.pools[pool].totals.hits += 1;
+        let serial = object.serial;
+        self.leased.push(object);
+        self.note_leased(pool);
+        self.begin_watch(pool, serial);
+        Some(serial)
+    }
+
+    /// Takes the idle object of the key that was released last, and leases it. Expired ones are destroyed. Looks at those in
+    /// quarantine if there is none.
+    pub fn try_acquire(&mut self, pool: usize, key: u8) -> Option<u64> {
+        if let Some(serial) = self.take_newest(pool, key) {
             return Some(serial);
         }
+        self.end_quarantines(pool, usize::MAX);
+        self.take_newest(pool, key)
     }
 
     /// Takes an idle object or makes one.
-    pub fn acquire(&mut self, key: u8) -> Result<u64, Refusal> {
-        if let Some(serial) = self.try_acquire(key) {
+    pub fn acquire(&mut self, pool: usize, key: u8) -> Result<u64, Refusal> {
+        if let Some(serial) = self.try_acquire(pool, key) {
             return Ok(serial);
         }
-        if !self.closed {
-            self.totals.misses += 1;
+        if !self.pools[pool].closed {
+            self.pools[pool].totals.misses += 1;
         }
-        let object = self.create(key, true)?;
-        let serial = object.serial;
+        let object = self.create(pool, key, true)?;
+        let (serial, bytes) = (object.serial, object.bytes);
         self.leased.push(object);
-        self.note_leased();
-        self.note_bytes();
+        self.note_leased(pool);
+        self.note_bytes(pool, 0);
+        self.begin_watch(pool, serial);
+        self.heard.push((pool, Heard::Created { key, bytes }));
         Ok(serial)
     }
 
-    fn create(&mut self, key: u8, may_evict: bool) -> Result<Object, Refusal> {
-        if self.closed {
+    fn create(&mut self, pool: usize, key: u8, may_evict: bool) -> Result<Object, Refusal> {
+        let mut held = 0;
+        let result = self.try_create(pool, key, may_evict, &mut held);
+        if let Err(refusal) = &result {
+            self.levels.uncharge(self.pools[pool].home, held, false);
+            if let Some(why) = refusal.name() {
+                self.heard.push((pool, Heard::Refused { key, why }));
+            }
+        }
+        result
+    }
+
+    fn try_create(
+        &mut self,
+        pool: usize,
+        key: u8,
+        may_evict: bool,
+        held: &mut usize,
+    ) -> Result<Object, Refusal> {
+        let Pool { home, closed, bounds: Bounds { max_objects, max_per_key, window, .. }, .. } =
+            self.pools[pool];
+        if closed {
             return Err(Refusal::Closed);
         }
-        let (leased, of_key) = (self.out().count(), self.leased_of(key));
-        let Bounds { max_objects, max_per_key, .. } = self.bounds;
-        if of_key + self.idle_of(key) >= max_per_key {
-            return Err(Refusal::KeyExhausted { leased: of_key, max_per_key });
+        let (out, idle, out_of_key) =
+            (self.out(pool).count(), self.idle_in(pool).count(), self.out_of(pool, key));
+        if out_of_key + self.idle_of(pool, key) >= max_per_key {
+            return Err(Refusal::KeyExhausted { leased: out_of_key, max_per_key });
         }
-        let staying = if may_evict { leased } else { leased + self.idle.len() };
-        if staying >= max_objects {
-            return Err(Refusal::Exhausted { leased, max_objects });
+        if out + if may_evict { 0 } else { idle } >= max_objects {
+            return Err(Refusal::Exhausted { leased: out, max_objects });
         }
         let estimate = estimate_of(key);
-        let evictable = if may_evict { self.idle_bytes() } else { 0 };
-        let mut held = 0;
-        if let Some((at, short)) = self.tightest(held, estimate)
-            && short > evictable
-        {
-            return Err(Refusal::OverBudget(self.refusal(at, estimate, evictable)));
+        // Until neither the number of objects nor their bytes stand in the way.
+        loop {
+            let full = out + self.idle_in(pool).count() >= max_objects;
+            match self.levels.tightest(home, *held, estimate) {
+                Some(_) if may_evict && self.others_give() => {
+                    self.evict_anywhere(home, *held, estimate).map_err(Refusal::OverBudget)?;
+                    continue;
+                }
+                Some((at, short)) => {
+                    let evictable = if may_evict { self.idle_bytes(pool) } else { 0 };
+                    if short > evictable {
+                        let refusal = self.levels.refusal_beyond(at, *held, estimate, evictable);
+                        return Err(Refusal::OverBudget(refusal));
+                    }
+                }
+                None if !full => break,
+                None => {}
+            }
+            *held += self.evict_own(pool);
         }
-        // From here on it can succeed.
-        if leased + self.idle.len() >= max_objects {
-            held += self.evict_for_room();
-        }
-        if let Err(refusal) = self.reserve(&mut held, estimate, may_evict) {
-            self.uncharge(0, held, false);
-            return Err(Refusal::OverBudget(refusal));
+        self.reserve(pool, held, estimate, may_evict).map_err(Refusal::OverBudget)?;
+        if self.panics(Place::Create) {
+            return Err(Refusal::Panicked);
         }
         if std::mem::take(&mut self.fail_next) {
-            self.uncharge(0, held, false);
             return Err(Refusal::Create(Refused));
         }
         let serial = self.made;
         self.made += 1;
         let bytes = size_of_next(key, std::mem::take(&mut self.misjudge_next));
+        if self.panics(Place::Measure) {
+            self.dropped.push(serial);
+            return Err(Refusal::Panicked);
+        }
         if bytes <= estimate {
-            self.uncharge(0, estimate - bytes, false);
-        } else if let Err(refusal) = self.reserve(&mut held, bytes, may_evict) {
-            self.uncharge(0, held, false);
+            self.levels.uncharge(home, estimate - bytes, false);
+            *held = bytes;
+        } else if let Err(refusal) = self.reserve(pool, held, bytes, may_evict) {
+            self.levels.uncharge(home, std::mem::take(held), false);
             self.dropped.push(serial);
             return Err(Refusal::OverBudget(refusal));
         }
-        self.totals.created += 1;
-        Ok(Object { serial, key, bytes, actual: bytes, created: self.now, released: self.now })
+        if window > 1 && self.panics(Place::Cost) {
+            self.dropped.push(serial);
+            return Err(Refusal::Panicked);
+        }
+        *held = 0;
+        self.pools[pool].totals.created += 1;
+        let (created, released) = (self.now, self.now);
+        let (actual, made_with) = (bytes, bytes);
+        Ok(Object { serial, pool, key, bytes, actual, made_with, created, released, passed_over: 0 })
     }
 
     /// Makes idle objects until there are `count`, or as many as may be idle.
-    pub fn prewarm(&mut self, key: u8, count: usize) -> Result<usize, Refusal> {
+    pub fn prewarm(&mut self, pool: usize, key: u8, count: usize) -> Result<usize, Refusal> {
         let mut made = 0;
-        while self.idle_of(key) < count.min(self.bounds.max_idle_per_key) {
-            let object = self.create(key, false)?;
+        while self.idle_of(pool, key) < count.min(self.pools[pool].bounds.max_idle_per_key) {
+            let object = self.create(pool, key, false)?;
+            let bytes = object.bytes;
             self.idle.push(object);
-            self.note_bytes();
+            self.note_bytes(pool, 0);
+            self.heard.push((pool, Heard::Created { key, bytes }));
             made += 1;
         }
         Ok(made)
     }
 
-    /// Gives a lease back.
-    pub fn release(&mut self, at: usize) {
-        let mut object = self.leased.remove(at);
+    /// Resets and weighs what comes back, or why it is not worth keeping.
+    fn refresh(&mut self, object: &mut Object) -> Result<(), Discard> {
         self.reset.push(object.serial);
-        let mut keep = !std::mem::take(&mut self.discard_next);
+        if self.panics(Place::Reset) {
+            return Err(Discard::Panicked);
+        }
+        if std::mem::take(&mut self.discard_next) {
+            return Err(Discard::Verdict);
+        }
+        let Pool { home, bounds: Bounds { max_retained_bytes, .. }, .. } = self.pools[object.pool];
         // Bytes that nobody bounds are not measured again.
-        let Bounds { max_retained_bytes, max_idle_per_key, .. } = self.bounds;
-        if keep && (!self.levels.is_empty() || max_retained_bytes != usize::MAX) {
-            let (before, after) = (object.bytes, object.actual);
-            keep = after <= max_retained_bytes;
-            if keep && after > before {
-                keep = self.charge(0, after - before, false).is_ok();
-            } else if keep && after < before {
-                self.uncharge(0, before - after, false);
-            }
-            if keep {
-                object.bytes = after;
-                self.totals.peak_bytes = self.totals.peak_bytes.max(self.bytes() + after);
-            }
+        if home.is_none() && max_retained_bytes == usize::MAX {
+            return Ok(());
         }
-        if keep && self.too_old(&object) {
-            self.bury(&object, Why::Expired);
-        } else if keep && !self.closed {
-            object.released = self.now;
-            let key = object.key;
-            self.idle.push(object);
-            if self.idle_of(key) > max_idle_per_key
-                && let Some(oldest) = self.idle.iter().position(|object| object.key == key)
-            {
-                self.destroy_idle(oldest, Why::Evicted);
-            }
+        if self.panics(Place::Measure) {
+            return Err(Discard::Panicked);
+        }
+        let (before, after) = (object.bytes, object.actual);
+        if after > max_retained_bytes {
+            return Err(Discard::Grown);
+        }
+        if after > before {
+            self.levels.charge(home, after - before, false).map_err(|_| Discard::Grown)?;
         } else {
-            self.bury(&object, Why::Discarded);
+            self.levels.uncharge(home, before - after, false);
         }
+        object.bytes = after;
+        self.note_bytes(object.pool, after);
+        Ok(())
+    }
+
+    /// Puts what is reset among the idle, or destroys it.
+    fn shelve(&mut self, mut object: Object) {
+        let (pool, key) = (object.pool, object.key);
+        object.passed_over = 0;
+        if self.too_old(&object) {
+            self.bury(&object, Removal::TooOld);
+        } else if self.pools[pool].closed {
+            self.bury(&object, Removal::Discarded(Discard::Closed));
+        } else {
+            object.released = self.now;
+            self.idle.push(object);
+            if self.idle_of(pool, key) > self.pools[pool].bounds.max_idle_per_key
+                && let Some(oldest) =
+                    self.idle.iter().position(|object| object.pool == pool && object.key == key)
+            {
+                self.destroy_idle(oldest, Removal::Evicted(Eviction::KeyIdle));
+            }
+        }
+    }
+
+    /// Gives a lease back, to be used again from `due` on; true if user code panics.
+    pub fn release(&mut self, at: usize, due: Option<u64>) -> bool {
+        let mut object = self.leased.remove(at);
+        let refreshed = self.refresh(&mut object);
+        self.end_watch(&object);
+        match (refreshed, due) {
+            (Err(why), _) => {
+                self.bury(&object, Removal::Discarded(why));
+                return why == Discard::Panicked;
+            }
+            (Ok(()), None) => self.shelve(object),
+            (Ok(()), Some(due)) => {
+                let before = self.quarantined.iter().filter(|&&(other, _)| other <= due).count();
+                self.quarantined.insert(before, (due, object));
+            }
+        }
+        false
     }
 
     /// Destroys a leased object.
     pub fn discard(&mut self, at: usize) {
         let object = self.leased.remove(at);
-        self.bury(&object, Why::Discarded);
+        self.end_watch(&object);
+        self.bury(&object, Removal::Discarded(Discard::Asked));
     }
 
     /// Takes an object out for good; its serial number.
     pub fn detach(&mut self, at: usize) -> u64 {
         let object = self.leased.remove(at);
-        self.totals.detached += 1;
-        self.uncharge(0, object.bytes, false);
+        self.end_watch(&object);
+        self.levels.uncharge(self.pools[object.pool].home, object.bytes, false);
+        self.count_removal(&object, Removal::Detached);
         object.serial
     }
 
@@ -512,138 +682,9 @@ impl Model {
         self.forgotten.push(object);
     }
 
-    /// Trims to `target` idle objects, but leaves each key its least.
-    pub fn trim(&mut self, target: usize) -> usize {
-        let mut destroyed = 0;
-        while self.idle.len() > target {
-            let may_go = |object: &Object| self.idle_of(object.key) > self.bounds.min_idle;
-            let Some(at) = self.idle.iter().position(may_go) else { break };
-            self.destroy_idle(at, Why::Evicted);
-            destroyed += 1;
-        }
-        destroyed
-    }
-
-    /// Keeps what `keep` says.
-    pub fn retain(&mut self, keep: impl Fn(u8) -> bool) -> usize {
-        let mut destroyed = 0;
-        while let Some(at) = self.idle.iter().position(|object| !keep(object.key)) {
-            self.destroy_idle(at, Why::Evicted);
-            destroyed += 1;
-        }
-        destroyed
-    }
-
-    /// Evicts to so many bytes; the bytes freed.
-    pub fn evict_to(&mut self, bytes: usize) -> usize {
-        let before = self.bytes();
-        while self.bytes() > bytes && !self.idle.is_empty() {
-            self.destroy_idle(0, Why::Evicted);
-        }
-        before - self.bytes()
-    }
-
-    /// Closes the pool.
-    pub fn close(&mut self) {
-        self.closed = true;
-        self.trim_all();
-    }
-
-    fn trim_all(&mut self) {
-        while !self.idle.is_empty() {
-            self.destroy_idle(0, Why::Evicted);
-        }
-    }
-
-    fn pressure(&self) -> Pressure {
-        if self.levels.iter().any(|level| level.over() > 0) {
-            Pressure::Critical
-        } else if self.levels.iter().any(|level| level.over_soft) {
-            Pressure::Moderate
-        } else {
-            Pressure::None
-        }
-    }
-
-    /// A slice of housekeeping; how many went.
-    ///
-    /// Which of the objects that are too old a slice finds is the pool's affair, as long as they are no more than
-    /// `limit` and, without a limit, all. So the model is told by what the pool dropped (`real_dropped`, all there
-    /// ever were) and how many it counted as expired (`real_expired`), and checks that each was due.
-    pub fn maintain(&mut self, limit: usize, real_dropped: &[u64], real_expired: u64) -> usize {
-        let mut destroyed = 0;
-        while destroyed < limit && self.idle.first().is_some_and(|oldest| self.waited(oldest)) {
-            self.destroy_idle(0, Why::Expired);
-            destroyed += 1;
-        }
-        let old = (real_expired - self.totals.expired) as usize;
-        assert!(old <= limit, "more work than the limit: {old} too old ones, of {limit}");
-        for _ in 0..old {
-            let serial = real_dropped[self.dropped.len()];
-            let at = self.idle.iter().position(|object| object.serial == serial);
-            let at = at.unwrap_or_else(|| panic!("object {serial} was not idle, and expired"));
-            assert!(self.too_old(&self.idle[at]), "object {serial} is not too old, and expired");
-            self.destroy_idle(at, Why::Expired);
-            destroyed += 1;
-        }
-        if limit == usize::MAX {
-            assert!(
-                !self.idle.iter().any(|object| self.too_old(object)),
-                "some too old ones were passed over"
-            );
-        }
-        if self.levels.is_empty() {
-            return destroyed;
-        }
-        let pressure = self.pressure();
-        match pressure {
-            Pressure::None => {}
-            Pressure::Critical => {
-                for _ in 0..limit.min(self.idle.len()) {
-                    self.destroy_idle(0, Why::Evicted);
-                    destroyed += 1;
-                }
-            }
-            Pressure::Moderate => {
-                let over_low = |level: &Level| level.over_soft && level.used > level.low();
-                // A whole round takes the oldest of those that may go. A slice looks at `limit` objects from
-                // where the last one ended, and once round: which it gets to see is the pool's affair, too.
-                let whole = limit == usize::MAX && !self.sliced;
-                let (mut evicted, mut from, mut wrapped) = (0, 0, 0);
-                while self.levels.iter().any(over_low) {
-                    let may_go = |object: &Object| {
-                        self.floors[usize::from(object.key)] > 0
-                            && self.idle_of(object.key) > self.bounds.min_idle
-                    };
-                    let at = if whole {
-                        self.idle.iter().position(may_go)
-                    } else {
-                        let serial = real_dropped.get(self.dropped.len());
-                        serial.and_then(|&serial| self.idle.iter().position(|object| object.serial == serial))
-                    };
-                    let Some(at) = at else { break };
-                    let object = &self.idle[at];
-                    assert!(may_go(object), "evicted under pressure, and should not: {object:?}");
-                    wrapped += usize::from(at < from);
-                    assert!(wrapped <= 1, "went round more than once: {object:?}");
-                    assert!(evicted < limit, "more work than the limit: {limit}");
-                    from = if whole { 0 } else { at };
-                    evicted += 1;
-                    self.destroy_idle(at, Why::Evicted);
-                }
-                destroyed += evicted;
-            }
-        }
-        self.sliced = limit != usize::MAX && pressure == Pressure::Moderate;
-        for key in 0..KEYS {
-            self.floors[usize::from(key)] = self.idle_of(key);
-        }
-        destroyed
-    }
-
-    /// Claims bytes beside the pool.
+    /// Claims bytes beside the pools.
     pub fn claim(&mut self, level: usize, bytes: usize, external: bool) -> Result<(), OverBudget> {
-        self.charge(level, bytes, external)?;
+        self.levels.charge(Some(level), bytes, external)?;
         self.claims.push(Claim { level, bytes, external });
         Ok(())
     }
@@ -651,39 +692,43 @@ impl Model {
     /// Gives a claim back.
     pub fn unclaim(&mut self, at: usize) {
         let Claim { level, bytes, external } = self.claims.remove(at);
-        self.uncharge(level, bytes, external);
+        self.levels.uncharge(Some(level), bytes, external);
     }
 
-    /// Changes a hard limit; the excess that is left.
+    /// Changes a hard limit, for which pools that give must evict; the excess that is left.
     pub fn set_hard_limit(&mut self, level: usize, bytes: usize) -> usize {
-        self.levels[level].hard = bytes;
-        self.levels[level].over()
+        self.levels.all[level].hard = bytes;
+        while self.give && self.levels.all[level].over() > 0 && self.evict_inside(level) {}
+        self.levels.all[level].over()
     }
 
-    /// Changes the hard limit of the pool's account by way of the pool, which evicts what it must; the excess that is
+    /// Changes the hard limit of a pool's account by way of the pool, which evicts what it must; the excess that is
     /// left, if there is an account.
-    pub fn set_pool_limit(&mut self, bytes: usize) -> Option<usize> {
-        self.levels.first_mut()?.hard = bytes;
-        while self.levels[0].over() > 0 && !self.idle.is_empty() {
-            self.destroy_idle(0, Why::Evicted);
+    pub fn set_pool_limit(&mut self, pool: usize, bytes: usize) -> Option<usize> {
+        let home = self.pools[pool].home?;
+        self.set_hard_limit(home, bytes);
+        while self.levels.all[home].over() > 0
+            && let Some(at) = self.idle.iter().position(|object| object.pool == pool)
+        {
+            self.destroy_idle(at, Removal::Evicted(Eviction::Asked));
         }
-        Some(self.levels[0].over())
+        Some(self.levels.all[home].over())
     }
 
     /// Changes a soft limit.
     pub fn set_soft_limit(&mut self, level: usize, bytes: usize) {
-        self.levels[level].soft = bytes;
-        let events = self.events.len();
-        self.watch(level);
-        // Only the level that was changed is asked, and the others have nothing new to say.
-        assert!(self.events[events..].iter().all(|event| event.0 == level));
+        self.levels.all[level].soft = bytes;
+        self.levels.watch(level);
     }
 
-    /// Destroys what is left, as the end of the pool does; the serial numbers, in no particular order.
+    /// Destroys what is left, as the end of the pools does; the serial numbers, in no particular order.
     pub fn end(&mut self) -> Vec<u64> {
-        let rest = [std::mem::take(&mut self.idle), std::mem::take(&mut self.forgotten)].concat();
+        let late = std::mem::take(&mut self.quarantined).into_iter().map(|(_, object)| object);
+        let mut rest: Vec<Object> = late.collect();
+        rest.append(&mut self.idle);
+        rest.append(&mut self.forgotten);
         for object in &rest {
-            self.uncharge(0, object.bytes, false);
+            self.levels.uncharge(self.pools[object.pool].home, object.bytes, false);
         }
         rest.iter().map(|object| object.serial).collect()
     }

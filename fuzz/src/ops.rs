@@ -149,6 +149,30 @@ pub enum Op {
         /// By so many bytes.
         by: i8,
     },
+    /// Give a lease or token back, to be used again later.
+    ReleaseAt {
+        /// Which.
+        nth: u8,
+        /// In how many ticks, modulo 32.
+        after: u8,
+    },
+    /// A slice of housekeeping that ends after so many bytes.
+    MaintainBytes {
+        /// Its limit on objects, as above.
+        limit: u8,
+        /// Its limit on bytes, modulo 512.
+        bytes: u16,
+    },
+    /// Let user code panic the next time.
+    PanicNext {
+        /// Where: factory, measure, resetter or cost, modulo 4.
+        place: u8,
+    },
+    /// From now on what names no lease is done to this pool.
+    Use {
+        /// Which, modulo how many there are.
+        pool: u8,
+    },
 }
 
 /// Keys there are.
@@ -161,6 +185,12 @@ pub const FIXED_SLOTS: usize = 5;
 #[must_use]
 pub fn estimate_of(key: u8) -> usize {
     [32, 64, 0, 100][usize::from(key % KEYS)]
+}
+
+/// What it costs to make an object of a key again.
+#[must_use]
+pub(crate) fn cost_of(key: u8) -> u32 {
+    [1, 9, 2, 4][usize::from(key % KEYS)]
 }
 
 /// A limit in bytes, from an operation's number.
@@ -193,6 +223,12 @@ pub struct Config {
     pub accounts: [Option<Limits>; 2],
     /// Whether [`Op::Close`] closes; the rest of a run is short of surprises then.
     pub closes: bool,
+    /// Ticks that an object may wait if its key has others.
+    pub soft_idle_ttl: Option<u8>,
+    /// Among how many eviction chooses, modulo 8.
+    pub window: u8,
+    /// Which leases are watched: one in so many, modulo 4, for more than so many ticks.
+    pub watch: Option<(u8, u8)>,
 }
 
 /// The limits of an account.
@@ -227,8 +263,12 @@ pub struct Bounds {
     pub max_lifetime: u64,
     /// Bytes that an object may hold after its release.
     pub max_retained_bytes: usize,
-    /// Hard and soft limits of the accounts, the pool's own first. Empty: the pool has no account.
-    pub accounts: Vec<(usize, usize)>,
+    /// Ticks that an object may wait if its key has others.
+    pub soft_idle_ttl: u64,
+    /// Among how many eviction chooses.
+    pub window: usize,
+    /// One in how many leases is watched, and for how many ticks it may be out.
+    pub watch: Option<(u32, u64)>,
 }
 
 impl Bounds {
@@ -237,8 +277,6 @@ impl Bounds {
     pub fn new(config: &Config, slots: usize) -> Self {
         let count = |bound: Option<u8>, modulus: u8| bound.map_or(usize::MAX, |n| usize::from(n % modulus));
         let ticks = |bound: Option<u8>| bound.map_or(u64::MAX, u64::from);
-        let limits = |limits: Limits| (limit_of(limits.hard), limit_of(limits.soft));
-        let [own, parent] = config.accounts;
         Self {
             max_objects: count(config.max_objects, 16).min(slots),
             max_per_key: count(config.max_per_key, 8),
@@ -247,8 +285,18 @@ impl Bounds {
             idle_ttl: ticks(config.idle_ttl),
             max_lifetime: ticks(config.max_lifetime),
             max_retained_bytes: config.max_retained_bytes.map_or(usize::MAX, usize::from),
-            // A parent without a child would be nobody's.
-            accounts: own.into_iter().chain(own.and(parent)).map(limits).collect(),
+            soft_idle_ttl: ticks(config.soft_idle_ttl),
+            window: usize::from(config.window % 8).max(1),
+            watch: config.watch.map(|(one_in, after)| (u32::from(one_in % 4).max(1), u64::from(after))),
         }
     }
+}
+
+/// Hard and soft limits of the accounts, the pool's own first. Empty: the pool has no account.
+#[must_use]
+pub fn levels_of(config: &Config) -> Vec<(usize, usize)> {
+    let limits = |limits: Limits| (limit_of(limits.hard), limit_of(limits.soft));
+    let [own, parent] = config.accounts;
+    // A parent without a child would be nobody's.
+    own.into_iter().chain(own.and(parent)).map(limits).collect()
 }

@@ -1,14 +1,17 @@
 //! The same operations on the pool and on the model, and everything compared after each.
 
-use crate::model::{Model, OverBudget, Refusal};
-use crate::ops::{Bounds, Config, FIXED_SLOTS, KEYS, Op, limit_of};
-use crate::world::{Item, Maker, Refused, Washer, World};
+use crate::model::{Model, OverBudget, Refusal, Told};
+use crate::ops::{Bounds, Config, FIXED_SLOTS, KEYS, Op, levels_of, limit_of};
+use crate::world::{Item, Maker, Place, Planned, Refused, Washer, Watcher, World};
 use pool_core::{
-    Account, AccountEventKind, AcquireError, KeyedPool, KeyedPoolBuilder, Lease, LeaseId, ManualClock,
-    ReleaseError, Reservation, Storage,
+    Account, AccountEventKind, AcquireError, Growing, KeyedPool, KeyedPoolBuilder, Lease, LeaseId, Local,
+    ManualClock, Mode, ReleaseError, Reservation, Shared, Storage, Tick, WorkLimit,
 };
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Applies `ops` to a growing pool and to one of [`FIXED_SLOTS`] slots, both with the bounds of `config`, and to the
@@ -18,76 +21,221 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// At the first operation after which pool and model differ, or an invariant does not hold.
 pub fn run(ops: &[Op], config: &Config) {
-    drive(ops, config, usize::MAX, |builder| builder.build());
-    drive(ops, config, FIXED_SLOTS, |builder| builder.build_fixed::<FIXED_SLOTS>());
+    let levels: Vec<_> = levels_of(config)
+        .into_iter()
+        .enumerate()
+        .map(|(at, (hard, soft))| (hard, soft, Some(at + 1)))
+        .collect();
+    let chain = |slots: usize, kind: &'static str| {
+        let mut limits = levels.clone();
+        if let Some(top) = limits.last_mut() {
+            top.2 = None;
+        }
+        let home = (!limits.is_empty()).then_some(0);
+        Setup {
+            kind,
+            pools: vec![(Bounds::new(config, slots), home)],
+            limits,
+            give: false,
+            closes: config.closes,
+        }
+    };
+    drive(ops, &chain(usize::MAX, "growing"), shared_account, |builder, account| {
+        Box::new(charged(builder, account).build())
+    });
+    drive(ops, &chain(FIXED_SLOTS, "fixed"), shared_account, |builder, account| {
+        Box::new(charged(builder, account).build_fixed::<FIXED_SLOTS>())
+    });
 }
 
-type Builder<'w> = KeyedPoolBuilder<u8, Maker<'w>, Washer<'w>, &'w ManualClock>;
-type Subject<'w, S> = KeyedPool<u8, Maker<'w>, Washer<'w>, &'w ManualClock, S>;
+/// Applies `ops` to several pools that give idle objects back to one another: two under an account, a third under the one
+/// above it. Which of them, [`Op::Use`] says. The limits of the accounts are those of the first.
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn run_several(ops: &[Op], configs: &[Config; 3]) {
+    drive(ops, &several(configs), local_account, giving);
+}
+
+/// What [`run_several`] sets up.
+pub(crate) fn several(configs: &[Config; 3]) -> Setup {
+    let mut limits = levels_of(&configs[0]);
+    limits.resize(2, (usize::MAX, usize::MAX));
+    let bounds = |config| Bounds::new(config, usize::MAX);
+    Setup {
+        kind: "one of several",
+        pools: configs.iter().map(bounds).zip([Some(0), Some(0), Some(1)]).collect(),
+        limits: limits
+            .iter()
+            .zip([Some(1), None])
+            .map(|(&(hard, soft), parent)| (hard, soft, parent))
+            .collect(),
+        give: true,
+        closes: configs.iter().any(|config| config.closes),
+    }
+}
+
+/// Which pools under which accounts.
+pub(crate) struct Setup {
+    kind: &'static str,
+    pub(crate) pools: Vec<(Bounds, Option<usize>)>,
+    pub(crate) limits: Vec<(usize, usize, Option<usize>)>,
+    give: bool,
+    pub(crate) closes: bool,
+}
+
+pub(crate) type Builder<M> = KeyedPoolBuilder<u8, Maker, Washer, Rc<ManualClock>, Watcher, M>;
+type Subject<S, M> = KeyedPool<u8, Maker, Washer, Rc<ManualClock>, S, Watcher, M>;
+/// A pool that gives idle objects to others.
+pub(crate) type Giving = Subject<Growing, Local>;
 type Events = Arc<Mutex<Vec<(usize, AccountEventKind, usize)>>>;
 
-/// What is out: index by index the same as the model's `leased`.
-enum Held<'p, 'w, S: Storage> {
-    Lease(Lease<&'p Subject<'w, S>>),
+/// What is out, and of which pool: index by index the same as the model's `leased`.
+enum Held<'p, S: Storage, M: Mode> {
+    Lease(Lease<&'p Subject<S, M>>),
     Token(LeaseId),
 }
 
-fn account(bounds: &Bounds, events: &Events) -> Vec<Account> {
-    let mut accounts: Vec<Account> = Vec::new();
-    for (level, &(hard, soft)) in bounds.accounts.iter().enumerate().rev() {
-        let events = Arc::clone(events);
-        let mut builder = Account::builder(["own", "parent"][level])
-            .hard_limit(hard)
-            .soft_limit(soft)
-            .on_event(move |event| {
-                events.lock().unwrap_or_else(PoisonError::into_inner).push((level, event.kind, event.used));
-            });
-        if let Some(parent) = accounts.first() {
-            builder = builder.parent(parent);
-        }
-        accounts.insert(0, builder.build());
-    }
-    accounts
+/// An account of a number, with its limits, a parent and where to note its events.
+type Open<M> = fn(usize, (usize, usize), Option<&Account<M>>, &Events) -> Account<M>;
+
+fn note(events: &Events, level: usize, kind: AccountEventKind, used: usize) {
+    events.lock().unwrap_or_else(PoisonError::into_inner).push((level, kind, used));
 }
 
-fn drive<S: Storage>(
-    ops: &[Op],
-    config: &Config,
-    slots: usize,
-    build: for<'w> fn(Builder<'w>) -> Subject<'w, S>,
-) {
-    let bounds = Bounds::new(config, slots);
-    let (world, clock, events) = (World::default(), ManualClock::default(), Events::default());
-    let accounts = account(&bounds, &events);
-    let mut builder = KeyedPoolBuilder::new(Maker(&world))
-        .resetter(Washer(&world))
-        .clock(&clock)
+fn shared_account(
+    level: usize,
+    (hard, soft): (usize, usize),
+    parent: Option<&Account>,
+    events: &Events,
+) -> Account {
+    let events = Arc::clone(events);
+    let mut builder = Account::builder(format!("level {level}"))
+        .hard_limit(hard)
+        .soft_limit(soft)
+        .on_event(move |event| note(&events, level, event.kind, event.used));
+    if let Some(parent) = parent {
+        builder = builder.parent(parent);
+    }
+    builder.build()
+}
+
+fn local_account(
+    level: usize,
+    (hard, soft): (usize, usize),
+    parent: Option<&Account<Local>>,
+    events: &Events,
+) -> Account<Local> {
+    let events = Arc::clone(events);
+    let mut builder = Account::local_builder(format!("level {level}"))
+        .hard_limit(hard)
+        .soft_limit(soft)
+        .on_event(move |event| note(&events, level, event.kind, event.used));
+    if let Some(parent) = parent {
+        builder = builder.parent(parent);
+    }
+    builder.build()
+}
+
+/// Accounts of these limits and parents; a parent comes after its children.
+fn accounts<M: Mode>(
+    limits: &[(usize, usize, Option<usize>)],
+    events: &Events,
+    open: Open<M>,
+) -> Vec<Account<M>> {
+    let mut made: Vec<Account<M>> = Vec::new();
+    for (level, &(hard, soft, parent)) in limits.iter().enumerate().rev() {
+        let parent = parent.map(|parent| &made[parent - level - 1]);
+        let account = open(level, (hard, soft), parent, events);
+        made.insert(0, account);
+    }
+    made
+}
+
+fn charged(builder: Builder<Shared>, account: Option<&Account>) -> Builder<Shared> {
+    match account {
+        Some(account) => builder.account(account.clone()),
+        None => builder,
+    }
+}
+
+/// A pool that gives idle objects to others under its account.
+pub(crate) fn giving(builder: Builder<Shared>, account: Option<&Account<Local>>) -> Rc<Giving> {
+    match account {
+        Some(account) => builder.account(account.clone()).build_rc(),
+        None => unreachable!("several pools have an account each"),
+    }
+}
+
+/// A builder with the bounds of a pool.
+pub(crate) fn builder(
+    world: &Rc<World>,
+    clock: &Rc<ManualClock>,
+    number: usize,
+    bounds: &Bounds,
+) -> Builder<Shared> {
+    let mut builder = KeyedPoolBuilder::new(Maker(Rc::clone(world)))
+        .resetter(Washer(Rc::clone(world)))
+        .clock(Rc::clone(clock))
+        .observer(Watcher(Rc::clone(world), number))
         .max_objects(bounds.max_objects)
         .max_per_key(bounds.max_per_key)
         .max_idle_per_key(bounds.max_idle_per_key)
         .min_idle(bounds.min_idle)
         .idle_ttl(bounds.idle_ttl)
+        .soft_idle_ttl(bounds.soft_idle_ttl)
         .max_lifetime(bounds.max_lifetime)
-        .max_retained_bytes(bounds.max_retained_bytes);
-    if let Some(own) = accounts.first() {
-        builder = builder.account(own.clone());
+        .max_retained_bytes(bounds.max_retained_bytes)
+        .evict_cheapest_of(bounds.window);
+    if let Some((one_in, after)) = bounds.watch {
+        builder = builder.watch_leaks(one_in, after);
     }
+    builder
+}
+
+/// What `act` returns; `None` if user code in it panicked as planned.
+fn planned<T>(act: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(value) => Some(value),
+        Err(panic) if panic.is::<Planned>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+fn drive<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>>>(
+    ops: &[Op],
+    setup: &Setup,
+    open: Open<M>,
+    build: fn(Builder<Shared>, Option<&Account<M>>) -> P,
+) {
+    let (world, clock, events) =
+        (Rc::new(World::default()), Rc::new(ManualClock::default()), Events::default());
+    let accounts = accounts(&setup.limits, &events, open);
     let stranger = KeyedPool::builder(|_: &u8| Ok::<u8, Refused>(0)).build();
     let foreign = match stranger.acquire(&0) {
         Ok(lease) => lease.into_id(),
         Err(error) => panic!("a pool without bounds refused: {error:?}"),
     };
 
-    let mut model = Model::new(bounds);
+    let mut model = Model::new(setup.pools.clone(), &setup.limits, setup.give);
     let (detached, claims) = {
-        let pool = build(builder);
+        let pools: Vec<P> = setup
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(number, (bounds, home))| {
+                build(builder(&world, &clock, number, bounds), home.map(|home| &accounts[home]))
+            })
+            .collect();
         let mut driver = Driver {
-            pool: &pool,
+            pools: pools.iter().map(|pool| &**pool).collect(),
+            current: 0,
             world: &world,
             clock: &clock,
             accounts: &accounts,
             events: &events,
-            closes: config.closes,
+            closes: setup.closes,
             foreign,
             held: Vec::new(),
             used_tokens: Vec::new(),
@@ -95,26 +243,28 @@ fn drive<S: Storage>(
             claims: Vec::new(),
         };
         for (at, &op) in ops.iter().enumerate() {
-            driver.step(&mut model, op, &Context { at, op, fixed: slots != usize::MAX });
+            driver.step(&mut model, op, &Context { at, op, kind: setup.kind });
         }
+        world.panic_next.set(None);
+        model.panic_next = None;
         let Driver { held, detached, claims, .. } = driver;
         while !model.leased.is_empty() {
-            model.release(0);
+            model.release(0, None);
         }
         // Tokens that nobody releases are as good as leaked.
         let mut kept = Vec::new();
-        for held in held {
+        for (pool, held) in held {
             match held {
                 Held::Lease(lease) => drop(lease),
-                Held::Token(id) => kept.push(id),
+                Held::Token(id) => kept.push((pool, id)),
             }
         }
-        for id in kept {
-            assert_eq!(pool.release(id), Ok(()), "at the end");
+        for (pool, id) in kept {
+            assert_eq!(pools[pool].release(id), Ok(()), "at the end");
         }
         (detached, claims)
     };
-    // The pool is gone.
+    // The pools are gone.
     let mut expected: Vec<u64> = model.dropped.clone();
     expected.extend(model.end());
     expected.sort_unstable();
@@ -142,14 +292,13 @@ fn drive<S: Storage>(
 struct Context {
     at: usize,
     op: Op,
-    fixed: bool,
+    kind: &'static str,
 }
 
 impl Context {
     #[track_caller]
     fn same<T: PartialEq + Debug>(&self, what: &str, real: T, model: T) {
-        let Self { at, op, fixed } = self;
-        let kind = if *fixed { "fixed" } else { "growing" };
+        let Self { at, op, kind } = self;
         assert!(
             real == model,
             "{kind} pool, after operation {at}, {op:?}: {what}\n pool: {real:?}\nmodel: {model:?}"
@@ -157,18 +306,20 @@ impl Context {
     }
 }
 
-struct Driver<'p, 'w, S: Storage> {
-    pool: &'p Subject<'w, S>,
-    world: &'w World,
-    clock: &'w ManualClock,
-    accounts: &'p [Account],
+struct Driver<'p, S: Storage, M: Mode> {
+    pools: Vec<&'p Subject<S, M>>,
+    /// The number of the pool that is used.
+    current: usize,
+    world: &'p World,
+    clock: &'p ManualClock,
+    accounts: &'p [Account<M>],
     events: &'p Events,
     closes: bool,
     foreign: LeaseId,
-    held: Vec<Held<'p, 'w, S>>,
-    used_tokens: Vec<LeaseId>,
-    detached: Vec<Item<'w>>,
-    claims: Vec<Reservation>,
+    held: Vec<(usize, Held<'p, S, M>)>,
+    used_tokens: Vec<(usize, LeaseId)>,
+    detached: Vec<Item>,
+    claims: Vec<Reservation<Account<M>>>,
 }
 
 /// Pool of a token, by its documented bits.
@@ -176,23 +327,35 @@ fn pool_of(id: LeaseId) -> u32 {
     (id.to_bits() >> 96) as u32
 }
 
+/// A limit on objects, from an operation's number.
+fn objects_of(limit: u8) -> usize {
+    match limit % 8 {
+        7 => usize::MAX,
+        limit => usize::from(limit),
+    }
+}
+
 fn stale(id: LeaseId) -> ReleaseError {
     let bits = id.to_bits();
     ReleaseError::Stale { slot: (bits >> 64) as u32, generation: bits as u64 }
 }
 
-impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
+impl<'p, S: Storage, M: Mode> Driver<'p, S, M> {
+    fn pool(&self) -> &'p Subject<S, M> {
+        self.pools[self.current]
+    }
+
     fn nth(&self, nth: u8) -> Option<usize> {
         (!self.held.is_empty()).then(|| usize::from(nth) % self.held.len())
     }
 
     /// The nth of what is out as a lease, whatever it is.
-    fn take(&mut self, at: usize) -> Lease<&'p Subject<'w, S>> {
+    fn take(&mut self, at: usize) -> Lease<&'p Subject<S, M>> {
         match self.held.remove(at) {
-            Held::Lease(lease) => lease,
-            Held::Token(id) => {
-                self.used_tokens.push(id);
-                match self.pool.redeem(id) {
+            (_, Held::Lease(lease)) => lease,
+            (pool, Held::Token(id)) => {
+                self.used_tokens.push((pool, id));
+                match self.pools[pool].redeem(id) {
                     Ok(lease) => lease,
                     Err(error) => panic!("a good token was refused: {error}"),
                 }
@@ -230,8 +393,9 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
     }
 
     /// A token that is no lease's must be refused.
-    fn refused(&self, cx: &Context, id: LeaseId, redeem: bool, expected: ReleaseError) {
-        let result = if redeem { self.pool.redeem(id).map(drop) } else { self.pool.release(id) };
+    fn refused(&self, cx: &Context, pool: usize, id: LeaseId, redeem: bool, expected: ReleaseError) {
+        let pool = self.pools[pool];
+        let result = if redeem { pool.redeem(id).map(drop) } else { pool.release(id) };
         cx.same("token", result, Err(expected));
     }
 
@@ -239,59 +403,72 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
         match op {
             Op::Acquire { key } => {
                 let key = key % KEYS;
-                let real = self.pool.acquire(&key);
-                let expected = model.acquire(key);
-                cx.same(
-                    "acquired",
-                    real.as_ref().map(|lease| lease.serial).map_err(|error| self.refusal(error.clone())),
-                    expected,
-                );
-                self.held.extend(real.ok().map(Held::Lease));
+                let real = planned(|| self.pool().acquire(&key));
+                let outcome = match &real {
+                    Some(real) => {
+                        real.as_ref().map(|lease| lease.serial).map_err(|error| self.refusal(error.clone()))
+                    }
+                    None => Err(Refusal::Panicked),
+                };
+                cx.same("acquired", outcome, model.acquire(self.current, key));
+                self.hold(real.and_then(Result::ok));
             }
             Op::TryAcquire { key } => {
                 let key = key % KEYS;
-                let real = self.pool.try_acquire(&key);
-                cx.same("acquired", real.as_ref().map(|lease| lease.serial), model.try_acquire(key));
-                self.held.extend(real.map(Held::Lease));
+                let real = self.pool().try_acquire(&key);
+                let expected = model.try_acquire(self.current, key);
+                cx.same("acquired", real.as_ref().map(|lease| lease.serial), expected);
+                self.hold(real);
             }
             Op::Release { nth } => {
                 let Some(at) = self.nth(nth) else { return };
-                match self.held.remove(at) {
-                    Held::Lease(lease) => drop(lease),
-                    Held::Token(id) => {
-                        self.used_tokens.push(id);
-                        cx.same("released", self.pool.release(id), Ok(()));
+                let real = match self.held.remove(at) {
+                    (_, Held::Lease(lease)) => planned(|| drop(lease)),
+                    (pool, Held::Token(id)) => {
+                        self.used_tokens.push((pool, id));
+                        planned(|| cx.same("released", self.pools[pool].release(id), Ok(())))
                     }
-                }
-                model.release(at);
+                };
+                cx.same("a release panicked", real.is_none(), model.release(at, None));
+            }
+            Op::ReleaseAt { nth, after } => {
+                let Some(at) = self.nth(nth) else { return };
+                let lease = self.take(at);
+                let due = model.now + u64::from(after % 32);
+                let real = planned(|| lease.release_at(Tick(due)));
+                cx.same("a release panicked", real.is_none(), model.release(at, Some(due)));
             }
             Op::IntoId { nth } => {
                 let Some(at) = self.nth(nth) else { return };
+                let pool = self.held[at].0;
                 let id = self.take(at).into_id();
-                cx.same("a new token among the used ones", self.used_tokens.contains(&id), false);
-                self.held.insert(at, Held::Token(id));
+                cx.same("a new token among the used ones", self.used_tokens.contains(&(pool, id)), false);
+                self.held.insert(at, (pool, Held::Token(id)));
             }
             Op::Redeem { nth } => {
                 let Some(at) = self.nth(nth) else { return };
+                let pool = self.held[at].0;
                 let lease = self.take(at);
-                self.held.insert(at, Held::Lease(lease));
+                self.held.insert(at, (pool, Held::Lease(lease)));
             }
             Op::Stale { nth, redeem } => {
                 if self.used_tokens.is_empty() {
                     return;
                 }
-                let id = self.used_tokens[usize::from(nth) % self.used_tokens.len()];
-                self.refused(cx, id, redeem, stale(id));
+                let (pool, id) = self.used_tokens[usize::from(nth) % self.used_tokens.len()];
+                self.refused(cx, pool, id, redeem, stale(id));
             }
             Op::Foreign { redeem } => {
-                let expected = self.some_token().map(pool_of);
                 let id = self.foreign;
-                let result = if redeem { self.pool.redeem(id).map(drop) } else { self.pool.release(id) };
-                match (result, expected) {
-                    (Err(ReleaseError::Foreign { pool, expected, .. }), own) => {
+                let known = self.tokens().into_iter().chain(self.used_tokens.iter().copied());
+                let own = known.filter(|&(pool, _)| pool == self.current).map(|(_, id)| pool_of(id)).next();
+                let pool = self.pool();
+                let result = if redeem { pool.redeem(id).map(drop) } else { pool.release(id) };
+                match result {
+                    Err(ReleaseError::Foreign { pool, expected, .. }) => {
                         cx.same("foreign", (pool, own.unwrap_or(expected)), (pool_of(id), expected));
                     }
-                    (result, _) => panic!("a foreign token: {result:?}"),
+                    result => panic!("a foreign token: {result:?}"),
                 }
             }
             Op::Forged { nth, bit } => {
@@ -300,17 +477,17 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
                 if tokens.is_empty() {
                     return;
                 }
-                let original = tokens[usize::from(nth) % tokens.len()];
+                let (pool, original) = tokens[usize::from(nth) % tokens.len()];
                 let forged = LeaseId::from_bits(original.to_bits() ^ 1 << (bit % 128));
                 // By chance it is the name of another lease: then it is as good as that one's token.
-                if self.tokens().contains(&forged) {
+                if self.tokens().iter().any(|&(_, id)| id == forged) {
                     return;
                 }
                 let expected = match pool_of(original) {
                     own if own == pool_of(forged) => stale(forged),
                     own => ReleaseError::Foreign { pool: pool_of(forged), expected: own },
                 };
-                self.refused(cx, forged, nth % 2 == 0, expected);
+                self.refused(cx, pool, forged, nth % 2 == 0, expected);
             }
             Op::Detach { nth } => {
                 let Some(at) = self.nth(nth) else { return };
@@ -330,43 +507,43 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
             }
             Op::Resize { nth, bytes } => {
                 let Some(at) = self.nth(nth) else { return };
+                let pool = self.held[at].0;
                 let mut lease = self.take(at);
                 lease.bytes = usize::from(bytes);
                 model.leased[at].actual = usize::from(bytes);
-                self.held.insert(at, Held::Lease(lease));
+                self.held.insert(at, (pool, Held::Lease(lease)));
             }
             Op::Trim { target } => {
                 let target = usize::from(target % 8);
-                cx.same("trimmed", self.pool.trim(target), model.trim(target));
+                cx.same("trimmed", self.pool().trim(target), model.trim(self.current, target));
             }
             Op::Retain { keys } => {
                 let keep = |key: u8| keys >> key & 1 == 1;
                 let mut wrong_key = false;
-                let real = self.pool.retain(|&key, item| {
+                let real = self.pool().retain(|&key, item| {
                     wrong_key |= item.key != key;
                     keep(key)
                 });
                 cx.same("an object under a wrong key", wrong_key, false);
-                cx.same("retained", real, model.retain(keep));
+                cx.same("retained", real, model.retain(self.current, keep));
             }
             Op::EvictTo { bytes } => {
                 let bytes = usize::from(bytes % 512);
-                cx.same("freed", self.pool.evict_to(bytes), model.evict_to(bytes));
+                cx.same("freed", self.pool().evict_to(bytes), model.evict_to(self.current, bytes));
             }
             Op::Prewarm { key, count } => {
                 let (key, count) = (key % KEYS, usize::from(count % 5));
-                let real = self.pool.prewarm(&key, count).map_err(|error| self.refusal(error));
-                cx.same("prewarmed", real, model.prewarm(key, count));
-            }
-            Op::Maintain { limit } => {
-                let limit = match limit % 8 {
-                    7 => usize::MAX,
-                    limit => usize::from(limit),
+                let real = planned(|| self.pool().prewarm(&key, count));
+                let outcome = match real {
+                    Some(real) => real.map_err(|error| self.refusal(error)),
+                    None => Err(Refusal::Panicked),
                 };
-                let real = self.pool.maintain(limit);
-                let expired = self.pool.stats().expired;
-                let dropped = self.world.dropped.borrow().clone();
-                cx.same("maintained", real, model.maintain(limit, &dropped, expired));
+                cx.same("prewarmed", outcome, model.prewarm(self.current, key, count));
+            }
+            Op::Maintain { limit } => self.maintain(model, cx, WorkLimit::from(objects_of(limit))),
+            Op::MaintainBytes { limit, bytes } => {
+                let bytes = usize::from(bytes % 512);
+                self.maintain(model, cx, WorkLimit { objects: objects_of(limit), bytes });
             }
             Op::Advance { ticks } => {
                 self.clock.advance(u64::from(ticks));
@@ -380,7 +557,8 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
             }
             Op::SetPoolLimit { bytes } => {
                 let bytes = limit_of(bytes);
-                cx.same("excess", self.pool.set_hard_limit(bytes), model.set_pool_limit(bytes));
+                let excess = self.pool().set_hard_limit(bytes);
+                cx.same("excess", excess, model.set_pool_limit(self.current, bytes));
             }
             Op::SetSoftLimit { level, bytes } => {
                 let Some(level) = self.level(level) else { return };
@@ -389,7 +567,7 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
                 model.set_soft_limit(level, bytes);
             }
             Op::ResetPeak => {
-                for (account, level) in self.accounts.iter().zip(&mut model.levels) {
+                for (account, level) in self.accounts.iter().zip(&mut model.levels.all) {
                     account.reset_peak();
                     level.peak = level.used;
                 }
@@ -417,8 +595,8 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
             }
             Op::Close => {
                 if self.closes {
-                    self.pool.close();
-                    model.close();
+                    self.pool().close();
+                    model.close(self.current);
                 }
             }
             Op::FailNext => {
@@ -433,64 +611,81 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
                 self.world.misjudge_next.set(by);
                 model.misjudge_next = by;
             }
+            Op::PanicNext { place } => {
+                let place =
+                    [Place::Create, Place::Measure, Place::Reset, Place::Cost][usize::from(place % 4)];
+                self.world.panic_next.set(Some(place));
+                model.panic_next = Some(place);
+            }
+            Op::Use { pool } => self.current = usize::from(pool) % self.pools.len(),
         }
         self.compare(model, cx);
     }
 
-    fn tokens(&self) -> Vec<LeaseId> {
-        let token = |held: &Held<'_, '_, S>| match held {
+    fn hold(&mut self, lease: Option<Lease<&'p Subject<S, M>>>) {
+        self.held.extend(lease.map(|lease| (self.current, Held::Lease(lease))));
+    }
+
+    fn maintain(&self, model: &mut Model, cx: &Context, limit: WorkLimit) {
+        let real = self.pool().maintain(limit);
+        let told = Told { heard: &self.world.heard.borrow(), dropped: &self.world.dropped.borrow() };
+        cx.same("maintained", real, model.maintain(self.current, limit, &told));
+    }
+
+    fn tokens(&self) -> Vec<(usize, LeaseId)> {
+        let token = |(pool, held): &(usize, Held<'_, S, M>)| match held {
             Held::Lease(_) => None,
-            Held::Token(id) => Some(*id),
+            Held::Token(id) => Some((*pool, *id)),
         };
         self.held.iter().filter_map(token).collect()
     }
 
-    fn some_token(&self) -> Option<LeaseId> {
-        self.tokens().first().or(self.used_tokens.first()).copied()
-    }
-
     fn compare(&self, model: &Model, cx: &Context) {
-        let (pool, world) = (self.pool, self.world);
+        let world = self.world;
         cx.same("destroyed, in order", &*world.dropped.borrow(), &model.dropped);
         cx.same("reset, in order", &*world.reset.borrow(), &model.reset);
+        cx.same("heard, in order", &*world.heard.borrow(), &model.heard);
         cx.same("made", world.made.get(), model.made);
-        let stats = pool.stats();
-        cx.same("stats", stats, model.stats());
-        cx.same("closed", pool.is_closed(), model.closed);
-
-        // The predicate sees the idle objects, those released longest ago first.
-        let mut idle = Vec::new();
-        pool.retain(|&key, item| {
-            idle.push((item.serial, key));
-            true
-        });
-        let expected: Vec<(u64, u8)> = model.idle.iter().map(|object| (object.serial, object.key)).collect();
-        cx.same("idle objects, in the order of release", &idle, &expected);
 
         // No object is out twice, nor out and idle, nor destroyed: all that exist are different.
-        let mut present: Vec<u64> = idle.iter().map(|&(serial, _)| serial).collect();
-        for (held, object) in self.held.iter().zip(&model.leased) {
+        let mut present: Vec<u64> = world.dropped.borrow().clone();
+        present.extend(self.detached.iter().map(|item| item.serial));
+        for ((_, held), object) in self.held.iter().zip(&model.leased) {
             if let Held::Lease(lease) = held {
                 cx.same("a leased object", (lease.serial, lease.key), (object.serial, object.key));
             }
             present.push(object.serial);
         }
-        present.extend(self.detached.iter().map(|item| item.serial));
-        present.extend(&*world.dropped.borrow());
+        for (number, pool) in self.pools.iter().enumerate() {
+            cx.same("stats", (number, pool.stats()), (number, model.stats(number)));
+            cx.same("closed", pool.is_closed(), model.pools[number].closed);
+
+            // The predicate sees the idle objects, those released longest ago first.
+            let mut idle = Vec::new();
+            pool.retain(|&key, item| {
+                idle.push((item.serial, key));
+                true
+            });
+            let own = model.idle.iter().filter(|object| object.pool == number);
+            let expected: Vec<(u64, u8)> = own.map(|object| (object.serial, object.key)).collect();
+            cx.same("idle objects, in the order of release", &idle, &expected);
+            present.extend(idle.iter().map(|&(serial, _)| serial));
+
+            let mut keys = pool.keys();
+            keys.sort_by_key(|&(key, _)| key);
+            let expected: Vec<_> =
+                (0..KEYS).filter_map(|key| Some((key, model.key_stats(number, key)?))).collect();
+            cx.same("keys that have objects", &keys, &expected);
+            for key in 0..KEYS {
+                cx.same("key_stats", pool.key_stats(&key), model.key_stats(number, key));
+            }
+        }
         let distinct: HashSet<u64> = present.iter().copied().collect();
         cx.same("objects that are in two places", present.len(), distinct.len());
 
-        let mut keys = pool.keys();
-        keys.sort_by_key(|&(key, _)| key);
-        let expected: Vec<_> = (0..KEYS).filter_map(|key| Some((key, model.key_stats(key)?))).collect();
-        cx.same("keys that have objects", &keys, &expected);
-        for key in 0..KEYS {
-            cx.same("key_stats", pool.key_stats(&key), model.key_stats(key));
-        }
-
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        cx.same("events", &*events, &model.events);
-        for (account, level) in self.accounts.iter().zip(&model.levels) {
+        cx.same("events", &*events, &model.levels.events);
+        for (account, level) in self.accounts.iter().zip(&model.levels.all) {
             cx.same(
                 "use, external, peak, lifetime peak, overcommitted",
                 [
@@ -500,37 +695,37 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
                     account.lifetime_peak(),
                     account.overcommitted(),
                 ],
-                [
-                    level.used,
-                    level.external,
-                    level.peak,
-                    level.lifetime_peak,
-                    level.used.saturating_sub(level.hard),
-                ],
+                [level.used, level.external, level.peak, level.lifetime_peak, level.over()],
             );
         }
-        self.invariants(cx);
+        self.invariants(model, cx);
     }
 
-    /// What must hold whatever the model says.
-    fn invariants(&self, cx: &Context) {
-        let stats = self.pool.stats();
-        cx.same(
-            "created = leased + idle + destroyed + detached",
-            stats.created,
-            stats.leased as u64 + stats.idle as u64 + stats.destroyed + stats.detached,
-        );
-        cx.same("peaks below what there is", stats.peak_bytes < stats.bytes(), false);
-        cx.same("peaks below what is out", stats.peak_leased < stats.leased, false);
+    /// What must hold whatever the model says; of it only which account is below which.
+    fn invariants(&self, model: &Model, cx: &Context) {
+        for pool in &self.pools {
+            let stats = pool.stats();
+            cx.same(
+                "created = leased + idle + destroyed + detached",
+                stats.created,
+                stats.leased as u64 + stats.idle as u64 + stats.destroyed + stats.detached,
+            );
+            cx.same("peaks below what there is", stats.peak_bytes < stats.bytes(), false);
+            cx.same("peaks below what is out", stats.peak_leased < stats.leased, false);
+        }
         for (at, account) in self.accounts.iter().enumerate() {
             cx.same("peak below the use", account.peak() < account.used(), false);
-            let claimed: usize = self
-                .claims
-                .iter()
-                .filter(|claim| at == 1 || *claim.account() == *account)
-                .map(Reservation::bytes)
+            let inside = |level: usize| model.levels.path(Some(level)).contains(&at);
+            let place = |claim: &&Reservation<Account<M>>| {
+                self.accounts.iter().position(|account| account == claim.account()).is_some_and(inside)
+            };
+            let claimed: usize = self.claims.iter().filter(place).map(Reservation::bytes).sum();
+            let homes = self.pools.iter().zip(&model.pools);
+            let objects: usize = homes
+                .filter(|(_, model)| model.home.is_some_and(inside))
+                .map(|(pool, _)| pool.stats().bytes())
                 .sum();
-            cx.same("use = leased + idle + reserved", account.used(), stats.bytes() + claimed);
+            cx.same("use = leased + idle + reserved", account.used(), objects + claimed);
             let over = account.used() > account.hard_limit();
             cx.same("over the limit, and not reported", over, account.overcommitted() > 0);
         }

@@ -1,0 +1,214 @@
+//! What housekeeping must do: trims, expiry, pressure, quarantine's end.
+
+use super::{Model, Object};
+use crate::ops::KEYS;
+use crate::world::Heard;
+use pool_core::{Eviction, Pressure, Removal, WorkLimit};
+
+const ASKED: Removal = Removal::Evicted(Eviction::Asked);
+
+/// What an observer heard of the pool so far and what was dropped: which objects a slice found.
+pub(crate) struct Told<'a> {
+    pub(crate) heard: &'a [(usize, Heard)],
+    pub(crate) dropped: &'a [u64],
+}
+
+impl Model {
+    fn oldest_that(&self, pool: usize, may_go: impl Fn(&Object) -> bool) -> Option<usize> {
+        self.idle.iter().position(|object| object.pool == pool && may_go(object))
+    }
+
+    /// Trims to `target` idle objects, but leaves each key its least.
+    pub fn trim(&mut self, pool: usize, target: usize) -> usize {
+        let (mut destroyed, min_idle) = (0, self.pools[pool].bounds.min_idle);
+        while self.idle_in(pool).count() > target {
+            let may_go = |object: &Object| self.idle_of(pool, object.key) > min_idle;
+            let Some(at) = self.oldest_that(pool, may_go) else { break };
+            self.destroy_idle(at, ASKED);
+            destroyed += 1;
+        }
+        destroyed
+    }
+
+    /// Keeps what `keep` says.
+    pub fn retain(&mut self, pool: usize, keep: impl Fn(u8) -> bool) -> usize {
+        let mut destroyed = 0;
+        while let Some(at) = self.oldest_that(pool, |object| !keep(object.key)) {
+            self.destroy_idle(at, ASKED);
+            destroyed += 1;
+        }
+        destroyed
+    }
+
+    /// Evicts to so many bytes; the bytes freed.
+    pub fn evict_to(&mut self, pool: usize, bytes: usize) -> usize {
+        let before = self.bytes(pool);
+        while self.bytes(pool) > bytes
+            && let Some(at) = self.oldest_that(pool, |_| true)
+        {
+            self.destroy_idle(at, ASKED);
+        }
+        before - self.bytes(pool)
+    }
+
+    /// Closes a pool.
+    pub fn close(&mut self, pool: usize) {
+        self.pools[pool].closed = true;
+        while let Some(at) = self.oldest_that(pool, |_| true) {
+            self.destroy_idle(at, Removal::Evicted(Eviction::Closed));
+        }
+    }
+
+    /// Makes idle what was in quarantine and is due, no more than `most`.
+    pub(super) fn end_quarantines(&mut self, pool: usize, most: usize) {
+        for _ in 0..most {
+            let due = |(due, object): &(u64, Object)| object.pool == pool && *due <= self.now;
+            let Some(at) = self.quarantined.iter().position(due) else { return };
+            let (_, object) = self.quarantined.remove(at);
+            self.shelve(object);
+        }
+    }
+
+    /// Destroys those that waited longer than `ttl`, the oldest first, of keys that keep more than `min_idle`; looks at no
+    /// more than the limit says.
+    fn expire_waiting(&mut self, pool: usize, ttl: u64, min_idle: usize, limit: &mut WorkLimit) {
+        let waited = |model: &Self, at: usize| model.waited(&model.idle[at], ttl);
+        let (mut looks, mut bytes, mut passed) = (limit.objects, 0, 0);
+        while (bytes < limit.bytes || limit.bytes == usize::MAX)
+            && self.oldest_that(pool, |_| true).is_some_and(|oldest| waited(self, oldest))
+        {
+            let own: Vec<usize> = (0..self.idle.len()).filter(|&at| self.idle[at].pool == pool).collect();
+            // After the last one the walk begins anew.
+            passed = if passed == own.len() { 0 } else { passed };
+            let looked = own.iter().skip(passed).take(looks);
+            let may_go = |&&at: &&usize| waited(self, at) && self.idle_of(pool, self.idle[at].key) > min_idle;
+            let Some(skipped) = looked.clone().position(|at| may_go(&at)) else { break };
+            passed += skipped;
+            looks = looks.saturating_sub(if looks == usize::MAX { 0 } else { skipped + 1 });
+            bytes += self.idle[own[passed]].bytes;
+            self.destroy_idle(own[passed], Removal::IdleTooLong);
+        }
+        if limit.bytes != usize::MAX {
+            limit.bytes = limit.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Which of the objects that are too old a slice finds is the pool's affair, as long as they are no more than the limit
+    /// and, without a limit, all. So the model is told, and checks that each was due.
+    fn expire_old(&mut self, pool: usize, limit: &mut WorkLimit, told: &Told<'_>) {
+        let (mut found, mut bytes) = (0, 0);
+        while let Some((_, Heard::Removed { why: Removal::TooOld, .. })) = told.heard.get(self.heard.len()) {
+            let serial = told.dropped[self.dropped.len()];
+            let at = self.idle.iter().position(|object| object.serial == serial && object.pool == pool);
+            let at = at.unwrap_or_else(|| panic!("object {serial} was not idle, and expired"));
+            assert!(self.too_old(&self.idle[at]), "object {serial} is not too old, and expired");
+            found += 1;
+            assert!(found <= limit.objects, "more work than the limit: {found} too old ones, of {limit:?}");
+            assert!(bytes < limit.bytes || limit.bytes == usize::MAX, "{bytes} too old ones, of {limit:?}");
+            bytes += self.idle[at].bytes;
+            self.destroy_idle(at, Removal::TooOld);
+        }
+        if limit.objects == usize::MAX && (bytes < limit.bytes || limit.bytes == usize::MAX) {
+            let left = self.idle_in(pool).any(|object| self.too_old(object));
+            assert!(!left, "some too old ones were passed over");
+        }
+        if limit.bytes != usize::MAX {
+            limit.bytes = limit.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Tells of leases that are out for too long, no more than `most`.
+    fn tell_leaks(&mut self, pool: usize, most: usize) {
+        let Some((_, after)) = self.pools[pool].bounds.watch else { return };
+        let now = self.now;
+        for _ in 0..most {
+            let overdue = |&&mut (_, since, told): &&mut (u64, u64, bool)| !told && now - since > after;
+            let Some(watched) = self.pools[pool].watched.iter_mut().find(overdue) else { return };
+            watched.2 = true;
+            let (serial, since, _) = *watched;
+            let Some(object) = self.out(pool).find(|object| object.serial == serial) else {
+                panic!("object {serial} is watched, and not out");
+            };
+            let &Object { key, bytes, .. } = object;
+            self.heard.push((pool, Heard::Leaked { key, bytes, since, age: now - since }));
+        }
+    }
+
+    fn relieve(&mut self, pool: usize, limit: WorkLimit, told: &Told<'_>) -> Pressure {
+        const WHY: Removal = Removal::Evicted(Eviction::Pressure);
+        let (home, min_idle) = (self.pools[pool].home, self.pools[pool].bounds.min_idle);
+        let pressure = self.levels.pressure(home);
+        let (mut evicted, mut bytes) = (0, 0);
+        let more = |bytes| bytes < limit.bytes || limit.bytes == usize::MAX;
+        match pressure {
+            Pressure::None => {}
+            Pressure::Critical => {
+                while evicted < limit.objects
+                    && more(bytes)
+                    && let Some(at) = self.oldest_that(pool, |_| true)
+                {
+                    evicted += 1;
+                    bytes += self.idle[at].bytes;
+                    self.destroy_idle(at, WHY);
+                }
+            }
+            Pressure::Moderate => {
+                // A whole round takes the oldest of those that may go. A slice looks at so many objects from
+                // where the last one ended, and once round: which it gets to see is the pool's affair, too.
+                let whole = limit.objects == usize::MAX && !self.pools[pool].sliced;
+                let (mut from, mut wrapped) = (0, 0);
+                while self.levels.above_low(home) && more(bytes) {
+                    let may_go = |object: &Object| {
+                        self.pools[pool].floors[usize::from(object.key)] > 0
+                            && self.idle_of(pool, object.key) > min_idle
+                    };
+                    let at = if whole {
+                        self.oldest_that(pool, may_go)
+                    } else {
+                        let serial = match told.heard.get(self.heard.len()) {
+                            Some((_, Heard::Removed { why: WHY, .. })) => {
+                                told.dropped.get(self.dropped.len())
+                            }
+                            _ => None,
+                        };
+                        serial.and_then(|&serial| self.oldest_that(pool, |object| object.serial == serial))
+                    };
+                    let Some(at) = at else { break };
+                    let object = &self.idle[at];
+                    assert!(may_go(object), "evicted under pressure, and should not: {object:?}");
+                    wrapped += usize::from(at < from);
+                    assert!(wrapped <= 1, "went round more than once: {object:?}");
+                    assert!(evicted < limit.objects, "more work than the limit: {limit:?}");
+                    from = if whole { 0 } else { at };
+                    evicted += 1;
+                    bytes += object.bytes;
+                    self.destroy_idle(at, WHY);
+                }
+            }
+        }
+        self.pools[pool].sliced = limit.objects != usize::MAX && pressure == Pressure::Moderate;
+        pressure
+    }
+
+    /// A slice of housekeeping; how many went.
+    pub(crate) fn maintain(&mut self, pool: usize, mut limit: WorkLimit, told: &Told<'_>) -> usize {
+        let before = self.stats(pool).destroyed;
+        self.end_quarantines(pool, limit.objects);
+        let bounds = &self.pools[pool].bounds;
+        let (hard, soft, min_idle) = (bounds.idle_ttl, bounds.soft_idle_ttl, bounds.min_idle);
+        self.expire_waiting(pool, hard, 0, &mut limit);
+        self.expire_waiting(pool, soft, min_idle, &mut limit);
+        self.expire_old(pool, &mut limit, told);
+        self.tell_leaks(pool, limit.objects);
+        if self.pools[pool].home.is_some() {
+            let pressure = self.relieve(pool, limit, told);
+            for key in 0..KEYS {
+                self.pools[pool].floors[usize::from(key)] = self.idle_of(pool, key);
+            }
+            if std::mem::replace(&mut self.pools[pool].pressure, pressure) != pressure {
+                self.heard.push((pool, Heard::Pressure(pressure)));
+            }
+        }
+        (self.stats(pool).destroyed - before) as usize
+    }
+}

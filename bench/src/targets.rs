@@ -261,6 +261,8 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
 fn audio(judge: &mut Judge<'_>, worst: &[Worst]) -> Result<()> {
     let instructions = judge.instructions(zeroed::SLUG, "RealtimeHandle")?;
     let target = judge.ratio(zeroed::SLUG, "RealtimeHandle", "memset, no pool", 1.3)?;
+    // From 1.5 to 2 with the clock of the processor, which wide stores slow down for one and not for the other.
+    target.swing = 1.5;
     if !target.met() {
         let counted = instructions.map(|count| format!("{count:.0} instructions; ")).unwrap_or_default();
         target.noted(format!(

@@ -1,6 +1,6 @@
 //! What the audio server calls: 64 voices into two ports, and into blocks for the recorder.
 //!
-//! Everything in [`Callback::process`] keeps to what pool-audio promises: no allocator, no lock, no system call; but for a
+//! Everything in [`Callback`] keeps to what pool-audio promises: no allocator, no lock, no system call; but for a
 //! look at this thread's page faults once a second, and the stall that is planted when asked for.
 
 use std::hint::spin_loop;

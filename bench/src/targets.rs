@@ -232,8 +232,19 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
 
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {
         let best = judge.best(slug, &[Kind::Peer])?;
-        let note = "not yet: the goals of the keyed pool are work of their own";
-        judge.ratio(slug, "KeyedPool", best, goal)?.only_shown(note.into());
+        let instructions = (judge.instructions(slug, "KeyedPool")?, judge.instructions(slug, best)?);
+        let target = judge.ratio(slug, "KeyedPool", best, goal)?;
+        if !target.met() {
+            let counted = match instructions {
+                (Some(ours), Some(theirs)) => format!("{ours:.0} instructions against {theirs:.0}: "),
+                _ => String::new(),
+            };
+            target.noted(format!(
+                "{counted}a pool keeps two orders, across keys and within each, counts and bytes by key, an account, and \
+                 objects that stay where they are while they are out; the peers move the object out and in, keep one order \
+                 and one object of a key"
+            ));
+        }
     }
     audio(&mut judge, worst)?;
     Ok(judge.targets)

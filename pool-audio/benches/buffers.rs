@@ -139,3 +139,67 @@ fn record_one_value(bencher: Bencher<'_, '_>) {
         histogram.record(black_box(value >> 40));
     });
 }
+
+/// Interleaving, as the crate does it and strided, which compilers leave scalar.
+#[divan::bench_group]
+mod interleave {
+    use super::{SampleBuffer, black_box};
+    use divan::Bencher;
+
+    const FRAMES: u32 = 4096;
+
+    fn stereo() -> (SampleBuffer, Vec<f32>) {
+        (SampleBuffer::new(2, FRAMES, 48_000).expect("a small buffer"), vec![0.5; 2 * FRAMES as usize])
+    }
+
+    #[divan::bench]
+    fn into_f32(bencher: Bencher<'_, '_>) {
+        let (buffer, mut samples) = stereo();
+        bencher.bench_local(|| black_box(&buffer).copy_to_interleaved(black_box(&mut samples)));
+    }
+
+    #[divan::bench]
+    fn into_f32_strided(bencher: Bencher<'_, '_>) {
+        let (buffer, mut samples) = stereo();
+        bencher.bench_local(|| {
+            let (buffer, samples) = (black_box(&buffer), black_box(&mut samples));
+            for (channel, plane) in buffer.planes().enumerate() {
+                samples.iter_mut().skip(channel).step_by(2).zip(plane).for_each(|(to, &from)| *to = from);
+            }
+        });
+    }
+
+    #[divan::bench]
+    fn into_i16(bencher: Bencher<'_, '_>) {
+        let (buffer, _) = stereo();
+        let mut samples = vec![0_i16; 2 * FRAMES as usize];
+        bencher.bench_local(|| black_box(&buffer).copy_to_interleaved(black_box(&mut samples)));
+    }
+
+    #[divan::bench]
+    fn from_f32(bencher: Bencher<'_, '_>) {
+        let (mut buffer, samples) = stereo();
+        bencher.bench_local(|| black_box(&mut buffer).copy_from_interleaved(black_box(&samples)));
+    }
+
+    #[divan::bench]
+    fn from_f32_strided(bencher: Bencher<'_, '_>) {
+        let (mut buffer, samples) = stereo();
+        bencher.bench_local(|| {
+            let (buffer, samples) = (black_box(&mut buffer), black_box(&samples));
+            for (channel, plane) in buffer.planes_mut().enumerate() {
+                plane
+                    .iter_mut()
+                    .zip(samples.iter().skip(channel).step_by(2))
+                    .for_each(|(to, &from)| *to = from);
+            }
+        });
+    }
+
+    #[divan::bench]
+    fn from_i16(bencher: Bencher<'_, '_>) {
+        let (mut buffer, _) = stereo();
+        let samples = vec![1_i16; 2 * FRAMES as usize];
+        bencher.bench_local(|| black_box(&mut buffer).copy_from_interleaved(black_box(&samples)));
+    }
+}

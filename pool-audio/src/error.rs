@@ -62,6 +62,13 @@ pub enum BufferError {
         /// The channel, counted from 0.
         channel: usize,
     },
+    /// Samples of another number of channels than the buffer has.
+    ChannelCount {
+        /// Channels given.
+        given: usize,
+        /// Channels the buffer has.
+        expected: u16,
+    },
     /// An interleaved slice whose length is not channels x frames.
     InterleavedLength {
         /// Samples given.
@@ -97,6 +104,9 @@ impl fmt::Display for BufferError {
             }
             Self::SameChannelTwice { channel } => {
                 write!(f, "channel {channel} was asked for twice at once, mutably")
+            }
+            Self::ChannelCount { given, expected } => {
+                write!(f, "samples of {given} channels were given to a buffer of {expected}")
             }
             Self::InterleavedLength { given, expected } => {
                 write!(f, "{given} interleaved samples were given where {expected} fit")

@@ -2,16 +2,19 @@
 #![cfg_attr(feature = "std", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "std"), doc = "Pooled sample buffers and a callback profiler; see the README.")]
 #![no_std]
-#![forbid(unsafe_code)]
+// Denied and not forbidden: the traits of `audioadapter` are unsafe to implement, which one file does.
+#![deny(unsafe_code)]
 #![deny(missing_docs)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-// Who may use whom: error < key < sample < pool < memory < realtime, and sync < histogram < monitor < profiler.
+// Who may use whom: error < key < sample < format, interop, pool < memory < realtime, and sync < histogram < monitor < profiler.
 mod error;
+mod format;
 mod histogram;
+mod interop;
 mod key;
 #[cfg(feature = "mlock")]
 mod lock;
@@ -26,6 +29,7 @@ mod sample;
 mod sync;
 
 pub use error::BufferError;
+pub use format::SampleFormat;
 pub use histogram::Histogram;
 pub use key::BufferKey;
 #[cfg(feature = "mlock")]

@@ -337,43 +337,39 @@ impl SampleBuffer {
         floats * size_of::<f32>()
     }
 
-    /// Fills the planes from interleaved samples: frame 0 of every channel, then frame 1, and so on.
-    ///
-    /// # Errors
-    ///
-    /// [`BufferError::InterleavedLength`] unless `samples` has channels x [`len`](Self::len) of them; nothing is
-    /// written then.
-    pub fn copy_from_interleaved(&mut self, samples: &[f32]) -> Result<(), BufferError> {
-        self.check_interleaved(samples.len())?;
-        let channels = self.channels();
-        for (channel, plane) in self.planes_mut().enumerate() {
-            for (sample, &source) in plane.iter_mut().zip(samples.iter().skip(channel).step_by(channels)) {
-                *sample = source;
+    /// Lends all planes as a slice of slices, for code that takes `&[&[f32]]`. Allocates nothing up to 64 channels.
+    pub fn with_planes<R>(&self, use_planes: impl FnOnce(&[&[f32]]) -> R) -> R {
+        let mut planes: [&[f32]; MASK_BITS] = [&[]; MASK_BITS];
+        match planes.get_mut(..self.channels()) {
+            Some(planes) => {
+                planes.iter_mut().zip(self.planes()).for_each(|(place, plane)| *place = plane);
+                use_planes(planes)
             }
+            None => use_planes(&self.planes().collect::<Vec<_>>()),
         }
-        Ok(())
     }
 
-    /// Writes the planes to interleaved samples: frame 0 of every channel, then frame 1, and so on.
-    ///
-    /// # Errors
-    ///
-    /// [`BufferError::InterleavedLength`] unless `samples` has channels x [`len`](Self::len) of them; nothing is
-    /// written then.
-    pub fn copy_to_interleaved(&self, samples: &mut [f32]) -> Result<(), BufferError> {
-        self.check_interleaved(samples.len())?;
+    /// The same for writing: `&mut [&mut [f32]]`. All channels count as written.
+    pub fn with_planes_mut<R>(&mut self, use_planes: impl FnOnce(&mut [&mut [f32]]) -> R) -> R {
         let channels = self.channels();
-        for (channel, plane) in self.planes().enumerate() {
-            for (sample, &source) in samples.iter_mut().skip(channel).step_by(channels).zip(plane) {
-                *sample = source;
+        let mut planes = [(); MASK_BITS].map(|()| <&mut [f32]>::default());
+        match planes.get_mut(..channels) {
+            Some(planes) => {
+                planes.iter_mut().zip(self.planes_mut()).for_each(|(place, plane)| *place = plane);
+                use_planes(planes)
             }
+            None => use_planes(&mut self.planes_mut().collect::<Vec<_>>()),
         }
-        Ok(())
     }
 
-    fn check_interleaved(&self, given: usize) -> Result<(), BufferError> {
-        let expected = self.channels() * self.len;
-        if given == expected { Ok(()) } else { Err(BufferError::InterleavedLength { given, expected }) }
+    /// For those who bring frames of so many channels.
+    #[cfg(any(feature = "dasp-frame-0-11", feature = "symphonia-0-6"))]
+    pub(crate) fn check_channels(&self, given: usize) -> Result<(), BufferError> {
+        if given == self.channels() {
+            Ok(())
+        } else {
+            Err(BufferError::ChannelCount { given, expected: self.key.channels })
+        }
     }
 }
 
@@ -508,7 +504,6 @@ impl ExactSizeIterator for PlanesMut<'_> {}
 mod tests {
     use super::*;
     use alloc::format;
-    use alloc::vec;
     use proptest::prelude::*;
 
     /// Every float of the buffer, to look behind the planes.
@@ -645,19 +640,23 @@ mod tests {
         assert!(all(&buffer).iter().all(|&sample| sample == 0.0));
     }
 
-    /// Would catch channels that are swapped or shifted on the way in or out.
+    /// Would catch planes that are missing, out of order, or not marked, with few channels and with many.
     #[test]
-    fn interleaved_samples_come_back_in_order() {
-        let mut buffer = SampleBuffer::new(3, 5, 8_000).unwrap();
-        let samples: Vec<f32> = (0..15u8).map(f32::from).collect();
-        buffer.copy_from_interleaved(&samples).unwrap();
-        assert_eq!(buffer[1], [1.0, 4.0, 7.0, 10.0, 13.0]);
-        let mut back = vec![0.0; 15];
-        buffer.copy_to_interleaved(&mut back).unwrap();
-        assert_eq!(back, samples);
-        let wrong = BufferError::InterleavedLength { given: 14, expected: 15 };
-        assert_eq!(buffer.copy_from_interleaved(&samples[1..]), Err(wrong));
-        assert_eq!(buffer.copy_to_interleaved(&mut back[1..]), Err(wrong));
+    fn planes_are_lent_as_slices() {
+        for channels in [1, 2, 64, 65] {
+            let mut buffer = SampleBuffer::new(channels, 20, 48_000).unwrap();
+            buffer.set_len(7).unwrap();
+            buffer.with_planes_mut(|planes: &mut [&mut [f32]]| {
+                planes.iter_mut().enumerate().for_each(|(channel, plane)| plane.fill(channel as f32));
+            });
+            assert!((0..buffer.channels()).all(|channel| !buffer.is_channel_silent(channel)));
+            buffer.with_planes(|planes| {
+                assert_eq!(planes.len(), usize::from(channels));
+                for (channel, plane) in planes.iter().enumerate() {
+                    assert_eq!(**plane, [channel as f32; 7]);
+                }
+            });
+        }
     }
 
     /// Would catch an out-of-range channel that reads a neighbour's samples.

@@ -123,7 +123,7 @@ pub struct Account<M: Mode = Shared>(ManuallyDrop<M::Handle>);
 #[cfg(feature = "alloc")]
 pub type LocalAccount = Account<Local>;
 
-/// Whether a charge or its undoing has put some level beyond a bound of which an event is due.
+/// Whether a charge or its undoing has put some level beyond a bound, of which an event may be due, or a recall.
 #[must_use = "an event may be due"]
 #[derive(Clone, Copy)]
 pub struct Crossed(pub(crate) bool);
@@ -326,7 +326,7 @@ impl<M: Mode> Account<M> {
 
     /// Whether some level would be over its limit even with `surplus` bytes fewer.
     pub(crate) fn overdrawn(&self, surplus: usize) -> bool {
-        self.shortfalls(0).any(|shortfall| shortfall.used - surplus > shortfall.limit)
+        self.shortfalls(0).any(|shortfall| shortfall.used.saturating_sub(surplus) > shortfall.limit)
     }
 
     /// Where holding `bytes` in place of the `held` that are charged already would be over by most; `None` if it would fit.
@@ -350,7 +350,7 @@ impl<M: Mode> Account<M> {
         if let Err(shortfall) = outcome
             && shortfall.lender().is_some()
         {
-            return self.charge_after_recall(shortfall, bytes);
+            return self.charge_after_recall(shortfall, bytes, external);
         }
         outcome
     }
@@ -361,9 +361,10 @@ impl<M: Mode> Account<M> {
         &'a self,
         mut refused: Shortfall<'a, M>,
         bytes: usize,
+        external: bool,
     ) -> Result<Crossed, Shortfall<'a, M>> {
         while let Some(lender) = refused.lender() {
-            match lender.recall_then(|| self.charge_once(bytes, false)) {
+            match lender.recall_then(|| self.charge_once(bytes, external)) {
                 // Refused further up, where others may hold credit too.
                 Err(next) if next.lender().is_some_and(|next| next != lender) => refused = next,
                 outcome => return outcome,
@@ -421,14 +422,16 @@ impl<M: Mode> Account<M> {
     #[inline(always)]
     fn record(&self, bytes: usize, external: bool, used: usize) -> bool {
         let ledger = self.ledger();
+        let mut overcommits = false;
         if external {
             M::tally(&ledger.external, bytes);
+            overcommits = used > ledger.hard_limit.load(Relaxed);
         }
         // Most charges set no record, and a load is much cheaper than a read-modify-write.
         if ledger.peak.load(Relaxed) < used {
             M::raise(&ledger.peak, used);
         }
-        used > ledger.soft_limit.load(Relaxed) && !ledger.over_soft.load(Relaxed)
+        overcommits || used > ledger.soft_limit.load(Relaxed) && !ledger.over_soft.load(Relaxed)
     }
 
     /// Gives back bytes of an earlier charge. Crate-private: outside, a [`Reservation`] does it, and cannot give
@@ -473,12 +476,13 @@ impl<M: Mode> Account<M> {
     fn watch_level(&self) {
         let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
         #[cfg(feature = "alloc")]
-        if ledger.used.load(Relaxed) > soft_limit
-            && !ledger.over_soft.load(Relaxed)
-            && let Some(account) = M::as_shared(self)
-        {
-            // What is lent is not in use.
-            account.recall_all();
+        if let Some(account) = M::as_shared(self) {
+            let used = ledger.used.load(Relaxed);
+            // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
+            if used > soft_limit && !ledger.over_soft.load(Relaxed) || used > ledger.hard_limit.load(Relaxed)
+            {
+                account.recall_all();
+            }
         }
         let used = ledger.used.load(Relaxed);
         let over = ledger.over_soft.load(Relaxed);

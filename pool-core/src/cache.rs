@@ -226,6 +226,8 @@ where
             self.adopt(group, self.pool.take_of_group(group, most - held));
         }
         let held = self.lane().idle().1.count_ones();
+        // What waits for its batch stays, and counts.
+        let most = most - (self.idle() as u32 - held).min(most);
         if held < most
             && let Some((group, bits)) = self.pool.take_batch(most, false)
         {

@@ -263,6 +263,12 @@ mod tests {
         assert_eq!(tracker.track(1, 60), Ok(None));
         assert_eq!(tracker.track(2, 30), Ok(None));
         assert_eq!(tracker.track(1, 80), Ok(Some(60)));
+        assert_eq!(tracker.track(1, 20), Ok(Some(80)));
+        assert_eq!((tracker.used(), account.used(), tracker.peak()), (50, 50, 110));
+        assert_eq!(tracker.track(1, 20), Ok(Some(20)));
+        assert_eq!(tracker.track(1, 80), Ok(Some(20)));
+        assert_eq!(std::format!("{tracker:?}"), "Tracker(2 tracked, 110 B)");
+        assert!(!tracker.is_empty());
         assert_eq!((tracker.used(), account.used(), account.overcommitted()), (110, 110, 10));
         assert!(tracker.track(3, usize::MAX).is_err());
         assert!(tracker.track(2, usize::MAX).is_err());

@@ -334,6 +334,7 @@ mod promises {
         let refusal = refused(accounts[2].try_reserve(2 << 20));
         assert!(refusal.account == accounts[0]);
         assert!(accounts[0] == refusal.account && accounts[2] != refusal.account);
+        assert!(refusal.account != accounts[2].reference());
         assert!(refusal.account != accounts[2] && refusal.account == accounts[0].reference());
         assert_eq!((refusal.account.used(), refusal.free), (3 << 20, 1 << 20));
         let text = refusal.to_string();
@@ -623,6 +624,16 @@ mod credits {
         assert!(first.account().account() == &server);
         drop(first);
         assert_eq!((credit.unused(), server.used()), (599, 0));
+        // More at once than it may keep, with nothing to spare before: half of that stays.
+        let most = credit.try_reserve(599).unwrap();
+        let mut more = credit.try_reserve(0).unwrap();
+        drop(most);
+        more.try_grow(599 + 700).unwrap();
+        assert_eq!(credit.unused(), 500);
+        more.try_grow(500).unwrap();
+        more.shrink(1700).unwrap();
+        assert_eq!((credit.unused(), server.used()), (500, 99));
+        drop(more);
         assert!(format!("{credit:?}").starts_with("Credit(599 B unused, of server: 0 B of 9.77 KiB"));
         drop(credit);
         assert_eq!((server.used(), server.snapshot().lent), (0, 0));
@@ -669,12 +680,57 @@ mod credits {
         assert_eq!((server.used(), credit.unused()), (0, 0));
     }
 
+    // A refusal further up, after the first was mended: others' credit is in the way there, and is not recalled; or the
+    // recall goes on for ever.
+    #[test]
+    fn every_level_that_refuses_recalls() {
+        let root = Account::new("root", 10_000);
+        let leaf = Account::builder("leaf").parent(&root).hard_limit(8000).build();
+        let sibling = Account::builder("sibling").parent(&root).build();
+        let (mine, theirs) = (leaf.credit(1000), sibling.credit(1000));
+        let held = (mine.try_reserve(1).unwrap(), theirs.try_reserve(2101).unwrap());
+        assert_eq!((mine.unused(), theirs.unused()), (500, 500));
+        // With what is lent, 8501 below the leaf and 10 602 below the root; without the leaf's, still 10 102.
+        let refusal = refused(leaf.try_reserve(8000));
+        assert_eq!(
+            (refusal.account.name(), refusal.used, mine.unused(), theirs.unused()),
+            ("leaf", 1, 0, 500)
+        );
+        let more = mine.try_reserve(1).unwrap();
+        assert_eq!(mine.unused(), 500);
+        let all = leaf.try_reserve(7897).unwrap();
+        assert_eq!((mine.unused(), theirs.unused(), root.used()), (0, 0, 10_000));
+        drop((held, more, all));
+        at_zero::<Heap>(&[root, leaf, sibling]);
+    }
+
+    // An external charge that is refused when it is tried again, or credit that is used while the limit is passed.
+    #[test]
+    fn external_bytes_recall_credit() {
+        let server = Account::new("server", 10_000);
+        let credit = server.credit(1000);
+        let claim = credit.try_reserve(1).unwrap();
+        assert!(server.charge_external(usize::MAX).is_err()); // recalls, and finds a byte in use
+        assert_eq!((credit.unused(), server.used()), (0, 1));
+        let more = credit.try_reserve(1).unwrap();
+        assert_eq!(credit.unused(), 500);
+        let almost = server.charge_external(usize::MAX - 2).unwrap();
+        assert_eq!((server.used(), credit.unused(), credit.try_reserve(1).is_err()), (usize::MAX, 0, true));
+        drop((claim, more, almost));
+        let _claim = credit.try_reserve(1).unwrap();
+        let _external = server.charge_external(10_000).unwrap();
+        assert_eq!((server.overcommitted(), credit.unused()), (1, 0));
+        assert!(credit.try_reserve(1).is_err());
+    }
+
     // Credit that is lent when others may need it at once: everybody would wait for recalls.
     #[test]
     fn close_to_a_limit_nothing_is_lent() {
         let root = Account::builder("root").soft_limit(5000).build();
         let server = Account::builder("server").hard_limit(10_000).parent(&root).build();
         let credit = server.credit(1000);
+        drop(credit.try_reserve(2501).unwrap());
+        assert_eq!(credit.unused(), 0, "one byte too many");
         let mut claim = credit.try_reserve(2500).unwrap(); // 2500 + 500 + 2000: just ample
         assert_eq!(credit.unused(), 500);
         claim.try_grow(501).unwrap();
@@ -685,6 +741,34 @@ mod credits {
         assert_eq!((credit.unused(), server.free(), claim.bytes()), (0, 3000, 1));
         claim.try_grow(1).unwrap();
         assert_eq!(credit.unused(), 0, "the root is still over its soft limit");
+    }
+
+    // What is lent between the soft limit and the low watermark makes the next event come late.
+    #[test]
+    fn under_pressure_nothing_is_lent() {
+        let server = Heap::make("root", soft(5000), None);
+        let credit = server.credit(100);
+        let mut claim = server.try_reserve(5001).unwrap();
+        claim.shrink(501).unwrap(); // 4500, low is 4375
+        let on_credit = credit.try_reserve(1).unwrap();
+        assert_eq!((credit.unused(), server.pressure()), (0, Pressure::Moderate));
+        claim.shrink(126).unwrap();
+        assert_eq!(events(), [("root", OverSoftLimit, 5001), ("root", BackToLow, 4375)]);
+        drop(on_credit);
+        drop(credit.try_reserve(1).unwrap());
+        assert_eq!(credit.unused(), 51);
+    }
+
+    // One event lost where a charge crosses a bound below and one above.
+    #[test]
+    fn a_charge_raises_events_of_both_trees() {
+        let server = Heap::make("root", soft(50), None);
+        let page =
+            Account::local_builder("leaf").credit(server.credit(8)).soft_limit(50).on_event(heard).build();
+        let claim = page.try_reserve(60).unwrap();
+        assert_eq!(events(), [("leaf", OverSoftLimit, 60), ("root", OverSoftLimit, 60)]);
+        drop(claim);
+        assert_eq!(events(), [("leaf", BackToLow, 0), ("root", BackToLow, 0)]);
     }
 
     // Events that come early by what is lent, or late because what is given back stays with the credit.

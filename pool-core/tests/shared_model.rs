@@ -499,6 +499,32 @@ fn drive<'w, S: Storage>(
     assert_eq!(rest.len(), count, "destroyed twice");
 }
 
+// A fill that does not count what waits for its batch: the cache then holds more than it was asked to.
+#[test]
+fn a_fill_counts_what_waits_for_its_batch() {
+    use Op::*;
+    let ops = [
+        Acquire,
+        Release(0),
+        Acquire,
+        Acquire,
+        Acquire,
+        Acquire,
+        Acquire,
+        ReleaseThrough(0, 1),
+        CacheAcquireShared(0),
+        Acquire,
+        Acquire,
+        Prewarm(5),
+        ReleaseThrough(0, 1),
+        Fill(1, 2),
+    ];
+    let (one, two, three) = (World::default(), World::default(), World::default());
+    drive(&one, &ops, 9, |builder| builder.thread_caches(false).build());
+    drive(&two, &ops, 9, |builder| builder.build());
+    drive(&three, &ops, 9, |builder| builder.build_fixed::<SLOTS>());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: CASES,

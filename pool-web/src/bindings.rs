@@ -7,6 +7,7 @@ use crate::recipe::{AttributeValue, AutomationRate};
 use alloc::boxed::Box;
 use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     AudioBuffer, AudioNode, AudioParam, AudioScheduledSourceNode, BaseAudioContext, IirFilterNode,
 };
@@ -77,6 +78,16 @@ extern "C" {
     pub(crate) fn underrun_duration(this: &RawPlaybackStats) -> Option<f64>;
     #[wasm_bindgen(method, getter, structural, js_name = averageLatency)]
     pub(crate) fn average_latency(this: &RawPlaybackStats) -> Option<f64>;
+
+    #[wasm_bindgen(catch, js_name = fetch)]
+    fn fetch(url: &str) -> Result<js_sys::Promise, JsValue>;
+    type Answer;
+    #[wasm_bindgen(method, getter)]
+    fn ok(this: &Answer) -> bool;
+    #[wasm_bindgen(method, getter)]
+    fn status(this: &Answer) -> u32;
+    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
+    fn array_buffer(this: &Answer) -> Result<js_sys::Promise, JsValue>;
 
     #[wasm_bindgen(catch, js_namespace = performance, js_name = now)]
     fn performance_now() -> Result<f64, JsValue>;
@@ -211,6 +222,16 @@ pub(crate) fn create_iir_filter(
     feedback: &[f64],
 ) -> Result<IirFilterNode, JsValue> {
     context.unchecked_ref::<RawContext>().create_iir_filter(feedforward, feedback)
+}
+
+/// The bytes at an address; an answer that is no success is an error.
+pub(crate) async fn fetch_bytes(url: &str) -> Result<js_sys::ArrayBuffer, JsValue> {
+    let answer: Answer = JsFuture::from(fetch(url)?).await?.unchecked_into();
+    if !answer.ok() {
+        let message = alloc::format!("{url}: the server answered {}", answer.status());
+        return Err(js_sys::Error::new(&message).into());
+    }
+    JsFuture::from(answer.array_buffer()?).await.map(JsCast::unchecked_into)
 }
 
 /// Milliseconds since the page was opened, in steps that the browser chooses; 0 where there is no such clock, as

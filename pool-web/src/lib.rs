@@ -22,13 +22,16 @@ pub use error::{BufferFault, Exception, WebError};
 pub use key::{BufferKey, DELAY_LIMIT, DelayKey, IirKey, MAX_CHANNELS, buffer_bytes};
 pub use memory::{AudioMemory, AudioMemoryBuilder, DEFAULT_BUDGET, Member, MemoryStats};
 pub use metrics::{LatencyInfo, Metrics, UnderrunCount};
+pub use pool_audio::Histogram;
 pub use pool_core::{Bytes, LeaseId, OverBudget, PoolStats, ReleaseError, Verdict};
-pub use timing::CallbackTiming;
+pub use timing::{CallbackTiming, LoadSummary};
 
 #[cfg(feature = "web-sys")]
 #[doc = include_str!("design_note.md")]
 pub mod coming_from_the_design_note {}
 
+#[cfg(feature = "web-sys")]
+mod any_key;
 #[cfg(feature = "web-sys")]
 mod bindings;
 #[cfg(feature = "web-sys")]
@@ -60,6 +63,8 @@ mod protocol;
 #[cfg(feature = "web-sys")]
 mod release;
 #[cfg(feature = "web-sys")]
+mod samples;
+#[cfg(feature = "web-sys")]
 mod time;
 
 #[cfg(feature = "web-sys")]
@@ -74,4 +79,5 @@ pub use self::{
     nodes::{AudioNodePoolManager, AudioNodePoolManagerBuilder, NodeManagerStats},
     pool_node::{NodeFacts, PoolNode},
     profiler::{AudioProfiler, WORKLET_MODULE},
+    samples::{SampleCache, SampleLease},
 };

@@ -89,6 +89,28 @@ impl MemoryStats {
     }
 }
 
+impl MemoryStats {
+    /// The stats as a JSON object of whole numbers of bytes and counts, under the names of the fields here.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let figures = [
+            ("used", self.used),
+            ("leased", self.leased),
+            ("idle", self.idle),
+            ("tracked", self.tracked),
+            ("peak", self.peak),
+            ("limit", self.limit),
+            ("overcommitted", self.overcommitted),
+            ("cached_buffers", self.cached_buffers),
+            ("active_nodes", self.active_nodes),
+            ("idle_nodes", self.idle_nodes),
+        ];
+        let members: Vec<String> =
+            figures.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    }
+}
+
 type Callback = Option<Box<dyn Fn(usize)>>;
 
 /// Builds an [`AudioMemory`].
@@ -410,6 +432,12 @@ impl AudioMemory {
         freed
     }
 
+    /// As `make_room`, for those who hold what does not fit.
+    #[cfg(feature = "web-sys")]
+    pub(crate) fn evict_idle(&self, bytes: usize) -> usize {
+        self.make_room(bytes)
+    }
+
     /// Calls the callbacks that are due, with nothing borrowed. One atomic load if there is no news.
     pub(crate) fn deliver(&self) {
         let mailbox = &self.0.mailbox;
@@ -635,6 +663,11 @@ mod tests {
         assert_eq!(stats.used, stats.leased + stats.idle + stats.tracked);
         assert_eq!((stats.active_nodes, stats.idle_nodes), (2, 1));
         assert_eq!(memory.report().lines().count(), stats.report().len());
+        let json = memory.stats().to_json();
+        assert!(
+            json.starts_with("{\"used\":1170,\"leased\":130,") && json.ends_with("\"idle_nodes\":1}"),
+            "{json}"
+        );
         assert!(memory.report().starts_with("In use: 1.14 KiB of 9.77 KiB"), "{}", memory.report());
         memory.untrack_node();
         memory.untrack_node();

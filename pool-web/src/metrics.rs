@@ -1,6 +1,6 @@
 //! What the profiler reports: [`Metrics`] and [`LatencyInfo`]. What cannot be known is `None`, never a guess.
 
-use crate::timing::Timings;
+use crate::timing::{LoadSummary, Timings};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -26,6 +26,8 @@ pub struct Metrics {
     pub average_callback_interval: Option<f64>,
     /// Render quanta seen since the last reset, while monitoring.
     pub quanta: u64,
+    /// How the load was distributed since the last reset.
+    pub loads: Option<LoadSummary>,
 }
 
 /// Where the delay between the graph and the ear comes from, in seconds.
@@ -85,6 +87,7 @@ impl Metrics {
             load: timings.load(),
             average_callback_interval: timings.average_interval(),
             quanta: timings.quanta(),
+            loads: timings.load_summary(),
         }
     }
 
@@ -92,6 +95,33 @@ impl Metrics {
     #[must_use]
     pub fn latency(&self) -> LatencyInfo {
         LatencyInfo::new(self.base_latency, self.output_latency)
+    }
+
+    /// The metrics as a JSON object, under the names of the fields here; what is not known is null.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let number = |value: Option<f64>| match value {
+            Some(value) if value.is_finite() => format!("{value}"),
+            _ => String::from("null"),
+        };
+        let loads = self.loads;
+        let figures = [
+            ("context_time", Some(self.context_time)),
+            ("base_latency", self.base_latency),
+            ("output_latency", self.output_latency),
+            ("underruns", self.underruns.map(|count| count as f64)),
+            ("underrun_seconds", self.underrun_seconds),
+            ("load", self.load),
+            ("load_p50", loads.map(|loads| loads.p50)),
+            ("load_p95", loads.map(|loads| loads.p95)),
+            ("load_p99", loads.map(|loads| loads.p99)),
+            ("load_max", loads.map(|loads| loads.max)),
+            ("average_callback_interval", self.average_callback_interval),
+            ("quanta", Some(self.quanta as f64)),
+        ];
+        let members: Vec<String> =
+            figures.iter().map(|(name, value)| format!("\"{name}\":{}", number(*value))).collect();
+        format!("{{{}}}", members.join(","))
     }
 
     /// One line per figure, for a console.
@@ -125,6 +155,15 @@ mod tests {
         let metrics =
             Metrics::new(1.5, LatencyInfo::new(Some(0.01), None), None, &Timings::new(48000.0, None));
         assert_eq!(metrics.latency().total, None);
+        let json = metrics.to_json();
+        assert!(
+            json.starts_with("{\"context_time\":1.5,\"base_latency\":0.01,\"output_latency\":null,"),
+            "{json}"
+        );
+        assert!(
+            json.ends_with("\"load_max\":null,\"average_callback_interval\":null,\"quanta\":0}"),
+            "{json}"
+        );
         let report = metrics.report();
         assert_eq!(report[0], "Context time: 1.500 s");
         assert_eq!(report[1], "Base latency: 10.00 ms");

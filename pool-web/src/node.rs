@@ -9,6 +9,7 @@
 //!               └────────────────────acquire────────────────────────────┘
 //! ```
 
+use crate::any_key::AnyKey;
 use crate::context::PoolContext;
 use crate::error::{Exception, WebError};
 use crate::memory::{AudioMemory, Member};
@@ -19,47 +20,65 @@ use crate::pool_node::PoolNode;
 use crate::protocol::Protocol;
 use crate::quarantine::Quarantine;
 use crate::recipe::{Next, Step};
-use crate::release::{NodeFactory, NodeResetter, Phase, Recycle, UserReset};
+use crate::release::{Make, NodeFactory, NodeResetter, Phase, Recycle, UserReset};
 use crate::time::PageClock;
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
 use core::cell::RefCell;
-use core::hash::Hash;
 use core::marker::PhantomData;
 use pool_core::{KeyedPool, Lease, LeaseId, PoolStats, Verdict};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AudioNode, BaseAudioContext};
+use web_sys::BaseAudioContext;
 
 /// Nodes that may wait in quarantine unless the builder says otherwise.
 const MOST_QUARANTINED: usize = 256;
 /// Seconds of the context's time that a worklet may take to answer.
 const ANSWER_SECONDS: f64 = 5.0;
+/// What cannot happen: a pool only ever gets keys of its own type.
+const FOREIGN_KEY: &str = "a key of another type of node";
 /// Seconds between two looks at one that has not answered.
 const ANSWER_STEP: f64 = 0.02;
 
-type Core<K> = KeyedPool<K, NodeFactory<K>, Recycle, PageClock>;
-pub(crate) type CoreLease<K> = Lease<Rc<Core<K>>>;
+type Core = KeyedPool<AnyKey, NodeFactory, Recycle, PageClock>;
+pub(crate) type CoreLease = Lease<Rc<Core>>;
 
 /// What a pool's handles and leases share.
-pub(crate) struct Home<K: Clone + Eq + Hash> {
+pub(crate) struct Home {
     context: PoolContext,
-    core: Rc<Core<K>>,
+    core: Rc<Core>,
     resetter: Rc<NodeResetter>,
-    quarantine: RefCell<Quarantine<Waiting<K>>>,
+    quarantine: RefCell<Quarantine<Waiting>>,
     most_quarantined: usize,
     memory: Option<AudioMemory>,
 }
 
 /// A node in quarantine.
-struct Waiting<K: Clone + Eq + Hash> {
-    lease: CoreLease<K>,
+struct Waiting {
+    lease: CoreLease,
     /// When its zeros are through, in the context's time; a worklet must have answered some time after.
     asked: f64,
 }
 
-impl<K: Clone + Eq + Hash> Home<K> {
+impl Home {
+    fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
+        self.context.check_open("acquire")?;
+        self.settle();
+        let mut lease = pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key))?;
+        lease.phase = Phase::Leased;
+        Ok(lease)
+    }
+
+    fn maintain(&self) -> usize {
+        self.give_up_if_closed() + self.settle() + self.core.maintain(256)
+    }
+
+    fn clear(&self) {
+        self.evict_quarantined_while(|_| true);
+        self.core.retain(|_, _| false);
+    }
+
     /// Releases: to the idle set, or by way of the quarantine.
-    pub(crate) fn give_back(&self, lease: CoreLease<K>) {
+    pub(crate) fn give_back(&self, lease: CoreLease) {
         let next = lease.spec.next(|probe| self.context.works(probe), lease.flush_seconds);
         match next {
             Next::Idle => drop(lease),
@@ -71,7 +90,7 @@ impl<K: Clone + Eq + Hash> Home<K> {
         }
     }
 
-    fn quarantine(&self, mut lease: CoreLease<K>, seconds: f64) {
+    fn quarantine(&self, mut lease: CoreLease, seconds: f64) {
         // A closed context's time stands still for ever.
         let open = self.context.check_open("flush").is_ok() && !self.core.is_closed();
         if !open || self.resetter.recycle(&lease) == Verdict::Discard {
@@ -137,7 +156,7 @@ impl<K: Clone + Eq + Hash> Home<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Member for Home<K> {
+impl Member for Home {
     fn holds_nodes(&self) -> bool {
         true
     }
@@ -164,7 +183,7 @@ impl<K: Clone + Eq + Hash> Member for Home<K> {
 #[must_use = "a builder makes nothing until `build`"]
 pub struct AudioNodePoolBuilder<N: PoolNode> {
     context: PoolContext,
-    make: Box<dyn Fn(&BaseAudioContext, &N::Key) -> Result<AudioNode, JsValue>>,
+    make: Make,
     reset: UserReset,
     protocol: Option<Rc<Protocol>>,
     settle: Option<f64>,
@@ -254,8 +273,11 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
         let factory = NodeFactory {
             context: self.context.clone(),
             make: self.make,
-            look: N::facts,
-            bytes: N::bytes,
+            look: |node, key, rate| {
+                let key = key.get::<N::Key>().ok_or(WebError::Unsupported { what: FOREIGN_KEY })?;
+                N::facts(node, key, rate)
+            },
+            bytes: |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate)),
             settle: self.settle,
             protocol: self.protocol,
         };
@@ -282,7 +304,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
             memory: self.memory,
         });
         if let Some(memory) = &home.memory {
-            let member: Weak<Home<N::Key>> = Rc::downgrade(&home);
+            let member: Weak<Home> = Rc::downgrade(&home);
             memory.join(member);
         }
         AudioNodePool { home, _node: PhantomData }
@@ -299,7 +321,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 2 for a worklet's message |
 /// | `connect_from`, `connect_to`, `set` | 1 each |
 pub struct AudioNodePool<N: PoolNode> {
-    home: Rc<Home<N::Key>>,
+    home: Rc<Home>,
     _node: PhantomData<N>,
 }
 
@@ -317,7 +339,10 @@ impl<N: PoolNode> AudioNodePool<N> {
     ) -> AudioNodePoolBuilder<N> {
         AudioNodePoolBuilder {
             context: context.clone(),
-            make: Box::new(move |context, key| factory(context, key).map(JsCast::unchecked_into)),
+            make: Box::new(move |context, key| {
+                let key = key.get::<N::Key>().ok_or_else(|| JsValue::from_str(FOREIGN_KEY))?;
+                factory(context, key).map(JsCast::unchecked_into)
+            }),
             reset: None,
             protocol: None,
             settle: None,
@@ -349,12 +374,7 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_key(&self, key: &N::Key) -> Result<NodeLease<N>, WebError> {
-        let home = &self.home;
-        home.context.check_open("acquire")?;
-        home.settle();
-        let mut lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(key))?;
-        lease.phase = Phase::Leased;
-        Ok(NodeLease::new(lease, home))
+        self.home.acquire(&AnyKey::new(key)).map(|lease| NodeLease::new(lease, &self.home))
     }
 
     /// As [`acquire_key`](Self::acquire_key), with a token in place of a guard: for JavaScript.
@@ -395,14 +415,14 @@ impl<N: PoolNode> AudioNodePool<N> {
     /// As [`acquire`](Self::acquire); what was made before stays.
     pub fn prewarm(&self, key: &N::Key, count: usize) -> Result<usize, WebError> {
         self.home.context.check_open("prewarm")?;
-        self.home.core.prewarm(key, count).map_err(pool_error::from_core)
+        self.home.core.prewarm(&AnyKey::new(key), count).map_err(pool_error::from_core)
     }
 
     /// Housekeeping, to be called about once a second: what has become silent goes back to the idle set, what waited
     /// too long goes, and under memory pressure what was not needed lately. Looks at no more than 256 nodes. Returns
     /// how many were settled or destroyed.
     pub fn maintain(&self) -> usize {
-        self.home.give_up_if_closed() + self.home.settle() + self.home.core.maintain(256)
+        self.home.maintain()
     }
 
     /// Evicts idle nodes, those released longest ago first, until at most `idle` are left. Returns how many went.
@@ -412,8 +432,7 @@ impl<N: PoolNode> AudioNodePool<N> {
 
     /// Evicts every idle and quarantined node. Leased ones stay.
     pub fn clear(&self) {
-        self.home.evict_quarantined_while(|_| true);
-        self.home.core.retain(|_, _| false);
+        self.home.clear();
     }
 
     /// Refuses all further acquires, and clears. Leased nodes are reset and given up as they come back.

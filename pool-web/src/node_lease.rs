@@ -55,13 +55,13 @@ impl<N: PoolNode> Source for NodeLease<N> {
 #[must_use = "dropping a lease releases the node at once"]
 pub struct NodeLease<N: PoolNode> {
     /// `None` only while it is taken apart.
-    lease: Option<CoreLease<N::Key>>,
-    home: Rc<Home<N::Key>>,
+    lease: Option<CoreLease>,
+    home: Rc<Home>,
     _node: PhantomData<N>,
 }
 
 impl<N: PoolNode> NodeLease<N> {
-    pub(crate) fn new(lease: CoreLease<N::Key>, home: &Rc<Home<N::Key>>) -> Self {
+    pub(crate) fn new(lease: CoreLease, home: &Rc<Home>) -> Self {
         Self { lease: Some(lease), home: Rc::clone(home), _node: PhantomData }
     }
 
@@ -206,6 +206,11 @@ impl<N: PoolNode> NodeLease<N> {
     /// [`WebError::UnknownParam`], or [`WebError::Exception`] for a time that is no number.
     pub fn hold(&self, name: &str, time: f64) -> Result<bool, WebError> {
         bindings::hold_param(self.require(name)?, time).map_err(Exception::of("cancelAndHoldAtTime"))
+    }
+
+    /// The same lease, of a node of whatever type: for lists of leases of different types.
+    pub fn into_any(mut self) -> NodeLease<AudioNode> {
+        NodeLease { lease: self.lease.take(), home: Rc::clone(&self.home), _node: PhantomData }
     }
 
     /// Takes the node out of the pool for good, as it is, with all its connections.

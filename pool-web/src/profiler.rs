@@ -14,7 +14,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use js_sys::{Array, Float64Array, Object, Reflect};
+use js_sys::{Array, Atomics, Float64Array, Int32Array, Object, Reflect, SharedArrayBuffer};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -30,6 +30,10 @@ const PROCESSOR: &str = "pool-web-timing";
 
 /// Quanta per message: about 6 messages a second at 48 kHz.
 const BATCH: u32 = 64;
+/// Quanta that shared memory holds: 20 seconds at 48 kHz, which is as long as nobody may ask for nothing to be lost.
+const SHARED_QUANTA: u32 = 8192;
+/// Of those, quanta that may be under way while they are read.
+const UNDER_WAY: u32 = 256;
 
 struct Shared {
     context: AudioContext,
@@ -40,11 +44,60 @@ struct Shared {
     /// Counts starts and stops, so that a start that was overtaken by a stop gives up.
     turn: Cell<u32>,
     module_url: Option<String>,
+    /// For tests: as on a page that may share no memory.
+    messages_only: bool,
+}
+
+/// Memory that the audio thread writes and this one reads, where the page may share any.
+struct Ring {
+    pairs: Float64Array,
+    written: Int32Array,
+    read: Cell<u32>,
+}
+
+impl Ring {
+    /// `None` unless the page is cross-origin isolated.
+    fn new() -> Option<Self> {
+        let isolated = Reflect::get(&js_sys::global(), &JsValue::from_str("crossOriginIsolated"));
+        if !isolated.is_ok_and(|isolated| isolated.is_truthy()) {
+            return None;
+        }
+        let pairs = SharedArrayBuffer::new(SHARED_QUANTA * 16);
+        let written = SharedArrayBuffer::new(4);
+        Some(Self {
+            pairs: Float64Array::new(&pairs),
+            written: Int32Array::new(&written),
+            read: Cell::new(0),
+        })
+    }
+
+    /// Takes what is new into `timings`. One call into JavaScript if there is nothing, and two for each stretch.
+    fn drain(&self, timings: &mut Timings) {
+        // It counts up and wraps around: the sign is of no meaning. An index that exists can be loaded.
+        let Ok(written) = Atomics::load(&self.written, 0) else { return };
+        let written = written as u32;
+        let mut read = self.read.replace(written);
+        let most = SHARED_QUANTA - UNDER_WAY;
+        if written.wrapping_sub(read) > most {
+            // Too late for the oldest: a gap, which the timings recognise by its frames.
+            read = written.wrapping_sub(most);
+        }
+        let mut chunk = [0.0; 2 * BATCH as usize];
+        while read != written {
+            let place = read % SHARED_QUANTA;
+            let count = written.wrapping_sub(read).min(BATCH).min(SHARED_QUANTA - place);
+            let values = &mut chunk[..2 * count as usize];
+            self.pairs.subarray(2 * place, 2 * (place + count)).copy_to(values);
+            timings.push_pairs(values);
+            read = read.wrapping_add(count);
+        }
+    }
 }
 
 /// The processor on the audio thread, until this is dropped.
 struct Monitor {
     node: AudioWorkletNode,
+    ring: Option<Ring>,
     port: MessagePort,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
 }
@@ -60,25 +113,33 @@ impl Drop for Monitor {
 
 /// Watches one live audio context. Dropping it ends the monitoring.
 ///
-/// Asking for metrics costs 3 to 6 calls into JavaScript; the monitoring itself one message of 64 quanta, about 6 times
-/// a second.
+/// Asking for metrics costs 3 to 6 calls into JavaScript. Monitoring costs nothing on a page that is cross-origin isolated:
+/// the numbers are in shared memory until they are asked for, up to 20 seconds at 48 kHz. Elsewhere it costs one message of
+/// 64 quanta, about 6 times a second.
 pub struct AudioProfiler(Rc<Shared>);
 
 impl AudioProfiler {
     /// A profiler of `context` that is not monitoring yet.
     #[must_use]
     pub fn new(context: &AudioContext) -> Self {
-        Self::with_module(context, None)
+        Self::with_module(context, None, false)
+    }
+
+    /// For tests only: as on a page that is not cross-origin isolated.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_messages(context: &AudioContext) -> Self {
+        Self::with_module(context, None, true)
     }
 
     /// As [`new`](Self::new), with the processor's module at `url` in place of a blob, for pages whose policy
     /// (`script-src` without `blob:`) forbids those. Serve [`WORKLET_MODULE`] there.
     #[must_use]
     pub fn with_module_url(context: &AudioContext, url: &str) -> Self {
-        Self::with_module(context, Some(url.to_string()))
+        Self::with_module(context, Some(url.to_string()), false)
     }
 
-    fn with_module(context: &AudioContext, module_url: Option<String>) -> Self {
+    fn with_module(context: &AudioContext, module_url: Option<String>, messages_only: bool) -> Self {
         let sample_rate = f64::from(context.sample_rate());
         let profiler = Self(Rc::new(Shared {
             context: context.clone(),
@@ -87,6 +148,7 @@ impl AudioProfiler {
             monitor: RefCell::default(),
             turn: Cell::new(0),
             module_url,
+            messages_only,
         }));
         profiler.reset();
         profiler
@@ -120,6 +182,7 @@ impl AudioProfiler {
 
     /// Ends the measurement of the load. What was measured stays until [`reset`](Self::reset).
     pub fn stop(&self) {
+        self.drain();
         self.0.turn.set(self.0.turn.get().wrapping_add(1));
         // Taken first: its destructor runs with nothing borrowed.
         let monitor = self.0.monitor.take();
@@ -136,6 +199,7 @@ impl AudioProfiler {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let shared = &self.0;
+        self.drain();
         let underruns = underruns(&shared.context).map(|count| count.since(shared.baseline.get()));
         Metrics::new(shared.context.current_time(), self.latency(), underruns, &shared.timings.borrow())
     }
@@ -150,11 +214,25 @@ impl AudioProfiler {
     /// The latest 1000 callbacks of the sound device, oldest first.
     #[must_use]
     pub fn history(&self) -> Vec<CallbackTiming> {
+        self.drain();
         self.0.timings.borrow().history()
+    }
+
+    /// Whether the numbers come by way of shared memory; `None` while nothing is measured.
+    #[must_use]
+    pub fn shares_memory(&self) -> Option<bool> {
+        self.0.monitor.borrow().as_ref().map(|monitor| monitor.ring.is_some())
+    }
+
+    fn drain(&self) {
+        if let Some(ring) = self.0.monitor.borrow().as_ref().and_then(|monitor| monitor.ring.as_ref()) {
+            ring.drain(&mut self.0.timings.borrow_mut());
+        }
     }
 
     /// Forgets the history, and counts underruns from now on.
     pub fn reset(&self) {
+        self.drain();
         self.0.timings.borrow_mut().reset();
         self.0.baseline.set(underruns(&self.0.context).unwrap_or_default());
     }
@@ -178,7 +256,15 @@ impl Monitor {
     fn new(shared: &Rc<Shared>) -> Result<Self, WebError> {
         let set_up = || {
             let processor_options = Object::new();
-            Reflect::set(&processor_options, &JsValue::from_str("batch"), &JsValue::from(BATCH))?;
+            let set = |name: &str, value: &JsValue| {
+                Reflect::set(&processor_options, &JsValue::from_str(name), value).map(drop)
+            };
+            set("batch", &JsValue::from(BATCH))?;
+            let ring = if shared.messages_only { None } else { Ring::new() };
+            if let Some(ring) = &ring {
+                set("pairs", &ring.pairs.buffer())?;
+                set("written", &ring.written.buffer())?;
+            }
             let options = AudioWorkletNodeOptions::new();
             options.set_number_of_inputs(0);
             options.set_processor_options(Some(&processor_options));
@@ -196,7 +282,7 @@ impl Monitor {
                 }
             });
             port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-            let monitor = Self { node, port, _on_message: on_message };
+            let monitor = Self { node, ring, port, _on_message: on_message };
             // It is silent; but what leads nowhere is not asked to render.
             monitor.node.connect_with_audio_node(&shared.context.destination())?;
             Ok(monitor)

@@ -3,6 +3,7 @@
 //! From here to the public types nothing is generic over the node's type, so that the code is there once and not once
 //! for each.
 
+use crate::any_key::AnyKey;
 use crate::bindings::{self, Plan};
 use crate::context::PoolContext;
 use crate::edges::NodeId;
@@ -101,25 +102,25 @@ impl Drop for Pooled {
     }
 }
 
-type Make<K> = Box<dyn Fn(&BaseAudioContext, &K) -> Result<AudioNode, JsValue>>;
-type Look<K> = fn(&AudioNode, &K, f32) -> Result<NodeFacts, WebError>;
+pub(crate) type Make = Box<dyn Fn(&BaseAudioContext, &AnyKey) -> Result<AudioNode, JsValue>>;
+type Look = fn(&AudioNode, &AnyKey, f32) -> Result<NodeFacts, WebError>;
 pub(crate) type UserReset = Option<Box<dyn Fn(&AudioNode) -> Result<Verdict, JsValue>>>;
 
-pub(crate) struct NodeFactory<K> {
+pub(crate) struct NodeFactory {
     pub(crate) context: PoolContext,
-    pub(crate) make: Make<K>,
-    pub(crate) look: Look<K>,
-    pub(crate) bytes: fn(&K, f32) -> usize,
+    pub(crate) make: Make,
+    pub(crate) look: Look,
+    pub(crate) bytes: fn(&AnyKey, f32) -> usize,
     /// Seconds of zeros that the user asked for, in place of what the type knows.
     pub(crate) settle: Option<f64>,
     pub(crate) protocol: Option<Rc<Protocol>>,
 }
 
-impl<K> Factory<K> for NodeFactory<K> {
+impl Factory<AnyKey> for NodeFactory {
     type Object = Pooled;
     type Error = WebError;
 
-    fn create(&self, key: &K) -> Result<Pooled, WebError> {
+    fn create(&self, key: &AnyKey) -> Result<Pooled, WebError> {
         let context = &self.context;
         let node = (self.make)(context.as_raw(), key).map_err(Exception::of("node factory"))?;
         let facts = (self.look)(&node, key, context.sample_rate())?;
@@ -151,7 +152,7 @@ impl<K> Factory<K> for NodeFactory<K> {
         })
     }
 
-    fn estimate(&self, key: &K) -> usize {
+    fn estimate(&self, key: &AnyKey) -> usize {
         (self.bytes)(key, self.context.sample_rate())
     }
 

@@ -39,6 +39,9 @@ cargo xtask tsan [--deep]
 cargo xtask embedded [--deep]
     What pools promise without an allocator, on an emulated Cortex-M0 and Cortex-M3; prints the
     flash and RAM it takes.
+cargo xtask mutants [FILE]
+    Changes the code of the accounts and the keyed pools line by line, and sees whether a test notices:
+    19 of 20 must be caught. Hours for all; FILE is part of a path.
 cargo xtask realtime [--deep]
     An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
     RealtimeSanitizer; each with a fault planted that it must find.
@@ -47,7 +50,8 @@ cargo xtask deep [--self-check]
     turn red when a fault is planted.
 
 What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,
-QEMU, cargo-fuzz, JACK and ALSA) it looks for first and installs if it is missing, saying what and why.";
+QEMU, cargo-fuzz, cargo-mutants, JACK and ALSA) it looks for first and installs if it is missing, saying
+what and why.";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -82,6 +86,8 @@ pub(crate) enum Task {
     Tsan(Depth),
     /// Run checks on microcontrollers.
     Embedded(Depth),
+    /// Change the code and see whether tests notice; only files whose path holds this.
+    Mutants(Option<String>),
     /// Watch an audio callback.
     Realtime(Depth),
     /// Run what takes too long for every change.
@@ -165,10 +171,22 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("miri") => parse_depth("miri", Task::Miri, args),
         Some("tsan") => parse_depth("tsan", Task::Tsan, args),
         Some("embedded") => parse_depth("embedded", Task::Embedded, args),
+        Some("mutants") => parse_mutants(args),
         Some("realtime") => parse_depth("realtime", Task::Realtime, args),
         Some("deep") => parse_flag("deep", "--self-check", |self_check| Task::Deep { self_check }, args),
         Some("wasm-runner") => Ok(Task::WasmRunner(args.collect())),
         _ => bail!("there is no command `{}`; the commands are:\n\n{HELP}", name.to_string_lossy()),
+    }
+}
+
+fn parse_mutants(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
+    let file = args.next().map(|file| file.to_string_lossy().into_owned());
+    match (file.as_deref(), args.next()) {
+        (Some("--help" | "-h"), _) => Ok(Task::Help),
+        (_, None) => Ok(Task::Mutants(file)),
+        (_, Some(other)) => {
+            bail!("`mutants` takes one part of a path, not also `{}`", other.to_string_lossy())
+        }
     }
 }
 
@@ -327,6 +345,9 @@ mod tests {
         assert_eq!(parsed("miri --deep").unwrap(), Task::Miri(Depth::Deep));
         assert_eq!(parsed("tsan").unwrap(), Task::Tsan(Depth::Short));
         assert_eq!(parsed("embedded --deep").unwrap(), Task::Embedded(Depth::Deep));
+        assert_eq!(parsed("mutants").unwrap(), Task::Mutants(None));
+        assert_eq!(parsed("mutants account").unwrap(), Task::Mutants(Some("account".into())));
+        assert!(parsed("mutants account keyed").is_err());
         assert_eq!(parsed("realtime --deep").unwrap(), Task::Realtime(Depth::Deep));
         assert_eq!(parsed("deep").unwrap(), Task::Deep { self_check: false });
         assert_eq!(parsed("deep --self-check").unwrap(), Task::Deep { self_check: true });

@@ -8,8 +8,8 @@ use crate::args::{BenchOptions, CiScope, Depth, HeadlessOptions, TestScope};
 use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{
-    bench, embedded, features, fuzzing, headless, jack, loom, miri, native, process, publishing, realtime,
-    setup, testing, tsan,
+    bench, embedded, features, fuzzing, headless, jack, loom, miri, native, npm, process, publishing,
+    realtime, setup, testing, tsan, web_bench,
 };
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
@@ -65,6 +65,16 @@ const STEPS: &[Step] = &[
     },
     Step { name: "fuzz", what: "a short run of every fuzz target", run: |w| fuzzing::run(w, Depth::Short) },
     Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },
+    Step {
+        name: "bench-web",
+        what: "reuse beside creation in the browser, with some tolerance",
+        run: |w| web_bench::run(w, Some(2.0)),
+    },
+    Step {
+        name: "npm",
+        what: "the npm package, in a project of Vite and strict TypeScript and in the browser",
+        run: |w| npm::run(w, true),
+    },
     Step {
         name: "demo-jack",
         what: "the demo on a real audio server, as it is and with stalls planted",
@@ -145,7 +155,17 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 fn clippy_web(workspace: &Workspace) -> Result<()> {
     setup::component("clippy", "clippy", "it finds what the compiler lets pass")?;
     setup::rust_target(WASM_TARGET, "half of the code is built for no other")?;
-    let words = ["clippy", "--package", "pool-web", "--package", WEB_DEMO, "--all-targets", "--all-features"];
+    let words = [
+        "clippy",
+        "--package",
+        "pool-web",
+        "--package",
+        WEB_DEMO,
+        "--package",
+        npm::PACKAGE,
+        "--all-targets",
+        "--all-features",
+    ];
     let mut clippy = cargo(workspace, &words);
     process::run(clippy.args(["--target", WASM_TARGET, "--", "-D", "warnings"]))
 }

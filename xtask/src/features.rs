@@ -19,7 +19,7 @@ const MAX_POWERSET: usize = 4;
 /// Builds every published package with every subset of its features, on the host.
 pub(crate) fn host(workspace: &Workspace) -> Result<()> {
     for package in workspace.published() {
-        for subset in subsets(&names(package, &[])) {
+        for subset in subsets(&names(package, |_| true)) {
             build(workspace, package, &subset, None)?;
         }
     }
@@ -32,7 +32,7 @@ pub(crate) fn no_std(workspace: &Workspace) -> Result<()> {
         setup::rust_target(target, "the core must build without an operating system")?;
         for name in NO_STD_PACKAGES {
             let package = workspace.member(name)?;
-            for subset in subsets(&names(package, HOSTED)) {
+            for subset in subsets(&names(package, |name| !is_hosted(package, name))) {
                 build(workspace, package, &subset, Some(target))?;
             }
         }
@@ -40,8 +40,14 @@ pub(crate) fn no_std(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn names<'p>(package: &'p Package, without: &[&str]) -> Vec<&'p str> {
-    package.features.iter().map(String::as_str).filter(|name| !without.contains(name)).collect()
+fn names(package: &Package, wanted: impl Fn(&str) -> bool) -> Vec<&str> {
+    package.features.iter().map(String::as_str).filter(|name| wanted(name)).collect()
+}
+
+/// Whether a feature is one of [`HOSTED`], or switches the standard library on.
+fn is_hosted(package: &Package, name: &str) -> bool {
+    let others = package.raw["features"][name].as_array();
+    HOSTED.contains(&name) || others.is_some_and(|others| others.iter().any(|other| other == "std"))
 }
 
 fn build(workspace: &Workspace, package: &Package, subset: &[&str], target: Option<&str>) -> Result<()> {

@@ -16,6 +16,7 @@
 //! | `npm` | the package for JavaScript, built and tried |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
+//! | `mutants` | whether tests notice a changed line |
 //! | `realtime` | what pool-audio promises an audio thread, and faults that must be found |
 //! | `elf` | what a program takes of a microcontroller |
 //! | `planted`, `deep` | faults that checks must find; what takes long |
@@ -36,6 +37,7 @@ mod jack;
 mod loom;
 mod memory;
 mod miri;
+mod mutants;
 mod native;
 mod npm;
 mod picture;
@@ -102,6 +104,7 @@ fn run() -> Result<()> {
         Task::Miri(depth) => miri::run(&workspace, depth),
         Task::Tsan(depth) => tsan::run(&workspace, depth),
         Task::Embedded(depth) => embedded::run(&workspace, depth),
+        Task::Mutants(only) => mutants::run(&workspace, only.as_deref()),
         Task::Realtime(depth) => realtime::run(&workspace, depth),
         Task::Deep { self_check } => deep::run(&workspace, self_check),
         Task::Help | Task::WasmRunner(_) => Ok(()),

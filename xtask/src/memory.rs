@@ -19,9 +19,19 @@ pub(crate) fn renderer_peak(pid: u32) -> Option<u64> {
     is_renderer.then(|| peak_in(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)).flatten()
 }
 
-/// `VmHWM:   181296 kB`
+/// What a renderer holds now that is its own, in bytes: without the browser's program, which all its processes map and
+/// which is most of what an idle one has.
+pub(crate) fn renderer_private(pid: u32) -> Option<u64> {
+    figure_in(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "RssAnon:")
+}
+
 fn peak_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    figure_in(status, "VmHWM:")
+}
+
+/// `VmHWM:   181296 kB`
+fn figure_in(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -34,6 +44,7 @@ mod tests {
     fn the_peak_is_read_from_the_kernel_s_lines() {
         assert_eq!(peak_in("Name:\tx\nVmPeak:\t 9 kB\nVmHWM:\t  181296 kB\n"), Some(181_296 * 1024));
         assert_eq!(peak_in("Name:\tx\n"), None);
+        assert_eq!(figure_in("RssAnon:\t  52004 kB\nRssFile:\t 9 kB\n", "RssAnon:"), Some(52_004 * 1024));
     }
 
     /// Catches: the memory of any other process reported as the page's.

@@ -19,9 +19,13 @@ const KEYS: &[&str] = &[
     "gc_ms",
     "gc_longest_ms",
     "renderer_peak_bytes",
+    "private_peak_bytes",
     "underruns",
     "load",
 ];
+/// Of what pooled voices are to need less than fresh ones.
+const COMPARED: &[&str] =
+    &["script_ms", "gc_ms", "gc_longest_ms", "renderer_peak_bytes", "private_peak_bytes"];
 /// What no browser or machine may leave unknown.
 const ALWAYS_KNOWN: &[&str] = &[
     "seconds",
@@ -185,10 +189,19 @@ pub(crate) fn native_problems(report: &Value) -> Vec<String> {
 
 /// The report as a table, pooled against fresh.
 pub(crate) fn table(report: &Value) -> String {
-    let mut table = format!("{:<21} {:>15} {:>15}\n", "", Mode::Pooled.name(), Mode::Fresh.name());
+    let (pooled, fresh) = (Mode::Pooled.name(), Mode::Fresh.name());
+    let mut table = format!("{:<21} {pooled:>15} {fresh:>15} {:>7}\n", "", "share");
     for key in KEYS {
         let cell = |mode: Mode| cell(&report[mode.name()][key]);
-        table.push_str(&format!("{key:<21} {:>15} {:>15}\n", cell(Mode::Pooled), cell(Mode::Fresh)));
+        let share = match (report[pooled][key].as_f64(), report[fresh][key].as_f64()) {
+            (Some(pooled), Some(fresh)) if fresh > 0.0 && COMPARED.contains(key) => {
+                format!("{:.0} %", pooled / fresh * 100.0)
+            }
+            _ => String::new(),
+        };
+        let line = format!("{key:<21} {:>15} {:>15} {share:>7}", cell(Mode::Pooled), cell(Mode::Fresh));
+        table.push_str(line.trim_end());
+        table.push('\n');
     }
     table
 }
@@ -231,7 +244,7 @@ mod tests {
             "seconds": 10.1, "voices": 2000, "nodes_created": 12, "nodes_reused": 5988,
             "buffers_created": 4, "buffers_reused": 1996, "hit_rate": 0.998, "tracked_bytes": 4_000_000,
             "tracked_peak_bytes": 5_000_000, "script_ms": 120.5, "gc_ms": 3.25, "gc_longest_ms": 1.5,
-            "renderer_peak_bytes": 176_000_000, "underruns": 0, "load": null,
+            "renderer_peak_bytes": 176_000_000, "private_peak_bytes": 60_000_000, "underruns": 0, "load": null,
         });
         let mut fresh = pooled.clone();
         for (key, value) in

@@ -92,24 +92,36 @@ pub(crate) fn component(name: &str, probe: &str, why: &str) -> Result<()> {
 
 /// Makes sure that `cargo fuzz` runs; the folder to put first on `PATH` for it, if it is our own.
 pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    cargo_tool(workspace, "fuzz", "it builds and runs the fuzz targets")
+}
+
+/// Makes sure that `cargo NAME` is there, as installed by somebody or under the target folder.
+fn cargo_tool(workspace: &Workspace, name: &str, what: &str) -> Result<Option<PathBuf>> {
     let tools = workspace.target.join("tools");
     let ours = tools.join("bin");
-    if ours.join("cargo-fuzz").with_extension(std::env::consts::EXE_EXTENSION).is_file() {
+    let package = format!("cargo-{name}");
+    if ours.join(&package).with_extension(std::env::consts::EXE_EXTENSION).is_file() {
         return Ok(Some(ours));
     }
-    if process::succeeds(process::cargo().args(["fuzz", "--version"])) {
+    if process::succeeds(process::cargo().args([name, "--version"])) {
         return Ok(None);
     }
-    println!("Installing cargo-fuzz under {}: it builds and runs the fuzz targets.", tools.display());
+    println!("Installing {package} under {}: {what}.", tools.display());
     let mut install = process::cargo();
-    install.args(["install", "cargo-fuzz", "--locked", "--root"]).arg(&tools);
+    install.args(["install", &package, "--locked", "--root"]).arg(&tools);
     match process::run(&mut install) {
         Ok(()) => Ok(Some(ours)),
-        Err(error) => Err(error.context(
-            "cargo-fuzz is missing and could not be built.\n\
-             Remedy: `cargo install cargo-fuzz` where crates.io can be reached",
-        )),
+        Err(error) => Err(error.context(format!(
+            "{package} is missing and could not be built.\n\
+             Remedy: `cargo install {package}` where crates.io can be reached"
+        ))),
     }
+}
+
+/// Makes sure that there is cargo-mutants; the folder to put on the path if it is one of ours.
+pub(crate) fn cargo_mutants(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    let what = "it changes the code and sees whether a test notices";
+    cargo_tool(workspace, "mutants", what)
 }
 
 /// A browser and the driver that speaks WebDriver for it.

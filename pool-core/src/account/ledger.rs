@@ -271,3 +271,32 @@ impl fmt::Debug for Ledger {
         self.fmt_line(f)
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "std")]
+mod tests {
+    use super::*;
+
+    // A server that makes an account for each request, and one list that grows for ever; or a refusal that keeps its
+    // account's memory.
+    #[test]
+    fn accounts_that_are_gone_leave_nothing_behind() {
+        let server = Account::new("server", 100);
+        let page = Account::local_builder("page").credit(server.credit(10)).build();
+        for _ in 0..3 {
+            let request = Account::builder("request").parent(&server).build();
+            let part = Account::local_builder("part").parent(&page).build();
+            let own = Account::local_builder("own").credit(request.credit(1)).build();
+            let refusals = (request.try_reserve(101).err(), own.reference(), part.reference());
+            let listed = |ledger: &Ledger| ledger.children.with(|children| children.len());
+            assert_eq!([&server, &request].map(|account| listed(account.ledger())), [2, 1]);
+            assert_eq!(listed(page.ledger()), 1);
+            drop((refusals, part, own));
+            let gone = server.ledger().children.with(|children| children.last().cloned());
+            drop(request);
+            assert!(gone.is_some_and(|gone| gone.upgrade().is_none()));
+            assert_eq!((listed(server.ledger()), listed(page.ledger())), (1, 0));
+        }
+        assert_eq!(std::format!("{:?}", server.ledger()), "server: 0 B of 100 B, peak 0 B");
+    }
+}

@@ -27,22 +27,63 @@ where
     O: Observer<K>,
     M: Mode,
 {
-    /// Resets an object that comes back and settles its bytes; why it is to be discarded, if it is.
+    /// Resets an object that comes back, and measures it if its bytes matter; `None` if it is to be discarded.
     ///
     /// # Safety
     ///
     /// The caller holds the slot, whose object this is.
     #[inline(always)]
-    unsafe fn refresh(&self, slot: u32, mut object: NonNull<F::Object>) -> Result<(), Discard> {
+    unsafe fn reset(&self, slot: u32, mut object: NonNull<F::Object>) -> Option<usize> {
+        let resetting = Held { pool: self, slot, abandon: Self::abandon_reset };
         // SAFETY: the caller's promise; until the slot is linked or removed this is the object's only use.
         let object = unsafe { object.as_mut() };
-        if self.resetter.reset(object) != Verdict::Keep {
-            return Err(Discard::Verdict);
+        let bytes = match self.resetter.reset(object) {
+            Verdict::Keep if self.weighs => Some(self.factory.measure(object)),
+            Verdict::Keep => Some(0),
+            Verdict::Discard => None,
+        };
+        mem::forget(resetting);
+        bytes
+    }
+
+    /// Settles the bytes of an object that was reset, and ends the watch of its lease; why it is to be discarded, if it is.
+    fn settle(&self, slot: u32, bytes: Option<usize>) -> Result<(), Discard> {
+        let settling = Held { pool: self, slot, abandon: Self::abandon_reset };
+        let settled = match bytes {
+            None => Err(Discard::Verdict),
+            Some(bytes) if self.weighs && !self.settle_bytes(slot, bytes) => Err(Discard::Grown),
+            Some(_) => {
+                if self.sampling.is_some() {
+                    self.end_watch(slot);
+                }
+                Ok(())
+            }
+        };
+        mem::forget(settling);
+        settled
+    }
+
+    /// What is left to do of a release in which something has changed, or time matters.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the slot, and from then on no more.
+    #[inline(never)]
+    unsafe fn give_back_slowly(&self, slot: u32, bytes: Option<usize>) {
+        match self.settle(slot, bytes) {
+            Ok(()) => {
+                let mut now = Tick(0);
+                if self.timed {
+                    let telling = Held { pool: self, slot, abandon: Self::abandon_reset };
+                    now = self.clock.now();
+                    mem::forget(telling);
+                }
+                // SAFETY: the caller's promise.
+                unsafe { self.shelve(slot, now) }
+            }
+            // SAFETY: as above.
+            Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
         }
-        if self.weighs && !self.settle_bytes(slot, object) {
-            return Err(Discard::Grown);
-        }
-        Ok(())
     }
 
     /// Puts an object that was reset among the idle, or destroys it if its pool is closed, its time is over, or too many of
@@ -51,7 +92,6 @@ where
     /// # Safety
     ///
     /// The caller holds the slot, and from then on no more.
-    #[inline(always)]
     pub(super) unsafe fn shelve(&self, slot: u32, now: Tick) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -85,8 +125,8 @@ where
         if self.sampling.is_some() {
             self.end_watch(slot);
         }
-        let left = self.state.lock().remove(slot, why, O::LISTENS);
-        self.take_left(left)
+        let gone = self.remove(&mut self.state.lock(), slot, why);
+        self.let_go(gone)
     }
 
     /// # Safety
@@ -115,10 +155,8 @@ where
         self.observer.returned(&key, &Leak { age, ..leak });
     }
 
-    /// Measures an object that comes back, and charges the difference; false if it grew above what it may retain or
-    /// what the account allows.
-    fn settle_bytes(&self, slot: u32, object: &F::Object) -> bool {
-        let bytes = self.factory.measure(object);
+    /// Charges the change of an object's bytes; false if it grew above what it may retain or what the account allows.
+    fn settle_bytes(&self, slot: u32, bytes: usize) -> bool {
         if bytes > self.limits.max_retained_bytes {
             return false;
         }
@@ -174,14 +212,9 @@ where
     ///
     /// The caller holds the slot, whose object this is, and from then on no more.
     unsafe fn give_back_later(&self, slot: u32, object: NonNull<F::Object>, due: Tick) {
-        let resetting = Held { pool: self, slot, abandon: Self::abandon_reset };
         // SAFETY: the caller's promise.
-        let refreshed = unsafe { self.refresh(slot, object) };
-        if refreshed.is_ok() && self.sampling.is_some() {
-            self.end_watch(slot);
-        }
-        mem::forget(resetting);
-        match refreshed {
+        let bytes = unsafe { self.reset(slot, object) };
+        match self.settle(slot, bytes) {
             Ok(()) => self.state.lock().quarantine(slot, due),
             // SAFETY: the caller's promise.
             Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
@@ -217,23 +250,27 @@ where
 
     #[inline]
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<F::Object>) {
-        let resetting = Held { pool: self, slot, abandon: Self::abandon_reset };
         // SAFETY: the caller's promise.
-        let refreshed = unsafe { self.refresh(slot, object) };
-        let mut now = Tick(0);
-        if self.attentive {
-            now = self.clock.now();
-            if self.sampling.is_some() && refreshed.is_ok() {
-                self.end_watch(slot);
+        let bytes = unsafe { self.reset(slot, object) };
+        if let (Some(bytes), false) = (bytes, self.attentive) {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let meta = &mut state.metas[slot as usize];
+            let same = !self.weighs || bytes == meta.bytes && bytes <= self.limits.max_retained_bytes;
+            if same && !state.closed {
+                meta.stamp = self.stamp();
+                meta.passed_over = 0;
+                let class = meta.class;
+                state.link(slot);
+                if state.classes[class as usize].idle > self.limits.max_idle_per_key {
+                    drop(guard);
+                    self.evict_oldest_of(class);
+                }
+                return;
             }
         }
-        mem::forget(resetting);
-        match refreshed {
-            // SAFETY: the caller's promise.
-            Ok(()) => unsafe { self.shelve(slot, now) },
-            // SAFETY: as above.
-            Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
-        }
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back_slowly(slot, bytes) }
     }
 
     unsafe fn destroy(&self, slot: u32) {

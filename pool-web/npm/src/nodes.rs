@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use js_sys::Function;
 use pool_web::{
-    AudioNodePool as Pool, AudioNodePoolManager as Manager, NodeLease, NodeStats, PoolNode, Verdict, WebError,
+    AudioNodePool as Pool, AudioNodePoolManager as Manager, NodeLease, NodeStats, Verdict, WebError,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{AudioNode, BaseAudioContext, Event};
@@ -27,11 +27,10 @@ impl Desk {
         Self { shared: Shared::of(context), pool: pool_number() }
     }
 
-    fn hand_out<N: PoolNode>(&self, lease: Result<NodeLease<N>, WebError>) -> Result<N, JsValue> {
+    fn hand_out(&self, lease: Result<NodeLease<AudioNode>, WebError>) -> Result<AudioNode, JsValue> {
         let lease = lease.map_err(thrown)?;
         let node = lease.as_raw().clone();
-        let raw: &AudioNode = node.as_ref();
-        self.shared.nodes.borrow_mut().add(raw, self.pool, Box::new(lease));
+        self.shared.nodes.borrow_mut().add(&node, self.pool, lease);
         Ok(node)
     }
 
@@ -57,13 +56,19 @@ impl Desk {
     ) -> Result<(), JsValue> {
         let nodes = self.shared.nodes.borrow();
         let lease = nodes.get(target).ok_or_else(|| nodes.missing(target, "node"))?;
-        self.shared.as_source(source, |source| lease.feed(source, output, input)).map(drop).map_err(thrown)
+        self.shared
+            .as_source(source, |source| lease.connect_from_output(source, output, input))
+            .map(drop)
+            .map_err(thrown)
     }
 
     fn connect_param(&self, source: &AudioNode, target: &AudioNode, name: &str) -> Result<(), JsValue> {
         let nodes = self.shared.nodes.borrow();
         let lease = nodes.get(target).ok_or_else(|| nodes.missing(target, "node"))?;
-        self.shared.as_source(source, |source| lease.feed_param(source, name)).map(drop).map_err(thrown)
+        self.shared
+            .as_source(source, |source| lease.connect_param_from(source, name))
+            .map(drop)
+            .map_err(thrown)
     }
 
     fn ramp_to(&self, node: &AudioNode, name: &str, value: f32, end_time: f64) -> Result<(), JsValue> {
@@ -81,7 +86,7 @@ impl Desk {
                 wasm_bindgen::throw_val(error);
             }
         };
-        lease.listen(kind, Box::new(call)).map_err(thrown)
+        lease.listen(kind, call).map_err(thrown)
     }
 }
 
@@ -224,7 +229,7 @@ macro_rules! pairs {
         impl AudioNodePoolManager {$(
             #[wasm_bindgen(js_name = $js_acquire)]
             pub fn $acquire(&self, $($arg: $type),*) -> Result<AudioNode, JsValue> {
-                self.desk.hand_out(self.manager.$method($($pass),*)).map(Into::into)
+                self.desk.hand_out(self.manager.$method($($pass),*).map(NodeLease::into_any))
             }
 
             #[wasm_bindgen(js_name = $js_release)]

@@ -3,42 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use pool_web::edges::EdgeId;
-use pool_web::{NodeLease, PoolContext, PoolNode, Source, WebError};
-use web_sys::{AudioNode, BaseAudioContext, Event};
+use pool_web::{NodeLease, PoolContext, Source};
+use web_sys::{AudioNode, BaseAudioContext};
 
 use crate::registry::Registry;
 
-/// A lease of a node of whatever type.
-pub(crate) trait Held: Source {
-    fn feed(&self, source: &dyn Source, output: u32, input: u32) -> Result<EdgeId, WebError>;
-    fn feed_param(&self, source: &dyn Source, name: &str) -> Result<EdgeId, WebError>;
-    fn ramp_to(&self, name: &str, value: f32, end_time: f64) -> Result<(), WebError>;
-    fn listen(&self, kind: &str, callback: Box<dyn FnMut(Event)>) -> Result<(), WebError>;
-    fn discard(self: Box<Self>);
-}
-
-impl<N: PoolNode> Held for NodeLease<N> {
-    fn feed(&self, source: &dyn Source, output: u32, input: u32) -> Result<EdgeId, WebError> {
-        self.connect_from_output(source, output, input)
-    }
-    fn feed_param(&self, source: &dyn Source, name: &str) -> Result<EdgeId, WebError> {
-        self.connect_param_from(source, name)
-    }
-    fn ramp_to(&self, name: &str, value: f32, end_time: f64) -> Result<(), WebError> {
-        NodeLease::ramp_to(self, name, value, end_time)
-    }
-    fn listen(&self, kind: &str, callback: Box<dyn FnMut(Event)>) -> Result<(), WebError> {
-        NodeLease::listen(self, kind, callback)
-    }
-    fn discard(self: Box<Self>) {
-        NodeLease::discard(*self);
-    }
-}
-
 pub(crate) struct Shared {
     pub(crate) context: PoolContext,
-    pub(crate) nodes: RefCell<Registry<Box<dyn Held>>>,
+    pub(crate) nodes: RefCell<Registry<NodeLease<AudioNode>>>,
 }
 
 thread_local! {
@@ -68,19 +40,8 @@ impl Shared {
     /// The lease of a node that is out, for `work`; the node itself if it is of no pool.
     pub(crate) fn as_source<T>(&self, node: &AudioNode, work: impl FnOnce(&dyn Source) -> T) -> T {
         match self.nodes.borrow().get(node) {
-            Some(lease) => work(lease.as_source()),
+            Some(lease) => work(lease),
             None => work(node),
         }
-    }
-}
-
-/// A lease as what can feed another one.
-pub(crate) trait AsSource {
-    fn as_source(&self) -> &dyn Source;
-}
-
-impl AsSource for Box<dyn Held> {
-    fn as_source(&self) -> &dyn Source {
-        &**self
     }
 }

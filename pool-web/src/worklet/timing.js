@@ -1,13 +1,16 @@
-// Tells the main thread when each render quantum began: (frame, milliseconds) pairs, a batch per message. It
-// measures nothing itself: the only clock in here is Date.now(), in steps of a millisecond, and what can be made
-// of that is worked out in Rust, where it is tested.
+// Tells the main thread when each render quantum began, as (frame, milliseconds) pairs: by way of shared memory if it was
+// given some, else in a batch per message. It measures nothing itself: the only clock in here is Date.now(), in steps of a
+// millisecond, and what can be made of that is worked out in Rust, where it is tested.
 if (!globalThis.poolWebTiming) {
   globalThis.poolWebTiming = true;
   registerProcessor("pool-web-timing", class extends AudioWorkletProcessor {
     constructor(options) {
       super();
-      this.pairs = new Float64Array(2 * options.processorOptions.batch);
+      const { batch, pairs, written } = options.processorOptions;
+      this.shared = pairs && { pairs: new Float64Array(pairs), written: new Int32Array(written) };
+      this.pairs = this.shared ? this.shared.pairs : new Float64Array(2 * batch);
       this.filled = 0;
+      this.count = 0;
       this.running = true;
       this.port.onmessage = () => { this.running = false; };
     }
@@ -15,8 +18,10 @@ if (!globalThis.poolWebTiming) {
     process() {
       this.pairs[this.filled++] = currentFrame;
       this.pairs[this.filled++] = Date.now();
+      // Published after it was written: the reader looks no further than this.
+      if (this.shared) Atomics.store(this.shared.written, 0, ++this.count);
       if (this.filled === this.pairs.length) {
-        this.port.postMessage(this.pairs);
+        if (!this.shared) this.port.postMessage(this.pairs);
         this.filled = 0;
       }
       return this.running;

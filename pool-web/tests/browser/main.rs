@@ -7,6 +7,7 @@ mod buffers;
 mod nodes;
 mod profiler;
 mod recycled;
+mod samples;
 mod support;
 mod table;
 

@@ -72,30 +72,91 @@ async fn monitoring_starts_stops_and_resets() {
     close(&context).await;
 }
 
-// The processor waits for the millisecond to change in each quantum: 1 ms of 2.667 once it is in step, a load of
-// 0.375. A profiler that counts the waiting between callbacks reads 1, one that counts callbacks alone 0.
+/// Processors that wait for so many changes of the millisecond in each quantum of 2.667 ms, in turn: once they are in step,
+/// a known part of the time.
+const BURNER: &str =
+    "for (const [name, ticks] of [['b25', [1, 0, 1]], ['b50', [1, 2, 1]], ['b75', [2, 2, 2]]]) {
+    registerProcessor(name, class extends AudioWorkletProcessor {
+        process() {
+            this.turn = ((this.turn ?? -1) + 1) % 3;
+            for (let tick = 0; tick < ticks[this.turn]; tick++) {
+                const t = Date.now();
+                while (Date.now() === t) {}
+            }
+            return !this.ended;
+        }
+        constructor() { super(); this.port.onmessage = () => { this.ended = true; }; }
+    });
+}";
+
+// A profiler that counts the waiting between callbacks reads 1, one that counts callbacks alone 0. By messages and by
+// shared memory it must read the same.
 #[wasm_bindgen_test]
 async fn load_is_what_was_burnt() {
     let context = live().await;
-    let profiler = AudioProfiler::new(&context);
-    profiler.start().await.expect("worklets");
-    add(
-        &context,
-        "registerProcessor('burn', class extends AudioWorkletProcessor {
-            process() { const t = Date.now(); while (Date.now() === t) {} return true; }
-        })",
-    )
-    .await;
-    let burner = AudioWorkletNode::new(&context, "burn").expect("a node");
-    burner.connect_with_audio_node(&context.destination()).expect("a connection");
-    sleep(300.0).await;
-    profiler.reset();
-    until("half a second of callbacks", || profiler.metrics().quanta > 200).await;
-    sleep(1500.0).await;
-    let load = profiler.metrics().load.expect("Chromium tells its base latency");
-    // Wide, for machines that are busy with something else; the arithmetic is tested exactly on the host.
-    assert!((load - 0.375).abs() < 0.1, "{load}");
+    add(&context, BURNER).await;
+    // A burn is a part of 128 frames at 48 kHz; in a context of another rate, of another length.
+    let scale = f64::from(context.sample_rate()) / 48_000.0;
+    for (name, burnt) in [("b25", 0.25), ("b50", 0.5), ("b75", 0.75)] {
+        let burner = AudioWorkletNode::new(&context, name).expect("a node");
+        burner.connect_with_audio_node(&context.destination()).expect("a connection");
+        for profiler in [AudioProfiler::new(&context), AudioProfiler::with_messages(&context)] {
+            let mut read = Vec::new();
+            profiler.start().await.expect("worklets");
+            // Other programs on a machine add to the load and cannot take from it: the nearest of some windows counts.
+            for _ in 0..6 {
+                sleep(300.0).await;
+                profiler.reset();
+                sleep(2500.0).await;
+                read.push(profiler.metrics().load.expect("Chromium tells its base latency"));
+                if read.last().is_some_and(|load| (load - burnt * scale).abs() <= 0.02) {
+                    break;
+                }
+            }
+            let near = read.last().is_some_and(|load| (load - burnt * scale).abs() <= 0.02);
+            assert!(near, "{burnt} x {scale} was burnt, and read: {read:?}");
+            let loads = profiler.metrics().loads.expect("some quarters of a second");
+            assert!(loads.p50 <= loads.p95 && loads.p95 <= loads.max, "{loads:?}");
+        }
+        burner.port().expect("a port").post_message(&JsValue::TRUE).expect("a message");
+        burner.disconnect().expect("it was connected");
+    }
     close(&context).await;
+}
+
+// Shared memory is used where the page may share any; nothing is lost while the main thread is blocked.
+#[wasm_bindgen_test]
+async fn a_blocked_page_is_no_underrun() {
+    let context = live().await;
+    let isolated = get(&js_sys::global(), "crossOriginIsolated").is_truthy();
+    for (profiler, shares) in
+        [(AudioProfiler::new(&context), isolated), (AudioProfiler::with_messages(&context), false)]
+    {
+        assert_eq!(profiler.shares_memory(), None);
+        profiler.start().await.expect("worklets");
+        assert_eq!(profiler.shares_memory(), Some(shares));
+        until("it runs", || profiler.metrics().quanta > 0).await;
+        // The browser's own count is made once a second.
+        sleep(1100.0).await;
+        profiler.reset();
+        let (began, count) = (context.current_time(), browser_underruns(&context));
+        let blocked = js_sys::Date::now();
+        while js_sys::Date::now() < blocked + 2000.0 {}
+        sleep(1300.0).await;
+        let metrics = profiler.metrics();
+        let told = browser_underruns(&context).zip(count).map(|(now, before)| now - before);
+        // On a busy machine some are real; those the browser has counted.
+        assert_eq!(metrics.underruns.map(|count| count as f64), told);
+        let seconds = metrics.quanta as f64 * 128.0 / f64::from(context.sample_rate());
+        let passed = context.current_time() - began;
+        assert!((seconds - passed).abs() < 0.5, "{seconds} s of {passed} s were seen");
+    }
+    close(&context).await;
+}
+
+fn browser_underruns(context: &AudioContext) -> Option<f64> {
+    let stats = get(context, "playbackStats");
+    if stats.is_undefined() { None } else { get(&stats, "underrunEvents").as_f64() }
 }
 
 /// What `action` writes to the console, as lines; a group's title begins with '#'.

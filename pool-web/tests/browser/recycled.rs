@@ -373,7 +373,9 @@ async fn a_recycled_splitter_is_like_a_fresh_one() {
 
 #[wasm_bindgen_test]
 async fn a_recycled_merger_is_like_a_fresh_one() {
-    assert_eq!(prove::<ChannelMergerNode>(|_| 0.0).await, 3);
+    // Three terms at one input, of two signals, are added in any order.
+    let tolerance = |second| if second == Use::Mixed { 1e-7 } else { 0.0 };
+    assert_eq!(prove::<ChannelMergerNode>(tolerance).await, 3);
 }
 
 /// What comes out of a delay on silence, after a first use that `reuse` ends at `seconds`.

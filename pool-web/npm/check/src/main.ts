@@ -14,6 +14,7 @@ import {
 declare global {
   interface Window {
     poolWebCheck: Promise<string[]>;
+    poolWebChurn: (rounds: number) => Promise<void>;
   }
 }
 
@@ -231,5 +232,26 @@ async function run(): Promise<string[]> {
   }
   return passed;
 }
+
+const churned = new AudioNodePoolManager(context);
+
+/** Acquires and releases, of chains of three and of delays, with breaths for the audio thread. */
+window.poolWebChurn = async (rounds) => {
+  for (let round = 0; round < rounds; round += 4) {
+    const [filter, gain, panner] = [churned.acquireFilter(), churned.acquireGain(), churned.acquirePanner()];
+    const delay = churned.acquireDelay(0.01);
+    churned.connect(filter, gain);
+    churned.connect(gain, panner);
+    churned.connect(gain, delay);
+    panner.connect(context.destination);
+    for (const node of [gain, delay, filter, panner]) churned.release(node);
+    if (round % 400 === 0) await sleep(1);
+  }
+  // Until the last delays are silent; of those only so many are kept.
+  await sleep(200);
+  churned.maintain();
+  const { gain } = churned.getStats();
+  if (gain.inUse !== 0 || gain.total > 1) throw new Error(`gains: ${JSON.stringify(gain)}`);
+};
 
 window.poolWebCheck = run();

@@ -1,0 +1,138 @@
+//! Mutation tests: does a test fail when an operator, a constant or a body is changed?
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::setup;
+use crate::workspace::Workspace;
+
+/// What the mutants of some files are looked for with: tests that are quick and at home there.
+struct Subject {
+    files: &'static [&'static str],
+    tests: &'static [&'static str],
+}
+
+const SUBJECTS: &[Subject] = &[
+    Subject {
+        files: &["pool-core/src/account.rs", "pool-core/src/account/*.rs", "pool-core/src/tracker.rs"],
+        tests: &[
+            "--lib",
+            "--test",
+            "accounts",
+            "--test",
+            "tracker",
+            "--test",
+            "contract",
+            "--test",
+            "accounts_model",
+        ],
+    },
+    Subject {
+        files: &["pool-core/src/keyed.rs", "pool-core/src/lru.rs"],
+        tests: &["--lib", "--test", "contract", "--test", "keyed", "--test", "model"],
+    },
+];
+
+/// At least so many of the mutants that can be built must be caught, in per cent.
+const WANTED: f64 = 95.0;
+
+/// The text that explains those that are not caught, one by one.
+const EXPLAINED: &str = "docs/mutants.md";
+
+/// Tries every mutant of the files whose path holds `only`, or of all; hours, for all.
+pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
+    let tools = setup::cargo_mutants(workspace)?;
+    let mut problems = Vec::new();
+    let mut any = false;
+    for (index, subject) in SUBJECTS.iter().enumerate() {
+        let files: Vec<&str> = subject
+            .files
+            .iter()
+            .copied()
+            .filter(|file| only.is_none_or(|only| file.contains(only)))
+            .collect();
+        if files.is_empty() {
+            continue;
+        }
+        any = true;
+        let out = workspace.target.join("mutants").join(index.to_string());
+        fs::create_dir_all(&out)?;
+        let mut mutants = process::cargo();
+        mutants.current_dir(&workspace.root).args(["mutants", "--package", "pool-core"]);
+        for file in files {
+            mutants.args(["--file", file]);
+        }
+        // Models and targets without `std` see code that these tests do not build.
+        mutants.args(["--exclude-re", "credit_for_model|barrier::heavy", "--output"]).arg(&out);
+        mutants.args(["--timeout", "60", "--"]).args(subject.tests);
+        mutants.env("CARGO_PROFILE_TEST_DEBUG", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
+        if let Some(tools) = &tools {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(tools.clone()).chain(std::env::split_paths(&path));
+            mutants.env("PATH", std::env::join_paths(folders)?);
+        }
+        judge(&mut mutants, &out.join("mutants.out"), &mut problems)?;
+    }
+    if !any {
+        bail!("no file that is tested so holds `{}` in its path", only.unwrap_or_default());
+    }
+    if !problems.is_empty() {
+        bail!("{}; those that cannot be caught are explained in {EXPLAINED}", problems.join("; "));
+    }
+    Ok(())
+}
+
+/// Runs them. The tool's own verdict is stricter than ours: it fails if any mutant is missed.
+fn judge(mutants: &mut Command, out: &Path, problems: &mut Vec<String>) -> Result<()> {
+    let status = mutants.status().context("cargo-mutants could not be run")?;
+    // 2: some were missed; 3: some timed out.
+    if !matches!(status.code(), Some(0 | 2 | 3)) {
+        bail!("cargo-mutants failed: {status}");
+    }
+    let count = |name: &str| -> Result<usize> {
+        let file = out.join(name);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(text.lines().count())
+    };
+    // A mutant that never ends is seen to be one.
+    let caught = count("caught.txt")? + count("timeout.txt")?;
+    let missed = count("missed.txt")?;
+    let share = share(caught, missed)?;
+    println!(
+        "{caught} of {} mutants were caught, {share:.1} %; the others: {}",
+        caught + missed,
+        out.join("missed.txt").display()
+    );
+    if share < WANTED {
+        problems.push(format!("only {share:.1} % of {} mutants were caught", caught + missed));
+    }
+    Ok(())
+}
+
+fn share(caught: usize, missed: usize) -> Result<f64> {
+    if caught + missed == 0 {
+        bail!("there was nothing to test: no mutant could be built");
+    }
+    Ok(100.0 * caught as f64 / (caught + missed) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: files that have moved away, of which nobody would miss the mutants; no mutants taken for all caught.
+    #[test]
+    fn every_file_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for file in SUBJECTS.iter().flat_map(|subject| subject.files) {
+            let path = root.join(file.trim_end_matches("/*.rs"));
+            assert!(path.exists(), "{file}");
+        }
+        assert!(share(0, 0).is_err());
+        assert!(matches!(share(19, 1), Ok(share) if share == WANTED));
+    }
+}

@@ -1,0 +1,140 @@
+//! Models of keyed pools for threads: of what happens between two steps, for each step has the lock.
+
+use super::Object;
+use lock_api::GuardNoSend;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use pool_core::{Account, AcquireError, Factory, KeyedPoolBuilder, SharedKeyedPool};
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+
+/// A mutex of loom's atomics. Those cannot be made at compile time, as `INIT` is; the first who locks makes it.
+struct Turn(OnceLock<AtomicBool>);
+
+// SAFETY: whoever finds the flag down and raises it has the lock until it takes the flag down; the swap acquires what the
+// store releases.
+unsafe impl lock_api::RawMutex for Turn {
+    #[allow(clippy::declare_interior_mutable_const, reason = "so it is in the trait")]
+    const INIT: Self = Self(OnceLock::new());
+    type GuardMarker = GuardNoSend;
+
+    fn lock(&self) {
+        while !self.try_lock() {
+            thread::yield_now();
+        }
+    }
+
+    fn try_lock(&self) -> bool {
+        !self.flag().swap(true, Ordering::Acquire)
+    }
+
+    unsafe fn unlock(&self) {
+        self.flag().store(false, Ordering::Release);
+    }
+}
+
+impl Turn {
+    fn flag(&self) -> &AtomicBool {
+        self.0.get_or_init(|| AtomicBool::new(false))
+    }
+}
+
+/// Makes objects of ten bytes.
+struct Tens;
+
+impl Factory<u8> for Tens {
+    type Object = Object;
+    type Error = Infallible;
+    fn create(&self, _: &u8) -> Result<Object, Infallible> {
+        Ok(Object(UnsafeCell::new(0)))
+    }
+    fn estimate(&self, _: &u8) -> usize {
+        10
+    }
+    fn measure(&self, _: &Object) -> usize {
+        10
+    }
+}
+
+type Pool = SharedKeyedPool<u8, Tens, Turn>;
+
+fn pool(account: &Account) -> Arc<Pool> {
+    KeyedPoolBuilder::new(Tens).account(account.clone()).build_shared::<Turn>()
+}
+
+/// Takes an object of a key and uses it; whether there was room.
+fn try_use(pool: &Pool, key: u8) -> bool {
+    match pool.acquire(&key) {
+        Ok(object) => object.touch() > 0,
+        Err(AcquireError::OverBudget(refusal)) => {
+            assert_eq!(refusal.requested, 10);
+            false
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn check(pool: &Pool, account: &Account) {
+    let stats = pool.stats();
+    assert_eq!(stats.created, stats.idle as u64 + stats.destroyed, "{stats:?}");
+    assert!(account.peak() <= account.hard_limit());
+    pool.retain(|_, object| object.touch() > 0);
+}
+
+// An idle object that one thread takes and the other evicts: used by one and destroyed by the other, or its bytes counted
+// twice, or not at all.
+#[test]
+fn evict_against_acquire() {
+    loom::model(|| {
+        let account = Account::new("all", 10);
+        let pool = pool(&account);
+        pool.prewarm(&1, 1).unwrap();
+        let theirs = Arc::clone(&pool);
+        let other = thread::spawn(move || try_use(&theirs, 2));
+        let mine = try_use(&pool, 1);
+        let theirs = other.join().unwrap();
+        assert!(mine || theirs, "one of them came first");
+        check(&pool, &account);
+        assert_eq!(account.used(), pool.stats().bytes());
+        drop(pool);
+        assert_eq!(account.used(), 0);
+    });
+}
+
+// A slot that is vacant before its object was taken out of it: the other thread's new object is destroyed in place of the old.
+#[test]
+fn discard_against_create() {
+    loom::model(|| {
+        let account = Account::new("all", 20);
+        let pool = pool(&account);
+        let lease = pool.acquire_owned(&1).unwrap();
+        let other = thread::spawn(move || lease.discard());
+        assert!(try_use(&pool, 2));
+        other.join().unwrap();
+        check(&pool, &account);
+        drop(pool);
+        assert_eq!(account.used(), 0);
+    });
+}
+
+// The object of a class that one thread takes, while a miss of the pool wants its bytes.
+#[test]
+fn a_class_evicted_by_a_miss_while_it_is_acquired_from() {
+    loom::model(|| {
+        let account = Account::new("all", 10);
+        let pool = pool(&account);
+        let class = pool.class(&1);
+        class.prewarm(1).unwrap();
+        let theirs = Arc::clone(&pool);
+        let other = thread::spawn(move || try_use(&theirs, 2));
+        let mine = class.try_acquire().is_some_and(|object| object.touch() > 0);
+        let theirs = other.join().unwrap();
+        assert!(mine || theirs, "one of them came first");
+        check(&pool, &account);
+        assert!(account.used() <= 10);
+        drop((class, pool));
+        assert_eq!(account.used(), 0);
+    });
+}

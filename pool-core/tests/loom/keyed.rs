@@ -3,40 +3,46 @@
 use super::Object;
 use lock_api::GuardNoSend;
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::{Mutex, MutexGuard};
 use loom::thread;
 use pool_core::{Account, AcquireError, Factory, KeyedPoolBuilder, SharedKeyedPool};
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
-/// A mutex of loom's atomics. Those cannot be made at compile time, as `INIT` is; the first who locks makes it.
-struct Turn(OnceLock<AtomicBool>);
+/// Loom's mutex. It cannot be made at compile time, as `INIT` is; the first who locks makes it.
+struct Turn {
+    mutex: OnceLock<Mutex<()>>,
+    /// Of whoever has the lock.
+    guard: std::cell::UnsafeCell<Option<MutexGuard<'static, ()>>>,
+}
 
-// SAFETY: whoever finds the flag down and raises it has the lock until it takes the flag down; the swap acquires what the
-// store releases.
+// SAFETY: the guard is touched by who has the lock, and by nobody else.
+unsafe impl Send for Turn {}
+// SAFETY: as above.
+unsafe impl Sync for Turn {}
+
+// SAFETY: who locked has the guard of a mutex until it unlocks.
 unsafe impl lock_api::RawMutex for Turn {
     #[allow(clippy::declare_interior_mutable_const, reason = "so it is in the trait")]
-    const INIT: Self = Self(OnceLock::new());
+    const INIT: Self = Self { mutex: OnceLock::new(), guard: std::cell::UnsafeCell::new(None) };
     type GuardMarker = GuardNoSend;
 
     fn lock(&self) {
-        while !self.try_lock() {
-            thread::yield_now();
-        }
+        let guard = self.mutex.get_or_init(|| Mutex::new(())).lock().unwrap();
+        // SAFETY: the mutex is where this is, and the guard is gone before it, for lock_api's guards borrow this.
+        let guard = unsafe { std::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard) };
+        // SAFETY: this has the lock.
+        unsafe { *self.guard.get() = Some(guard) };
     }
 
     fn try_lock(&self) -> bool {
-        !self.flag().swap(true, Ordering::Acquire)
+        panic!("the pool waits for its lock, and tries nothing")
     }
 
     unsafe fn unlock(&self) {
-        self.flag().store(false, Ordering::Release);
-    }
-}
-
-impl Turn {
-    fn flag(&self) -> &AtomicBool {
-        self.0.get_or_init(|| AtomicBool::new(false))
+        // SAFETY: the caller has the lock.
+        let guard = unsafe { (*self.guard.get()).take() };
+        drop(guard);
     }
 }
 

@@ -3,15 +3,20 @@
 use super::Object;
 use lock_api::GuardNoSend;
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Mutex, MutexGuard};
 use loom::thread;
 use pool_core::{Account, AcquireError, Factory, KeyedPoolBuilder, SharedKeyedPool};
 use std::convert::Infallible;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 /// Loom's mutex. It cannot be made at compile time, as `INIT` is; the first who locks makes it.
 struct Turn {
     mutex: OnceLock<Mutex<()>>,
+    /// Touched after each unlocking: loom lets another thread go on only where something of its own is used, and what is
+    /// done just after a step must not seem to be part of it.
+    after: OnceLock<AtomicBool>,
     /// Of whoever has the lock.
     guard: std::cell::UnsafeCell<Option<MutexGuard<'static, ()>>>,
 }
@@ -24,7 +29,8 @@ unsafe impl Sync for Turn {}
 // SAFETY: who locked has the guard of a mutex until it unlocks.
 unsafe impl lock_api::RawMutex for Turn {
     #[allow(clippy::declare_interior_mutable_const, reason = "so it is in the trait")]
-    const INIT: Self = Self { mutex: OnceLock::new(), guard: std::cell::UnsafeCell::new(None) };
+    const INIT: Self =
+        Self { mutex: OnceLock::new(), after: OnceLock::new(), guard: std::cell::UnsafeCell::new(None) };
     type GuardMarker = GuardNoSend;
 
     fn lock(&self) {
@@ -43,22 +49,49 @@ unsafe impl lock_api::RawMutex for Turn {
         // SAFETY: the caller has the lock.
         let guard = unsafe { (*self.guard.get()).take() };
         drop(guard);
+        self.after.get_or_init(|| AtomicBool::new(false)).store(true, Ordering::Relaxed);
     }
 }
 
 /// Makes objects of ten bytes.
-struct Tens;
+#[derive(Default)]
+struct Tens {
+    /// Those that have ended, by number.
+    ended: Arc<[std::sync::atomic::AtomicBool; 4]>,
+    made: std::sync::atomic::AtomicUsize,
+}
+
+/// An object that knows whether it has ended: what is left of it in memory looks the same.
+struct Numbered {
+    object: Object,
+    number: usize,
+    ended: Arc<[std::sync::atomic::AtomicBool; 4]>,
+}
+
+impl Numbered {
+    fn touch(&self) -> u32 {
+        assert!(!self.ended[self.number].load(Relaxed), "used after its end");
+        self.object.touch()
+    }
+}
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        assert!(!self.ended[self.number].swap(true, Relaxed), "ends twice");
+    }
+}
 
 impl Factory<u8> for Tens {
-    type Object = Object;
+    type Object = Numbered;
     type Error = Infallible;
-    fn create(&self, _: &u8) -> Result<Object, Infallible> {
-        Ok(Object(UnsafeCell::new(0)))
+    fn create(&self, _: &u8) -> Result<Numbered, Infallible> {
+        let number = self.made.fetch_add(1, Relaxed);
+        Ok(Numbered { object: Object(UnsafeCell::new(0)), number, ended: Arc::clone(&self.ended) })
     }
     fn estimate(&self, _: &u8) -> usize {
         10
     }
-    fn measure(&self, _: &Object) -> usize {
+    fn measure(&self, _: &Numbered) -> usize {
         10
     }
 }
@@ -66,7 +99,7 @@ impl Factory<u8> for Tens {
 type Pool = SharedKeyedPool<u8, Tens, Turn>;
 
 fn pool(account: &Account) -> Arc<Pool> {
-    KeyedPoolBuilder::new(Tens).account(account.clone()).build_shared::<Turn>()
+    KeyedPoolBuilder::new(Tens::default()).account(account.clone()).build_shared::<Turn>()
 }
 
 /// Takes an object of a key and uses it; whether there was room.

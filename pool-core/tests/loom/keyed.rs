@@ -3,7 +3,7 @@
 use super::Object;
 use lock_api::GuardNoSend;
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::AtomicBool;
 use loom::sync::{Mutex, MutexGuard};
 use loom::thread;
 use pool_core::{Account, AcquireError, Factory, KeyedPoolBuilder, SharedKeyedPool};
@@ -49,7 +49,7 @@ unsafe impl lock_api::RawMutex for Turn {
         // SAFETY: the caller has the lock.
         let guard = unsafe { (*self.guard.get()).take() };
         drop(guard);
-        self.after.get_or_init(|| AtomicBool::new(false)).store(true, Ordering::Relaxed);
+        self.after.get_or_init(|| AtomicBool::new(false)).store(true, Relaxed);
     }
 }
 

@@ -254,7 +254,7 @@ pub(crate) fn measure(program: &Path, quanta: u64) -> Result<Vec<Worst>> {
     CONTENDERS.iter().enumerate().map(run).collect()
 }
 
-/// Runs one contender, and gives what [`measure`] reads.
+/// Runs one contender, and gives what `measure` reads.
 pub fn tell(index: usize, quanta: u64) -> Option<String> {
     let Stopwatch { times, faults } = (CONTENDERS.get(index)?.run)(quanta);
     let value = |quantile| times.value_at(quantile).unwrap_or_default();

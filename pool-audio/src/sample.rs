@@ -314,26 +314,26 @@ impl SampleBuffer {
     }
 
     fn clear_written(&mut self) -> usize {
-        let frames = self.written_frames;
-        let channels = self.channels();
-        let every_channel = channels < MASK_BITS && self.written == (1 << channels) - 1;
-        let mut floats = 0;
-        if every_channel && frames == self.frames() {
-            // One run over the padding too: a single fill is faster than one per plane.
-            let all = self.span(0, channels * self.stride());
-            floats = all.len();
-            self.floats[all].fill(0.0);
-        } else {
-            for channel in 0..channels {
-                if self.written & Self::mask_bit(channel) != 0 {
-                    let span = self.span(channel, frames);
-                    floats += span.len();
-                    self.floats[span].fill(0.0);
-                }
-            }
-        }
+        let (written, frames) = (self.written, self.written_frames);
+        // First, so that whoever writes next need not wait for the clearing.
         self.written = 0;
         self.written_frames = 0;
+        let channels = self.channels();
+        if channels < MASK_BITS && written == (1 << channels) - 1 && frames == self.frames() {
+            // One run over the padding too: a single fill is faster than one per plane.
+            let all = self.span(0, channels * self.stride());
+            let bytes = all.len() * size_of::<f32>();
+            self.floats[all].fill(0.0);
+            return bytes;
+        }
+        let mut floats = 0;
+        for channel in 0..channels {
+            if written & Self::mask_bit(channel) != 0 {
+                let span = self.span(channel, frames);
+                floats += span.len();
+                self.floats[span].fill(0.0);
+            }
+        }
         floats * size_of::<f32>()
     }
 

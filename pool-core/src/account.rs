@@ -65,10 +65,8 @@ pub use report::AccountSnapshot;
 pub use reservation::{Charge, NotHeld, Reservation};
 
 pub(crate) use event::Handler;
-#[allow(unused_imports, reason = "for the keyed pools")]
 pub(crate) use evict::Evict;
 #[cfg(feature = "alloc")]
-#[allow(unused_imports, reason = "for the keyed pools")]
 pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;
@@ -88,8 +86,8 @@ use mode::SharedHandle;
 /// |---|---|---|---|
 /// | `Account` | any | heap | one compare-and-swap a level |
 /// | `Account`, of a [`Ledger`] in a `static` | any | no allocator | the same |
-/// | [`LocalAccount`] | one | heap | plain loads and stores; may be part of a shared account, by a [`Credit`] |
-/// | `&`[`Credit`] | one at a time | heap | plain loads and stores, until the credit is used up |
+/// | `LocalAccount` | one | heap | plain loads and stores; may be part of a shared account, by a `Credit` |
+/// | `&``Credit` | one at a time | heap | plain loads and stores, until the credit is used up |
 ///
 /// ```
 /// use pool_core::Account;
@@ -174,7 +172,7 @@ impl<M: Mode> Account<M> {
         M::parent(&self.0)
     }
 
-    /// Bytes in use: leased, idle and reserved, its own and its children's. What is lent to a [`Credit`] counts once it
+    /// Bytes in use: leased, idle and reserved, its own and its children's. What is lent to a `Credit` counts once it
     /// is used. O(1), and O(credits) where there are any.
     #[must_use]
     pub fn used(&self) -> usize {
@@ -188,7 +186,7 @@ impl<M: Mode> Account<M> {
     }
 
     /// Most bytes in use since the account was made or [`reset_peak`](Self::reset_peak) was called. What was lent to a
-    /// [`Credit`] counts as used here: with credits the peak may be too high by what they hold.
+    /// `Credit` counts as used here: with credits the peak may be too high by what they hold.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.ledger().peak.load(Relaxed)

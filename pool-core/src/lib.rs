@@ -9,7 +9,7 @@
 //! | the same on a thread that may not wait, or at full speed | a [`Cache`] in front of either |
 //! | objects by size or format under one budget, one thread | [`KeyedPool`], without an allocator [`FixedKeyedPool`] |
 //! | the same for threads, over a mutex of your choice | `SharedKeyedPool`; one key of it, lock-free: `KeyClass` |
-//! | several pools under one number of bytes that give back to one another | [`KeyedPoolBuilder::build_rc`], `build_shared`, [`SharedPoolBuilder::build_arc`] |
+//! | several pools under one number of bytes that give back to one another | `KeyedPoolBuilder::build_rc`, `build_shared`, `SharedPoolBuilder::build_arc` |
 //! | to hear what a pool makes, destroys and refuses, and of leaks | [`Observer`]; `ToLog`, `ToTracing`, `ToMetrics` |
 //! | an object back, but not before a certain time | [`Lease::release_at`] |
 //! | to say how objects are made, reset and weighed | [`Factory`], [`Resetter`], [`Footprint`] |

@@ -18,6 +18,8 @@ extern "C" {
     pub(crate) fn is_closed(context: &BaseAudioContext) -> bool;
     fn connect(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> bool;
     fn connect_param(source: &AudioNode, target: &AudioParam, output: u32) -> bool;
+    #[wasm_bindgen(js_name = automate)]
+    fn automate_param(param: &AudioParam, kind: u32, value: f32, time: f64) -> bool;
     fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
     fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue) -> usize;
     pub(crate) fn channels(buffer: &AudioBuffer) -> Array;
@@ -113,6 +115,19 @@ pub(crate) fn join(source: &AudioNode, target: &AudioNode, output: u32, input: u
 /// From an output to a parameter. 1 call.
 pub(crate) fn join_param(source: &AudioNode, target: &AudioParam, output: u32) -> Thrown {
     outcome(connect_param(source, target, output))
+}
+
+/// What a parameter does at, or up to, a time.
+#[derive(Clone, Copy)]
+pub(crate) enum Automation {
+    Set = 0,
+    Linear = 1,
+    Exponential = 2,
+}
+
+/// 1 call, and no garbage, which web-sys' own calls leave.
+pub(crate) fn automate(param: &AudioParam, kind: Automation, value: f32, time: f64) -> Thrown {
+    outcome(automate_param(param, kind as u32, value, time))
 }
 
 /// Puts a node on the flush bus. 1 call.

@@ -33,6 +33,19 @@ export function connect_param(source, target, output) {
   }
 }
 
+// Automation: 0 sets a value at a time, 1 and 2 go there in a straight line and by equal ratios.
+export function automate(param, kind, value, time) {
+  try {
+    if (kind === 0) param.setValueAtTime(value, time);
+    else if (kind === 1) param.linearRampToValueAtTime(value, time);
+    else param.exponentialRampToValueAtTime(value, time);
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
+  }
+}
+
 // The steps of a release, as they are in `recipe::Step`: three entries each. Returns how many of them were done; a
 // setting is written only if it differs, since writing one waits for the audio thread.
 export function perform(node, params, plan) {

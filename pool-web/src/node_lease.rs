@@ -1,6 +1,6 @@
 //! [`NodeLease`]: one node that is out, and what can be connected to it.
 
-use crate::bindings;
+use crate::bindings::{self, Automation};
 use crate::context::{PoolContext, Wire};
 use crate::edges::{EdgeId, NodeId};
 use crate::error::{Exception, WebError};
@@ -192,10 +192,44 @@ impl<N: PoolNode> NodeLease<N> {
         let anchored = || {
             let present = param.value();
             bindings::cancel_param(param, now)?;
-            param.set_value_at_time(present, now)?;
-            param.linear_ramp_to_value_at_time(value, end_time).map(drop)
+            bindings::automate(param, Automation::Set, present, now)?;
+            bindings::automate(param, Automation::Linear, value, end_time)
         };
         anchored().map_err(Exception::of("ramp"))
+    }
+
+    /// Sets the value of the parameter `name` at the context time `time`, in seconds. 1 call into JavaScript, and unlike
+    /// web-sys' own it leaves nothing for the garbage collector; the same for the other two.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::UnknownParam`], or [`WebError::Exception`] for times and values that are no numbers, and during a
+    /// curve.
+    pub fn set_at(&self, name: &str, value: f32, time: f64) -> Result<(), WebError> {
+        self.automate(name, Automation::Set, value, time)
+    }
+
+    /// Goes from the event before to `value` in a straight line, up to the context time `end_time`. Without an event
+    /// before it, use [`ramp_to`](Self::ramp_to).
+    ///
+    /// # Errors
+    ///
+    /// As [`set_at`](Self::set_at).
+    pub fn linear_ramp_at(&self, name: &str, value: f32, end_time: f64) -> Result<(), WebError> {
+        self.automate(name, Automation::Linear, value, end_time)
+    }
+
+    /// As [`linear_ramp_at`](Self::linear_ramp_at), by equal ratios: neither end may be 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_at`](Self::set_at).
+    pub fn exponential_ramp_at(&self, name: &str, value: f32, end_time: f64) -> Result<(), WebError> {
+        self.automate(name, Automation::Exponential, value, end_time)
+    }
+
+    fn automate(&self, name: &str, kind: Automation, value: f32, time: f64) -> Result<(), WebError> {
+        bindings::automate(self.require(name)?, kind, value, time).map_err(Exception::of("automation"))
     }
 
     /// Drops what is scheduled for `name` after the context time `time`, and holds the value it has then. `false` where

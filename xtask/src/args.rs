@@ -48,7 +48,7 @@ cargo xtask realtime [--deep]
     An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
     RealtimeSanitizer; each with a fault planted that it must find.
 cargo xtask deep [--self-check]
-    The deep form of these four, a minute of every fuzz target, and the self-check: each check must
+    The deep form of these five, a minute of every fuzz target, and the self-check: each check must
     turn red when a fault is planted.
 
 What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,

@@ -18,8 +18,9 @@ const SEEDS: &str = "-Zmiri-many-seeds=0..16";
 /// Numbers of 32 bits, and of the other byte order.
 const TARGETS: &[&str] = &["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"];
 
-/// The unit tests, the contract of every kind of pool, and what threads do to shared ones.
-const SUITES: &[&str] = &["--package", "pool-core", "--lib", "--test", "shared", "--test", "contract"];
+/// The unit tests, the promises of accounts, the contract of every kind of pool, and what threads do to shared ones.
+const SUITES: &[&str] =
+    &["--package", "pool-core", "--lib", "--test", "accounts", "--test", "shared", "--test", "contract"];
 /// The checks that microcontrollers run too.
 const EMBEDDED: &[&str] = &["--package", "pool-embedded"];
 

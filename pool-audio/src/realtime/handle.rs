@@ -32,6 +32,17 @@ use crate::key::BufferKey;
 /// Buffers come in full length, labelled with the sample rate of the handle's key. A dirty one holds what its last user
 /// left: any floats, but initialised ones.
 ///
+/// One thread has it at a time:
+///
+/// ```compile_fail,E0277
+/// # use pool_audio::{BufferKey, RealtimePool};
+/// # let mut pool = RealtimePool::builder("voices").build();
+/// let handle = pool.handle(BufferKey::new(2, 128, 48_000).unwrap()).unwrap();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| handle.acquire_dirty().is_some()); // it is not `Sync`
+/// });
+/// ```
+///
 /// What the handle keeps for itself (up to 64 buffers, and of large classes those that were cleared ahead for it) nobody
 /// else can have: [`flush`](Self::flush) gives it back.
 pub struct RealtimeHandle {
@@ -79,7 +90,9 @@ impl RealtimeHandle {
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_zeroed(&self) -> Option<RealtimeLease<'_>> {
         self.acquire(|buffer| {
-            if !buffer.is_silent() {
+            if self.clear.is_none() {
+                buffer.clear();
+            } else {
                 self.make_clear(buffer);
             }
             true
@@ -209,12 +222,10 @@ impl RealtimeHandle {
         Some(lease)
     }
 
-    /// Zeros in a buffer that may hold something else: of a large one by exchange, if that can be had.
+    /// Zeros in a large buffer: by exchange, if that can be had.
     #[inline(never)]
     fn make_clear(&self, buffer: &mut RealtimeBuffer) {
-        if self.clear.is_none() {
-            buffer.clear();
-        } else if !self.swap_for_clear(buffer) && buffer.clear() > 0 {
+        if !buffer.is_silent() && !self.swap_for_clear(buffer) && buffer.clear() > 0 {
             self.signals.note_inline_clear();
         }
     }

@@ -10,8 +10,6 @@
 //!
 //! Lists are locked to be read, and only then: what an [`Evict`] does, destructors among it, runs with nothing locked.
 
-#![allow(dead_code, reason = "for the keyed pools; some of it for those with an allocator only")]
-
 use super::mode::Mode;
 use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim};
@@ -27,6 +25,7 @@ use alloc::boxed::Box;
 pub trait Evict {
     /// The stamp and the bytes of the object that was released longest ago, of those that may be evicted now. Runs no
     /// user code.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
     fn oldest(&self) -> Option<(u64, usize)>;
 
     /// Bytes of all objects that may be evicted now. Runs no user code.

@@ -287,14 +287,15 @@ mod tests {
             let request = Account::builder("request").parent(&server).build();
             let part = Account::local_builder("part").parent(&page).build();
             let own = Account::local_builder("own").credit(request.credit(1)).build();
-            let refusals = (request.try_reserve(101).err(), own.reference(), part.reference());
+            let refusals =
+                (request.try_reserve(101).err(), own.reference(), part.reference(), request.reference());
             let listed = |ledger: &Ledger| ledger.children.with(|children| children.len());
             assert_eq!([&server, &request].map(|account| listed(account.ledger())), [2, 1]);
             assert_eq!(listed(page.ledger()), 1);
-            drop((refusals, part, own));
-            let gone = server.ledger().children.with(|children| children.last().cloned());
-            drop(request);
-            assert!(gone.is_some_and(|gone| gone.upgrade().is_none()));
+            let last = |ledger: &Ledger| ledger.children.with(|children| children.last().cloned());
+            let gone = [server.ledger(), page.ledger(), request.ledger()].map(last);
+            drop((refusals, part, own, request));
+            assert!(gone.iter().flatten().all(|gone| gone.upgrade().is_none()));
             assert_eq!((listed(server.ledger()), listed(page.ledger())), (1, 0));
         }
         assert_eq!(std::format!("{:?}", server.ledger()), "server: 0 B of 100 B, peak 0 B");

@@ -263,3 +263,50 @@ impl<M: Mode> Drop for Claim<'_, M> {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "std")]
+mod tests {
+    use super::*;
+
+    // Bytes that a claim keeps, loses or gives back twice, on each of the ways it can go.
+    #[test]
+    fn a_claim_gives_back_what_it_is_told() {
+        let account = Account::new("a", 100);
+        let mut claim = Claim::on(&account);
+        assert!(claim.try_grow(60).is_ok() && claim.try_grow(41).is_err());
+        assert_eq!((claim.bytes(), account.used()), (60, 60));
+        claim.shrink_to(70); // holds no more than that: nothing to give back
+        assert_eq!((claim.bytes(), account.used()), (60, 60));
+        claim.shrink_to(20);
+        assert_eq!((claim.bytes(), account.used()), (20, 20));
+        drop(claim);
+        assert_eq!(account.used(), 0);
+        let mut claim = Claim::on(&account);
+        assert!(claim.try_grow(7).is_ok());
+        claim.commit();
+        assert_eq!(account.used(), 7);
+        let mut claim = Claim::on(&account);
+        claim.take_over(7);
+        claim.settle(5);
+        assert_eq!((claim.bytes(), account.used()), (5, 5));
+        drop(claim);
+        assert_eq!(account.used(), 0);
+    }
+
+    // A bound that is off by one for who holds more than is needed already.
+    #[test]
+    fn a_claim_that_holds_more_is_filled_unless_the_rest_passes_a_limit() {
+        let account = Account::new("a", 100);
+        let external = account.charge_external(70).unwrap();
+        let mut claim = Claim::on(&account);
+        assert!(claim.try_grow(30).is_ok());
+        account.set_hard_limit(90);
+        // 70 and 20 are 90; 70 and 21 are not.
+        assert!(claim.fill(20) && !claim.fill(21) && !claim.fill(30));
+        assert_eq!(claim.bytes(), 30);
+        drop(external);
+        assert!(claim.fill(30) && claim.fill(90) && !claim.fill(91));
+        assert_eq!((claim.bytes(), account.used()), (90, 90));
+    }
+}

@@ -130,7 +130,7 @@ where
     /// bytes but refuses none.
     ///
     /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by
-    /// [`build_rc`](Self::build_rc) or `build_shared`.
+    /// `build_rc` or `build_shared`.
     pub fn account<M2: Mode>(self, account: Account<M2>) -> KeyedPoolBuilder<K, F, R, C, O, M2> {
         let Self { factory, resetter, clock, observer, limits, sampling, .. } = self;
         let account = Some(account);

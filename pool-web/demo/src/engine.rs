@@ -447,24 +447,22 @@ impl Band {
         source.playback_rate().set_value_at_time(hit.speed, time)?;
 
         let headroom = if hit.grain { self.grain_gain } else { 0.6 };
-        let gain = chain.gain.param("gain", GainNode::gain);
-        gain.set_value_at_time(hit.level * headroom, time)?;
-        gain.set_value_at_time(hit.level * headroom, time + length * 0.3)?;
-        gain.exponential_ramp_to_value_at_time(1e-4, end)?;
+        let level = hit.level * headroom;
+        chain.gain.set_at("gain", GainNode::gain, level, time)?;
+        chain.gain.set_at("gain", GainNode::gain, level, time + length * 0.3)?;
+        chain.gain.ramp_at("gain", GainNode::gain, 1e-4, end)?;
 
         // Hits open the filter at their attack and close it; grains are narrow bands, which keeps many of them clear.
         let top = (400.0 + 15_000.0 * hit.brightness.powi(3)).min(self.sample_rate * 0.45);
         let bottom = if hit.grain { top * 0.6 } else { (top * 0.25).max(200.0) };
         chain.filter.set_type(if hit.grain { BiquadFilterType::Bandpass } else { BiquadFilterType::Lowpass });
-        chain.filter.param("Q", BiquadFilterNode::q).set_value_at_time(0.7, time)?;
-        let frequency = chain.filter.param("frequency", BiquadFilterNode::frequency);
-        frequency.set_value_at_time(top, time)?;
-        frequency.exponential_ramp_to_value_at_time(bottom, end)?;
+        chain.filter.set_at("Q", BiquadFilterNode::q, 0.7, time)?;
+        chain.filter.set_at("frequency", BiquadFilterNode::frequency, top, time)?;
+        chain.filter.ramp_at("frequency", BiquadFilterNode::frequency, bottom, end)?;
 
-        chain.panner.param("pan", StereoPannerNode::pan).set_value_at_time(hit.pan, time)?;
+        chain.panner.set_at("pan", StereoPannerNode::pan, hit.pan, time)?;
         if let Some(delay) = &chain.delay {
-            let delay_time = delay.param("delayTime", DelayNode::delay_time);
-            delay_time.set_value_at_time(ECHO_SECONDS as f32, now)?;
+            delay.set_at("delayTime", DelayNode::delay_time, ECHO_SECONDS as f32, now)?;
         }
         source.start_with_when(time)
     }

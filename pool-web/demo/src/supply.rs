@@ -2,7 +2,7 @@
 //!
 //! Both give the same [`Chain`], so that the engine plays it without knowing, and both sound the same.
 
-use std::{borrow::Cow, cell::RefCell, ops::Deref, rc::Rc};
+use std::{cell::RefCell, ops::Deref, rc::Rc};
 
 use pool_web::{
     AudioBufferPool, AudioMemory, AudioNodePoolManager, BufferLease, DelayKey, NodeLease, NodeManagerStats,
@@ -28,14 +28,31 @@ pub(crate) enum Part<N: PoolNode> {
 }
 
 impl<N: PoolNode> Part<N> {
-    /// The parameter `name`: the pool keeps it at hand, a fresh node is asked for it by `getter`.
-    pub(crate) fn param(&self, name: &str, getter: impl Fn(&N) -> AudioParam) -> Cow<'_, AudioParam> {
+    /// Sets the parameter `name` at a time: the pool keeps it at hand, a fresh node is asked for it by `getter`.
+    pub(crate) fn set_at(
+        &self,
+        name: &str,
+        getter: impl Fn(&N) -> AudioParam,
+        value: f32,
+        time: f64,
+    ) -> Result<(), JsValue> {
         match self {
-            Self::Leased(lease) => match lease.param(name) {
-                Some(param) => Cow::Borrowed(param),
-                None => Cow::Owned(getter(lease)),
-            },
-            Self::Fresh(node) => Cow::Owned(getter(node)),
+            Self::Leased(lease) => lease.set_at(name, value, time).map_err(JsValue::from),
+            Self::Fresh(node) => getter(node).set_value_at_time(value, time).map(drop),
+        }
+    }
+
+    /// Goes to a value by equal ratios, up to a time.
+    pub(crate) fn ramp_at(
+        &self,
+        name: &str,
+        getter: impl Fn(&N) -> AudioParam,
+        value: f32,
+        end_time: f64,
+    ) -> Result<(), JsValue> {
+        match self {
+            Self::Leased(lease) => lease.exponential_ramp_at(name, value, end_time).map_err(JsValue::from),
+            Self::Fresh(node) => getter(node).exponential_ramp_to_value_at_time(value, end_time).map(drop),
         }
     }
 

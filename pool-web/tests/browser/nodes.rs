@@ -73,6 +73,13 @@ async fn exceptions_are_errors() {
         lease.connect_from_output(&noise(&context, 1, 0.1, 1), 7, 0),
         Err(WebError::Exception(_))
     ));
+    for refused in [
+        lease.set_at("gain", f32::NAN, 0.0),
+        lease.linear_ramp_at("gain", 1.0, -1.0),
+        lease.exponential_ramp_at("gain", 0.0, 1.0),
+    ] {
+        assert!(matches!(refused, Err(WebError::Exception(e)) if e.operation == "automation"));
+    }
     assert!(matches!(lease.set("gain", f32::NAN), Err(WebError::Exception(e)) if e.name == "TypeError"));
     assert!(
         matches!(lease.ramp_to("gain", 1.0, -1.0), Err(WebError::Exception(e)) if e.name == "RangeError")
@@ -202,6 +209,52 @@ async fn a_delay_waits_in_quarantine_and_stays_charged() {
     nodes.clear();
     assert_eq!((memory.used(), nodes.stats().delay.total()), (0, 0));
     close(&context).await;
+}
+
+// Voices that are let go of while they play, while the context is suspended and after it was closed, in any order: nothing
+// may be lost, thrown or left connected.
+#[wasm_bindgen_test]
+async fn leases_may_be_dropped_at_any_time() {
+    let context = live().await;
+    let nodes = AudioNodePoolManager::builder(&context).build();
+    assert!(nodes.ready().await);
+    let chain = || {
+        let source = noise(&context, 2, 0.01, 3);
+        let (filter, gain) =
+            (nodes.acquire_filter().expect("a filter"), nodes.acquire_gain().expect("a gain"));
+        let (panner, delay) =
+            (nodes.acquire_panner().expect("a panner"), nodes.acquire_delay_with(0.02).expect("a delay"));
+        filter.connect_from(&source).expect("a connection");
+        gain.connect_from(&filter).expect("a connection");
+        panner.connect_from(&gain).expect("a connection");
+        delay.connect_from(&panner).expect("a connection");
+        filter.connect_param_from(&delay, "detune").expect("feedback into a parameter");
+        delay.connect_to(&context.destination()).expect("a connection");
+        (filter, gain, panner, delay)
+    };
+    let (filter, gain, panner, delay) = chain();
+    let began = context.current_time();
+    until("it plays", || context.current_time() > began + 0.05).await;
+    drop((gain, delay));
+    drop((panner, filter));
+    let (filter, gain, panner, delay) = chain();
+    JsFuture::from(context.suspend().expect("a promise")).await.expect("it is suspended");
+    drop((delay, filter, panner, gain));
+    let total = nodes.stats().total();
+    assert_eq!((total.leased, total.discarded, nodes.context().connections()), (0, 0, 2), "two delays rest");
+    JsFuture::from(context.resume().expect("a promise")).await.expect("it goes on");
+    until("they are silent", || {
+        nodes.maintain();
+        nodes.stats().delay.quarantined == 0
+    })
+    .await;
+    let last = chain();
+    close(&context).await;
+    drop(last);
+    let total = nodes.stats().total();
+    assert_eq!((total.leased, total.quarantined, nodes.context().connections()), (0, 0, 0));
+    assert_eq!(nodes.take_failure(), None);
+    assert!(balanced(total));
 }
 
 // In a context that is closed the time stands still: what goes to the quarantine would stay there.

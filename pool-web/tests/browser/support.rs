@@ -244,6 +244,12 @@ fn misuse<N: Tested>(
         let param = lease.param(spec.name).expect("a parameter");
         set(param, "automationRate", "k-rate");
         lease.connect_param_from(&modulator, spec.name).expect("a connection");
+        if second == Use::Stereo {
+            // A curve in flight, far beyond the second user's time.
+            let mut curve = [value * 0.5, value * 1.3, value * 0.7];
+            param.set_value_curve_at_time(&mut curve, 0.5 * RELEASE, 10.0).expect("a curve");
+            continue;
+        }
         for (time, factor) in [(0.5 * RELEASE, 0.5), (acquire + 6.0 * QUANTUM, 1.3)] {
             param.set_value_at_time(value * factor, time).expect("an event");
         }

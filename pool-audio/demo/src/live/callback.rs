@@ -1,6 +1,6 @@
 //! What the audio server calls: 64 voices into two ports, and into blocks for the recorder.
 //!
-//! Everything in [`Callback::process`] keeps to what pool-audio promises: no allocator, no lock, no system call; but for a
+//! Everything in [`Callback`] keeps to what pool-audio promises: no allocator, no lock, no system call; but for a
 //! look at this thread's page faults once a second, and the stall that is planted when asked for.
 
 use std::hint::spin_loop;
@@ -347,5 +347,77 @@ impl jack::NotificationHandler for Notifications {
     fn xrun(&mut self, _: &jack::Client) -> jack::Control {
         self.monitor.backend_xruns(1);
         jack::Control::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mixer::SAMPLE_RATE;
+    use pool_audio::{BufferKey, RealtimePool};
+    use rtrb::RingBuffer;
+
+    fn key(channels: u16, frames: u32) -> BufferKey {
+        BufferKey { channels, frames, sample_rate: SAMPLE_RATE }
+    }
+
+    /// A mixer of one voice that has 200 frames of ones to play, with so many blocks; and its recorder's end.
+    fn mixer(pool: &mut RealtimePool, blocks: usize) -> (Mixer, Consumer<Recorded>) {
+        pool.prewarm(key(2, PERIOD), blocks).unwrap();
+        pool.prewarm(key(2, 200), 1).unwrap();
+        let (mut chunks, waiting) = RingBuffer::new(1);
+        let mut samples = pool.handle(key(2, 200)).unwrap().acquire_dirty_shared().unwrap();
+        samples.planes_mut().for_each(|plane| plane.fill(0.5));
+        assert!(chunks.push(Chunk { samples, begins: true }).is_ok());
+        let (to_recorder, recorded) = RingBuffer::new(16);
+        let mixer = Mixer {
+            voices: vec![Voice::new(waiting, false)],
+            blocks: pool.handle(key(2, PERIOD)).unwrap(),
+            lines: pool.handle(key(1, 100)).unwrap(),
+            to_recorder,
+            counts: Arc::default(),
+        };
+        (mixer, recorded)
+    }
+
+    /// Would catch a callback larger than a block that is cut, panics, or is recorded in the wrong order.
+    #[test]
+    fn a_callback_larger_than_the_capacity_is_made_in_parts() {
+        let mut pool = RealtimePool::builder("test").build();
+        let (mut mixer, mut recorded) = mixer(&mut pool, 8);
+        let (mut left, mut right) = ([9.0; 300], [9.0; 300]);
+        mixer.mix([&mut left, &mut right]);
+        assert!(
+            left[..200].iter().all(|&sample| sample == 0.5)
+                && left[200..].iter().all(|&sample| sample == 0.0)
+        );
+        assert_eq!(left, right);
+        let counts = mixer.counts.read();
+        assert_eq!((counts.parts, counts.frames, counts.unrecorded, counts.starved), (1, 300, 0, 2));
+        let mut lengths = Vec::new();
+        while let Ok(sent) = recorded.pop() {
+            if let Recorded::Block(block) = sent {
+                lengths.push(block.len());
+            }
+        }
+        assert_eq!(lengths, [128, 128, 44]);
+    }
+
+    /// Would catch a voice that panics or plays noise where there is no buffer, and frames that are lost uncounted.
+    #[test]
+    fn without_buffers_there_is_silence_and_it_is_counted() {
+        let mut pool = RealtimePool::builder("test").build();
+        let (mut mixer, mut recorded) = mixer(&mut pool, 0);
+        let (mut left, mut right) = ([9.0; 128], [9.0; 128]);
+        mixer.mix([&mut left, &mut right]);
+        assert!(left.iter().chain(&right).all(|&sample| sample == 0.0));
+        let counts = mixer.counts.read();
+        assert_eq!((counts.refused, counts.unrecorded, counts.frames), (1, 128, 128));
+        assert!(recorded.pop().is_err());
+        // The worker makes some, and the voice goes on where it was.
+        pool.maintain(8);
+        pool.maintain(8);
+        mixer.mix([&mut left, &mut right]);
+        assert_eq!((left[0], mixer.counts.read().most_voices), (0.5, 1));
     }
 }

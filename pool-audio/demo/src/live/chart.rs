@@ -249,7 +249,7 @@ pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String
     label(
         &mut text,
         LEFT + PLOT,
-        y(timeline.period) - 5.0,
+        y(timeline.period) + 15.0,
         "end",
         RED,
         &format!("period {}", time(timeline.period)),

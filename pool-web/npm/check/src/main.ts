@@ -46,11 +46,14 @@ async function until(what: string, done: () => boolean): Promise<void> {
 }
 
 const context = new AudioContext();
+const inFirefox = navigator.userAgent.includes("Firefox");
 
 const checks: Record<string, () => void | Promise<void>> = {
   "the design note's manager": async () => {
     const manager = new AudioNodePoolManager(context);
-    equal(await manager.ready(), true, "filters are reset at once");
+    // Chromium empties filters at once; in Firefox they rest.
+    const atOnce = await manager.ready();
+    equal(atOnce, !inFirefox, "filters are reset at once");
     const gain: GainNode = manager.acquireGain();
     const filter: BiquadFilterNode = manager.acquireFilter();
     const delay: DelayNode = manager.acquireDelay();
@@ -68,6 +71,7 @@ const checks: Record<string, () => void | Promise<void>> = {
     equal([stats.delay.available, stats.delay.quarantined], [0, 1], "a delay rests");
     equal(manager.acquireGain() === gain, true, "the same gain");
     equal(gain.gain.value, 1, "as if it were new");
+    equal([stats.filter.available, stats.filter.quarantined], atOnce ? [1, 0] : [0, 1], "the filters");
     equal(manager.acquireFilter().type, "lowpass", "the filter too");
     manager.clear();
     manager.dispose();
@@ -94,7 +98,7 @@ const checks: Record<string, () => void | Promise<void>> = {
     manager.free();
   },
 
-  "a pool with factory and resetter": () => {
+  "a pool with factory and resetter": async () => {
     let resets = 0;
     const pool = new AudioNodePool(
       context,
@@ -106,12 +110,18 @@ const checks: Record<string, () => void | Promise<void>> = {
       4,
     );
     const node: GainNode = pool.acquire();
-    node.gain.setValueCurveAtTime([0, 1], context.currentTime, 60);
+    node.gain.value = 0.25;
     pool.release(node);
     equal(resets, 1, "the resetter ran");
     equal(pool.acquire() === node, true, "the same node");
     equal(node.gain.value, 0.5, "what the resetter set");
+    node.gain.setValueCurveAtTime([0, 1], context.currentTime, 60);
+    const began = context.currentTime;
+    node.connect(context.destination);
+    await until("the curve is in flight", () => context.currentTime > began + 0.1);
     pool.release(node);
+    // Firefox cannot cancel a curve in flight: such a node is given up.
+    equal([pool.getStats().discarded, pool.takeFailure() !== undefined], inFirefox ? [1, true] : [0, false], "a curve");
     refused("released-twice", () => pool.release(node));
     refused("unknown", () => pool.release(context.createGain()));
     const other = new AudioNodePool(context, (ctx) => ctx.createGain(), null, { maxNodes: 1 });
@@ -207,11 +217,14 @@ const checks: Record<string, () => void | Promise<void>> = {
     const profiler = new AudioPerformanceProfiler(context);
     await profiler.startMonitoring();
     equal(profiler.isMonitoring, true, "it monitors");
-    await until("callbacks", () => profiler.getTimingHistory().length > 4);
+    await until("quanta", () => profiler.getMetrics().quanta > 500);
     const metrics = profiler.getMetrics();
+    // Firefox reports a base latency of 0, and so nobody knows what the device asks for at a time.
+    const known = context.baseLatency > 0;
+    equal(profiler.getTimingHistory().length > 4, known, "callbacks");
     equal(metrics.baseLatency, context.baseLatency, "the context's latency");
     equal(profiler.getLatencyInfo().input, context.baseLatency, "by the design note's name");
-    equal(typeof metrics.processingLoad, "number", "a load");
+    equal(typeof metrics.processingLoad, known ? "number" : "object", "a load, or null");
     profiler.stopMonitoring();
     profiler.resetStats();
     equal(profiler.getTimingHistory(), [], "nothing is left");

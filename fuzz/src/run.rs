@@ -2,7 +2,7 @@
 
 use crate::model::{Model, OverBudget, Refusal, Told};
 use crate::ops::{Bounds, Config, FIXED_SLOTS, KEYS, Op, levels_of, limit_of};
-use crate::world::{Item, Maker, Place, Planned, Refused, Washer, Watcher, World};
+use crate::world::{Item, Maker, Place, Refused, Washer, Watcher, World, planned};
 use pool_core::{
     Account, AccountEventKind, AcquireError, Growing, KeyedPool, KeyedPoolBuilder, Lease, LeaseId, Local,
     ManualClock, Mode, ReleaseError, Reservation, Shared, Storage, Tick, WorkLimit,
@@ -10,7 +10,6 @@ use pool_core::{
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -192,15 +191,6 @@ pub(crate) fn builder(
         builder = builder.watch_leaks(one_in, after);
     }
     builder
-}
-
-/// What `act` returns; `None` if user code in it panicked as planned.
-fn planned<T>(act: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(act)) {
-        Ok(value) => Some(value),
-        Err(panic) if panic.is::<Planned>() => None,
-        Err(panic) => resume_unwind(panic),
-    }
 }
 
 fn drive<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>>>(

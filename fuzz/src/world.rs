@@ -3,7 +3,7 @@
 use crate::ops::{cost_of, estimate_of};
 use pool_core::{Factory, Leak, Observer, Pressure, Refusal, Removal, Resetter, Verdict};
 use std::cell::{Cell, RefCell};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 /// Where a pool calls user code.
@@ -29,6 +29,15 @@ pub enum Place {
 
 /// What the panics of user code carry.
 pub(crate) struct Planned;
+
+/// What `act` returns; `None` if user code in it panicked as planned.
+pub(crate) fn planned<T>(act: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(value) => Some(value),
+        Err(panic) if panic.is::<Planned>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}
 
 /// What an observer heard.
 #[derive(Clone, PartialEq, Eq, Debug)]

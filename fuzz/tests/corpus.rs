@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use arbitrary::{Arbitrary, Unstructured};
-use pool_fuzz::{AccountOp, Config, Op, Setup, TokenOp, run, run_accounts, run_several, run_tokens};
+use pool_fuzz::{
+    AccountOp, Config, Op, Setup, SharedConfig, SharedOp, TokenOp, run, run_accounts, run_several,
+    run_shared, run_tokens,
+};
 
 /// What the fuzzer once found to take a way of its own through the code, and what it once failed on. `run` returns how
 /// many operations it did.
@@ -20,11 +23,19 @@ fn replay<T: for<'a> Arbitrary<'a>>(target: &str, run: impl Fn(T) -> usize) {
 }
 
 #[test]
-fn the_corpus_of_keyed_passes() {
+fn the_corpus_of_keyed_pools_passes() {
     replay("keyed", |(configs, ops): ([Config; 3], Vec<Op>)| {
         run(&ops, &configs[0]);
         run_several(&ops, &configs);
         ops.len()
+    });
+}
+
+#[test]
+fn the_corpus_of_keyed_pools_for_threads_passes() {
+    replay("shared_keyed", |(config, ops, threads): (SharedConfig, Vec<SharedOp>, [Vec<SharedOp>; 3])| {
+        run_shared(&config, &ops, &threads);
+        ops.len() + threads.iter().map(Vec::len).sum::<usize>()
     });
 }
 

@@ -47,7 +47,7 @@ use core::hash::{BuildHasher, Hash};
 use core::panic::Location;
 use core::ptr::NonNull;
 use leaks::Sampling;
-use state::{Class, SlotState, State};
+use state::{Class, Left, SlotState, State};
 
 #[cfg(feature = "alloc")]
 type DefaultStorage = Growing;
@@ -388,9 +388,9 @@ where
             let meta = &state.metas[slot as usize];
             if self.timed && self.limits.expired(meta, now) {
                 let why = if self.limits.too_old(meta, now) { Removal::TooOld } else { Removal::IdleTooLong };
-                let left = state.remove(slot, why, O::LISTENS);
+                let gone = self.remove(state, slot, why);
                 drop(guard);
-                self.destroy_left(left);
+                self.destroy(gone);
                 continue;
             }
             let object = self.lease_idle(state, slot);
@@ -500,6 +500,12 @@ pub struct KeyStats {
     pub leased_bytes: usize,
     /// Bytes of those that wait.
     pub idle_bytes: usize,
+}
+
+/// An object that has left the state, destroyed when nothing is locked.
+struct Gone<K, T> {
+    object: T,
+    left: Left<K>,
 }
 
 /// Whether idle objects may go to make room for a new one.

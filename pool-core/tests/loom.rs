@@ -8,6 +8,9 @@
 
 #[path = "loom/accounts.rs"]
 mod accounts;
+#[cfg(feature = "lock_api")]
+#[path = "loom/keyed.rs"]
+mod keyed;
 
 use loom::cell::UnsafeCell;
 use loom::future::block_on;

@@ -4,7 +4,7 @@
 //! it is `pool_fuzz::run(&[..], &Config { .. })`. What is compared after each operation: what it returned, every
 //! number, every idle object in its order, every event, and every object's end.
 
-use pool_fuzz::{Config, Limits, Op, run, run_several};
+use pool_fuzz::{Config, Deed, Limits, Op, run, run_callbacks, run_several};
 use proptest::prelude::*;
 
 /// Miri is some hundred times slower, and looks for other things.
@@ -91,6 +91,32 @@ fn config() -> impl Strategy<Value = Config> {
     )
 }
 
+fn deed() -> impl Strategy<Value = Deed> {
+    let (pool, key, nth) = (|| 0..3u8, || 0..4u8, || 0..8u8);
+    prop_oneof![
+        12 => (pool(), key()).prop_map(|(pool, key)| Deed::Acquire { pool, key }),
+        2 => (pool(), key()).prop_map(|(pool, key)| Deed::TryAcquire { pool, key }),
+        8 => nth().prop_map(|nth| Deed::Release { nth }),
+        2 => (nth(), 0..16u8).prop_map(|(nth, after)| Deed::ReleaseAt { nth, after }),
+        1 => nth().prop_map(|nth| Deed::ReleaseToken { nth }),
+        1 => nth().prop_map(|nth| Deed::Discard { nth }),
+        1 => nth().prop_map(|nth| Deed::Detach { nth }),
+        2 => (nth(), 0..200u8).prop_map(|(nth, bytes)| Deed::Resize { nth, bytes }),
+        2 => (pool(), key(), 0..5u8).prop_map(|(pool, key, count)| Deed::Prewarm { pool, key, count }),
+        1 => (pool(), 0..8u8).prop_map(|(pool, target)| Deed::Trim { pool, target }),
+        2 => (pool(), 0..16u8).prop_map(|(pool, keys)| Deed::Retain { pool, keys }),
+        1 => (pool(), 0..512u16).prop_map(|(pool, bytes)| Deed::EvictTo { pool, bytes }),
+        3 => (pool(), prop_oneof![Just(255u8), 0..8u8]).prop_map(|(pool, limit)| Deed::Maintain { pool, limit }),
+        1 => (0..2u8, 0..1024u16).prop_map(|(level, bytes)| Deed::SetHardLimit { level, bytes }),
+        1 => (pool(), 0..1024u16).prop_map(|(pool, bytes)| Deed::SetPoolLimit { pool, bytes }),
+        1 => (0..2u8, 0..1024u16).prop_map(|(level, bytes)| Deed::SetSoftLimit { level, bytes }),
+        2 => (0..10u8).prop_map(|ticks| Deed::Advance { ticks }),
+        1 => Just(Deed::Fail),
+        1 => Just(Deed::Spend),
+        1 => pool().prop_map(|pool| Deed::Close { pool }),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: CASES,
@@ -117,5 +143,16 @@ proptest! {
         configs in (config(), config(), config()),
     ) {
         run_several(&ops, &configs.into());
+    }
+
+    // A count that is wrong, an object that is lost or out twice, or a lock that is held, when a factory, resetter, destructor,
+    // observer, event handler or predicate panics or uses the pools again.
+    #[test]
+    fn callbacks_may_panic_and_use_the_pools_again(
+        deeds in prop::collection::vec(deed(), 1..OPS),
+        planted in prop::collection::vec((0..6u8, prop_oneof![2 => Just(Deed::Panic), 5 => deed()]), 0..OPS),
+        configs in (config(), config(), config()),
+    ) {
+        run_callbacks(&deeds, &planted, &configs.into());
     }
 }

@@ -35,7 +35,9 @@ cargo xtask miri [--deep]
     pool-core's tests in an interpreter that finds undefined behaviour; deep: with many seeds, on 32
     bits and on a big-endian machine.
 cargo xtask tsan [--deep]
-    The stress test with 8 threads, under ThreadSanitizer.
+    The stress tests with 8 threads, under ThreadSanitizer.
+cargo xtask soak
+    10^8 operations by 8 threads on pools for threads under one tree of accounts, which must end at zero.
 cargo xtask embedded [--deep]
     What pools promise without an allocator, on an emulated Cortex-M0 and Cortex-M3; prints the
     flash and RAM it takes.
@@ -82,8 +84,10 @@ pub(crate) enum Task {
     Loom(Depth),
     /// Run tests in the interpreter.
     Miri(Depth),
-    /// Run the stress test under ThreadSanitizer.
+    /// Run the stress tests under ThreadSanitizer.
     Tsan(Depth),
+    /// Run the soak test.
+    Soak,
     /// Run checks on microcontrollers.
     Embedded(Depth),
     /// Change the code and see whether tests notice; only files whose path holds this.
@@ -170,6 +174,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("loom") => parse_depth("loom", Task::Loom, args),
         Some("miri") => parse_depth("miri", Task::Miri, args),
         Some("tsan") => parse_depth("tsan", Task::Tsan, args),
+        Some("soak") => parse_bare("soak", Task::Soak, args),
         Some("embedded") => parse_depth("embedded", Task::Embedded, args),
         Some("mutants") => parse_mutants(args),
         Some("realtime") => parse_depth("realtime", Task::Realtime, args),
@@ -277,6 +282,15 @@ fn parse_depth(
     parse_flag(name, "--deep", |deep| task(depth(deep)), args)
 }
 
+/// The arguments of a command that takes none.
+fn parse_bare(name: &str, task: Task, mut args: impl Iterator<Item = OsString>) -> Result<Task> {
+    match args.next() {
+        None => Ok(task),
+        Some(arg) if arg == "--help" || arg == "-h" => Ok(Task::Help),
+        Some(arg) => bail!("`{name}` takes nothing, not `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
+    }
+}
+
 /// The arguments of a command that knows one option and no values.
 fn parse_flag(
     name: &str,
@@ -344,6 +358,8 @@ mod tests {
         assert_eq!(parsed("loom").unwrap(), Task::Loom(Depth::Short));
         assert_eq!(parsed("miri --deep").unwrap(), Task::Miri(Depth::Deep));
         assert_eq!(parsed("tsan").unwrap(), Task::Tsan(Depth::Short));
+        assert_eq!(parsed("soak").unwrap(), Task::Soak);
+        assert!(parsed("soak 5").is_err());
         assert_eq!(parsed("embedded --deep").unwrap(), Task::Embedded(Depth::Deep));
         assert_eq!(parsed("mutants").unwrap(), Task::Mutants(None));
         assert_eq!(parsed("mutants account").unwrap(), Task::Mutants(Some("account".into())));

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::args::Depth;
 use crate::workspace::Workspace;
-use crate::{embedded, fuzzing, loom, miri, planted, realtime, tsan};
+use crate::{embedded, fuzzing, loom, miri, planted, realtime, soak, tsan};
 
 /// Runs the deep form of every check that has one, and whether each can turn red.
 pub(crate) fn run(workspace: &Workspace, only_self_check: bool) -> Result<()> {
@@ -12,6 +12,7 @@ pub(crate) fn run(workspace: &Workspace, only_self_check: bool) -> Result<()> {
         loom::run(workspace, Depth::Deep)?;
         miri::run(workspace, Depth::Deep)?;
         tsan::run(workspace, Depth::Deep)?;
+        soak::run(workspace)?;
         embedded::run(workspace, Depth::Deep)?;
         realtime::run(workspace, Depth::Deep)?;
         fuzzing::run(workspace, Depth::Deep)?;

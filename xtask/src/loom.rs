@@ -1,4 +1,4 @@
-//! Models of the shared pools, run in every order in which their threads can meet.
+//! Models of the pools for threads, run in every order in which their threads can meet.
 
 use anyhow::Result;
 
@@ -15,6 +15,7 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
     };
     let mut test = process::cargo();
     test.current_dir(&workspace.root).args(["test", "--release", "--package", "pool-core", "--test", "loom"]);
+    test.args(["--features", "lock_api"]);
     // The cfg is for every package, so what it builds is kept apart.
     test.arg("--target-dir").arg(workspace.target.join("loom"));
     test.env("RUSTFLAGS", "--cfg pool_core_loom").env("LOOM_MAX_PREEMPTIONS", preemptions);

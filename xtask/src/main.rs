@@ -16,6 +16,7 @@
 //! | `npm` | the package for JavaScript, built and tried |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
+//! | `soak` | a long time of everything, by 8 threads |
 //! | `mutants` | whether tests notice a changed line |
 //! | `realtime` | what pool-audio promises an audio thread, and faults that must be found |
 //! | `elf` | what a program takes of a microcontroller |
@@ -49,6 +50,7 @@ mod report;
 mod server;
 mod setup;
 mod site;
+mod soak;
 mod sound;
 mod testing;
 mod trace;
@@ -103,6 +105,7 @@ fn run() -> Result<()> {
         Task::Loom(depth) => loom::run(&workspace, depth),
         Task::Miri(depth) => miri::run(&workspace, depth),
         Task::Tsan(depth) => tsan::run(&workspace, depth),
+        Task::Soak => soak::run(&workspace),
         Task::Embedded(depth) => embedded::run(&workspace, depth),
         Task::Mutants(only) => mutants::run(&workspace, only.as_deref()),
         Task::Realtime(depth) => realtime::run(&workspace, depth),

@@ -83,6 +83,16 @@ const FAULTS: &[Fault] = &[
         sign: "panicked at pool-core/tests/loom/accounts.rs",
     },
     Fault {
+        check: "loom",
+        what: "a slot that others may use before its object was taken out of it",
+        file: "pool-core/src/keyed/release.rs",
+        old: "let gone = self.remove(&mut self.state.lock(), slot, why);",
+        new: "let left = self.state.lock().remove(slot, why, O::LISTENS);\n        \
+              // SAFETY: planted.\n        \
+              let gone = super::Gone { object: unsafe { self.cells.at(slot).take() }, left };",
+        sign: "panicked at pool-core/tests/loom/keyed.rs",
+    },
+    Fault {
         check: "miri",
         what: "a release that publishes nothing",
         file: "pool-core/src/pages.rs",

@@ -1,7 +1,7 @@
 //! An acquire that finds nothing idle: admit, evict, reserve, create.
 
-use super::state::{Class, Left, State, Worth};
-use super::{KeyedPool, Room};
+use super::state::{Class, State, Worth};
+use super::{Gone, KeyedPool, Room};
 use crate::account::{Claim, Evict, Mode, OverBudget};
 use crate::clock::Clock;
 use crate::create::{Made, make};
@@ -16,12 +16,6 @@ use core::hash::Hash;
 use core::mem;
 use core::panic::Location;
 use core::ptr::NonNull;
-
-/// What had to go to make room: destroyed when nothing is locked.
-struct Victim<K, T> {
-    object: T,
-    left: Left<K>,
-}
 
 impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
 where
@@ -242,19 +236,18 @@ where
         &self,
         state: &mut State<K, S>,
         claim: Option<&mut Claim<'_, M>>,
-    ) -> Option<Victim<K, F::Object>> {
+    ) -> Option<Gone<K, F::Object>> {
         let slot = state.victim(self.limits.window)?;
-        let left = state.remove(slot, Removal::Evicted(Eviction::Room), O::LISTENS);
-        // SAFETY: the slot held an object until `remove` marked it as vacant, and the lock is still held.
-        let object = unsafe { self.cells.at(slot).take() };
+        let gone = self.remove(state, slot, Removal::Evicted(Eviction::Room));
         if let Some(claim) = claim {
-            claim.take_over(left.bytes);
+            claim.take_over(gone.left.bytes);
         }
-        Some(Victim { object, left })
+        Some(gone)
     }
 
-    fn destroy_victim(&self, victim: Victim<K, F::Object>) {
-        let Victim { object, left } = victim;
+    /// Destroys what had to go to make room, and whose bytes are the claim's.
+    fn destroy_victim(&self, victim: Gone<K, F::Object>) {
+        let Gone { object, left } = victim;
         if let Some((key, why)) = &left.told {
             self.observer.removed(key, left.bytes, *why);
         }
@@ -365,13 +358,13 @@ where
     }
 
     fn evict_oldest(&self) -> Option<usize> {
-        let left = {
+        let gone = {
             let mut state = self.state.lock();
             let slot = state.victim(self.limits.window)?;
-            state.remove(slot, Removal::Evicted(Eviction::Room), O::LISTENS)
+            self.remove(&mut state, slot, Removal::Evicted(Eviction::Room))
         };
-        let bytes = left.bytes;
-        self.destroy_left(left);
+        let bytes = gone.left.bytes;
+        self.destroy(gone);
         Some(bytes)
     }
 }

@@ -125,8 +125,8 @@ where
         if self.sampling.is_some() {
             self.end_watch(slot);
         }
-        let left = self.state.lock().remove(slot, why, O::LISTENS);
-        self.take_left(left)
+        let gone = self.remove(&mut self.state.lock(), slot, why);
+        self.let_go(gone)
     }
 
     /// # Safety

@@ -219,7 +219,6 @@ impl Sweep {
 
 /// What left the state: uncharged and dropped, keys included, once nothing is locked.
 pub(super) struct Left<K> {
-    pub(super) slot: u32,
     pub(super) bytes: usize,
     /// The key, if that was its last object.
     pub(super) key: Option<K>,
@@ -551,7 +550,8 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.created += 1;
     }
 
-    /// Forgets a slot's object: idle, inspected, leased or token. The caller then takes the object. `tell` makes the note
+    /// Forgets a slot's object: idle, inspected, leased or token. The caller then takes the object, before anybody else can
+    /// use the slot. `tell` makes the note
     /// for observers.
     pub(super) fn remove(&mut self, slot: u32, why: Removal, tell: bool) -> Left<K>
     where
@@ -582,7 +582,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             true => self.classes[class as usize].key.clone().map(|key| (key, why)),
             false => None,
         };
-        Left { slot, bytes, key: self.vacate(slot), told }
+        Left { bytes, key: self.vacate(slot), told }
     }
 
     /// Counts the change of an object's bytes. Wrapping, because a pool without account refuses no size that a factory

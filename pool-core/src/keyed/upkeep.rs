@@ -1,7 +1,7 @@
 //! Housekeeping: expiry, trims, pressure, quarantine's end, closing.
 
-use super::KeyedPool;
 use super::state::{Class, Left, Meta, RECENT, SlotState, State, Sweep};
+use super::{Gone, KeyedPool};
 use crate::account::{Mode, Pressure};
 use crate::clock::{Clock, Tick};
 use crate::exclusive::Exclusive as _;
@@ -242,15 +242,23 @@ where
         }
     }
 
-    /// Uncharges, then destroys what has left the state.
-    pub(super) fn destroy_left(&self, left: Left<K>) {
-        drop(self.take_left(left));
+    /// Takes an object out of the state and out of its slot, which somebody else may use as soon as the state is not locked
+    /// any more.
+    pub(super) fn remove(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
+        let left = state.remove(slot, why, O::LISTENS);
+        // SAFETY: the slot held an object until `State::remove` marked it as vacant, and the state is still locked.
+        let object = unsafe { self.cells.at(slot).take() };
+        Gone { object, left }
     }
 
-    pub(super) fn take_left(&self, left: Left<K>) -> F::Object {
-        let Left { slot, bytes, key, told } = left;
-        // SAFETY: the slot held an object until `State::remove` marked it as vacant, whose caller alone knows.
-        let object = unsafe { self.cells.at(slot).take() };
+    /// Uncharges, then destroys what has left the state.
+    pub(super) fn destroy(&self, gone: Gone<K, F::Object>) {
+        drop(self.let_go(gone));
+    }
+
+    /// Uncharges what has left the state.
+    pub(super) fn let_go(&self, gone: Gone<K, F::Object>) -> F::Object {
+        let Gone { object, left: Left { bytes, key, told } } = gone;
         if let Some(account) = &self.account {
             account.uncharge(bytes, false);
         }
@@ -273,7 +281,7 @@ where
     ) -> Done {
         let mut done = Done::default();
         while done.bytes < bytes || bytes == usize::MAX {
-            let left = {
+            let gone = {
                 let mut guard = self.state.lock();
                 let state = &mut *guard;
                 if !more(state) {
@@ -281,13 +289,13 @@ where
                 }
                 let Some(slot) = state.next_to_go(sweep, &may_go) else { break };
                 let next = List::<RECENT>::newer_than(&mut state.metas, slot);
-                let left = state.remove(slot, why, O::LISTENS);
+                let gone = self.remove(state, slot, why);
                 sweep.at = next.map(|next| (next, state.unlinkings()));
-                left
+                gone
             };
             done.objects += 1;
-            done.bytes = left.bytes.wrapping_add(done.bytes);
-            self.destroy_left(left);
+            done.bytes = gone.left.bytes.wrapping_add(done.bytes);
+            self.destroy(gone);
         }
         done
     }
@@ -300,7 +308,7 @@ where
             if done.bytes >= bytes && bytes != usize::MAX {
                 break;
             }
-            let left = {
+            let gone = {
                 let mut guard = self.state.lock();
                 let state = &mut *guard;
                 let slot = if (state.scan as usize) < state.metas.len() { state.scan } else { 0 };
@@ -309,11 +317,11 @@ where
                 if meta.state != SlotState::Idle || !self.limits.too_old(meta, now) {
                     continue;
                 }
-                state.remove(slot, Removal::TooOld, O::LISTENS)
+                self.remove(state, slot, Removal::TooOld)
             };
             done.objects += 1;
-            done.bytes = left.bytes.wrapping_add(done.bytes);
-            self.destroy_left(left);
+            done.bytes = gone.left.bytes.wrapping_add(done.bytes);
+            self.destroy(gone);
         }
         done
     }
@@ -322,14 +330,14 @@ where
     #[cold]
     #[inline(never)]
     pub(super) fn evict_oldest_of(&self, class: u32) {
-        let left = {
+        let gone = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
             let why = Removal::Evicted(Eviction::KeyIdle);
-            state.oldest_of(class).map(|oldest| state.remove(oldest, why, O::LISTENS))
+            state.oldest_of(class).map(|oldest| self.remove(state, oldest, why))
         };
-        if let Some(left) = left {
-            self.destroy_left(left);
+        if let Some(gone) = gone {
+            self.destroy(gone);
         }
     }
 
@@ -348,7 +356,7 @@ where
 
     /// Ends an inspection; true if the object was destroyed.
     fn end_inspect(&self, slot: u32, kept: bool) -> bool {
-        let left = {
+        let gone = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
             if kept && !state.closed {
@@ -357,9 +365,9 @@ where
                 state.inspected_bytes = state.inspected_bytes.wrapping_sub(meta.bytes);
                 return false;
             }
-            state.remove(slot, Removal::Evicted(Eviction::Asked), O::LISTENS)
+            self.remove(state, slot, Removal::Evicted(Eviction::Asked))
         };
-        self.destroy_left(left);
+        self.destroy(gone);
         true
     }
 }

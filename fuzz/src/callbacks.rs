@@ -1,0 +1,257 @@
+//! User code that panics, or uses the pools again while they are at work, wherever it is called.
+//!
+//! The model cannot follow this: what a destructor does half way through an eviction changes what the eviction finds. So
+//! nothing is compared with it; what must hold after each operation, whatever was done inside of it, is what `invariants`
+//! says, and at the end every object has ended once and every account is at zero.
+
+use crate::ops::{Config, KEYS, limit_of};
+use crate::run::{Giving, builder, giving, several};
+use crate::world::{Place, Planned, World, planned};
+use arbitrary::Arbitrary;
+use pool_core::{Account, Lease, Local, ManualClock, Tick};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashSet, VecDeque};
+use std::panic::resume_unwind;
+use std::rc::Rc;
+
+/// What to do to one of three pools, from outside or from a callback. `pool` counts modulo three, `nth` the leases.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names of the pools' methods and their arguments")]
+pub enum Deed {
+    Acquire { pool: u8, key: u8 },
+    TryAcquire { pool: u8, key: u8 },
+    Release { nth: u8 },
+    ReleaseAt { nth: u8, after: u8 },
+    ReleaseToken { nth: u8 },
+    Discard { nth: u8 },
+    Detach { nth: u8 },
+    Resize { nth: u8, bytes: u8 },
+    Prewarm { pool: u8, key: u8, count: u8 },
+    Trim { pool: u8, target: u8 },
+    Retain { pool: u8, keys: u8 },
+    EvictTo { pool: u8, bytes: u16 },
+    Maintain { pool: u8, limit: u8 },
+    SetHardLimit { level: u8, bytes: u16 },
+    SetPoolLimit { pool: u8, bytes: u16 },
+    SetSoftLimit { level: u8, bytes: u16 },
+    Advance { ticks: u8 },
+    Fail,
+    Spend,
+    Close { pool: u8 },
+    Panic,
+}
+
+/// What a callback does, after so many that do nothing.
+pub type Planted = (u8, Deed);
+
+struct Player {
+    pools: Vec<Rc<Giving>>,
+    accounts: Vec<Account<Local>>,
+    world: Rc<World>,
+    clock: Rc<ManualClock>,
+    leases: RefCell<Vec<Lease<Rc<Giving>>>>,
+    planted: RefCell<VecDeque<Planted>>,
+    /// A limit was changed in this step, so that use may be above it.
+    limited: Cell<bool>,
+    closes: bool,
+}
+
+impl Player {
+    fn pool(&self, pool: u8) -> &Rc<Giving> {
+        &self.pools[usize::from(pool) % self.pools.len()]
+    }
+
+    fn take(&self, nth: u8) -> Option<Lease<Rc<Giving>>> {
+        let mut leases = self.leases.borrow_mut();
+        let at = usize::from(nth).checked_rem(leases.len())?;
+        Some(leases.swap_remove(at))
+    }
+
+    /// User code was called: does what is planted there.
+    fn called(&self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let deed = {
+            let mut planted = self.planted.borrow_mut();
+            match planted.front_mut() {
+                Some((0, _)) => planted.pop_front().map(|(_, deed)| deed),
+                Some((wait, _)) => {
+                    *wait -= 1;
+                    None
+                }
+                None => None,
+            }
+        };
+        if let Some(deed) = deed {
+            if deed == Deed::Panic {
+                resume_unwind(Box::new(Planned));
+            }
+            self.play(deed);
+        }
+    }
+
+    fn play(&self, deed: Deed) {
+        match deed {
+            Deed::Acquire { pool, key } => {
+                let lease = self.pool(pool).acquire_owned(&(key % KEYS));
+                self.leases.borrow_mut().extend(lease.ok());
+            }
+            Deed::TryAcquire { pool, key } => {
+                let lease = self.pool(pool).try_acquire_owned(&(key % KEYS));
+                self.leases.borrow_mut().extend(lease);
+            }
+            Deed::Release { nth } => drop(self.take(nth)),
+            Deed::ReleaseAt { nth, after } => {
+                let due = Tick(pool_core::Clock::now(&*self.clock).0 + u64::from(after % 16));
+                if let Some(lease) = self.take(nth) {
+                    lease.release_at(due);
+                }
+            }
+            Deed::ReleaseToken { nth } => {
+                if let Some(lease) = self.take(nth) {
+                    let pool = self.pools.iter().find(|pool| std::ptr::eq(&***pool, Lease::pool(&lease)));
+                    let pool = pool.map(Rc::clone);
+                    let id = lease.into_id();
+                    assert_eq!(pool.map(|pool| pool.release(id)), Some(Ok(())));
+                }
+            }
+            Deed::Discard { nth } => _ = self.take(nth).map(Lease::discard),
+            Deed::Detach { nth } => drop(self.take(nth).map(Lease::detach)),
+            Deed::Resize { nth, bytes } => {
+                if let Some(mut lease) = self.take(nth) {
+                    lease.bytes = usize::from(bytes);
+                    self.leases.borrow_mut().push(lease);
+                }
+            }
+            Deed::Prewarm { pool, key, count } => {
+                _ = self.pool(pool).prewarm(&(key % KEYS), usize::from(count % 5));
+            }
+            Deed::Trim { pool, target } => _ = self.pool(pool).trim(usize::from(target % 8)),
+            Deed::Retain { pool, keys } => {
+                self.pool(pool).retain(|&key, item| {
+                    assert_eq!(item.key, key, "shown under a wrong key");
+                    self.called();
+                    keys >> key & 1 == 1
+                });
+            }
+            Deed::EvictTo { pool, bytes } => _ = self.pool(pool).evict_to(usize::from(bytes % 512)),
+            Deed::Maintain { pool, limit: 255 } => _ = self.pool(pool).maintain(usize::MAX),
+            Deed::Maintain { pool, limit } => _ = self.pool(pool).maintain(usize::from(limit % 8)),
+            Deed::SetHardLimit { level, bytes } => {
+                self.limited.set(true);
+                self.accounts[usize::from(level % 2)].set_hard_limit(limit_of(bytes));
+            }
+            Deed::SetPoolLimit { pool, bytes } => {
+                self.limited.set(true);
+                self.pool(pool).set_hard_limit(limit_of(bytes));
+            }
+            Deed::SetSoftLimit { level, bytes } => {
+                self.accounts[usize::from(level % 2)].set_soft_limit(limit_of(bytes));
+            }
+            Deed::Advance { ticks } => self.clock.advance(u64::from(ticks % 16)),
+            Deed::Fail => self.world.fail_next.set(true),
+            Deed::Spend => self.world.discard_next.set(true),
+            Deed::Close { pool } if self.closes => self.pool(pool).close(),
+            Deed::Close { .. } | Deed::Panic => {}
+        }
+    }
+
+    /// `used` is what the accounts had in use before the step.
+    fn invariants(&self, at: &str, used: &[usize]) {
+        let dropped = self.world.dropped.borrow();
+        let mut present: Vec<u64> = dropped.clone();
+        let mut mine = vec![0; self.pools.len()];
+        for lease in &*self.leases.borrow() {
+            present.push(lease.serial);
+            let of = self.pools.iter().position(|pool| std::ptr::eq(&**pool, Lease::pool(lease)));
+            mine[of.unwrap_or_else(|| panic!("{at}: a lease of no pool"))] += 1;
+        }
+        for (number, pool) in self.pools.iter().enumerate() {
+            let stats = pool.stats();
+            let sum = stats.leased as u64 + stats.idle as u64 + stats.destroyed + stats.detached;
+            assert_eq!(stats.created, sum, "{at}: pool {number}: {stats:?}");
+            assert_eq!(stats.leased, mine[number] + stats.quarantined, "{at}: pool {number}: {stats:?}");
+            let mut idle = Vec::new();
+            pool.retain(|_, item| {
+                idle.push(item.serial);
+                true
+            });
+            assert_eq!(idle.len(), stats.idle, "{at}: pool {number}");
+            present.extend(idle);
+            let keys = pool.keys();
+            let of_keys = keys.iter().fold((0, 0, 0), |(leased, idle, bytes), (_, key)| {
+                (leased + key.leased, idle + key.idle, bytes + key.leased_bytes + key.idle_bytes)
+            });
+            assert_eq!(of_keys, (stats.leased, stats.idle, stats.bytes()), "{at}: pool {number}");
+        }
+        let distinct: HashSet<u64> = present.iter().copied().collect();
+        assert_eq!(present.len(), distinct.len(), "{at}: an object is in two places: {present:?}");
+        let bytes = [0, 1, 2].map(|pool: usize| self.pools[pool].stats().bytes());
+        let expected = [bytes[0] + bytes[1], bytes[0] + bytes[1] + bytes[2]];
+        for (nth, account) in self.accounts.iter().enumerate() {
+            assert_eq!(account.used(), expected[nth], "{at}: {account:?}");
+            assert!(account.peak() >= account.used(), "{at}: {account:?}");
+            let most = account.hard_limit().max(used[nth]);
+            assert!(
+                self.limited.get() || account.used() <= most,
+                "{at}: charged above the limit: {account:?}"
+            );
+        }
+    }
+
+    fn used(&self) -> Vec<usize> {
+        self.accounts.iter().map(Account::used).collect()
+    }
+}
+
+/// Does `deeds` to three pools under one tree of accounts, whose callbacks do what is `planted`.
+///
+/// # Panics
+///
+/// If something does not hold that must.
+pub fn run_callbacks(deeds: &[Deed], planted: &[Planted], configs: &[Config; 3]) {
+    let setup = several(configs);
+    let (world, clock) = (Rc::new(World::default()), Rc::new(ManualClock::default()));
+    let [(hard, soft, _), (top_hard, top_soft, _)] = setup.limits[..] else { unreachable!("two accounts") };
+    let open = |name: &'static str, hard, soft| {
+        let world = Rc::clone(&world);
+        Account::local_builder(name)
+            .hard_limit(hard)
+            .soft_limit(soft)
+            .on_event(move |_| world.at(Place::Event))
+    };
+    let top = open("top", top_hard, top_soft).build();
+    let below = open("below", hard, soft).parent(&top).build();
+    let accounts = vec![below, top];
+    let pools = setup.pools.iter().enumerate().map(|(number, (bounds, home))| {
+        giving(builder(&world, &clock, number, bounds), home.map(|home| &accounts[home]))
+    });
+    let player = Rc::new(Player {
+        pools: pools.collect(),
+        accounts: accounts.clone(),
+        world: Rc::clone(&world),
+        clock,
+        leases: RefCell::default(),
+        planted: RefCell::new(planted.iter().copied().collect()),
+        limited: Cell::new(false),
+        closes: setup.closes,
+    });
+    for (at, &deed) in deeds.iter().enumerate() {
+        let caller = Rc::clone(&player);
+        *world.hook.borrow_mut() = Some(Rc::new(move |_| caller.called()));
+        let used = player.used();
+        player.limited.set(false);
+        _ = planned(|| player.play(deed));
+        world.hook.borrow_mut().take();
+        player.invariants(&format!("after {at}, {deed:?}"), &used);
+    }
+    player.leases.take();
+    drop(player);
+    for account in &accounts {
+        assert_eq!(account.used(), 0, "{account:?}: bytes are left in the account");
+    }
+    let mut dropped = world.dropped.borrow().clone();
+    dropped.sort_unstable();
+    assert_eq!(dropped, (0..world.made.get()).collect::<Vec<_>>(), "each object is destroyed exactly once");
+}

@@ -637,3 +637,12 @@ fn a_token_is_not_good_for_the_next_key_in_its_slot() {
     assert!(pool.redeem(token).is_err());
     assert_eq!(pool.redeem(second).unwrap().serial, 2);
 }
+
+// A pool that says it is closed when it is not, to who knows only the trait.
+#[test]
+fn a_pool_is_open_until_it_is_closed() {
+    let pool = builder().build();
+    assert!(!pool_core::Pool::is_closed(&pool));
+    pool_core::Pool::close(&pool);
+    assert!(pool_core::Pool::is_closed(&pool) && pool.is_closed());
+}

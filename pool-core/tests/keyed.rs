@@ -646,3 +646,30 @@ fn a_pool_is_open_until_it_is_closed() {
     pool_core::Pool::close(&pool);
     assert!(pool_core::Pool::is_closed(&pool) && pool.is_closed());
 }
+
+// An object that stays out for ever, because who was told that it came back panicked before it was taken out of the pool.
+#[test]
+fn a_panic_of_who_hears_of_a_leak_that_came_back_loses_no_slot() {
+    struct Touchy;
+    impl pool_core::Observer<usize> for Touchy {
+        fn returned(&self, _: &usize, _: &pool_core::Leak) {
+            panic!("planned");
+        }
+    }
+    let account = Account::new("all", 100);
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).observer(Touchy).watch_leaks(1, 5).account(account.clone()).build();
+    for end in 0..3 {
+        let lease = pool.acquire(&10).unwrap();
+        clock.advance(6);
+        pool.maintain(usize::MAX);
+        let ending = std::panic::AssertUnwindSafe(|| match end {
+            0 => drop(lease),
+            1 => lease.discard(),
+            _ => drop(lease.detach()),
+        });
+        assert!(std::panic::catch_unwind(ending).is_err());
+        let stats = pool.stats();
+        assert_eq!((stats.leased, stats.created, account.used()), (0, stats.destroyed, 0), "{stats:?}");
+    }
+}

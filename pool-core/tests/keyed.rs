@@ -673,3 +673,16 @@ fn a_panic_of_who_hears_of_a_leak_that_came_back_loses_no_slot() {
         assert_eq!((stats.leased, stats.created, account.used()), (0, stats.destroyed, 0), "{stats:?}");
     }
 }
+
+// A slice that begins anew each time, and so for ever looks at the same objects that are to stay.
+#[test]
+fn slices_of_one_look_get_past_objects_that_stay() {
+    let account = Account::builder("all").hard_limit(1000).soft_limit(50).build();
+    let pool = builder().min_idle(1).account(account.clone()).build();
+    fill(&pool, &[10, 20, 20, 20]);
+    for _ in 0..6 {
+        pool.maintain(1);
+    }
+    assert!(pool.stats().evicted > 0, "{:?}", pool.stats());
+    assert_eq!(order(&pool)[0], 10, "its key keeps one");
+}

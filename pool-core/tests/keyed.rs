@@ -637,3 +637,52 @@ fn a_token_is_not_good_for_the_next_key_in_its_slot() {
     assert!(pool.redeem(token).is_err());
     assert_eq!(pool.redeem(second).unwrap().serial, 2);
 }
+
+// A pool that says it is closed when it is not, to who knows only the trait.
+#[test]
+fn a_pool_is_open_until_it_is_closed() {
+    let pool = builder().build();
+    assert!(!pool_core::Pool::is_closed(&pool));
+    pool_core::Pool::close(&pool);
+    assert!(pool_core::Pool::is_closed(&pool) && pool.is_closed());
+}
+
+// An object that stays out for ever, because who was told that it came back panicked before it was taken out of the pool.
+#[test]
+fn a_panic_of_who_hears_of_a_leak_that_came_back_loses_no_slot() {
+    struct Touchy;
+    impl pool_core::Observer<usize> for Touchy {
+        fn returned(&self, _: &usize, _: &pool_core::Leak) {
+            panic!("planned");
+        }
+    }
+    let account = Account::new("all", 100);
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).observer(Touchy).watch_leaks(1, 5).account(account.clone()).build();
+    for end in 0..3 {
+        let lease = pool.acquire(&10).unwrap();
+        clock.advance(6);
+        pool.maintain(usize::MAX);
+        let ending = std::panic::AssertUnwindSafe(|| match end {
+            0 => drop(lease),
+            1 => lease.discard(),
+            _ => drop(lease.detach()),
+        });
+        assert!(std::panic::catch_unwind(ending).is_err());
+        let stats = pool.stats();
+        assert_eq!((stats.leased, stats.created, account.used()), (0, stats.destroyed, 0), "{stats:?}");
+    }
+}
+
+// A slice that begins anew each time, and so for ever looks at the same objects that are to stay.
+#[test]
+fn slices_of_one_look_get_past_objects_that_stay() {
+    let account = Account::builder("all").hard_limit(1000).soft_limit(50).build();
+    let pool = builder().min_idle(1).account(account.clone()).build();
+    fill(&pool, &[10, 20, 20, 20]);
+    for _ in 0..6 {
+        pool.maintain(1);
+    }
+    assert!(pool.stats().evicted > 0, "{:?}", pool.stats());
+    assert_eq!(order(&pool)[0], 10, "its key keeps one");
+}

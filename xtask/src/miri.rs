@@ -11,6 +11,8 @@ use crate::workspace::Workspace;
 
 /// A pointer made from a number finds nothing.
 const PROVENANCE: &str = "-Zmiri-strict-provenance";
+/// Where a library that tests use makes pointers from numbers: parking_lot, for its queues of threads.
+const NO_PROVENANCE: &str = "-Zmiri-permissive-provenance";
 /// The newer of the two models of what references may alias.
 const TREE_BORROWS: &str = "-Zmiri-tree-borrows";
 /// Other schedules of threads, other values of weak loads.
@@ -21,6 +23,8 @@ const TARGETS: &[&str] = &["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"];
 /// The unit tests, the promises of accounts, the contract of every kind of pool, and what threads do to shared ones.
 const SUITES: &[&str] =
     &["--package", "pool-core", "--lib", "--test", "accounts", "--test", "shared", "--test", "contract"];
+/// Keyed pools for threads, over parking_lot's mutex.
+const PARKED: &[&str] = &["--package", "pool-core", "--features", "lock_api", "--test", "shared_keyed"];
 /// The checks that microcontrollers run too.
 const EMBEDDED: &[&str] = &["--package", "pool-embedded"];
 
@@ -39,14 +43,14 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
 }
 
 fn interpret(workspace: &Workspace, target: Option<&str>, flags: &[&str]) -> Result<()> {
-    for suite in [SUITES, EMBEDDED] {
+    for (suite, provenance) in [(SUITES, PROVENANCE), (EMBEDDED, PROVENANCE), (PARKED, NO_PROVENANCE)] {
         let mut test = process::cargo_of(NIGHTLY);
         test.current_dir(&workspace.root).args(["miri", "test"]).args(suite);
         if let Some(target) = target {
             test.args(["--target", target]);
         }
         test.arg("--target-dir").arg(workspace.target.join("miri"));
-        test.env("MIRIFLAGS", [&[PROVENANCE], flags].concat().join(" "));
+        test.env("MIRIFLAGS", [&[provenance], flags].concat().join(" "));
         run_counting(&mut test)?;
     }
     Ok(())

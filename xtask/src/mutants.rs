@@ -32,8 +32,18 @@ const SUBJECTS: &[Subject] = &[
         ],
     },
     Subject {
-        files: &["pool-core/src/keyed.rs", "pool-core/src/lru.rs"],
-        tests: &["--lib", "--test", "contract", "--test", "keyed", "--test", "model"],
+        files: &["pool-core/src/keyed.rs", "pool-core/src/keyed/*.rs", "pool-core/src/lru.rs"],
+        tests: &[
+            "--lib",
+            "--test",
+            "contract",
+            "--test",
+            "keyed",
+            "--test",
+            "model",
+            "--test",
+            "shared_keyed",
+        ],
     },
 ];
 

@@ -123,7 +123,10 @@ where
     /// The caller holds the slot, and from then on no more.
     unsafe fn remove_leased(&self, slot: u32, why: Removal) -> F::Object {
         if self.sampling.is_some() {
+            // By then the lease is gone: if the observer or the clock panics, nobody else would take the object out.
+            let telling = Held { pool: self, slot, abandon: Self::abandon_reset };
             self.end_watch(slot);
+            mem::forget(telling);
         }
         let gone = self.remove(&mut self.state.lock(), slot, why);
         self.let_go(gone)

@@ -18,6 +18,10 @@ const GOALS: &[(&str, f64)] = &[
     ("buffer-2x4800", 80.0),
 ];
 
+/// By how many times a ratio differs from run to run of one build: to create the five seconds of a delay line took 430 to
+/// 1300 us, as the system had memory at hand. Where some tolerance is asked for, this comes on top.
+const SWINGS: &[(&str, f64)] = &[("delay-5", 4.0)];
+
 /// One line of the browser's: microseconds of creation and of reuse.
 #[derive(Debug, PartialEq)]
 struct Row {
@@ -56,6 +60,8 @@ fn judge(rows: &[Row], tolerance: f64) -> (String, Vec<String>) {
     let mut missed = Vec::new();
     for Row { name, fresh, reused } in rows {
         let goal = GOALS.iter().find(|(other, _)| other == name).map(|(_, goal)| *goal);
+        let swing = SWINGS.iter().find(|(other, _)| other == name).map_or(1.0, |(_, swing)| *swing);
+        let tolerance = if tolerance > 1.0 { tolerance * swing } else { tolerance };
         let ratio = fresh / reused;
         let shown = goal.map_or(String::new(), |goal| format!("{goal:.0}"));
         // Writing to a string does not fail.
@@ -98,6 +104,8 @@ mod tests {
             rows[index].reused = 1.5;
             assert_eq!(judge(&rows, 1.0).1.len(), 1);
             assert_eq!(judge(&rows, 2.0).1.len(), 0);
+            rows[index].reused = 9.0;
+            assert_eq!((judge(&rows, 1.0).1.len(), judge(&rows, 2.0).1.len()), (1, 1));
             rows[index].reused = f64::NAN;
             assert_eq!(judge(&rows, 2.0).1.len(), 1);
             rows.remove(index);

@@ -335,10 +335,8 @@ where
     #[inline(always)]
     fn stamp(&self) -> u64 {
         #[cfg(feature = "alloc")]
-        if self.registration.is_some()
-            && let Some(account) = &self.account
-        {
-            return account.stamp();
+        if let Some(registration) = &self.registration {
+            return registration.account().stamp();
         }
         0
     }

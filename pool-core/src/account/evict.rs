@@ -44,6 +44,14 @@ pub(crate) struct Registration<M: Mode> {
 }
 
 #[cfg(feature = "alloc")]
+impl<M: Mode> Registration<M> {
+    /// The account whose tree it is in.
+    pub(crate) fn account(&self) -> &Account<M> {
+        &self.account
+    }
+}
+
+#[cfg(feature = "alloc")]
 impl<M: Mode> Drop for Registration<M> {
     fn drop(&mut self) {
         for level in self.account.levels() {

@@ -59,10 +59,8 @@ where
             return Ok((slot, object, None));
         }
         #[cfg(feature = "alloc")]
-        if self.registration.is_some()
-            && let Some(account) = &self.account
-        {
-            account.note_miss();
+        if let Some(registration) = &self.registration {
+            registration.account().note_miss();
         }
         let result = self.create_slot(key, hash, Room::MayEvict);
         if O::LISTENS
@@ -193,11 +191,19 @@ where
         }
     }
 
+    /// Whether this pool is among those that give idle objects back.
+    fn is_listed(&self) -> bool {
+        #[cfg(feature = "alloc")]
+        return self.registration.is_some();
+        #[cfg(not(feature = "alloc"))]
+        false
+    }
+
     /// Whether other pools give idle objects back, so that room is to be made by the oldest of all.
     fn others_give(&self) -> bool {
         #[cfg(feature = "alloc")]
         if let Some(account) = &self.account {
-            return account.others_give(self.registration.is_some());
+            return account.others_give(self.is_listed());
         }
         false
     }
@@ -206,11 +212,7 @@ where
     /// this one; nothing if all of it would not do.
     #[cold]
     fn evict_anywhere(&self, claim: &Claim<'_, M>, total: usize) -> Result<(), OverBudget> {
-        #[cfg(feature = "alloc")]
-        let listed = self.registration.is_some();
-        #[cfg(not(feature = "alloc"))]
-        let listed = false;
-        let own: Option<&dyn Evict> = if listed { None } else { Some(self) };
+        let own: Option<&dyn Evict> = if self.is_listed() { None } else { Some(self) };
         claim.account().admit(total.saturating_sub(claim.bytes()), own)?;
         match claim.shortfall(total) {
             Some(short) if short.evict_oldest(own).is_none() => Err(short.refusal(short.evictable(own))),

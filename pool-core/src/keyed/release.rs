@@ -1,7 +1,7 @@
 //! What becomes of a lease: released, discarded, detached, kept in quarantine; and of the pool's end.
 
 use super::KeyedPool;
-use super::state::{Meta, SlotState};
+use super::state::{Meta, SlotState, State};
 use crate::account::Mode;
 use crate::clock::{Clock, Tick};
 use crate::create::recharge;
@@ -14,7 +14,7 @@ use crate::slots::{Cells as _, List as _, Storage};
 use crate::stats::PoolStats;
 use core::hash::Hash;
 use core::mem;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
@@ -95,12 +95,9 @@ where
     pub(super) unsafe fn shelve(&self, slot: u32, now: Tick) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let meta = &mut state.metas[slot as usize];
-        let class = meta.class;
-        meta.passed_over = 0;
-        meta.stamp = self.stamp();
         let mut expired = false;
         if self.timed {
+            let meta = &mut state.metas[slot as usize];
             meta.released = now;
             expired = self.limits.too_old(meta, now);
         }
@@ -111,9 +108,19 @@ where
             unsafe { self.destroy_leased(slot, why) };
             return;
         }
+        self.make_idle(guard, slot);
+    }
+
+    /// Puts an object among the idle, as the newest, and evicts the oldest of its key if they are too many.
+    #[inline(always)]
+    fn make_idle(&self, mut state: impl DerefMut<Target = State<K, S>>, slot: u32) {
+        let meta = &mut state.metas[slot as usize];
+        meta.stamp = self.stamp();
+        meta.passed_over = 0;
+        let class = meta.class;
         state.link(slot);
         if state.classes[class as usize].idle > self.limits.max_idle_per_key {
-            drop(guard);
+            drop(state);
             self.evict_oldest_of(class);
         }
     }
@@ -258,18 +265,10 @@ where
         if let (Some(bytes), false) = (bytes, self.attentive) {
             let mut guard = self.state.lock();
             let state = &mut *guard;
-            let meta = &mut state.metas[slot as usize];
-            let same = !self.weighs || bytes == meta.bytes && bytes <= self.limits.max_retained_bytes;
+            let before = state.metas[slot as usize].bytes;
+            let same = !self.weighs || bytes == before && bytes <= self.limits.max_retained_bytes;
             if same && !state.closed {
-                meta.stamp = self.stamp();
-                meta.passed_over = 0;
-                let class = meta.class;
-                state.link(slot);
-                if state.classes[class as usize].idle > self.limits.max_idle_per_key {
-                    drop(guard);
-                    self.evict_oldest_of(class);
-                }
-                return;
+                return self.make_idle(guard, slot);
             }
         }
         // SAFETY: the caller's promise.

@@ -184,10 +184,8 @@ where
     pub(super) fn create_leased(&self) -> Result<u32, AcquireError<F::Error>> {
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "alloc")]
-        if self.registration.is_some()
-            && let Some(account) = &self.account
-        {
-            account.note_miss();
+        if let Some(registration) = &self.registration {
+            registration.account().note_miss();
         }
         let slot = self.create_reserved()?;
         let mut kept = self.counts.inspected.load(Ordering::Relaxed) + self.doomed.load(Ordering::Relaxed);

@@ -157,38 +157,6 @@ impl AudioNodePool {
         self.desk.hand_out(self.pool.acquire())
     }
 
-    pub fn release(&self, node: &JsValue) -> Result<(), JsValue> {
-        self.desk.release(node)
-    }
-
-    pub fn discard(&self, node: &JsValue) -> Result<(), JsValue> {
-        self.desk.discard(node)
-    }
-
-    pub fn connect(
-        &self,
-        source: &AudioNode,
-        target: &AudioNode,
-        output: Option<u32>,
-        input: Option<u32>,
-    ) -> Result<(), JsValue> {
-        self.desk.connect(source, target, output.unwrap_or(0), input.unwrap_or(0))
-    }
-
-    #[wasm_bindgen(js_name = connectParam)]
-    pub fn connect_param(&self, source: &AudioNode, target: &AudioNode, param: &str) -> Result<(), JsValue> {
-        self.desk.connect_param(source, target, param)
-    }
-
-    #[wasm_bindgen(js_name = rampTo)]
-    pub fn ramp_to(&self, node: &AudioNode, param: &str, value: f32, end_time: f64) -> Result<(), JsValue> {
-        self.desk.ramp_to(node, param, value, end_time)
-    }
-
-    pub fn listen(&self, node: &AudioNode, kind: &str, callback: Function) -> Result<(), JsValue> {
-        self.desk.listen(node, kind, callback)
-    }
-
     pub fn prewarm(&self, count: usize) -> Result<usize, JsValue> {
         self.pool.prewarm(&(), count).map_err(thrown)
     }
@@ -222,6 +190,60 @@ pub struct AudioNodePoolManager {
     desk: Desk,
     manager: Manager,
 }
+
+/// What a node can be asked for by identity, whichever of the two handed it out.
+macro_rules! by_identity {
+    ($class:ident) => {
+        #[wasm_bindgen]
+        impl $class {
+            pub fn release(&self, node: &JsValue) -> Result<(), JsValue> {
+                self.desk.release(node)
+            }
+
+            pub fn discard(&self, node: &JsValue) -> Result<(), JsValue> {
+                self.desk.discard(node)
+            }
+
+            pub fn connect(
+                &self,
+                source: &AudioNode,
+                target: &AudioNode,
+                output: Option<u32>,
+                input: Option<u32>,
+            ) -> Result<(), JsValue> {
+                self.desk.connect(source, target, output.unwrap_or(0), input.unwrap_or(0))
+            }
+
+            #[wasm_bindgen(js_name = connectParam)]
+            pub fn connect_param(
+                &self,
+                source: &AudioNode,
+                target: &AudioNode,
+                param: &str,
+            ) -> Result<(), JsValue> {
+                self.desk.connect_param(source, target, param)
+            }
+
+            #[wasm_bindgen(js_name = rampTo)]
+            pub fn ramp_to(
+                &self,
+                node: &AudioNode,
+                param: &str,
+                value: f32,
+                end_time: f64,
+            ) -> Result<(), JsValue> {
+                self.desk.ramp_to(node, param, value, end_time)
+            }
+
+            pub fn listen(&self, node: &AudioNode, kind: &str, callback: Function) -> Result<(), JsValue> {
+                self.desk.listen(node, kind, callback)
+            }
+        }
+    };
+}
+
+by_identity!(AudioNodePool);
+by_identity!(AudioNodePoolManager);
 
 macro_rules! pairs {
     ($($acquire:ident as $js_acquire:ident ($($arg:ident: $type:ty),*) => $method:ident ($($pass:expr),*), $release:ident as $js_release:ident;)*) => {
@@ -272,38 +294,6 @@ impl AudioNodePoolManager {
             builder = builder.idle_ttl_ms(seconds * 1000.0);
         }
         Ok(Self { desk, manager: builder.build() })
-    }
-
-    pub fn release(&self, node: &JsValue) -> Result<(), JsValue> {
-        self.desk.release(node)
-    }
-
-    pub fn discard(&self, node: &JsValue) -> Result<(), JsValue> {
-        self.desk.discard(node)
-    }
-
-    pub fn connect(
-        &self,
-        source: &AudioNode,
-        target: &AudioNode,
-        output: Option<u32>,
-        input: Option<u32>,
-    ) -> Result<(), JsValue> {
-        self.desk.connect(source, target, output.unwrap_or(0), input.unwrap_or(0))
-    }
-
-    #[wasm_bindgen(js_name = connectParam)]
-    pub fn connect_param(&self, source: &AudioNode, target: &AudioNode, param: &str) -> Result<(), JsValue> {
-        self.desk.connect_param(source, target, param)
-    }
-
-    #[wasm_bindgen(js_name = rampTo)]
-    pub fn ramp_to(&self, node: &AudioNode, param: &str, value: f32, end_time: f64) -> Result<(), JsValue> {
-        self.desk.ramp_to(node, param, value, end_time)
-    }
-
-    pub fn listen(&self, node: &AudioNode, kind: &str, callback: Function) -> Result<(), JsValue> {
-        self.desk.listen(node, kind, callback)
     }
 
     pub async fn ready(&self) -> bool {

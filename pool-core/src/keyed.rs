@@ -116,7 +116,8 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, destructor |
 ///
 /// Memory beside the objects: 64 bytes for a slot, and a key, 40 bytes and a hash entry for each key that has
-/// objects; keys without any are forgotten. The pool is `Send` if what it holds is, and not `Sync`.
+/// objects; keys without any are forgotten. On the heap, objects that are a multiple of 64 bytes begin with a line of the
+/// processor's cache. The pool is `Send` if what it holds is, and not `Sync`.
 ///
 /// What it calls while its state is locked are the keys' `Eq` and `Clone` alone; those must not use the pool. All else may.
 ///

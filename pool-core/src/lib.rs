@@ -72,6 +72,8 @@ mod keyed;
 mod lane;
 mod lease;
 mod lifecycle;
+#[cfg(feature = "alloc")]
+mod lines;
 mod local;
 #[cfg(feature = "alloc")]
 mod lock;

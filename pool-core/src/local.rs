@@ -80,8 +80,9 @@ pub type FixedLocalPool<F, const N: usize, R = KeepAll, M = Shared> = LocalPool<
 /// | [`retain`](Self::retain) | O(idle) | predicate, destructor |
 ///
 /// Memory beside the objects: 16 bytes a slot, on 64-bit targets, and 8 more once tokens are made (with [`Fixed`]
-/// storage from the start); [`Lease::into_id`] allocates when it is the first of a growing pool, or of new slots. The
-/// pool is `Send` if what it holds is, and not `Sync`.
+/// storage from the start); [`Lease::into_id`] allocates when it is the first of a growing pool, or of new slots. On the
+/// heap, objects that are a multiple of 64 bytes begin with a line of the processor's cache. The pool is `Send` if what it
+/// holds is, and not `Sync`.
 ///
 /// Choose it when all objects are alike; [`KeyedPool`](crate::KeyedPool) when they differ by size or format, or
 /// should expire.
@@ -116,8 +117,9 @@ where
     max_retained_bytes: usize,
     account: Option<Account<M>>,
     id: u32,
-    /// The objects, and beside each its bytes.
-    cells: S::Cells<Slot<F::Object, Cell<usize>>>,
+    cells: S::Cells<Slot<F::Object>>,
+    /// By slot: the bytes of its object.
+    bytes: S::Column<usize>,
     /// The idle slots, the one released last on top. There is room for all slots that were ever used.
     stack: S::Column<u32>,
     /// How many are in the stack.
@@ -265,6 +267,7 @@ where
             calm: Cell::new(0),
             hits: Cell::new(0),
             links: S::Column::default(),
+            bytes: S::Column::default(),
             generations: S::Column::default(),
             state: State {
                 closed: Cell::new(false),
@@ -460,7 +463,7 @@ where
         let state = &self.state;
         let mut idle_bytes = state.chained_bytes.get();
         for at in 0..self.height.get() {
-            idle_bytes = idle_bytes.wrapping_add(self.bytes(self.stacked(at)).get());
+            idle_bytes = idle_bytes.wrapping_add(self.bytes(self.stacked(at)));
         }
         let idle = self.height.get() + state.chained.get();
         PoolStats {
@@ -496,14 +499,20 @@ where
 
     /// A slot that was used.
     #[inline(always)]
-    fn cell(&self, slot: u32) -> &Slot<F::Object, Cell<usize>> {
+    fn cell(&self, slot: u32) -> &Slot<F::Object> {
         // SAFETY: all numbers of slots come from `begin_create`, which reached the slot; they go through the stack, the
         // links, leases of this pool, and tokens, which `redeem_slot` accepts only as they were made.
         unsafe { self.cells.reached(slot) }
     }
 
-    fn bytes(&self, slot: u32) -> &Cell<usize> {
-        self.cell(slot).note()
+    fn bytes(&self, slot: u32) -> usize {
+        // SAFETY: `begin_create` reached the number of its bytes too; otherwise as in `cell`.
+        unsafe { self.bytes.get(slot as usize) }
+    }
+
+    fn set_bytes(&self, slot: u32, to: usize) {
+        // SAFETY: as in `bytes`.
+        unsafe { self.bytes.set(slot as usize, to) }
     }
 
     /// The slot at a place in the stack, which is below its height or was.
@@ -602,7 +611,7 @@ where
         for at in (0..height - left).rev() {
             let slot = self.stacked(at);
             self.set_link(slot, first);
-            self.state.count_chained(0, self.bytes(slot).get());
+            self.state.count_chained(0, self.bytes(slot));
             first = slot;
         }
         for at in 0..left {
@@ -617,7 +626,7 @@ where
     /// A slot of a chain is no longer to count as idle there.
     fn unchain(&self, slot: u32) {
         sub(&self.state.chained, 1);
-        self.state.count_chained(self.bytes(slot).get(), 0);
+        self.state.count_chained(self.bytes(slot), 0);
     }
 
     /// A slot of a chain goes back into the stack, unless the pool was closed meanwhile.
@@ -642,7 +651,8 @@ where
         let slot = match state.vacant.get() {
             NONE => {
                 let slot = state.slots.get();
-                if !(self.cells.reach(slot) && self.stack.reach(slot) && self.links.reach(slot)) {
+                let columns = self.stack.reach(slot) && self.links.reach(slot) && self.bytes.reach(slot);
+                if !(self.cells.reach(slot) && columns) {
                     return None;
                 }
                 state.slots.set(slot + 1);
@@ -697,7 +707,7 @@ where
         if let Some(claim) = claim {
             claim.commit();
         }
-        cell.note().set(bytes);
+        self.set_bytes(slot, bytes);
         self.set_link(slot, FULL);
         sub(&state.pending, 1);
         add(&state.occupied, 1);
@@ -717,7 +727,7 @@ where
     /// Forgets the object of a slot that is not in the stack. The caller then takes the object.
     fn remove(&self, slot: u32, why: Leave) -> (u32, usize) {
         let state = &self.state;
-        let bytes = self.bytes(slot).get();
+        let bytes = self.bytes(slot);
         sub(&state.occupied, 1);
         self.count_bytes(bytes, 0);
         add(
@@ -803,10 +813,10 @@ where
             return true;
         }
         let bytes = self.factory.measure(object);
-        let before = self.bytes(slot).get();
+        let before = self.bytes(slot);
         bytes <= self.max_retained_bytes
             && recharge(self.account.as_ref(), before, bytes, || {
-                self.bytes(slot).set(bytes);
+                self.set_bytes(slot, bytes);
                 self.count_bytes(before, bytes);
             })
     }
@@ -959,14 +969,17 @@ where
                 let Self(pool) = self;
                 while let Some(slot) = pool.state.slots.get().checked_sub(1) {
                     pool.state.slots.set(slot);
-                    // SAFETY: the slot was used, so `begin_create` reached it and its link.
-                    let (cell, link) = unsafe { (pool.cells.reached(slot), pool.links.get(slot as usize)) };
+                    // SAFETY: the slot was used, so `begin_create` reached it, its link and the number of its bytes.
+                    let (cell, link, bytes) = unsafe {
+                        let at = slot as usize;
+                        (pool.cells.reached(slot), pool.links.get(at), pool.bytes.get(at))
+                    };
                     if link == FULL {
                         // SAFETY: the slot holds an object, nothing borrows the pool any more, and the count of slots
                         // was lowered so that nobody comes to this one again.
                         let object = unsafe { cell.take() };
                         if let Some(account) = &pool.account {
-                            account.uncharge(cell.note().get(), false);
+                            account.uncharge(bytes, false);
                         }
                         drop(object);
                     }

@@ -375,6 +375,7 @@ pub(crate) use growing::Chunks;
 mod growing {
     use super::*;
     use crate::lane::LaneList;
+    use crate::lines::Lines;
     use crate::sync::{AtomicPtr, Count32, after_rmw};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
@@ -431,8 +432,7 @@ mod growing {
         groups: Box<[Group<T>]>,
         /// Bits for words that are not zero; the level next to the groups first, the one word last.
         summary: Vec<Box<[Kinds]>>,
-        /// Not a `Box`: that would be the only way to its contents, and groups have pointers to them.
-        objects: Vec<Place<T>>,
+        objects: Lines<T>,
         bytes: Box<[Count]>,
         /// Made when the first token is.
         tags: AtomicPtr<Uses>,
@@ -447,15 +447,13 @@ mod growing {
                 below = below.div_ceil(BITS as usize);
                 summary.push(core::iter::repeat_with(Kinds::default).take(below).collect());
             }
-            let objects = Box::<[Place<T>]>::new_uninit_slice(slots);
-            // SAFETY: a place is a `MaybeUninit` in an `UnsafeCell`: whatever is in memory will do.
-            let objects = unsafe { objects.assume_init() }.into_vec();
+            let objects = Lines::new(slots);
             let group = |at: usize| Group {
                 words: Kinds::default(),
                 number: (first_group + at) as u32,
                 index: at as u32,
                 above: summary.first().map_or(ptr::null(), |level| &raw const level[at / BITS as usize]),
-                first: place_in(&objects, at * BITS as usize),
+                first: objects.at(at * BITS as usize),
             };
             Self {
                 groups: (0..groups).map(group).collect(),
@@ -762,7 +760,7 @@ mod growing {
         #[inline(always)]
         fn object(&self, slot: u32) -> NonNull<T> {
             let (chunk, index) = self.locate_slot(slot);
-            place_in(&chunk.objects, index)
+            chunk.objects.at(index)
         }
 
         fn bytes(&self, slot: u32) -> &Count {

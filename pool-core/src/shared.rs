@@ -126,7 +126,8 @@ type DefaultStorage = Fixed<32>;
 /// [`KeyedPool`](crate::KeyedPool) have exact orders.
 ///
 /// Memory beside the objects: 8.8 bytes a slot on 64-bit targets, and 8 more where tokens are used. Slots come in chunks
-/// that double, the first of 64 (or `max_objects`, if that is fewer), so up to as many are unused as used.
+/// that double, the first of 64 (or `max_objects`, if that is fewer), so up to as many are unused as used. Objects that are a multiple
+/// of 64 bytes begin with a line of the processor's cache.
 ///
 /// # Threads' own caches
 ///

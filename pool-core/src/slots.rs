@@ -305,28 +305,20 @@ impl Hasher for Fnv {
     }
 }
 
-/// Room for one object, and what its pool notes beside it.
-pub(crate) struct Slot<T, M = ()> {
-    value: UnsafeCell<MaybeUninit<T>>,
-    note: M,
-}
+/// Room for one object.
+pub(crate) struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
 
-impl<T, M: Default> Default for Slot<T, M> {
+impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self { value: UnsafeCell::new(MaybeUninit::uninit()), note: M::default() }
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 }
 
-impl<T, M> Slot<T, M> {
-    #[inline(always)]
-    pub(crate) fn note(&self) -> &M {
-        &self.note
-    }
-
+impl<T> Slot<T> {
     /// Where the object is, if there is one.
     #[inline(always)]
     pub(crate) fn object(&self) -> NonNull<T> {
-        let value: NonNull<UnsafeCell<MaybeUninit<T>>> = NonNull::from(&self.value);
+        let value: NonNull<UnsafeCell<MaybeUninit<T>>> = NonNull::from(&self.0);
         value.cast()
     }
 
@@ -453,12 +445,14 @@ pub(crate) use growing::Pages;
 #[cfg(feature = "alloc")]
 mod growing {
     use super::{Cells, Column};
+    use crate::lines::Lines;
     use alloc::boxed::Box;
     use alloc::vec::Vec;
     use core::cell::{Cell, UnsafeCell};
     use core::marker::PhantomData;
+    use core::mem;
     use core::num::NonZero;
-    use core::{mem, ptr};
+    use core::ptr::{self, NonNull};
 
     const FIRST: u32 = 32;
     const FIRST_BITS: u32 = FIRST.trailing_zeros();
@@ -526,10 +520,15 @@ mod growing {
             if at >= SLOTS {
                 return false;
             }
+            const { assert!(!mem::needs_drop::<N>(), "slots are freed without being dropped") };
             let page = page_of(at);
             if page == self.pages() && page < PAGES {
-                let slots: Box<[N]> = core::iter::repeat_with(N::default).take(page_len(page)).collect();
-                let first: *mut N = Box::into_raw(slots).cast();
+                let slots = Lines::new(page_len(page));
+                for at in 0..slots.len() {
+                    // SAFETY: inside the page, which nobody knows of yet.
+                    unsafe { slots.at(at).write(N::default()) };
+                }
+                let first: *mut N = slots.into_first().as_ptr();
                 self.bases[page + FIRST_BITS as usize].set(first.wrapping_sub(page_len(page)));
             }
             self.reached.set(self.reached.get().max(at + 1));
@@ -561,10 +560,10 @@ mod growing {
     impl<N> Drop for Pages<N> {
         fn drop(&mut self) {
             for page in 0..self.pages() {
-                let slots = ptr::slice_from_raw_parts_mut(self.page(page), page_len(page));
-                // SAFETY: `reach` made this box with this length and gave it to the table, once. Its slots drop no
-                // object; the pool has done that.
-                drop(unsafe { Box::from_raw(slots) });
+                let Some(first) = NonNull::new(self.page(page)) else { continue };
+                // SAFETY: `reach` made this page with this length and gave it to the table, once. Its slots need no
+                // drop, and what they hold is the pool's to drop.
+                drop(unsafe { Lines::from_first(first, page_len(page)) });
             }
         }
     }

@@ -44,7 +44,7 @@ impl BufferKey {
     /// In `u64`, since on a 32-bit target rounding up may not fit `usize`.
     #[inline]
     fn stride_wide(self) -> u64 {
-        u64::from(self.frames).next_multiple_of(ALIGN_FLOATS as u64)
+        (u64::from(self.frames) + (ALIGN_FLOATS as u64 - 1)) & !(ALIGN_FLOATS as u64 - 1)
     }
 
     /// Floats to allocate: the planes with their padding, and the slack that lets the base be aligned.

@@ -236,13 +236,14 @@ impl SampleBuffer {
     pub fn planes_mut(&mut self) -> PlanesMut<'_> {
         let all = self.span(0, self.channels() * self.stride());
         let stride = self.stride();
+        // Without a channel that is written it says nothing, and so may be more than is yielded.
+        self.written_frames = self.written_frames.max(self.len);
         PlanesMut {
             rest: &mut self.floats[all],
             stride,
             len: self.len,
-            channel: 0,
+            bit: if self.len > 0 { 1 } else { 0 },
             written: &mut self.written,
-            written_frames: &mut self.written_frames,
         }
     }
 
@@ -310,24 +311,31 @@ impl SampleBuffer {
     /// for a buffer that nobody wrote.
     #[inline]
     pub fn clear(&mut self) -> usize {
-        if self.written == 0 { 0 } else { self.clear_written() }
-    }
-
-    fn clear_written(&mut self) -> usize {
-        let (written, frames) = (self.written, self.written_frames);
-        // First, so that whoever writes next need not wait for the clearing.
+        if self.written == 0 {
+            return 0;
+        }
+        let channels = self.channels();
+        let all_written = channels < MASK_BITS && self.written == (1 << channels) - 1;
+        if !all_written || self.written_frames != self.frames() {
+            return self.clear_parts();
+        }
+        // The marks first, so that whoever writes next need not wait for the clearing.
         self.written = 0;
         self.written_frames = 0;
-        let channels = self.channels();
-        if channels < MASK_BITS && written == (1 << channels) - 1 && frames == self.frames() {
-            // One run over the padding too: a single fill is faster than one per plane.
-            let all = self.span(0, channels * self.stride());
-            let bytes = all.len() * size_of::<f32>();
-            self.floats[all].fill(0.0);
-            return bytes;
-        }
+        // One run over the padding too: a single fill is faster than one per plane.
+        let all = self.span(0, channels * self.stride());
+        let bytes = all.len() * size_of::<f32>();
+        self.floats[all].fill(0.0);
+        bytes
+    }
+
+    #[inline(never)]
+    fn clear_parts(&mut self) -> usize {
+        let (written, frames) = (self.written, self.written_frames);
+        self.written = 0;
+        self.written_frames = 0;
         let mut floats = 0;
-        for channel in 0..channels {
+        for channel in 0..self.channels() {
             if written & Self::mask_bit(channel) != 0 {
                 let span = self.span(channel, frames);
                 floats += span.len();
@@ -469,9 +477,9 @@ pub struct PlanesMut<'a> {
     rest: &'a mut [f32],
     stride: usize,
     len: usize,
-    channel: usize,
+    /// The mask bit of the next channel; none if no frame is in use.
+    bit: u64,
     written: &'a mut u64,
-    written_frames: &'a mut usize,
 }
 
 impl<'a> Iterator for PlanesMut<'a> {
@@ -484,11 +492,9 @@ impl<'a> Iterator for PlanesMut<'a> {
         }
         let (plane, rest) = core::mem::take(&mut self.rest).split_at_mut(self.stride);
         self.rest = rest;
-        if self.len > 0 {
-            *self.written |= SampleBuffer::mask_bit(self.channel);
-            *self.written_frames = (*self.written_frames).max(self.len);
-        }
-        self.channel += 1;
+        *self.written |= self.bit;
+        // The last bit stays for all channels from there on.
+        self.bit = self.bit << 1 | self.bit & 1 << (MASK_BITS - 1);
         Some(&mut plane[..self.len])
     }
 
@@ -638,6 +644,24 @@ mod tests {
         }
         buffer.clear();
         assert!(all(&buffer).iter().all(|&sample| sample == 0.0));
+    }
+
+    /// Would catch a high-water mark that is raised without a channel, or not raised by an iterator: what was written
+    /// before with fewer frames is cleared all the same.
+    #[test]
+    fn an_iterator_marks_what_it_yields_and_no_less() {
+        let mut buffer = SampleBuffer::new(2, 64, 48_000).unwrap();
+        drop(buffer.planes_mut());
+        assert!(buffer.is_silent() && buffer.clear() == 0, "nothing was yielded");
+        buffer.set_len(8).unwrap();
+        buffer[1].fill(1.0);
+        buffer.set_len(64).unwrap();
+        buffer.planes_mut().next().unwrap().fill(1.0);
+        assert!(buffer.clear() >= (64 + 8) * 4);
+        assert!(all(&buffer).iter().all(|&sample| sample == 0.0));
+        buffer.set_len(0).unwrap();
+        assert_eq!(buffer.planes_mut().count(), 2);
+        assert!(buffer.is_silent(), "planes of no frames");
     }
 
     /// Would catch planes that are missing, out of order, or not marked, with few channels and with many.

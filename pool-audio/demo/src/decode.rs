@@ -78,15 +78,20 @@ pub(crate) fn decode(path: &Path, byte_limit: usize) -> Result<Decoded, DecodeEr
     if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
         hint.with_extension(extension);
     }
-    // Whatever the probe stumbles over, short of a disk that fails, means: no format that is known here.
-    let mut format = symphonia::default::get_probe()
-        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|error| match error {
-            CodecError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                DecodeError::Io(error)
-            }
-            error => DecodeError::NotAudio(error),
-        })?;
+    let probed = symphonia::default::get_probe().probe(
+        &hint,
+        stream,
+        FormatOptions::default(),
+        MetadataOptions::default(),
+    );
+    let mut format = match probed {
+        Ok(format) => format,
+        Err(CodecError::IoError(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            return Err(DecodeError::Io(error));
+        }
+        // Whatever else it stumbles over means: no format that is known here, if it is no WAV of many channels.
+        Err(error) => return wide_wav(path, byte_limit).unwrap_or(Err(DecodeError::NotAudio(error))),
+    };
     let track = format.default_track(TrackType::Audio).ok_or(DecodeError::NoTrack)?;
     let parameters =
         track.codec_params.as_ref().and_then(|codec| codec.audio()).ok_or(DecodeError::NoTrack)?;
@@ -97,6 +102,32 @@ pub(crate) fn decode(path: &Path, byte_limit: usize) -> Result<Decoded, DecodeEr
     let id = track.id;
     let planes = Planes::decode(format.as_mut(), id, decoder.as_mut(), byte_limit)?;
     planes.into_samples(expected)
+}
+
+/// A WAV file of more channels than symphonia takes (26), as multi-track recorders write; `None` for what is no such file.
+fn wide_wav(path: &Path, byte_limit: usize) -> Option<Result<Decoded, DecodeError>> {
+    let reader = hound::WavReader::open(path).ok().filter(|reader| reader.spec().channels > 26)?;
+    let (spec, frames) = (reader.spec(), u64::from(reader.duration()));
+    let needed = frames * u64::from(spec.channels) * size_of::<f32>() as u64;
+    if needed > byte_limit as u64 {
+        return Some(Err(DecodeError::OverBudget { needed, limit: byte_limit }));
+    }
+    let mut planes = Planes {
+        rate: spec.sample_rate,
+        channels: vec![Vec::new(); usize::from(spec.channels)],
+        damaged: 0,
+        broken_off: None,
+    };
+    match spec.sample_format {
+        hound::SampleFormat::Float => planes.take_turns(reader.into_samples::<f32>()),
+        hound::SampleFormat::Int => {
+            let full = (1_u64 << (spec.bits_per_sample.clamp(1, 32) - 1)) as f32;
+            planes.take_turns(
+                reader.into_samples::<i32>().map(|sample| sample.map(|sample| sample as f32 / full)),
+            );
+        }
+    }
+    Some(planes.into_samples(Some(frames)))
 }
 
 /// What has been decoded so far.
@@ -160,6 +191,25 @@ impl Planes {
             }
         }
         Ok(planes)
+    }
+
+    /// Interleaved samples, up to the last whole frame.
+    fn take_turns(&mut self, mut samples: impl Iterator<Item = Result<f32, hound::Error>>) {
+        loop {
+            for channel in 0..self.channels.len() {
+                match samples.next() {
+                    Some(Ok(sample)) => self.channels[channel].push(sample),
+                    rest => {
+                        if let Some(Err(error)) = rest {
+                            self.broken_off = Some(CodecError::IoError(io::Error::other(error)));
+                        }
+                        let whole = self.channels.last().map_or(0, Vec::len);
+                        self.channels.iter_mut().for_each(|plane| plane.truncate(whole));
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     fn frames(&self) -> usize {
@@ -297,11 +347,31 @@ mod tests {
         for (name, contents) in [
             ("no-channels.wav", wav(0, 48_000, &[0.5; 100])),
             ("no-rate.wav", wav(1, 0, &[0.5; 100])),
-            ("many-channels.wav", wav(4000, 48_000, &[0.5; 100])),
+            ("less-than-a-frame.wav", wav(4000, 48_000, &[0.5; 100])),
         ] {
             let error = reason(name, &contents);
             assert!(!error.to_string().is_empty(), "{name}");
         }
+    }
+
+    /// Would catch a multi-track recording that is refused, mixed up, or lost because it breaks off.
+    #[test]
+    fn a_recording_of_many_channels_is_read_as_far_as_it_goes() {
+        let samples: Vec<f32> = (0..3200_u16).map(|at| f32::from(at) / 3200.0).collect();
+        let whole = wav(32, 48_000, &samples);
+        let decoded = TestFile::new("tracks.wav", &whole).decode().unwrap();
+        assert_eq!((decoded.samples.channels(), decoded.samples.frames()), (32, 100));
+        let mut back = vec![0.0; 3200];
+        decoded.samples.copy_to_interleaved(&mut back).unwrap();
+        assert_eq!((back, decoded.warning), (samples.clone(), None));
+
+        let broken = TestFile::new("half.wav", &whole[..44 + 4 * (32 * 50 + 7)]).decode().unwrap();
+        assert_eq!(broken.samples.frames(), 50);
+        assert!(broken.warning.unwrap().contains("50 of its 100 frames"));
+
+        let file = TestFile::new("wide-and-long.wav", &whole);
+        assert!(matches!(decode(&file.0, 12_799), Err(DecodeError::OverBudget { needed: 12_800, .. })));
+        assert!(decode(&file.0, 12_800).is_ok());
     }
 
     /// Would catch NaN and infinities from a file of floats, which silence a mix for good.

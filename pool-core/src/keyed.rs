@@ -47,7 +47,7 @@ use core::hash::{BuildHasher, Hash};
 use core::panic::Location;
 use core::ptr::NonNull;
 use leaks::Sampling;
-use state::{Class, Left, SlotState, State};
+use state::{Left, Newest, SlotState, State};
 
 #[cfg(feature = "alloc")]
 type DefaultStorage = Growing;
@@ -164,6 +164,8 @@ where
     sampling: Option<Sampling>,
     /// Whether acquires read the clock: there is a time limit, or leases are watched.
     attentive: bool,
+    /// Whether all there is to a release is to link the slot: no clock, nothing to measure, no other pools.
+    plain: bool,
     hasher: S::Hasher,
     id: u32,
     cells: S::Cells<Slot<F::Object>>,
@@ -272,9 +274,7 @@ where
             };
             {
                 // Linked as it is: the creation noted the time as that of its release.
-                let mut state = self.state.lock();
-                state.metas[slot as usize].stamp = self.stamp();
-                state.link(slot);
+                self.state.lock().link(slot, || self.stamp(), |_| true);
             }
             if O::LISTENS {
                 self.observer.created(key, bytes);
@@ -331,14 +331,13 @@ where
         &self.observer
     }
 
-    /// The place of a release in the order of all pools that give back to one another.
+    /// The place of a release in the order of all pools that give back to one another, if this is one of them.
     #[inline(always)]
-    fn stamp(&self) -> u64 {
+    fn stamp(&self) -> Option<u64> {
         #[cfg(feature = "alloc")]
-        if let Some(registration) = &self.registration {
-            return registration.account().stamp();
-        }
-        0
+        return self.registration.as_ref().map(|registration| registration.account().stamp());
+        #[cfg(not(feature = "alloc"))]
+        None
     }
 
     fn now(&self) -> Tick {
@@ -351,6 +350,9 @@ where
     }
 
     /// The newest idle object of `key`, marked as leased.
+    ///
+    /// Who has missed once calls [`take_idle_attentively`](Self::take_idle_attentively): what few places call, the compiler
+    /// puts there.
     #[inline]
     fn take_idle(
         &self,
@@ -358,18 +360,19 @@ where
         hash: u64,
         site: &'static Location<'static>,
     ) -> Option<(u32, NonNull<F::Object>)> {
-        if self.attentive {
-            return self.take_idle_attentively(key, hash, site);
+        if !self.attentive {
+            let mut state = self.state.lock();
+            match state.take_newest(key, hash) {
+                // SAFETY: the slot was idle, so it was reached; the state is still locked.
+                Newest::Taken(slot) => return Some((slot, unsafe { self.cells.reached(slot) }.object())),
+                Newest::None => return None,
+                Newest::Unclear => {}
+            }
         }
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        let class = state.class_of(key, hash)?;
-        // A closed pool may still have idle objects: those that `close` is destroying at this moment.
-        let slot = if state.closed { None } else { state.newest_of(class) }?;
-        Some((slot, self.lease_idle(state, slot)))
+        self.take_idle_attentively(key, hash, site)
     }
 
-    /// The same for a pool that has to know the time.
+    /// The same for a pool that has to know the time, or is closed, or of which somebody inspects the newest.
     #[inline(never)]
     fn take_idle_attentively(
         &self,
@@ -377,11 +380,12 @@ where
         hash: u64,
         site: &'static Location<'static>,
     ) -> Option<(u32, NonNull<F::Object>)> {
-        let now = self.clock.now();
+        let now = if self.attentive { self.clock.now() } else { Tick(0) };
         loop {
             let mut guard = self.state.lock();
             let state = &mut *guard;
             let class = state.class_of(key, hash)?;
+            // A closed pool may still have idle objects: those that `close` is destroying at this moment.
             let slot = if state.closed { None } else { state.newest_of(class) }?;
             let meta = &state.metas[slot as usize];
             if self.timed && self.limits.expired(meta, now) {
@@ -391,28 +395,21 @@ where
                 self.destroy(gone);
                 continue;
             }
-            let object = self.lease_idle(state, slot);
+            state.take(slot);
             if let Some(sampling) = self.sampling {
                 state.watch.leased(sampling, slot, now, site);
             }
-            return Some((slot, object));
+            return Some((slot, self.cells.at(slot).object()));
         }
-    }
-
-    #[inline(always)]
-    fn lease_idle(&self, state: &mut State<K, S>, slot: u32) -> NonNull<F::Object> {
-        state.unlink(slot, Class::idle_taken);
-        state.hits += 1;
-        state.note_leased();
-        self.cells.at(slot).object()
     }
 
     /// An idle object of `key`, or one that was in quarantine until now.
     #[inline]
     fn take_any_idle(&self, key: &K, site: &'static Location<'static>) -> Option<(u32, NonNull<F::Object>)> {
         let hash = self.hasher.hash_one(key);
-        self.take_idle(key, hash, site)
-            .or_else(|| if self.end_quarantines() { self.take_idle(key, hash, site) } else { None })
+        self.take_idle(key, hash, site).or_else(|| {
+            if self.end_quarantines() { self.take_idle_attentively(key, hash, site) } else { None }
+        })
     }
 
     fn redeem_slot(&self, id: LeaseId) -> Result<(u32, NonNull<F::Object>), ReleaseError> {

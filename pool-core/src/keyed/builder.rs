@@ -232,6 +232,8 @@ where
         let mut limits = self.limits;
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
         let timed = limits.have_time();
+        let attentive = timed || self.sampling.is_some();
+        let weighs = self.account.is_some() || limits.max_retained_bytes != usize::MAX;
         KeyedPool {
             factory: self.factory,
             resetter: self.resetter,
@@ -240,8 +242,10 @@ where
             limits,
             timed,
             sampling: self.sampling,
-            attentive: timed || self.sampling.is_some(),
-            weighs: self.account.is_some() || limits.max_retained_bytes != usize::MAX,
+            attentive,
+            weighs,
+            // Pools that are listed have an account, and so weigh.
+            plain: !attentive && !weighs,
             account: self.account,
             #[cfg(feature = "alloc")]
             registration: None,

@@ -54,7 +54,7 @@ where
     ) -> Result<(u32, NonNull<F::Object>, Option<usize>), AcquireError<F::Error>> {
         // What is in quarantine may be due by now.
         if self.end_quarantines()
-            && let Some((slot, object)) = self.take_idle(key, hash, site)
+            && let Some((slot, object)) = self.take_idle_attentively(key, hash, site)
         {
             return Ok((slot, object, None));
         }

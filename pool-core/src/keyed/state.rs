@@ -179,6 +179,8 @@ pub(super) struct State<K, S: Storage> {
     pub(super) occupied: usize,
     pub(super) bytes: usize,
     peak_leased: usize,
+    /// With fewer idle than this more are leased than ever, which is to be noted.
+    calm: usize,
     peak_bytes: usize,
     pub(super) created: u64,
     detached: u64,
@@ -200,6 +202,15 @@ pub(super) struct State<K, S: Storage> {
     /// As the last maintenance found it.
     pub(super) pressure: Pressure,
     pub(super) watch: Watch<S>,
+}
+
+/// What there is of a key.
+pub(super) enum Newest {
+    Taken(u32),
+    /// Nothing.
+    None,
+    /// It takes another look: the pool is closed, or somebody inspects the newest.
+    Unclear,
 }
 
 /// A walk over the idle slots, the oldest first.
@@ -242,6 +253,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             occupied: 0,
             bytes: 0,
             peak_leased: 0,
+            calm: 0,
             peak_bytes: 0,
             created: 0,
             detached: 0,
@@ -265,9 +277,37 @@ impl<K: Eq, S: Storage> State<K, S> {
     pub(super) fn class_of(&self, key: &K, hash: u64) -> Option<u32> {
         let classes = &*self.classes;
         self.index.find(hash, |class| {
-            let class = &classes[class as usize];
-            class.key.as_ref() == Some(key)
+            classes.get(class as usize).is_some_and(|class| class.key.as_ref() == Some(key))
         })
+    }
+
+    /// Takes the newest idle slot of a key; it is then the caller's, as a lease's is. Nothing here panics, so that a hit
+    /// need not be ready to unlock on the way.
+    #[inline(always)]
+    pub(super) fn take_newest(&mut self, key: &K, hash: u64) -> Newest {
+        let Some(class) = self.class_of(key, hash) else { return Newest::None };
+        // Slices of their own, so that the compiler need not load them anew after each store.
+        let Self { metas, classes, recent, trim_at, .. } = self;
+        let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
+        let Some(class) = classes.get_mut(class as usize) else { return Newest::None };
+        let slot = class.idle_list.newest_or_none();
+        let Some(meta) = metas.get_mut(slot as usize) else { return Newest::None };
+        if meta.state != SlotState::Idle || self.closed {
+            return Newest::Unclear;
+        }
+        meta.state = SlotState::Leased;
+        let bytes = meta.bytes;
+        class.idle_taken(self.epoch);
+        if slot == *trim_at {
+            *trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        }
+        class.idle_list.unlink_newest(metas, slot);
+        recent.unlink(metas, slot);
+        self.idle -= 1;
+        self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+        self.hits += 1;
+        self.note_leased();
+        Newest::Taken(slot)
     }
 
     /// The newest idle slot of a class that nobody is inspecting.
@@ -363,6 +403,13 @@ impl<K: Eq, S: Storage> State<K, S> {
         None
     }
 
+    /// Takes an idle slot for a lease.
+    pub(super) fn take(&mut self, slot: u32) {
+        self.unlink(slot, Class::idle_taken);
+        self.hits += 1;
+        self.note_leased();
+    }
+
     /// Takes an idle slot out of both lists; it is then the caller's, as a lease's is.
     #[inline(always)]
     pub(super) fn unlink(&mut self, slot: u32, note: impl FnOnce(&mut Class<K>, u64)) {
@@ -383,20 +430,35 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
     }
 
-    /// Puts a leased slot into both lists, as the newest.
+    /// Puts a leased slot into both lists, as the newest, if `may` says so of the bytes that it had. Its class, and how many
+    /// of that are idle then. Nothing here panics, as in [`take_newest`](Self::take_newest).
     #[inline(always)]
-    pub(super) fn link(&mut self, slot: u32) {
-        let Self { metas, classes, recent, epoch, .. } = self;
+    pub(super) fn link(
+        &mut self,
+        slot: u32,
+        stamp: impl FnOnce() -> Option<u64>,
+        may: impl FnOnce(usize) -> bool,
+    ) -> Option<(u32, usize)> {
+        let Self { metas, classes, recent, .. } = self;
         let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
-        let meta = &mut metas[slot as usize];
-        meta.state = SlotState::Idle;
+        let meta = metas.get_mut(slot as usize)?;
+        let of = meta.class;
+        let class = classes.get_mut(of as usize)?;
         let bytes = meta.bytes;
-        let class = &mut classes[meta.class as usize];
-        class.idle_added(*epoch);
+        if !may(bytes) {
+            return None;
+        }
+        meta.state = SlotState::Idle;
+        meta.passed_over = 0;
+        if let Some(stamp) = stamp() {
+            meta.stamp = stamp;
+        }
+        class.idle_added(self.epoch);
         class.idle_list.push_newest(metas, slot);
         recent.push_newest(metas, slot);
         self.idle += 1;
         self.idle_bytes = self.idle_bytes.wrapping_add(bytes);
+        Some((of, class.idle))
     }
 
     /// Keeps a leased slot from use until the time is `due`.
@@ -429,10 +491,21 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     #[inline(always)]
     pub(super) fn note_leased(&mut self) {
-        let leased = self.occupied - self.idle;
-        if leased > self.peak_leased {
-            self.peak_leased = leased;
+        if self.idle < self.calm {
+            self.note_peak();
         }
+    }
+
+    #[cold]
+    fn note_peak(&mut self) {
+        self.peak_leased = self.peak_leased.max(self.leased());
+        self.calm_down();
+    }
+
+    /// After a change of how many there are.
+    #[inline(always)]
+    fn calm_down(&mut self) {
+        self.calm = self.occupied.saturating_sub(self.peak_leased);
     }
 
     /// A vacant slot, no longer among the vacant; `None` if there is no room.
@@ -547,6 +620,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.count_bytes(class, 0, bytes);
         self.pending -= 1;
         self.occupied += 1;
+        self.calm_down();
         self.created += 1;
     }
 
@@ -571,6 +645,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             | SlotState::Vacant => {}
         }
         self.occupied -= 1;
+        self.calm_down();
         self.count_bytes(class, bytes, 0);
         *match why {
             Removal::Evicted(_) => &mut self.evicted,

@@ -115,7 +115,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain) | O(1) per object | destructor |
 /// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, destructor |
 ///
-/// Memory beside the objects: 64 bytes for a slot, and a key, 40 bytes and a hash entry for each key that has
+/// Memory beside the objects: 64 bytes for a slot, and a key, 56 bytes and a hash entry for each key that has
 /// objects; keys without any are forgotten. The pool is `Send` if what it holds is, and not `Sync`.
 ///
 /// What it calls while its state is locked are the keys' `Eq` and `Clone` alone; those must not use the pool. All else may.
@@ -164,7 +164,7 @@ where
     sampling: Option<Sampling>,
     /// Whether acquires read the clock: there is a time limit, or leases are watched.
     attentive: bool,
-    /// Whether all there is to a release is to link the slot: no clock, nothing to measure, no other pools.
+    /// Whether a release has no clock to read and takes no place among those of other pools.
     plain: bool,
     hasher: S::Hasher,
     id: u32,
@@ -351,8 +351,8 @@ where
 
     /// The newest idle object of `key`, marked as leased.
     ///
-    /// Who has missed once calls [`take_idle_attentively`](Self::take_idle_attentively): what few places call, the compiler
-    /// puts there.
+    /// Who looks for the second time calls [`take_idle_attentively`](Self::take_idle_attentively): this one the compiler then
+    /// puts where it is called, in programs that call it from few places.
     #[inline]
     fn take_idle(
         &self,

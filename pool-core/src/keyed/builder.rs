@@ -244,8 +244,7 @@ where
             sampling: self.sampling,
             attentive,
             weighs,
-            // Pools that are listed have an account, and so weigh.
-            plain: !attentive && !weighs,
+            plain: !attentive,
             account: self.account,
             #[cfg(feature = "alloc")]
             registration: None,
@@ -277,6 +276,7 @@ where
             let mut pool = self.build_in();
             pool.registration =
                 pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool.plain &= pool.registration.is_none();
             pool
         })
     }
@@ -302,6 +302,7 @@ where
             let mut pool = self.build_in();
             pool.registration =
                 pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool.plain &= pool.registration.is_none();
             pool
         })
     }

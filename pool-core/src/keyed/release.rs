@@ -63,17 +63,15 @@ where
         settled
     }
 
-    /// Puts an object that was reset among the idle, as the newest, if the pool is open and `may` says so of the bytes that it
-    /// had, and evicts the oldest of its key if they are too many.
+    /// Puts an object that was reset, and is of so many bytes now, among the idle, as the newest, and evicts the oldest of its
+    /// key if they are too many; false if there is more to do or another end to it.
     #[inline(always)]
-    fn try_link(
-        &self,
-        slot: u32,
-        stamp: impl FnOnce() -> Option<u64>,
-        may: impl FnOnce(usize) -> bool,
-    ) -> bool {
+    fn try_link(&self, slot: u32, bytes: Option<usize>, stamp: impl FnOnce() -> Option<u64>) -> bool {
+        let Some(bytes) = bytes else { return false };
+        let most = self.limits.max_retained_bytes;
+        let same = |before| !self.weighs || bytes == before && bytes <= most;
         let mut state = self.state.lock();
-        let linked = if state.closed { None } else { state.link(slot, stamp, may) };
+        let linked = if state.closed { None } else { state.link(slot, stamp, same) };
         drop(state);
         if let Some((class, idle)) = linked
             && idle > self.limits.max_idle_per_key
@@ -83,21 +81,17 @@ where
         linked.is_some()
     }
 
-    /// The release of a pool that measures, has a clock, or gives to others.
+    /// The release of a pool that has a clock, or gives to others.
     ///
     /// # Safety
     ///
     /// The caller holds the slot, and from then on no more.
     #[inline(never)]
-    unsafe fn give_back_weighed(&self, slot: u32, bytes: Option<usize>) {
-        let most = self.limits.max_retained_bytes;
-        if let (Some(bytes), false) = (bytes, self.attentive)
-            && self.try_link(slot, || self.stamp(), |before| !self.weighs || bytes == before && bytes <= most)
-        {
-            return;
+    unsafe fn give_back_listed(&self, slot: u32, bytes: Option<usize>) {
+        if self.attentive || !self.try_link(slot, bytes, || self.stamp()) {
+            // SAFETY: the caller's promise.
+            unsafe { self.give_back_slowly(slot, bytes) }
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.give_back_slowly(slot, bytes) }
     }
 
     /// What is left to do of a release in which something has changed, or time matters.
@@ -293,9 +287,9 @@ where
         let bytes = unsafe { self.reset(slot, object) };
         if !self.plain {
             // SAFETY: as above.
-            return unsafe { self.give_back_weighed(slot, bytes) };
+            return unsafe { self.give_back_listed(slot, bytes) };
         }
-        if bytes.is_none() || !self.try_link(slot, || None, |_| true) {
+        if !self.try_link(slot, bytes, || None) {
             // SAFETY: as above.
             unsafe { self.give_back_slowly(slot, bytes) }
         }

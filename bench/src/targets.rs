@@ -251,10 +251,14 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
         let counted = counted(&judge, slug, "KeyedPool", best)?;
         let target = judge.ratio(slug, "KeyedPool", best, goal)?;
         if !target.met() {
+            let shared = match slug {
+                keyed::EVICTING => "most of either is the allocator and the zeroing, which both need; ",
+                _ => "",
+            };
             target.noted(format!(
-                "{counted}a pool keeps two orders, across keys and within each, counts and bytes by key, an account, and \
-                 objects that stay where they are while they are out; the peers move the object out and in, keep one order \
-                 and one object of a key"
+                "{counted}{shared}a pool keeps two orders, across keys and within each, counts and bytes by key, an account, \
+                 and objects that stay where they are while they are out; the peers move the object out and in, keep one \
+                 order and one object of a key"
             ));
         }
     }

@@ -340,6 +340,25 @@ impl<M: Mode> Account<M> {
         self.shortfalls(bytes).max_by_key(Shortfall::bytes)
     }
 
+    /// Whether no account is above, so that a charge is a matter of one level.
+    #[inline(always)]
+    pub(crate) fn is_alone(&self) -> bool {
+        #[cfg(feature = "alloc")]
+        if M::above(&self.0).is_some() {
+            return false;
+        }
+        self.parent().is_none()
+    }
+
+    /// Whether some of what is charged here is lent, and may be called back.
+    #[inline(always)]
+    pub(crate) fn lends(&self) -> bool {
+        #[cfg(feature = "alloc")]
+        return self.ledger().lending.load(Relaxed) > 0;
+        #[cfg(not(feature = "alloc"))]
+        false
+    }
+
     /// Adds `bytes` to every level, or to none. What is lent is recalled before a charge is refused for want of it.
     #[inline(always)]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {

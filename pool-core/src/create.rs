@@ -34,30 +34,47 @@ pub(crate) fn create<'a, K, F: Factory<K>, M: Mode>(
     if let Some(claim) = &mut claim {
         grow(claim, estimate).map_err(AcquireError::OverBudget)?;
     }
-    make(factory, key, claim, grow)
+    let (object, bytes) = make(factory, key, &mut claim, grow)?;
+    Ok(Made { object, bytes, claim })
 }
 
-/// The same for who has claimed the estimate already.
+/// The same for who has claimed the estimate already: the object, and its bytes. The claim stays where it is, and an object
+/// that is a pointer stays in a register: what is stored word by word and then moved by larger ones the processor has to
+/// wait for.
+#[inline(always)]
 pub(crate) fn make<'a, K, F: Factory<K>, M: Mode>(
     factory: &F,
     key: &K,
-    claim: Option<Claim<'a, M>>,
+    claim: &mut Option<Claim<'a, M>>,
     grow: impl Fn(&mut Claim<'a, M>, usize) -> Result<(), OverBudget>,
-) -> Result<Made<'a, F::Object, M>, AcquireError<F::Error>> {
+) -> Result<(F::Object, usize), AcquireError<F::Error>> {
     let object = factory.create(key).map_err(AcquireError::Create)?;
     let bytes = factory.measure(&object);
-    let mut made = Made { object, bytes, claim };
-    if let Some(claim) = &mut made.claim {
-        if let Some(more) = bytes.checked_sub(claim.bytes()).filter(|&more| more > 0) {
-            if let Err(refusal) = grow(claim, more) {
-                made.destroy();
-                return Err(AcquireError::OverBudget(refusal));
-            }
-        } else if bytes < claim.bytes() {
+    if let Some(held) = claim
+        && held.bytes() != bytes
+        && let Err(refusal) = adjust(held, bytes, grow)
+    {
+        // The charge is undone before the destructor runs.
+        *claim = None;
+        drop(object);
+        return Err(AcquireError::OverBudget(refusal));
+    }
+    Ok((object, bytes))
+}
+
+#[cold]
+fn adjust<'a, M: Mode>(
+    claim: &mut Claim<'a, M>,
+    bytes: usize,
+    grow: impl Fn(&mut Claim<'a, M>, usize) -> Result<(), OverBudget>,
+) -> Result<(), OverBudget> {
+    match bytes.checked_sub(claim.bytes()) {
+        Some(more) => grow(claim, more),
+        None => {
             claim.shrink_to(bytes);
+            Ok(())
         }
     }
-    Ok(made)
 }
 
 /// Charges the change of an object's bytes from `before` to `after`; false if it grew and that does not fit. In

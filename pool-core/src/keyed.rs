@@ -47,7 +47,7 @@ use core::hash::{BuildHasher, Hash};
 use core::panic::Location;
 use core::ptr::NonNull;
 use leaks::Sampling;
-use state::{Class, Left, SlotState, State};
+use state::{Left, Newest, SlotState, State};
 
 #[cfg(feature = "alloc")]
 type DefaultStorage = Growing;
@@ -115,7 +115,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain) | O(1) per object | destructor |
 /// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, destructor |
 ///
-/// Memory beside the objects: 64 bytes for a slot, and a key, 40 bytes and a hash entry for each key that has
+/// Memory beside the objects: 64 bytes for a slot, and a key, 56 bytes and a hash entry for each key that has
 /// objects; keys without any are forgotten. On the heap, objects that are a multiple of 64 bytes begin with a line of the
 /// processor's cache. The pool is `Send` if what it holds is, and not `Sync`.
 ///
@@ -165,6 +165,8 @@ where
     sampling: Option<Sampling>,
     /// Whether acquires read the clock: there is a time limit, or leases are watched.
     attentive: bool,
+    /// Whether a release has no clock to read and takes no place among those of other pools.
+    plain: bool,
     hasher: S::Hasher,
     id: u32,
     cells: S::Cells<Slot<F::Object>>,
@@ -273,9 +275,7 @@ where
             };
             {
                 // Linked as it is: the creation noted the time as that of its release.
-                let mut state = self.state.lock();
-                state.metas[slot as usize].stamp = self.stamp();
-                state.link(slot);
+                self.state.lock().link(slot, || self.stamp(), |_| true);
             }
             if O::LISTENS {
                 self.observer.created(key, bytes);
@@ -332,14 +332,13 @@ where
         &self.observer
     }
 
-    /// The place of a release in the order of all pools that give back to one another.
+    /// The place of a release in the order of all pools that give back to one another, if this is one of them.
     #[inline(always)]
-    fn stamp(&self) -> u64 {
+    fn stamp(&self) -> Option<u64> {
         #[cfg(feature = "alloc")]
-        if let Some(registration) = &self.registration {
-            return registration.account().stamp();
-        }
-        0
+        return self.registration.as_ref().map(|registration| registration.account().stamp());
+        #[cfg(not(feature = "alloc"))]
+        None
     }
 
     fn now(&self) -> Tick {
@@ -352,6 +351,9 @@ where
     }
 
     /// The newest idle object of `key`, marked as leased.
+    ///
+    /// Who looks for the second time calls [`take_idle_attentively`](Self::take_idle_attentively): this one the compiler then
+    /// puts where it is called, in programs that call it from few places.
     #[inline]
     fn take_idle(
         &self,
@@ -359,18 +361,19 @@ where
         hash: u64,
         site: &'static Location<'static>,
     ) -> Option<(u32, NonNull<F::Object>)> {
-        if self.attentive {
-            return self.take_idle_attentively(key, hash, site);
+        if !self.attentive {
+            let mut state = self.state.lock();
+            match state.take_newest(key, hash) {
+                // SAFETY: the slot was idle, so it was reached; the state is still locked.
+                Newest::Taken(slot) => return Some((slot, unsafe { self.cells.reached(slot) }.object())),
+                Newest::None => return None,
+                Newest::Unclear => {}
+            }
         }
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        let class = state.class_of(key, hash)?;
-        // A closed pool may still have idle objects: those that `close` is destroying at this moment.
-        let slot = if state.closed { None } else { state.newest_of(class) }?;
-        Some((slot, self.lease_idle(state, slot)))
+        self.take_idle_attentively(key, hash, site)
     }
 
-    /// The same for a pool that has to know the time.
+    /// The same for a pool that has to know the time, or is closed, or of which somebody inspects the newest.
     #[inline(never)]
     fn take_idle_attentively(
         &self,
@@ -378,11 +381,12 @@ where
         hash: u64,
         site: &'static Location<'static>,
     ) -> Option<(u32, NonNull<F::Object>)> {
-        let now = self.clock.now();
+        let now = if self.attentive { self.clock.now() } else { Tick(0) };
         loop {
             let mut guard = self.state.lock();
             let state = &mut *guard;
             let class = state.class_of(key, hash)?;
+            // A closed pool may still have idle objects: those that `close` is destroying at this moment.
             let slot = if state.closed { None } else { state.newest_of(class) }?;
             let meta = &state.metas[slot as usize];
             if self.timed && self.limits.expired(meta, now) {
@@ -392,28 +396,21 @@ where
                 self.destroy(gone);
                 continue;
             }
-            let object = self.lease_idle(state, slot);
+            state.take(slot);
             if let Some(sampling) = self.sampling {
                 state.watch.leased(sampling, slot, now, site);
             }
-            return Some((slot, object));
+            return Some((slot, self.cells.at(slot).object()));
         }
-    }
-
-    #[inline(always)]
-    fn lease_idle(&self, state: &mut State<K, S>, slot: u32) -> NonNull<F::Object> {
-        state.unlink(slot, Class::idle_taken);
-        state.hits += 1;
-        state.note_leased();
-        self.cells.at(slot).object()
     }
 
     /// An idle object of `key`, or one that was in quarantine until now.
     #[inline]
     fn take_any_idle(&self, key: &K, site: &'static Location<'static>) -> Option<(u32, NonNull<F::Object>)> {
         let hash = self.hasher.hash_one(key);
-        self.take_idle(key, hash, site)
-            .or_else(|| if self.end_quarantines() { self.take_idle(key, hash, site) } else { None })
+        self.take_idle(key, hash, site).or_else(|| {
+            if self.end_quarantines() { self.take_idle_attentively(key, hash, site) } else { None }
+        })
     }
 
     fn redeem_slot(&self, id: LeaseId) -> Result<(u32, NonNull<F::Object>), ReleaseError> {

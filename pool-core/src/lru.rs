@@ -4,8 +4,13 @@
 //! one line of memory. A slot may be in several lists at once, one [`Links`] for each; `WHICH` says which.
 //!
 //! The front is the newest, the back the oldest. Every operation is O(1).
+//!
+//! Where a list ends there is [`NONE`], which is beyond every array. So one comparison tells whether a neighbour is there
+//! to be changed and whether it is within the array, and nothing here panics.
 
-/// No slot.
+use core::mem;
+
+/// No slot. No array is long enough to have it.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// A node's neighbours in one list.
@@ -34,6 +39,12 @@ pub(crate) struct List<const WHICH: usize> {
 impl<const WHICH: usize> List<WHICH> {
     pub(crate) const EMPTY: Self = Self { newest: NONE, oldest: NONE };
 
+    /// The newest, or [`NONE`], for who looks it up in an array that tells which.
+    #[inline(always)]
+    pub(crate) fn newest_or_none(&self) -> u32 {
+        self.newest
+    }
+
     pub(crate) fn newest(&self) -> Option<u32> {
         (self.newest != NONE).then_some(self.newest)
     }
@@ -55,12 +66,12 @@ impl<const WHICH: usize> List<WHICH> {
     /// Puts `at`, which is in no list, to the front.
     #[inline(always)]
     pub(crate) fn push_newest<N: Node<WHICH>>(&mut self, nodes: &mut [N], at: u32) {
-        *nodes[at as usize].links() = Links { newer: NONE, older: self.newest };
-        match self.newest {
-            NONE => self.oldest = at,
-            second => nodes[second as usize].links().newer = at,
+        let older = mem::replace(&mut self.newest, at);
+        *nodes[at as usize].links() = Links { newer: NONE, older };
+        match nodes.get_mut(older as usize) {
+            Some(older) => older.links().newer = at,
+            None => self.oldest = at,
         }
-        self.newest = at;
     }
 
     /// Puts `at`, which is in no list, just before `older` in the order from the newest; `None` for the oldest place.
@@ -70,14 +81,7 @@ impl<const WHICH: usize> List<WHICH> {
             None => (self.oldest, NONE),
         };
         *nodes[at as usize].links() = Links { newer, older };
-        match newer {
-            NONE => self.newest = at,
-            newer => nodes[newer as usize].links().older = at,
-        }
-        match older {
-            NONE => self.oldest = at,
-            older => nodes[older as usize].links().newer = at,
-        }
+        self.join(nodes, newer, at, older, at);
     }
 
     /// Takes `at`, which is in this list, out of it.
@@ -85,13 +89,36 @@ impl<const WHICH: usize> List<WHICH> {
     pub(crate) fn unlink<N: Node<WHICH>>(&mut self, nodes: &mut [N], at: u32) {
         // What it says stays there, and is overwritten when it is linked again.
         let Links { newer, older } = *nodes[at as usize].links();
-        match newer {
-            NONE => self.newest = older,
-            newer => nodes[newer as usize].links().older = older,
+        self.join(nodes, newer, older, older, newer);
+    }
+
+    /// Takes `at`, which is the newest, out.
+    #[inline(always)]
+    pub(crate) fn unlink_newest<N: Node<WHICH>>(&mut self, nodes: &mut [N], at: u32) {
+        self.newest = nodes[at as usize].links().older;
+        match nodes.get_mut(self.newest as usize) {
+            Some(newest) => newest.links().newer = NONE,
+            None => self.oldest = NONE,
         }
-        match older {
-            NONE => self.oldest = newer,
-            older => nodes[older as usize].links().newer = newer,
+    }
+
+    /// Makes `next_older` what comes after `newer`, and `next_newer` what comes before `older`; `NONE` is beyond the ends.
+    #[inline(always)]
+    fn join<N: Node<WHICH>>(
+        &mut self,
+        nodes: &mut [N],
+        newer: u32,
+        next_older: u32,
+        older: u32,
+        next_newer: u32,
+    ) {
+        match nodes.get_mut(newer as usize) {
+            Some(newer) => newer.links().older = next_older,
+            None => self.newest = next_older,
+        }
+        match nodes.get_mut(older as usize) {
+            Some(older) => older.links().newer = next_newer,
+            None => self.oldest = next_newer,
         }
     }
 }

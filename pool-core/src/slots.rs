@@ -212,9 +212,11 @@ impl Index for hashbrown::HashTable<u32> {
     fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         self.find(hash, |&class| is(class)).copied()
     }
+    #[inline]
     fn insert(&mut self, hash: u64, class: u32, hash_of: impl Fn(u32) -> u64) {
         self.insert_unique(hash, class, |&class| hash_of(class));
     }
+    #[inline]
     fn remove(&mut self, hash: u64, class: u32) {
         if let Ok(entry) = self.find_entry(hash, |&other| other == class) {
             entry.remove();

@@ -85,8 +85,9 @@ impl<M: Mode> Account<M> {
     /// Whether pools of this tree give idle objects back, other than the one that asks, if it is on the lists.
     pub(crate) fn others_give(&self, listed: bool) -> bool {
         // Relaxed: a pool that comes or goes at this moment may be missed, or looked for in vain.
-        let here = self.top().ledger().giving.load(Relaxed);
-        let above = M::above(&self.top().0).is_some_and(|credit| credit.account().others_give(false));
+        let top = self.top();
+        let here = top.ledger().giving.load(Relaxed);
+        let above = M::above(&top.0).is_some_and(|credit| credit.account().others_give(false));
         here > usize::from(listed) || above
     }
 

@@ -3,6 +3,7 @@
 use super::mode::{Mode, Shared};
 use super::refusal::{OverBudget, Shortfall};
 use super::{Account, Crossed};
+use crate::sync::Ordering::Relaxed;
 use core::fmt;
 
 /// What a [`Reservation`] may be a claim on: an [`Account`], or a `Credit` by reference. There are no others.
@@ -190,21 +191,57 @@ impl<'a, M: Mode> Claim<'a, M> {
         self.bytes += bytes;
     }
 
-    /// Claims what is missing for `total`; false if that is refused, or if holding `total` and no more would still pass a
-    /// limit. Calls no handler, so a lock may be held; [`settle`](Self::settle) follows when it is not.
-    #[inline]
-    pub(crate) fn fill(&mut self, total: usize) -> bool {
-        let missing = total.saturating_sub(self.bytes);
-        if missing == 0 && self.bytes > 0 {
-            return !self.account.overdrawn(self.bytes - total);
+    /// Claims what is missing for `total`. The error, if that is refused or if holding `total` and no more would still pass a
+    /// limit: the bytes by which it is over, where it is over by most; [`shortfall`](Self::shortfall) says more.
+    ///
+    /// Calls no handler, so a lock may be held; [`settle`](Self::settle) follows when it is not.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, total: usize) -> Result<(), usize> {
+        // Most accounts are like this: one count and one limit.
+        if !self.account.is_alone() {
+            return self.fill_levels(total);
         }
-        match self.account.charge(missing, false) {
-            Ok(crossed) => {
-                self.bytes += missing;
-                self.crossed |= crossed.0;
-                true
+        let (ledger, limit) = (self.account.ledger(), self.account.hard_limit());
+        let short = if self.bytes < total {
+            let missing = total - self.bytes;
+            match M::add(&ledger.used, missing, limit) {
+                Ok(used) => {
+                    self.bytes = total;
+                    self.crossed |= self.account.record(missing, false, used);
+                    return Ok(());
+                }
+                // A sum that wraps is short by more than any limit.
+                Err(used) => used.checked_add(missing).map_or(usize::MAX, |sum| sum - limit),
             }
-            Err(_) => false,
+        } else {
+            let rest = ledger.used.load(Relaxed).saturating_sub(self.bytes - total);
+            if rest <= limit {
+                return Ok(());
+            }
+            rest - limit
+        };
+        if self.account.lends() { self.fill_levels(total) } else { Err(short) }
+    }
+
+    /// The same where there are accounts above, or bytes that were lent and may be called back.
+    #[cold]
+    #[inline(never)]
+    fn fill_levels(&mut self, total: usize) -> Result<(), usize> {
+        loop {
+            if self.bytes < total {
+                let missing = total - self.bytes;
+                if let Ok(crossed) = self.account.charge(missing, false) {
+                    self.bytes += missing;
+                    self.crossed |= crossed.0;
+                    return Ok(());
+                }
+            } else if !self.account.overdrawn(self.bytes - total) {
+                return Ok(());
+            }
+            // `None` if somebody has given back in between.
+            if let Some(short) = self.shortfall(total) {
+                return Err(short.bytes());
+            }
         }
     }
 
@@ -294,6 +331,23 @@ mod tests {
         assert_eq!(account.used(), 0);
     }
 
+    // A sum that wraps, or one of several levels, taken for bytes that are nearly there.
+    #[test]
+    fn a_claim_says_how_much_it_is_short_by() {
+        let root = Account::new("root", 50);
+        let leaf = Account::builder("leaf").parent(&root).hard_limit(70).build();
+        let endless = Account::new("endless", usize::MAX);
+        let mut claim = Claim::on(&leaf);
+        assert_eq!(claim.fill(80), Err(30));
+        assert_eq!(claim.fill(50), Ok(()));
+        let mut other = Claim::on(&root);
+        assert_eq!((other.fill(7), other.fill(usize::MAX)), (Err(7), Err(usize::MAX)));
+        let mut claim = Claim::on(&endless);
+        assert_eq!((claim.fill(1), claim.fill(usize::MAX)), (Ok(()), Ok(())));
+        let mut other = Claim::on(&endless);
+        assert_eq!((other.fill(0), other.fill(1)), (Ok(()), Err(usize::MAX)));
+    }
+
     // A bound that is off by one for who holds more than is needed already.
     #[test]
     fn a_claim_that_holds_more_is_filled_unless_the_rest_passes_a_limit() {
@@ -303,10 +357,10 @@ mod tests {
         assert!(claim.try_grow(30).is_ok());
         account.set_hard_limit(90);
         // 70 and 20 are 90; 70 and 21 are not.
-        assert!(claim.fill(20) && !claim.fill(21) && !claim.fill(30));
+        assert!(claim.fill(20).is_ok() && claim.fill(21).is_err() && claim.fill(30).is_err());
         assert_eq!(claim.bytes(), 30);
         drop(external);
-        assert!(claim.fill(30) && claim.fill(90) && !claim.fill(91));
+        assert_eq!([30, 90, 91].map(|total| claim.fill(total)), [Ok(()), Ok(()), Err(1)]);
         assert_eq!((claim.bytes(), account.used()), (90, 90));
     }
 }

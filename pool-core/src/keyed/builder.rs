@@ -232,6 +232,8 @@ where
         let mut limits = self.limits;
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
         let timed = limits.have_time();
+        let attentive = timed || self.sampling.is_some();
+        let weighs = self.account.is_some() || limits.max_retained_bytes != usize::MAX;
         KeyedPool {
             factory: self.factory,
             resetter: self.resetter,
@@ -240,8 +242,9 @@ where
             limits,
             timed,
             sampling: self.sampling,
-            attentive: timed || self.sampling.is_some(),
-            weighs: self.account.is_some() || limits.max_retained_bytes != usize::MAX,
+            attentive,
+            weighs,
+            plain: !attentive,
             account: self.account,
             #[cfg(feature = "alloc")]
             registration: None,
@@ -273,6 +276,7 @@ where
             let mut pool = self.build_in();
             pool.registration =
                 pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool.plain &= pool.registration.is_none();
             pool
         })
     }
@@ -298,6 +302,7 @@ where
             let mut pool = self.build_in();
             pool.registration =
                 pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+            pool.plain &= pool.registration.is_none();
             pool
         })
     }

@@ -4,7 +4,7 @@ use super::state::{Class, State, Worth};
 use super::{Gone, KeyedPool, Room};
 use crate::account::{Claim, Evict, Mode, OverBudget};
 use crate::clock::Clock;
-use crate::create::{Made, make};
+use crate::create::make;
 use crate::error::AcquireError;
 use crate::exclusive::Exclusive as _;
 use crate::held::Held;
@@ -54,7 +54,7 @@ where
     ) -> Result<(u32, NonNull<F::Object>, Option<usize>), AcquireError<F::Error>> {
         // What is in quarantine may be due by now.
         if self.end_quarantines()
-            && let Some((slot, object)) = self.take_idle(key, hash, site)
+            && let Some((slot, object)) = self.take_idle_attentively(key, hash, site)
         {
             return Ok((slot, object, None));
         }
@@ -86,18 +86,41 @@ where
         let estimate = self.factory.estimate(key);
         let mut claim = self.account.as_ref().map(Claim::on);
         let pending = self.begin_create(key, hash, estimate, &mut claim, room)?;
-        let made = make(&self.factory, key, claim, |claim, more| {
+        let (object, bytes) = make(&self.factory, key, &mut claim, |claim, more| {
             self.grow(claim, claim.bytes().saturating_add(more), room)
         })?;
         let worth = match self.limits.window {
             1 => Worth::NONE,
-            _ => Worth::new(self.factory.cost(key, &made.object), made.bytes),
+            _ => Worth::new(self.factory.cost(key, &object), bytes),
         };
-        self.commit(pending, made, worth, room)
+        let now = self.now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            drop(guard);
+            drop(pending);
+            drop(claim);
+            drop(object);
+            return Err(AcquireError::Closed);
+        }
+        let slot = pending.slot;
+        mem::forget(pending);
+        let cell = self.cells.at(slot);
+        // SAFETY: the slot was reached and vacant when it was marked as pending, for this caller alone.
+        unsafe { cell.fill(object) };
+        if let Some(claim) = claim {
+            claim.commit();
+        }
+        state.end_create(slot, bytes, worth, now);
+        if room == Room::MayEvict {
+            state.note_leased();
+        }
+        Ok((slot, cell.object(), bytes))
     }
 
     /// Marks a slot as pending and claims its bytes, after evicting what stands in the way of either; refuses before
     /// anything is evicted if all that is idle would not suffice.
+    #[inline(always)]
     fn begin_create(
         &self,
         key: &K,
@@ -108,6 +131,8 @@ where
     ) -> Result<Held<'_, Self>, AcquireError<F::Error>> {
         let mut first = true;
         loop {
+            // Outlives the guard, should a key's `Eq` or `Clone` panic: a destructor may use the pool.
+            let mut victim = None;
             let mut guard = self.state.lock();
             let state = &mut *guard;
             if state.closed {
@@ -116,9 +141,11 @@ where
             if mem::take(&mut first) && room == Room::MayEvict {
                 state.misses += 1;
             }
-            let class = state.class_of(key, hash);
-            self.admit_key(class.map(|class| &state.classes[class as usize]))?;
-
+            // Where each key may have any number, nobody need look.
+            if self.limits.max_per_key != usize::MAX {
+                let class = state.class_of(key, hash);
+                self.admit_key(class.map(|class| &state.classes[class as usize]))?;
+            }
             let idle = match room {
                 Room::MayEvict => state.idle,
                 Room::AsItIs => 0,
@@ -128,10 +155,13 @@ where
                 return Err(self.exhausted(state));
             }
             let full = objects >= self.limits.max_objects;
-            let mut victim = None;
-            let mut ready = !full && funded(claim, estimate);
+            let short = match claim {
+                Some(claim) if full => claim.shortfall(estimate).map(|short| short.bytes()),
+                Some(claim) => claim.fill(estimate).err(),
+                None => None,
+            };
+            let mut ready = !full && short.is_none();
             if !ready {
-                let mut short = claim.as_ref().and_then(|claim| claim.shortfall(estimate));
                 if short.is_some() && room == Room::MayEvict && self.others_give() {
                     drop(guard);
                     if let Some(claim) = claim {
@@ -140,34 +170,27 @@ where
                     continue;
                 }
                 let evictable = self.evictable(state, room);
-                if let Some(refused) = short.filter(|short| short.bytes() > evictable) {
-                    // To charge calls back what was lent, which may be all that is missing.
-                    if !funded(claim, estimate) {
-                        return Err(AcquireError::OverBudget(refused.refusal(evictable)));
-                    }
-                    short = None;
-                }
-                if full || short.is_some() {
-                    victim = self.take_victim(state, claim.as_mut());
-                    if victim.is_none() {
-                        // Only what `retain` is looking at is idle.
-                        return Err(match short {
-                            Some(short) => AcquireError::OverBudget(short.refusal(evictable)),
-                            None => self.exhausted(state),
-                        });
+                // To charge calls back what was lent, which may be all that is missing.
+                if short.is_some_and(|short| short > evictable) && !(full && funded(claim, estimate)) {
+                    match refusal_of(claim, estimate, evictable) {
+                        Some(refusal) => return Err(AcquireError::OverBudget(refusal)),
+                        None => continue,
                     }
                 }
-                ready = state.occupied + state.pending < self.limits.max_objects && funded(claim, estimate);
+                let Some(gone) = self.take_victim(state, claim.as_mut()) else {
+                    // Only what `retain` is looking at is idle.
+                    return Err(match refusal_of(claim, estimate, evictable) {
+                        Some(refusal) => AcquireError::OverBudget(refusal),
+                        None => self.exhausted(state),
+                    });
+                };
+                // What is known not to do need not be tried.
+                ready = state.occupied + state.pending < self.limits.max_objects
+                    && short.is_none_or(|short| gone.left.bytes >= short)
+                    && funded(claim, estimate);
+                victim = Some(gone);
             }
-            // The look-up is still good, unless the victim was the last of its key.
-            let class = class.filter(|&class| state.classes[class as usize].key.is_some());
-            let entered = match ready {
-                true => match state.vacant_slot(&self.cells) {
-                    Some(slot) if state.begin_create(slot, class, key, hash) => Some(Ok(slot)),
-                    _ => Some(Err(self.exhausted(state))),
-                },
-                false => None,
-            };
+            let entered = ready.then(|| self.enter(state, key, hash));
             drop(guard);
             // Counted as pending before any user code runs, and no more if that panics.
             let entered = entered
@@ -181,6 +204,16 @@ where
                 }
                 return entered;
             }
+        }
+    }
+
+    /// Marks a slot as pending.
+    #[inline(always)]
+    fn enter(&self, state: &mut State<K, S>, key: &K, hash: u64) -> Result<u32, AcquireError<F::Error>> {
+        let class = state.class_of(key, hash);
+        match state.vacant_slot(&self.cells) {
+            Some(slot) if state.begin_create(slot, class, key, hash) => Ok(slot),
+            _ => Err(self.exhausted(state)),
         }
     }
 
@@ -226,6 +259,7 @@ where
         if objects < max_per_key { Ok(()) } else { Err(AcquireError::KeyExhausted { leased, max_per_key }) }
     }
 
+    #[cold]
     fn exhausted(&self, state: &State<K, S>) -> AcquireError<F::Error> {
         AcquireError::Exhausted {
             leased: state.leased() + state.pending,
@@ -234,13 +268,14 @@ where
     }
 
     /// Takes an idle object out to make room. Its bytes stay charged, and are the claim's from now on.
+    #[inline(always)]
     fn take_victim(
         &self,
         state: &mut State<K, S>,
         claim: Option<&mut Claim<'_, M>>,
     ) -> Option<Gone<K, F::Object>> {
         let slot = state.victim(self.limits.window)?;
-        let gone = self.remove(state, slot, Removal::Evicted(Eviction::Room));
+        let gone = self.remove_here(state, slot, Removal::Evicted(Eviction::Room));
         if let Some(claim) = claim {
             claim.take_over(gone.left.bytes);
         }
@@ -257,18 +292,13 @@ where
     }
 
     fn cancel_create(&self, slot: u32) {
-        let key = {
-            let mut state = self.state.lock();
-            state.pending -= 1;
-            state.vacate(slot)
-        };
+        let key = self.state.lock().cancel(slot);
         drop(key); // user code, so only now
     }
 
     /// Claims bytes until there are `total`, evicting the fewest objects that make room if there are enough of them.
     fn grow(&self, claim: &mut Claim<'_, M>, total: usize, room: Room) -> Result<(), OverBudget> {
-        while !claim.fill(total) {
-            let Some(short) = claim.shortfall(total) else { continue };
+        while let Err(short) = claim.fill(total) {
             if room == Room::MayEvict && self.others_give() {
                 self.evict_anywhere(claim, total)?;
                 continue;
@@ -276,55 +306,32 @@ where
             let (evictable, victim) = {
                 let mut state = self.state.lock();
                 let evictable = self.evictable(&state, room);
-                let enough = short.bytes() <= evictable;
+                let enough = short <= evictable;
                 (evictable, if enough { self.take_victim(&mut state, Some(claim)) } else { None })
             };
             match victim {
                 Some(victim) => self.destroy_victim(victim),
-                None => return Err(short.refusal(evictable)),
+                None => {
+                    if let Some(short) = claim.shortfall(total) {
+                        return Err(short.refusal(evictable));
+                    }
+                }
             }
         }
         claim.settle(total);
         Ok(())
     }
-
-    /// Puts a new object into its slot, leased; unless the pool was closed while it was made.
-    fn commit(
-        &self,
-        pending: Held<'_, Self>,
-        made: Made<'_, F::Object, M>,
-        worth: Worth,
-        room: Room,
-    ) -> Result<(u32, NonNull<F::Object>, usize), AcquireError<F::Error>> {
-        let now = self.now();
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if state.closed {
-            drop(guard);
-            drop(pending);
-            made.destroy();
-            return Err(AcquireError::Closed);
-        }
-        let slot = pending.slot;
-        mem::forget(pending);
-        let Made { object, bytes, claim } = made;
-        let cell = self.cells.at(slot);
-        // SAFETY: the slot was reached and vacant when it was marked as pending, for this caller alone.
-        unsafe { cell.fill(object) };
-        if let Some(claim) = claim {
-            claim.commit();
-        }
-        state.end_create(slot, bytes, worth, now);
-        if room == Room::MayEvict {
-            state.note_leased();
-        }
-        Ok((slot, cell.object(), bytes))
-    }
 }
 
 /// Claims the bytes of an object; true for a pool that has no account.
 fn funded<M: Mode>(claim: &mut Option<Claim<'_, M>>, total: usize) -> bool {
-    claim.as_mut().is_none_or(|claim| claim.fill(total))
+    claim.as_mut().is_none_or(|claim| claim.fill(total).is_ok())
+}
+
+/// What is to be said of bytes that do not fit; `None` if they do by now.
+#[cold]
+fn refusal_of<M: Mode>(claim: &Option<Claim<'_, M>>, total: usize, evictable: usize) -> Option<OverBudget> {
+    Some(claim.as_ref()?.shortfall(total)?.refusal(evictable))
 }
 
 pub(super) fn refusal<E>(error: &AcquireError<E>) -> Refusal<'_> {

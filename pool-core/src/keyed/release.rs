@@ -1,7 +1,7 @@
 //! What becomes of a lease: released, discarded, detached, kept in quarantine; and of the pool's end.
 
 use super::KeyedPool;
-use super::state::{Meta, SlotState, State};
+use super::state::{Meta, SlotState};
 use crate::account::Mode;
 use crate::clock::{Clock, Tick};
 use crate::create::recharge;
@@ -14,7 +14,7 @@ use crate::slots::{Cells as _, List as _, Storage};
 use crate::stats::PoolStats;
 use core::hash::Hash;
 use core::mem;
-use core::ops::{Deref, DerefMut};
+use core::ops::Deref;
 use core::ptr::NonNull;
 
 impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
@@ -63,6 +63,37 @@ where
         settled
     }
 
+    /// Puts an object that was reset, and is of so many bytes now, among the idle, as the newest, and evicts the oldest of its
+    /// key if they are too many; false if there is more to do or another end to it.
+    #[inline(always)]
+    fn try_link(&self, slot: u32, bytes: Option<usize>, stamp: impl FnOnce() -> Option<u64>) -> bool {
+        let Some(bytes) = bytes else { return false };
+        let most = self.limits.max_retained_bytes;
+        let same = |before| !self.weighs || bytes == before && bytes <= most;
+        let mut state = self.state.lock();
+        let linked = if state.closed { None } else { state.link(slot, stamp, same) };
+        drop(state);
+        if let Some((class, idle)) = linked
+            && idle > self.limits.max_idle_per_key
+        {
+            self.evict_oldest_of(class);
+        }
+        linked.is_some()
+    }
+
+    /// The release of a pool that has a clock, or gives to others.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the slot, and from then on no more.
+    #[inline(never)]
+    unsafe fn give_back_listed(&self, slot: u32, bytes: Option<usize>) {
+        if self.attentive || !self.try_link(slot, bytes, || self.stamp()) {
+            // SAFETY: the caller's promise.
+            unsafe { self.give_back_slowly(slot, bytes) }
+        }
+    }
+
     /// What is left to do of a release in which something has changed, or time matters.
     ///
     /// # Safety
@@ -108,19 +139,11 @@ where
             unsafe { self.destroy_leased(slot, why) };
             return;
         }
-        self.make_idle(guard, slot);
-    }
-
-    /// Puts an object among the idle, as the newest, and evicts the oldest of its key if they are too many.
-    #[inline(always)]
-    fn make_idle(&self, mut state: impl DerefMut<Target = State<K, S>>, slot: u32) {
-        let meta = &mut state.metas[slot as usize];
-        meta.stamp = self.stamp();
-        meta.passed_over = 0;
-        let class = meta.class;
-        state.link(slot);
-        if state.classes[class as usize].idle > self.limits.max_idle_per_key {
-            drop(state);
+        let linked = state.link(slot, || self.stamp(), |_| true);
+        drop(guard);
+        if let Some((class, idle)) = linked
+            && idle > self.limits.max_idle_per_key
+        {
             self.evict_oldest_of(class);
         }
     }
@@ -262,17 +285,14 @@ where
     unsafe fn give_back_at(&self, slot: u32, object: NonNull<F::Object>) {
         // SAFETY: the caller's promise.
         let bytes = unsafe { self.reset(slot, object) };
-        if let (Some(bytes), false) = (bytes, self.attentive) {
-            let mut guard = self.state.lock();
-            let state = &mut *guard;
-            let before = state.metas[slot as usize].bytes;
-            let same = !self.weighs || bytes == before && bytes <= self.limits.max_retained_bytes;
-            if same && !state.closed {
-                return self.make_idle(guard, slot);
-            }
+        if !self.plain {
+            // SAFETY: as above.
+            return unsafe { self.give_back_listed(slot, bytes) };
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.give_back_slowly(slot, bytes) }
+        if !self.try_link(slot, bytes, || None) {
+            // SAFETY: as above.
+            unsafe { self.give_back_slowly(slot, bytes) }
+        }
     }
 
     unsafe fn destroy(&self, slot: u32) {

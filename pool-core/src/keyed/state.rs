@@ -12,6 +12,11 @@
 //! is one look-up of the key and two unlinkings; release needs no look-up, for the slot knows its class. All of it
 //! is safe code over numbered slots, and calls nothing of the user's but the keys' `Eq` and `Clone`.
 //!
+//! A hit is [`State::take_newest`], a release is [`State::link`], and neither panics or calls anything but `Eq`, not even for
+//! what cannot be, such as a slot beyond the array; so neither has to keep registers for who would clean up after it. Whatever
+//! is out of the ordinary (closed, inspected, expired, watched) they leave to slower functions that look again. With this a
+//! pair takes three quarters of the instructions that it takes by the careful functions.
+//!
 //! Who has a slot's object, by state:
 //!
 //! | state | whose it is | next |
@@ -32,6 +37,7 @@ use crate::lru::{Links, List, NONE, Node};
 use crate::observe::Removal;
 use crate::slots::{Cells, Index, List as _, Slot, Storage};
 use crate::stats::PoolStats;
+use core::mem;
 
 /// Idle slots across all keys; and, with another head, those in quarantine, which are not idle.
 pub(super) const RECENT: usize = 0;
@@ -103,19 +109,20 @@ impl Node<PEERS> for Meta {
     }
 }
 
-/// One key's objects.
+/// One key's objects. In this order in memory: what a hit and a release use lies beside the key.
+#[repr(C)]
 pub(super) struct Class<K> {
     /// `None` while the class is vacant.
     pub(super) key: Option<K>,
-    pub(super) hash: u64,
     pub(super) idle_list: List<PEERS>,
     pub(super) idle: usize,
-    /// Leased, idle and pending.
-    pub(super) objects: usize,
-    pub(super) bytes: usize,
     /// The fewest idle since maintenance `epoch`.
     idle_floor: usize,
     epoch: u64,
+    /// Leased, idle and pending.
+    pub(super) objects: usize,
+    pub(super) bytes: usize,
+    pub(super) hash: u64,
 }
 
 impl<K> Class<K> {
@@ -159,47 +166,58 @@ impl<K> Class<K> {
     }
 }
 
-/// In this order in memory (`repr(C)`): were the two counts that a hit and a release change side by side, the compiler
-/// would load them as one vector just after storing them apart, and the processor would wait for both stores to
-/// reach the cache, 5 ns on each hit.
+/// In this order in memory (`repr(C)`): first what hits and releases use, then what misses do. Counts that change together
+/// (`idle` and `idle_bytes`, `occupied` and `pending`) are apart: side by side, the compiler would load them as one vector
+/// just after storing them one by one, and the processor would wait for both stores to reach the cache, 5 ns on each hit.
 #[repr(C)]
 pub(super) struct State<K, S: Storage> {
     pub(super) index: S::Index,
     pub(super) classes: S::List<Class<K>>,
-    vacant_classes: S::List<u32>,
     pub(super) metas: S::List<Meta>,
-    vacant: List<PEERS>,
     pub(super) recent: List<RECENT>,
     pub(super) idle: usize,
-    pub(super) pending: usize,
-    /// Of the idle: those that `retain` is looking at.
-    pub(super) inspected_bytes: usize,
+    /// The idle slot where `maintain` goes on trimming; moves on if that slot is taken. `NONE` for the oldest.
+    pub(super) trim_at: u32,
+    pub(super) closed: bool,
     pub(super) idle_bytes: usize,
+    /// How often `maintain` ended a round, for the working set.
+    pub(super) epoch: u64,
+    /// With fewer idle than this more are leased than ever, which is to be noted.
+    calm: usize,
+    pub(super) hits: u64,
+    pub(super) misses: u64,
     /// Idle, leased, tokens and quarantined.
     pub(super) occupied: usize,
+    /// Of the idle: those that `retain` is looking at.
+    pub(super) inspected_bytes: usize,
+    pub(super) pending: usize,
+    vacant: List<PEERS>,
+    vacant_classes: S::List<u32>,
     pub(super) bytes: usize,
     peak_leased: usize,
     peak_bytes: usize,
     pub(super) created: u64,
-    detached: u64,
     pub(super) evicted: u64,
     pub(super) expired: u64,
     pub(super) discarded: u64,
-    pub(super) hits: u64,
-    pub(super) misses: u64,
+    detached: u64,
     /// By the time they are due, the first at the oldest end.
     pub(super) quarantine: List<RECENT>,
     quarantined: usize,
-    /// How often `maintain` ended a round, for the working set.
-    pub(super) epoch: u64,
     /// Where `maintain` goes on looking for objects that are too old.
     pub(super) scan: u32,
-    /// The idle slot where `maintain` goes on trimming; moves on if that slot is taken. `NONE` for the oldest.
-    pub(super) trim_at: u32,
-    pub(super) closed: bool,
     /// As the last maintenance found it.
     pub(super) pressure: Pressure,
     pub(super) watch: Watch<S>,
+}
+
+/// What there is of a key.
+pub(super) enum Newest {
+    Taken(u32),
+    /// Nothing.
+    None,
+    /// It takes another look: the pool is closed, or somebody inspects the newest.
+    Unclear,
 }
 
 /// A walk over the idle slots, the oldest first.
@@ -242,6 +260,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             occupied: 0,
             bytes: 0,
             peak_leased: 0,
+            calm: 0,
             peak_bytes: 0,
             created: 0,
             detached: 0,
@@ -265,9 +284,37 @@ impl<K: Eq, S: Storage> State<K, S> {
     pub(super) fn class_of(&self, key: &K, hash: u64) -> Option<u32> {
         let classes = &*self.classes;
         self.index.find(hash, |class| {
-            let class = &classes[class as usize];
-            class.key.as_ref() == Some(key)
+            classes.get(class as usize).is_some_and(|class| class.key.as_ref() == Some(key))
         })
+    }
+
+    /// Takes the newest idle slot of a key; it is then the caller's, as a lease's is. Nothing here panics, so that a hit
+    /// need not be ready to unlock on the way.
+    #[inline(always)]
+    pub(super) fn take_newest(&mut self, key: &K, hash: u64) -> Newest {
+        let Some(class) = self.class_of(key, hash) else { return Newest::None };
+        // Slices of their own, so that the compiler need not load them anew after each store.
+        let Self { metas, classes, recent, trim_at, .. } = self;
+        let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
+        let Some(class) = classes.get_mut(class as usize) else { return Newest::None };
+        let slot = class.idle_list.newest_or_none();
+        let Some(meta) = metas.get_mut(slot as usize) else { return Newest::None };
+        if meta.state != SlotState::Idle || self.closed {
+            return Newest::Unclear;
+        }
+        meta.state = SlotState::Leased;
+        let bytes = meta.bytes;
+        class.idle_taken(self.epoch);
+        if slot == *trim_at {
+            *trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        }
+        class.idle_list.unlink_newest(metas, slot);
+        recent.unlink(metas, slot);
+        self.idle -= 1;
+        self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+        self.hits += 1;
+        self.note_leased();
+        Newest::Taken(slot)
     }
 
     /// The newest idle slot of a class that nobody is inspecting.
@@ -311,10 +358,12 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// The slot to evict for room: of the `window` oldest idle ones that nobody is inspecting, the one that is worth least
     /// for its bytes, and the oldest of those; what is passed over is worth less the next time.
+    #[inline]
     pub(super) fn victim(&mut self, window: usize) -> Option<u32> {
-        if window <= 1 {
-            return self.oldest();
-        }
+        if window <= 1 { self.oldest() } else { self.cheapest(window) }
+    }
+
+    fn cheapest(&mut self, window: usize) -> Option<u32> {
         let (mut best, mut at) = (None, self.recent.oldest());
         let mut looks = window;
         while let Some(slot) = at.filter(|_| looks > 0) {
@@ -365,38 +414,54 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// Takes an idle slot out of both lists; it is then the caller's, as a lease's is.
     #[inline(always)]
-    pub(super) fn unlink(&mut self, slot: u32, note: impl FnOnce(&mut Class<K>, u64)) {
-        // Slices of their own, so that the compiler need not load them anew after each store.
-        let Self { metas, classes, recent, trim_at, epoch, .. } = self;
+    pub(super) fn take(&mut self, slot: u32) {
+        let Self { metas, classes, recent, .. } = self;
         let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
         let meta = &mut metas[slot as usize];
         meta.state = SlotState::Leased;
         let bytes = meta.bytes;
         let class = &mut classes[meta.class as usize];
-        note(class, *epoch);
-        if slot == *trim_at {
-            *trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        class.idle_taken(self.epoch);
+        if slot == self.trim_at {
+            self.trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
         }
         class.idle_list.unlink(metas, slot);
         recent.unlink(metas, slot);
         self.idle -= 1;
         self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+        self.hits += 1;
+        self.note_leased();
     }
 
-    /// Puts a leased slot into both lists, as the newest.
+    /// Puts a leased slot into both lists, as the newest, if `may` says so of the bytes that it had. Its class, and how many
+    /// of that are idle then. Nothing here panics, as in [`take_newest`](Self::take_newest).
     #[inline(always)]
-    pub(super) fn link(&mut self, slot: u32) {
-        let Self { metas, classes, recent, epoch, .. } = self;
+    pub(super) fn link(
+        &mut self,
+        slot: u32,
+        stamp: impl FnOnce() -> Option<u64>,
+        may: impl FnOnce(usize) -> bool,
+    ) -> Option<(u32, usize)> {
+        let Self { metas, classes, recent, .. } = self;
         let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
-        let meta = &mut metas[slot as usize];
-        meta.state = SlotState::Idle;
+        let meta = metas.get_mut(slot as usize)?;
+        let of = meta.class;
+        let class = classes.get_mut(of as usize)?;
         let bytes = meta.bytes;
-        let class = &mut classes[meta.class as usize];
-        class.idle_added(*epoch);
+        if !may(bytes) {
+            return None;
+        }
+        meta.state = SlotState::Idle;
+        meta.passed_over = 0;
+        if let Some(stamp) = stamp() {
+            meta.stamp = stamp;
+        }
+        class.idle_added(self.epoch);
         class.idle_list.push_newest(metas, slot);
         recent.push_newest(metas, slot);
         self.idle += 1;
         self.idle_bytes = self.idle_bytes.wrapping_add(bytes);
+        Some((of, class.idle))
     }
 
     /// Keeps a leased slot from use until the time is `due`.
@@ -429,17 +494,28 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     #[inline(always)]
     pub(super) fn note_leased(&mut self) {
-        let leased = self.occupied - self.idle;
-        if leased > self.peak_leased {
-            self.peak_leased = leased;
+        if self.idle < self.calm {
+            self.note_peak();
         }
     }
 
+    #[cold]
+    fn note_peak(&mut self) {
+        self.peak_leased = self.peak_leased.max(self.leased());
+        self.calm_down();
+    }
+
+    /// After a change of how many there are.
+    #[inline(always)]
+    fn calm_down(&mut self) {
+        self.calm = self.occupied.saturating_sub(self.peak_leased);
+    }
+
     /// A vacant slot, no longer among the vacant; `None` if there is no room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn vacant_slot<T>(&mut self, cells: &S::Cells<Slot<T>>) -> Option<u32> {
         if let Some(slot) = self.vacant.newest() {
-            self.vacant.unlink(&mut self.metas, slot);
+            self.vacant.unlink_newest(&mut self.metas, slot);
             return Some(slot);
         }
         let slot = u32::try_from(self.metas.len()).ok().filter(|&slot| slot != NONE)?;
@@ -461,14 +537,20 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// Marks a slot that [`vacant_slot`](Self::vacant_slot) gave as pending, for an object of `key`; false if there is no
     /// room for another key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin_create(&mut self, slot: u32, class: Option<u32>, key: &K, hash: u64) -> bool
     where
         K: Clone,
     {
-        let Some(class) = class.or_else(|| self.new_class(key, hash)) else {
-            self.vacant.push_newest(&mut self.metas, slot);
-            return false;
+        let class = match class {
+            Some(class) => class,
+            None => match self.new_class(key, hash) {
+                Some(class) => class,
+                None => {
+                    self.vacant.push_newest(&mut self.metas, slot);
+                    return false;
+                }
+            },
         };
         let meta = &mut self.metas[slot as usize];
         meta.class = class;
@@ -479,7 +561,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// A class for a key that has none; `None` if there is no room.
-    #[inline]
+    #[inline(always)]
     fn new_class(&mut self, key: &K, hash: u64) -> Option<u32>
     where
         K: Clone,
@@ -510,32 +592,29 @@ impl<K: Eq, S: Storage> State<K, S> {
         Some(class)
     }
 
-    /// One object fewer in `class`; the key, if the class is now empty and forgotten.
-    #[inline]
-    fn leave_class(&mut self, class: u32) -> Option<K> {
-        let entry = &mut self.classes[class as usize];
-        entry.objects -= 1;
-        if entry.objects > 0 {
-            return None;
-        }
-        self.index.remove(entry.hash, class);
-        let key = entry.key.take();
-        // There is room: no more classes are vacant than there are.
-        let _ = self.vacant_classes.append(class);
-        key
-    }
-
-    #[inline]
-    pub(super) fn vacate(&mut self, slot: u32) -> Option<K> {
+    /// A slot that was pending gets no object; the key, if its class is now empty and forgotten.
+    pub(super) fn cancel(&mut self, slot: u32) -> Option<K> {
+        self.pending -= 1;
         let meta = &mut self.metas[slot as usize];
         meta.state = SlotState::Vacant;
-        let class = meta.class;
+        let of = meta.class;
         self.vacant.push_newest(&mut self.metas, slot);
-        self.leave_class(class)
+        self.classes[of as usize].objects -= 1;
+        if self.classes[of as usize].objects > 0 { None } else { self.forget(of) }
+    }
+
+    /// Forgets a class without objects; its key.
+    #[inline(always)]
+    fn forget(&mut self, of: u32) -> Option<K> {
+        let class = &mut self.classes[of as usize];
+        self.index.remove(class.hash, of);
+        // There is room: no more classes are vacant than there are.
+        let _ = self.vacant_classes.append(of);
+        class.key.take()
     }
 
     /// A slot that was pending has its object, of so many bytes, and is leased.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_create(&mut self, slot: u32, bytes: usize, worth: Worth, now: Tick) {
         let meta = &mut self.metas[slot as usize];
         meta.state = SlotState::Leased;
@@ -547,46 +626,66 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.count_bytes(class, 0, bytes);
         self.pending -= 1;
         self.occupied += 1;
+        self.calm_down();
         self.created += 1;
     }
 
     /// Forgets a slot's object: idle, inspected, leased or token. The caller then takes the object, before anybody else can
-    /// use the slot. `tell` makes the note
-    /// for observers.
+    /// use the slot. `tell` makes the note for observers.
+    #[inline(always)]
     pub(super) fn remove(&mut self, slot: u32, why: Removal, tell: bool) -> Left<K>
     where
         K: Clone,
     {
-        let Meta { state, bytes, class, .. } = self.metas[slot as usize];
-        match state {
-            SlotState::Idle => self.unlink(slot, Class::idle_lost),
-            SlotState::Inspected => {
-                self.inspected_bytes = self.inspected_bytes.wrapping_sub(bytes);
-                self.unlink(slot, Class::idle_lost);
+        let Self { metas, classes, recent, .. } = self;
+        let (metas, classes): (&mut [Meta], &mut [Class<K>]) = (metas, classes);
+        let meta = &mut metas[slot as usize];
+        let (bytes, of) = (meta.bytes, meta.class);
+        let class = &mut classes[of as usize];
+        // First, for it may panic.
+        let told = if tell { class.key.clone().map(|key| (key, why)) } else { None };
+        let was = mem::replace(&mut meta.state, SlotState::Vacant);
+        let linked = matches!(was, SlotState::Idle | SlotState::Inspected);
+        if linked {
+            if slot == self.trim_at {
+                self.trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
             }
-            SlotState::Leased
-            | SlotState::Token
-            | SlotState::Quarantined
-            | SlotState::Pending
-            | SlotState::Vacant => {}
+            recent.unlink(metas, slot);
+            self.idle -= 1;
+            self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+            if was == SlotState::Inspected {
+                self.inspected_bytes = self.inspected_bytes.wrapping_sub(bytes);
+            }
         }
+        let mut key = None;
+        if class.objects > 1 {
+            class.objects -= 1;
+            class.bytes = class.bytes.wrapping_sub(bytes);
+            if linked {
+                class.idle_lost(self.epoch);
+                class.idle_list.unlink(metas, slot);
+            }
+        } else {
+            // Nothing else of the class matters any more.
+            class.idle_list = List::EMPTY;
+            key = self.forget(of);
+        }
+        self.vacant.push_newest(&mut self.metas, slot);
         self.occupied -= 1;
-        self.count_bytes(class, bytes, 0);
+        self.calm_down();
+        self.bytes = self.bytes.wrapping_sub(bytes);
         *match why {
             Removal::Evicted(_) => &mut self.evicted,
             Removal::IdleTooLong | Removal::TooOld => &mut self.expired,
             Removal::Discarded(_) => &mut self.discarded,
             Removal::Detached => &mut self.detached,
         } += 1;
-        let told = match tell {
-            true => self.classes[class as usize].key.clone().map(|key| (key, why)),
-            false => None,
-        };
-        Left { bytes, key: self.vacate(slot), told }
+        Left { bytes, key, told }
     }
 
     /// Counts the change of an object's bytes. Wrapping, because a pool without account refuses no size that a factory
     /// claims, however absurd their sum.
+    #[inline(always)]
     pub(super) fn count_bytes(&mut self, class: u32, before: usize, after: usize) {
         let change = |bytes: usize| bytes.wrapping_sub(before).wrapping_add(after);
         let class = &mut self.classes[class as usize];

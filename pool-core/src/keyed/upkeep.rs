@@ -245,6 +245,12 @@ where
     /// Takes an object out of the state and out of its slot, which somebody else may use as soon as the state is not locked
     /// any more.
     pub(super) fn remove(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
+        self.remove_here(state, slot, why)
+    }
+
+    /// The same, put where it is called.
+    #[inline(always)]
+    pub(super) fn remove_here(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
         let left = state.remove(slot, why, O::LISTENS);
         // SAFETY: the slot held an object until `State::remove` marked it as vacant, and the state is still locked.
         let object = unsafe { self.cells.at(slot).take() };

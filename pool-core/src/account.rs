@@ -65,7 +65,7 @@ pub use report::AccountSnapshot;
 pub use reservation::{Charge, NotHeld, Reservation};
 
 pub(crate) use event::Handler;
-pub(crate) use evict::Evict;
+pub(crate) use evict::{Cause, Evict};
 #[cfg(feature = "alloc")]
 pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
@@ -80,7 +80,7 @@ use mode::SharedHandle;
 ///
 /// Cheap to clone; clones are the same account. `used` is what its pools lease and keep idle, what is reserved,
 /// and what its children use. Charging is thread-safe and lock-free, O(depth); it happens when objects are made
-/// and destroyed, never when they are acquired from the idle set or released.
+/// and destroyed, or come back with another size, never when they are acquired from the idle set or released as they were.
 ///
 /// | | threads | where | a charge |
 /// |---|---|---|---|
@@ -144,6 +144,13 @@ impl<M: Mode> Account<M> {
     #[must_use]
     pub fn reference(&self) -> AccountRef {
         M::reference(&self.0)
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) fn into_handle(self) -> M::Handle {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped nor used again, so the handle is taken once.
+        unsafe { ManuallyDrop::take(&mut this.0) }
     }
 
     /// This account and those above it, leaf first.
@@ -228,7 +235,7 @@ impl<M: Mode> Account<M> {
             if let Some(account) = M::as_shared(self) {
                 account.recall_all();
             }
-            while self.overcommitted() > 0 && self.evict_oldest(None).is_some() {}
+            while self.overcommitted() > 0 && self.evict_oldest(None, Cause::Limit).is_some() {}
         }
         self.overcommitted()
     }
@@ -250,6 +257,13 @@ impl<M: Mode> Account<M> {
     #[must_use]
     pub fn low_watermark(&self) -> usize {
         self.ledger().low()
+    }
+
+    /// Changes the bytes at which pressure ends, and raises the event if that puts the current use at or below them. More
+    /// than the soft limit counts as the soft limit; `usize::MAX` is 7/8 of it again.
+    pub fn set_low_watermark(&self, bytes: usize) {
+        self.ledger().low_watermark.store(bytes, Relaxed);
+        self.watch_level();
     }
 
     /// Bytes in use above the hard limit, by external charges or because the limit was lowered.
@@ -307,16 +321,17 @@ impl<M: Mode> Account<M> {
         Reservation::of(self, bytes, true)
     }
 
-    /// Where a charge would not fit, leaf first.
-    pub(crate) fn shortfalls(&self, bytes: usize) -> impl Iterator<Item = Shortfall<'_, M>> {
-        let here = self.levels().map(move |level| Shortfall::at(level, bytes, level.used()));
+    /// Where holding `bytes` in place of the `held` that are charged already would not fit, leaf first.
+    pub(crate) fn shortfalls(&self, held: usize, bytes: usize) -> impl Iterator<Item = Shortfall<'_, M>> {
+        let others = move |used: usize| used.saturating_sub(held);
+        let here = self.levels().map(move |level| Shortfall::at(level, bytes, others(level.used())));
         #[cfg(feature = "alloc")]
         let here = here.chain(self.levels().filter_map(|level| Some((level, M::above(&level.0)?))).flat_map(
             move |(top, credit)| {
                 let above = credit.account();
-                above
-                    .levels()
-                    .map(move |level| Shortfall::above(top, Shortfall::at(level, bytes, level.used())))
+                above.levels().map(move |level| {
+                    Shortfall::above(top, Shortfall::at(level, bytes, others(level.used())))
+                })
             },
         ));
         here.filter(|shortfall| shortfall.bytes() > 0)
@@ -324,20 +339,18 @@ impl<M: Mode> Account<M> {
 
     /// Whether some level would be over its limit even with `surplus` bytes fewer.
     pub(crate) fn overdrawn(&self, surplus: usize) -> bool {
-        self.shortfalls(0).any(|shortfall| shortfall.used.saturating_sub(surplus) > shortfall.limit)
+        self.shortfalls(surplus, 0).next().is_some()
     }
 
-    /// Where holding `bytes` in place of the `held` that are charged already would be over by most; `None` if it would fit.
+    /// As [`shortfalls`](Self::shortfalls), where it would be over by most; `None` if it would fit.
     pub(crate) fn shortfall_beyond(&self, held: usize, bytes: usize) -> Option<Shortfall<'_, M>> {
-        let (missing, surplus) = (bytes.saturating_sub(held), held.saturating_sub(bytes));
-        let shortfalls = self.shortfalls(missing).map(move |shortfall| shortfall.less(surplus));
-        shortfalls.filter(|short| short.bytes() > 0).max_by_key(Shortfall::bytes)
+        self.shortfalls(held, bytes).max_by_key(Shortfall::bytes)
     }
 
     /// Where a charge would be over by most; `None` if it would fit.
     #[cfg(test)]
     pub(crate) fn shortfall(&self, bytes: usize) -> Option<Shortfall<'_, M>> {
-        self.shortfalls(bytes).max_by_key(Shortfall::bytes)
+        self.shortfalls(0, bytes).max_by_key(Shortfall::bytes)
     }
 
     /// Whether no account is above, so that a charge is a matter of one level.

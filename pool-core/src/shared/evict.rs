@@ -6,7 +6,7 @@
 //! [`trim`](SharedPool::trim): the one in the highest slot, for low slots are handed out first.
 
 use super::{Leave, SharedPool};
-use crate::account::Evict;
+use crate::account::{Cause, Evict};
 use crate::lifecycle::{Factory, Resetter};
 use crate::lock::Lock;
 use crate::pages::{BITS, Kind, Pages, groups};
@@ -96,7 +96,7 @@ where
         self.count_evictable().1
     }
 
-    fn evict_oldest(&self) -> Option<usize> {
+    fn evict_oldest(&self, _: Cause) -> Option<usize> {
         let before = self.counts.bytes.load(Ordering::Relaxed);
         let freed = if self.destroy_doomed(1) > 0 {
             before.saturating_sub(self.counts.bytes.load(Ordering::Relaxed))

@@ -908,7 +908,7 @@ fn a_deep_tree_goes_without_a_deep_stack() {
 // A watermark that cannot be moved, or whose crossing nobody hears.
 #[test]
 fn the_low_watermark_can_be_changed_at_run_time() {
-    let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let events = std::sync::Arc::new(Mutex::new(Vec::new()));
     let heard = std::sync::Arc::clone(&events);
     let account = Account::builder("a")
         .soft_limit(100)
@@ -924,5 +924,5 @@ fn the_low_watermark_can_be_changed_at_run_time() {
     account.set_low_watermark(usize::MAX);
     assert_eq!(account.low_watermark(), 88);
     let events = events.lock().unwrap();
-    assert_eq!(*events, [(AccountEventKind::OverSoftLimit, 101), (AccountEventKind::BackToLow, 90)]);
+    assert_eq!(*events, [(OverSoftLimit, 101), (BackToLow, 90)]);
 }

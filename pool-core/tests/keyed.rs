@@ -793,3 +793,34 @@ fn a_refusal_tells_the_bytes_of_the_whole_object() {
     assert_eq!((refusal.requested, refusal.used, refusal.free, refusal.evictable), (600, 900, 100, 200));
     drop(held);
 }
+
+// A peak that is looked for too seldom: not after an eviction, a discard or a prewarm has changed how many there are.
+#[test]
+fn peaks_are_those_of_who_looks_after_each_step() {
+    for limit in [usize::MAX, 700] {
+        let pool = KeyedPool::builder(Sized::default()).account(Account::new("all", limit)).build();
+        let (mut out, mut leased, mut bytes) = (Vec::new(), 0, 0);
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..2000 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let key = 10 + (state >> 32) as usize % 5 * 30;
+            match state % 16 {
+                0..7 => out.extend(pool.acquire(&key).ok()),
+                7..12 if !out.is_empty() => drop(out.swap_remove((state >> 40) as usize % out.len())),
+                12 => _ = out.pop().map(|lease| lease.discard()),
+                13 => _ = out.pop().map(|lease| lease.detach()),
+                14 => _ = pool.prewarm(&key, 2),
+                15 => _ = pool.trim(3),
+                _ => {}
+            }
+            let stats = pool.stats();
+            (leased, bytes) = (stats.leased.max(leased), stats.bytes().max(bytes));
+            assert_eq!((stats.leased, stats.peak_leased), (out.len(), leased));
+            // Within a step that evicts it may have been more for a moment, but never more than the account allows.
+            assert!(stats.peak_bytes >= bytes && stats.peak_bytes <= limit, "{stats:?}");
+        }
+        assert!(leased > 10, "nothing was tested");
+    }
+}

@@ -27,7 +27,7 @@ where
     O: Observer<K>,
     M: Mode,
 {
-    #[cold]
+    /// What follows when nothing is idle. Not `#[cold]`: where objects are evicted this is a good part of the work.
     #[inline(never)]
     pub(super) fn acquire_miss(
         &self,

@@ -406,6 +406,20 @@ impl<M: Mode> Account<M> {
     /// As [`charge`](Self::charge), with what is free as it is.
     #[inline(always)]
     fn charge_once(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
+        // Most accounts are like this. What is read before the read-modify-write need not be waited for after it.
+        if self.is_alone() {
+            let ledger = self.ledger();
+            let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
+            return match M::add(&ledger.used, bytes, limit) {
+                Ok(used) => Ok(Crossed(Self::record(ledger, bytes, external, used))),
+                Err(used) => Err(Shortfall::at(self, bytes, used)),
+            };
+        }
+        self.charge_levels(bytes, external)
+    }
+
+    /// The same where there are accounts above.
+    fn charge_levels(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let (mut level, mut charged, mut alone) = (self, 0usize, None);
         let (above, shortfall) = loop {
             let ledger = level.ledger();
@@ -432,9 +446,10 @@ impl<M: Mode> Account<M> {
             None => {
                 // Of one level the count is known; of several, what it is by now.
                 let crossed = match alone {
-                    Some(used) => self.record(bytes, external, used),
+                    Some(used) => Self::record(self.ledger(), bytes, external, used),
                     None => self.levels().fold(false, |crossed, level| {
-                        crossed | level.record(bytes, external, level.ledger().used.load(Relaxed))
+                        let ledger = level.ledger();
+                        crossed | Self::record(ledger, bytes, external, ledger.used.load(Relaxed))
                     }),
                 };
                 Ok(Crossed(crossed | above.0))
@@ -450,8 +465,7 @@ impl<M: Mode> Account<M> {
 
     /// Records at this level what a charge that all levels agreed to leaves behind; whether an event is due.
     #[inline(always)]
-    fn record(&self, bytes: usize, external: bool, used: usize) -> bool {
-        let ledger = self.ledger();
+    fn record(ledger: &Ledger, bytes: usize, external: bool, used: usize) -> bool {
         let mut overcommits = false;
         if external {
             M::tally(&ledger.external, bytes);
@@ -475,14 +489,27 @@ impl<M: Mode> Account<M> {
 
     #[inline(always)]
     fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
+        // As in `charge_once`.
+        if self.is_alone() {
+            return Crossed(Self::take_off(self.ledger(), bytes, external));
+        }
+        self.uncharge_levels(bytes, external)
+    }
+
+    /// Takes bytes off one level; whether an event is due.
+    #[inline(always)]
+    fn take_off(ledger: &Ledger, bytes: usize, external: bool) -> bool {
+        let used = M::sub(&ledger.used, bytes);
+        if external {
+            M::tally(&ledger.external, bytes.wrapping_neg());
+        }
+        ledger.over_soft.load(Relaxed) && used <= ledger.low()
+    }
+
+    fn uncharge_levels(&self, bytes: usize, external: bool) -> Crossed {
         let mut crossed = false;
         for level in self.levels() {
-            let ledger = level.ledger();
-            let used = M::sub(&ledger.used, bytes);
-            if external {
-                M::tally(&ledger.external, bytes.wrapping_neg());
-            }
-            crossed |= ledger.over_soft.load(Relaxed) && used <= ledger.low();
+            crossed |= Self::take_off(level.ledger(), bytes, external);
             #[cfg(feature = "alloc")]
             if let Some(credit) = M::above(&level.0) {
                 crossed |= credit.uncharge_quietly(bytes, external).0;

@@ -207,7 +207,7 @@ impl<'a, M: Mode> Claim<'a, M> {
             match M::add(&ledger.used, missing, limit) {
                 Ok(used) => {
                     self.bytes = total;
-                    self.crossed |= self.account.record(missing, false, used);
+                    self.crossed |= Account::<M>::record(ledger, missing, false, used);
                     return Ok(());
                 }
                 // A sum that wraps is short by more than any limit.

@@ -2,7 +2,7 @@
 
 use super::Account;
 use super::event::{AccountEvent, Handler};
-use super::mode::{Shared, SharedHandle};
+use super::mode::Shared;
 use crate::bytes::Bytes;
 use crate::sync::counter::AtomicBool;
 use crate::sync::{AtomicUsize, Count, Ordering::Relaxed, const_fn};
@@ -13,7 +13,7 @@ use super::credit::{Credit, Line};
 #[cfg(feature = "alloc")]
 use super::evict::Evict;
 #[cfg(feature = "alloc")]
-use super::mode::Local;
+use super::mode::{Local, SharedHandle};
 #[cfg(feature = "alloc")]
 use crate::{
     lock::Lock,

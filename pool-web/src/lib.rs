@@ -5,8 +5,12 @@
            the profiler's arithmetic. The pools themselves need the feature `web-sys`, which is on by default."
 )]
 #![deny(missing_docs)]
+#![no_std]
 
 extern crate alloc;
+// Where there may be several threads, for what each of them has of its own.
+#[cfg(any(test, not(all(target_family = "wasm", not(target_feature = "atomics")))))]
+extern crate std;
 
 pub mod edges;
 mod error;
@@ -14,6 +18,9 @@ mod key;
 mod memory;
 mod metrics;
 pub mod node_types;
+#[cfg(feature = "web-sys")]
+#[doc(hidden)]
+pub mod per_thread;
 pub mod quarantine;
 pub mod recipe;
 pub mod timing;

@@ -2,7 +2,6 @@
 
 use crate::bindings::{self, RawContext};
 use crate::recipe::Probe;
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
@@ -15,24 +14,25 @@ const QUANTUM: u32 = 128;
 const FED: u32 = 8;
 const WATCHED: u32 = 16;
 
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum State {
-    #[default]
     Unasked,
     Asked,
     Known(bool),
 }
 
 /// A property of the browser, not of a context.
-#[derive(Default)]
 struct Answers {
     states: Cell<[State; Probe::ALL.len()]>,
     /// Who waits for an answer that is under way.
     waiting: RefCell<Vec<js_sys::Function>>,
 }
 
-std::thread_local! {
-    static ANSWERS: Rc<Answers> = Rc::default();
+crate::per_thread! {
+    static ANSWERS: Answers = Answers {
+        states: Cell::new([State::Unasked; Probe::ALL.len()]),
+        waiting: RefCell::new(Vec::new()),
+    };
 }
 
 fn state(probe: Probe) -> State {

@@ -1,6 +1,6 @@
 //! `AudioBufferPool`.
 
-use std::cell::RefCell;
+use core::cell::RefCell;
 
 use pool_web::{AudioBufferPool as Pool, BufferLease, Interval, WebError};
 use wasm_bindgen::prelude::*;

@@ -1,5 +1,7 @@
 //! Errors as JavaScript sees them: a `PoolError` with a code and the numbers.
 
+use alloc::string::ToString;
+
 use js_sys::{Object, Reflect};
 use pool_web::WebError;
 use wasm_bindgen::prelude::*;

@@ -10,10 +10,14 @@
 //! | `memory`, `profiler` | the budget, and how the context is doing |
 
 #![cfg(target_arch = "wasm32")]
+#![cfg_attr(target_arch = "wasm32", no_std)]
 #![allow(clippy::missing_errors_doc, reason = "documented where its users read: in package/index.d.ts")]
+
+extern crate alloc;
 
 mod buffers;
 mod error;
+mod heap;
 mod memory;
 mod nodes;
 mod options;
@@ -21,7 +25,16 @@ mod profiler;
 mod registry;
 mod shared;
 
+use alloc::vec::Vec;
 use wasm_bindgen::prelude::*;
+
+/// Nobody could read a message: there is no output but exceptions, and the trap is one, with a stack. Without messages a
+/// third of the code goes that could only be reached for them.
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
 
 /// Calls `callback` once, when `source` has ended: the place to release what a voice held.
 #[wasm_bindgen(js_name = whenEnded, skip_typescript)]

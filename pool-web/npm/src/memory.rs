@@ -1,7 +1,9 @@
 //! `AudioMemoryManager`.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use js_sys::{Array, Function, Reflect};
 use pool_web::{AudioMemory, Bytes, DEFAULT_BUDGET};
@@ -11,9 +13,9 @@ use web_sys::AudioBuffer;
 use crate::error::{fail, number, object, thrown};
 use crate::options::Options;
 
-thread_local! {
+pool_web::per_thread! {
     /// By number: a manager inside an options object is a plain object to us, which tells its number.
-    static ALL: RefCell<(u32, BTreeMap<u32, AudioMemory>)> = const { RefCell::new((0, BTreeMap::new())) };
+    static ALL: RefCell<(u32, BTreeMap<u32, AudioMemory>)> = RefCell::new((0, BTreeMap::new()));
 }
 
 /// One budget in bytes for buffers, delay lines and what is tracked by id.
@@ -151,7 +153,7 @@ impl AudioMemoryManager {
     /// Any iterable of ids: the design note has a `Set`.
     pub fn cleanup(&self, keep: &JsValue) -> Result<f64, JsValue> {
         let keep = js_sys::try_iter(keep)?.ok_or_else(|| fail("bad-option", "`keepIds` must be iterable"))?;
-        let mut ids = std::collections::BTreeSet::new();
+        let mut ids = BTreeSet::new();
         for id in keep {
             ids.extend(id?.as_string());
         }

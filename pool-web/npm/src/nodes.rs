@@ -1,6 +1,8 @@
 //! `AudioNodePool` and `AudioNodePoolManager`.
 
-use std::rc::Rc;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use js_sys::Function;
 use pool_web::{

@@ -1,5 +1,7 @@
 //! Options, as plain objects or, where the design note has one, as a number.
 
+use alloc::format;
+
 use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
 

@@ -16,7 +16,7 @@ fn known(value: Option<f64>) -> JsValue {
 /// How an audio context is doing.
 #[wasm_bindgen(skip_typescript)]
 pub struct AudioPerformanceProfiler {
-    profiler: std::rc::Rc<AudioProfiler>,
+    profiler: alloc::rc::Rc<AudioProfiler>,
 }
 
 #[wasm_bindgen]
@@ -33,7 +33,7 @@ impl AudioPerformanceProfiler {
 
     #[wasm_bindgen(js_name = startMonitoring)]
     pub fn start_monitoring(&self) -> js_sys::Promise {
-        let profiler = std::rc::Rc::clone(&self.profiler);
+        let profiler = alloc::rc::Rc::clone(&self.profiler);
         wasm_bindgen_futures::future_to_promise(async move {
             profiler.start().await.map(|()| JsValue::UNDEFINED).map_err(thrown)
         })

@@ -1,5 +1,8 @@
 //! Which raw object is out, and of which pool: by identity, as JavaScript's `Map` has it.
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use js_sys::{Map, WeakSet};
 use wasm_bindgen::prelude::*;
 

@@ -1,5 +1,7 @@
-// The WASM is fetched when this module is first imported; everything is ready when the import is.
-import init from "./pool_web.js";
+// The WASM is fetched when this module is first imported; everything is ready when the import is. What is here besides gives
+// the classes of the WASM the signatures of `index.d.ts`: options and reports are objects here, and lists of numbers there.
+import init, * as raw from "./pool_web.js";
+import { PoolError, formatBytes } from "./error.js";
 
 const url = new URL("./pool_web_bg.wasm", import.meta.url);
 // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example.
@@ -10,13 +12,249 @@ if (url.protocol === "file:" && typeof process !== "undefined" && process.versio
   await init({ module_or_path: url });
 }
 
-export {
-  AudioBufferPool,
-  AudioMemoryManager,
-  AudioNodePool,
-  AudioNodePoolManager,
-  AudioPerformanceProfiler,
-  nodeTypes,
-  whenEnded,
-} from "./pool_web.js";
-export { PoolError } from "./error.js";
+/** What is kept unless the options say otherwise: the design note's number. */
+const KEPT = 20;
+
+const bad = (message) => new PoolError("bad-option", message);
+
+/** `undefined`, a number (which is then the option `named`), or an object. */
+function read(options, named) {
+  if (typeof options === "number") return { [named]: options };
+  if (options !== undefined && (typeof options !== "object" || options === null)) {
+    throw bad("options must be an object or a number");
+  }
+  return options ?? {};
+}
+
+/** A number of at least 0; infinite is the same as none. */
+function number(options, name, otherwise = Infinity) {
+  const value = options[name];
+  if (value === undefined) return otherwise;
+  if (!(typeof value === "number" && value >= 0)) throw bad(`\`${name}\` must be a number of at least 0`);
+  return value === Infinity ? otherwise : value;
+}
+
+/** What all pools have: most that wait, most in all, seconds to wait, and the number of the budget. */
+function bounds(options, waiting, most) {
+  const { memory } = options;
+  if (memory !== undefined && !(memory instanceof AudioMemoryManager)) {
+    throw bad("`memory` must be an AudioMemoryManager");
+  }
+  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds"), memory?._key() ?? Infinity];
+}
+
+/** An object of names and figures; what is not known is no number in WASM, and null here. */
+function report(names, figures, start = 0) {
+  return Object.fromEntries(names.split(" ").map((name, index) => {
+    const figure = figures[start + index];
+    return [name, Number.isNaN(figure) ? null : figure];
+  }));
+}
+
+function group(title, lines) {
+  console.group(title);
+  for (const line of lines) console.log(line);
+  console.groupEnd();
+}
+
+const NODE_STATS = "total inUse available quarantined created destroyed hits misses discarded";
+
+export class AudioNodePool extends raw.AudioNodePool {
+  constructor(context, factory, resetter, options) {
+    options = read(options, "maxSize");
+    const { message, answer } = options.protocol ?? {};
+    super(
+      context,
+      factory,
+      typeof resetter === "function" ? resetter : undefined,
+      ...bounds(options, "maxSize", "maxNodes"),
+      number(options, "settleSeconds"),
+      message,
+      answer,
+    );
+  }
+
+  getStats() {
+    return report(NODE_STATS, this._stats());
+  }
+}
+
+/** In the order of the WASM; the first letter of the name in the stats is a small one. */
+const TYPES =
+  "Gain Filter Delay Panner SpatialPanner Convolver WaveShaper Analyser Splitter Merger IIRFilter".split(" ");
+
+export class AudioNodePoolManager extends raw.AudioNodePoolManager {
+  constructor(context, options) {
+    super(context, ...bounds(read(options, "maxSize"), "maxSize", "maxNodes"));
+  }
+
+  getStats() {
+    const stats = this._stats();
+    const name = (type) => (type === "IIRFilter" ? "iirFilter" : type[0].toLowerCase() + type.slice(1));
+    return Object.fromEntries(TYPES.map((type, index) => [name(type), report(NODE_STATS, stats, 9 * index)]));
+  }
+}
+
+TYPES.forEach((type, kind) => {
+  const methods = AudioNodePoolManager.prototype;
+  const usual = type === "Delay" ? 5 : 6;
+  methods["acquire" + type] ??= function (size = usual) {
+    return this._acquire(kind, size);
+  };
+  methods["release" + type] = methods.release;
+});
+
+export class AudioBufferPool extends raw.AudioBufferPool {
+  #rate;
+
+  constructor(context, options) {
+    super(context, ...bounds(read(options, "maxPoolSize"), "maxPoolSize", "maxBuffers"));
+    this.#rate = context.sampleRate;
+  }
+
+  acquire(channels, length, sampleRate = this.#rate) {
+    return this._acquire(channels, length, sampleRate, false);
+  }
+
+  acquireDirty(channels, length, sampleRate = this.#rate) {
+    return this._acquire(channels, length, sampleRate, true);
+  }
+
+  prewarm(channels, length, count, sampleRate = this.#rate) {
+    return this._prewarm(channels, length, sampleRate, count);
+  }
+
+  getStats() {
+    return report(
+      "poolCount totalBuffers inUse available bytes created destroyed hits misses discarded",
+      this._stats(),
+    );
+  }
+}
+
+/** What a callback throws must not end what the pools are doing: it is thrown on in a task of its own. */
+const apart = (callback) => (usage) => {
+  try {
+    callback?.(usage);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+};
+
+export class AudioMemoryManager extends raw.AudioMemoryManager {
+  constructor(memoryWarningThresholdMB, onMemoryWarning, options) {
+    options = read(options, "budgetBytes");
+    const threshold = memoryWarningThresholdMB ?? Infinity;
+    if (!(threshold >= 0)) throw bad("the threshold must be a number of at least 0");
+    const { onRecovery } = options;
+    super(
+      threshold * 1024 * 1024,
+      number(options, "budgetBytes"),
+      apart(onMemoryWarning),
+      apart(typeof onRecovery === "function" ? onRecovery : undefined),
+    );
+  }
+
+  getStats() {
+    return report(
+      "estimatedBufferMemory activeNodes cachedBuffers peakMemory inUse available tracked budget overBudget idleNodes",
+      this._stats(),
+    );
+  }
+
+  setBudget(bytes) {
+    if (!(bytes >= 0)) throw bad("the budget must be a number of at least 0");
+    return this._setBudget(bytes);
+  }
+
+  cleanup(keepIds) {
+    if (typeof keepIds?.[Symbol.iterator] !== "function") throw bad("`keepIds` must be iterable");
+    return this._cleanup(new Set(keepIds));
+  }
+
+  formatBytes(bytes) {
+    return formatBytes(bytes);
+  }
+
+  #lines() {
+    const stats = this.getStats();
+    const bytes = (name) => formatBytes(stats[name]);
+    return [
+      `In use: ${bytes("estimatedBufferMemory")} of ${bytes("budget")}`,
+      `Leased: ${bytes("inUse")}`,
+      `Idle: ${bytes("available")}`,
+      `Tracked: ${bytes("tracked")}`,
+      `Peak: ${bytes("peakMemory")}`,
+      `Over the budget: ${bytes("overBudget")}`,
+      `Cached buffers: ${stats.cachedBuffers}`,
+      `Active nodes: ${stats.activeNodes}`,
+      `Idle nodes: ${stats.idleNodes}`,
+    ];
+  }
+
+  report() {
+    return this.#lines().join("\n");
+  }
+
+  logStats() {
+    group("Audio memory", this.#lines());
+  }
+}
+
+export class AudioPerformanceProfiler extends raw.AudioPerformanceProfiler {
+  constructor(context, options) {
+    const { moduleUrl } = read(options, "");
+    super(context, typeof moduleUrl === "string" ? moduleUrl : undefined);
+  }
+
+  getMetrics() {
+    return report(
+      "contextTime baseLatency outputLatency bufferUnderruns underrunSeconds processingLoad averageCallbackTime quanta",
+      this._metrics(),
+    );
+  }
+
+  getLatencyInfo() {
+    const latency = report("base output total", this._latency());
+    // The design note calls it so; it is no latency of an input.
+    return { input: latency.base, ...latency };
+  }
+
+  getTimingHistory() {
+    const figures = this._history();
+    const entry = (_, index) => report("timestamp duration busy frames", figures, 4 * index);
+    return Array.from({ length: figures.length / 4 }, entry);
+  }
+
+  logMetrics() {
+    const metrics = this.getMetrics();
+    const latency = this.getLatencyInfo();
+    const shown = (value, factor, digits, unit) =>
+      value === null ? "unavailable" : (value * factor).toFixed(digits) + unit;
+    group("Audio performance", [
+      `Context time: ${metrics.contextTime.toFixed(3)} s`,
+      `Base latency: ${shown(latency.base, 1000, 2, " ms")}`,
+      `Output latency: ${shown(latency.output, 1000, 2, " ms")}`,
+      `Total latency: ${shown(latency.total, 1000, 2, " ms")}`,
+      `Underruns: ${shown(metrics.bufferUnderruns, 1, 0, "")}`,
+      `Average callback interval: ${shown(metrics.averageCallbackTime, 1, 2, " ms")}`,
+      `Load: ${shown(metrics.processingLoad, 100, 1, " %")}`,
+    ]);
+  }
+
+  dispose() {
+    this.stopMonitoring();
+    this.resetStats();
+  }
+}
+
+export function nodeTypes() {
+  const types = {};
+  raw.nodeTypes((name, type) => (types[name] = type));
+  return types;
+}
+
+export const whenEnded = raw.whenEnded;
+export { PoolError };

@@ -25,7 +25,6 @@ mod profiler;
 mod registry;
 mod shared;
 
-use alloc::vec::Vec;
 use wasm_bindgen::prelude::*;
 
 /// Nobody could read a message: there is no output but exceptions, and the trap is one, with a stack. Without messages a
@@ -50,22 +49,24 @@ pub fn when_ended(
     pool_web::ended(source, call).map(drop).map_err(error::thrown)
 }
 
-/// The state class of every type of node, by interface.
+/// Calls `entry` with the interface and the state class of every type of node.
 #[wasm_bindgen(js_name = nodeTypes, skip_typescript)]
-pub fn node_types() -> JsValue {
+pub fn node_types(entry: &js_sys::Function) {
     use pool_web::node_types::{NODE_TYPES, Recycling};
     use pool_web::recipe::StateClass;
-    let class = |recycling: Recycling| match recycling {
-        Recycling::OneShot => "one-shot",
-        Recycling::Never(_) => "discard",
-        Recycling::Pooled(spec) => match spec.state {
-            StateClass::Stateless => "stateless",
-            StateClass::Written | StateClass::AttributeReset { .. } => "sync-reset",
-            StateClass::Flush => "flush",
-            StateClass::Protocol => "protocol",
-        },
-    };
-    let entries: Vec<_> =
-        NODE_TYPES.iter().map(|entry| (entry.interface, class(entry.recycling).into())).collect();
-    error::object(&entries)
+    for node_type in NODE_TYPES {
+        let class = match node_type.recycling {
+            Recycling::OneShot => "one-shot",
+            Recycling::Never(_) => "discard",
+            Recycling::Pooled(spec) => match spec.state {
+                StateClass::Stateless => "stateless",
+                StateClass::Written | StateClass::AttributeReset { .. } => "sync-reset",
+                StateClass::Flush => "flush",
+                StateClass::Protocol => "protocol",
+            },
+        };
+        let (interface, class) = (JsValue::from_str(node_type.interface), JsValue::from_str(class));
+        // It only makes a property of a plain object.
+        let _ = entry.call2(&JsValue::UNDEFINED, &interface, &class);
+    }
 }

@@ -1,22 +1,18 @@
 //! `AudioNodePool` and `AudioNodePoolManager`.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 use js_sys::Function;
 use pool_web::{
-    AudioNodePool as Pool, AudioNodePoolManager as Manager, NodeLease, NodeStats, Verdict, WebError,
+    AudioNodePool as Pool, AudioNodePoolManager as Manager, Exception, NodeLease, NodeStats, Verdict, WebError,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{AudioNode, BaseAudioContext, Event};
 
-use crate::error::{fail, number, object, thrown};
-use crate::options::Options;
+use crate::error::{fail, in_words, thrown};
+use crate::options::{Options, finite};
 use crate::shared::{Shared, pool_number};
-
-/// Idle nodes that are kept unless the options say otherwise: the design note's number.
-const KEPT: usize = 20;
 
 /// What both kinds of pools do with raw nodes.
 struct Desk {
@@ -37,14 +33,14 @@ impl Desk {
     }
 
     fn release(&self, node: &JsValue) -> Result<(), JsValue> {
-        let lease = self.shared.nodes.borrow_mut().take(node, self.pool, "node")?;
+        let lease = self.shared.nodes.borrow_mut().take(node, self.pool)?;
         // With nothing borrowed: the user's resetter may use the pools.
         drop(lease);
         Ok(())
     }
 
     fn discard(&self, node: &JsValue) -> Result<(), JsValue> {
-        let lease = self.shared.nodes.borrow_mut().take(node, self.pool, "node")?;
+        let lease = self.shared.nodes.borrow_mut().take(node, self.pool)?;
         lease.discard();
         Ok(())
     }
@@ -57,7 +53,7 @@ impl Desk {
         input: u32,
     ) -> Result<(), JsValue> {
         let nodes = self.shared.nodes.borrow();
-        let lease = nodes.get(target).ok_or_else(|| nodes.missing(target, "node"))?;
+        let lease = nodes.get(target)?;
         self.shared
             .as_source(source, |source| lease.connect_from_output(source, output, input))
             .map(drop)
@@ -66,7 +62,7 @@ impl Desk {
 
     fn connect_param(&self, source: &AudioNode, target: &AudioNode, name: &str) -> Result<(), JsValue> {
         let nodes = self.shared.nodes.borrow();
-        let lease = nodes.get(target).ok_or_else(|| nodes.missing(target, "node"))?;
+        let lease = nodes.get(target)?;
         self.shared
             .as_source(source, |source| lease.connect_param_from(source, name))
             .map(drop)
@@ -75,13 +71,13 @@ impl Desk {
 
     fn ramp_to(&self, node: &AudioNode, name: &str, value: f32, end_time: f64) -> Result<(), JsValue> {
         let nodes = self.shared.nodes.borrow();
-        let lease = nodes.get(node).ok_or_else(|| nodes.missing(node, "node"))?;
+        let lease = nodes.get(node)?;
         lease.ramp_to(name, value, end_time).map_err(thrown)
     }
 
     fn listen(&self, node: &AudioNode, kind: &str, callback: Function) -> Result<(), JsValue> {
         let nodes = self.shared.nodes.borrow();
-        let lease = nodes.get(node).ok_or_else(|| nodes.missing(node, "node"))?;
+        let lease = nodes.get(node)?;
         let call = move |event: Event| {
             // As with any listener, what it throws is reported by the browser, and ends nothing.
             if let Err(error) = callback.call1(&JsValue::UNDEFINED, &event) {
@@ -92,18 +88,23 @@ impl Desk {
     }
 }
 
-fn stats(stats: NodeStats) -> JsValue {
-    object(&[
-        ("total", number(stats.total())),
-        ("inUse", number(stats.leased)),
-        ("available", number(stats.idle)),
-        ("quarantined", number(stats.quarantined)),
-        ("created", (stats.created as f64).into()),
-        ("destroyed", (stats.destroyed as f64).into()),
-        ("hits", (stats.hits as f64).into()),
-        ("misses", (stats.misses as f64).into()),
-        ("discarded", (stats.discarded as f64).into()),
-    ])
+/// In the order that `index.js` names them.
+fn figures(stats: NodeStats) -> [f64; 9] {
+    [
+        stats.total() as f64,
+        stats.leased as f64,
+        stats.idle as f64,
+        stats.quarantined as f64,
+        stats.created as f64,
+        stats.destroyed as f64,
+        stats.hits as f64,
+        stats.misses as f64,
+        stats.discarded as f64,
+    ]
+}
+
+fn failure(failure: Option<Exception>) -> JsValue {
+    failure.as_ref().map_or(JsValue::UNDEFINED, in_words)
 }
 
 /// Nodes made by a function of the user's, whatever their type.
@@ -116,43 +117,48 @@ pub struct AudioNodePool {
 #[wasm_bindgen]
 impl AudioNodePool {
     #[wasm_bindgen(constructor)]
+    #[allow(clippy::too_many_arguments, reason = "the options of `index.js`, one by one")]
     pub fn new(
         context: BaseAudioContext,
         factory: Function,
-        resetter: JsValue,
-        options: JsValue,
-    ) -> Result<Self, JsValue> {
-        let options = Options::new(options, "maxSize")?;
+        resetter: Option<Function>,
+        most_idle: f64,
+        most: f64,
+        idle_seconds: f64,
+        memory: f64,
+        settle_seconds: f64,
+        message: JsValue,
+        answer: JsValue,
+    ) -> Self {
+        let options = Options::new(most_idle, most, idle_seconds, memory);
         let desk = Desk::new(&context);
         let mut builder = Pool::<AudioNode>::builder(&desk.shared.context, move |context, ()| {
             let made = factory.call1(&JsValue::UNDEFINED, context)?;
-            made.dyn_into::<AudioNode>().map_err(|_| fail("not-a-node", "the factory made no AudioNode"))
+            made.dyn_into::<AudioNode>().map_err(|_| fail("not-a-node", ""))
         })
-        .max_idle_per_key(options.count("maxSize")?.unwrap_or(KEPT));
-        if let Some(resetter) = resetter.dyn_ref::<Function>().cloned() {
+        .max_idle_per_key(options.most_idle);
+        if let Some(resetter) = resetter {
             builder = builder.try_resetter(move |node: &AudioNode| {
                 let verdict = resetter.call1(&JsValue::UNDEFINED, node)?;
                 Ok(if verdict == JsValue::FALSE { Verdict::Discard } else { Verdict::Keep })
             });
         }
-        if let Some(memory) = options.memory()? {
-            builder = builder.memory(&memory);
+        if let Some(memory) = &options.memory {
+            builder = builder.memory(memory);
         }
-        if let Some(nodes) = options.count("maxNodes")? {
+        if let Some(nodes) = options.most {
             builder = builder.max_per_key(nodes);
         }
-        if let Some(seconds) = options.number("idleSeconds")? {
-            builder = builder.idle_ttl_ms(seconds * 1000.0);
+        if let Some(milliseconds) = options.idle_ms {
+            builder = builder.idle_ttl_ms(milliseconds);
         }
-        if let Some(seconds) = options.number("settleSeconds")? {
+        if let Some(seconds) = finite(settle_seconds) {
             builder = builder.settle_seconds(seconds);
         }
-        let protocol = options.get("protocol");
-        if protocol.is_object() {
-            let part = |name: &str| js_sys::Reflect::get(&protocol, &name.into());
-            builder = builder.protocol(part("message")?, part("answer")?);
+        if !message.is_undefined() {
+            builder = builder.protocol(message, answer);
         }
-        Ok(Self { desk, pool: builder.build() })
+        Self { desk, pool: builder.build() }
     }
 
     pub fn acquire(&self) -> Result<AudioNode, JsValue> {
@@ -167,14 +173,14 @@ impl AudioNodePool {
         self.pool.maintain()
     }
 
-    #[wasm_bindgen(js_name = getStats)]
-    pub fn get_stats(&self) -> JsValue {
-        stats(self.pool.stats())
+    #[wasm_bindgen(js_name = _stats)]
+    pub fn stats(&self) -> Box<[f64]> {
+        Box::new(figures(self.pool.stats()))
     }
 
     #[wasm_bindgen(js_name = takeFailure)]
-    pub fn take_failure(&self) -> Option<String> {
-        self.pool.take_failure().map(|failure| failure.to_string())
+    pub fn take_failure(&self) -> JsValue {
+        failure(self.pool.take_failure())
     }
 
     pub fn clear(&self) {
@@ -247,55 +253,47 @@ macro_rules! by_identity {
 by_identity!(AudioNodePool);
 by_identity!(AudioNodePoolManager);
 
-macro_rules! pairs {
-    ($($acquire:ident as $js_acquire:ident ($($arg:ident: $type:ty),*) => $method:ident ($($pass:expr),*), $release:ident as $js_release:ident;)*) => {
-        #[wasm_bindgen]
-        impl AudioNodePoolManager {$(
-            #[wasm_bindgen(js_name = $js_acquire)]
-            pub fn $acquire(&self, $($arg: $type),*) -> Result<AudioNode, JsValue> {
-                self.desk.hand_out(self.manager.$method($($pass),*).map(NodeLease::into_any))
-            }
-
-            #[wasm_bindgen(js_name = $js_release)]
-            pub fn $release(&self, node: &JsValue) -> Result<(), JsValue> {
-                self.desk.release(node)
-            }
-        )*}
-    };
-}
-
-pairs! {
-    acquire_gain as acquireGain() => acquire_gain(), release_gain as releaseGain;
-    acquire_filter as acquireFilter() => acquire_filter(), release_filter as releaseFilter;
-    acquire_delay as acquireDelay(max_delay: Option<f64>) => acquire_delay_with(max_delay.unwrap_or(5.0)), release_delay as releaseDelay;
-    acquire_panner as acquirePanner() => acquire_panner(), release_panner as releasePanner;
-    acquire_spatial as acquireSpatialPanner() => acquire_spatial(), release_spatial as releaseSpatialPanner;
-    acquire_convolver as acquireConvolver() => acquire_convolver(), release_convolver as releaseConvolver;
-    acquire_shaper as acquireWaveShaper() => acquire_shaper(), release_shaper as releaseWaveShaper;
-    acquire_analyser as acquireAnalyser() => acquire_analyser(), release_analyser as releaseAnalyser;
-    acquire_iir as acquireIIRFilter(feedforward: Vec<f64>, feedback: Vec<f64>) => acquire_iir(&feedforward, &feedback), release_iir as releaseIIRFilter;
-    acquire_splitter as acquireSplitter(outputs: Option<u32>) => acquire_splitter(outputs.unwrap_or(6)), release_splitter as releaseSplitter;
-    acquire_merger as acquireMerger(inputs: Option<u32>) => acquire_merger(inputs.unwrap_or(6)), release_merger as releaseMerger;
-}
-
 #[wasm_bindgen]
 impl AudioNodePoolManager {
     #[wasm_bindgen(constructor)]
-    pub fn new(context: BaseAudioContext, options: JsValue) -> Result<Self, JsValue> {
-        let options = Options::new(options, "maxSize")?;
+    pub fn new(context: BaseAudioContext, most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Self {
+        let options = Options::new(most_idle, most, idle_seconds, memory);
         let desk = Desk::new(&context);
-        let mut builder = Manager::builder_in(&desk.shared.context)
-            .max_idle_per_type(options.count("maxSize")?.unwrap_or(KEPT));
-        if let Some(memory) = options.memory()? {
-            builder = builder.memory(&memory);
+        let mut builder =
+            Manager::builder_in(&desk.shared.context).max_idle_per_type(options.most_idle);
+        if let Some(memory) = &options.memory {
+            builder = builder.memory(memory);
         }
-        if let Some(nodes) = options.count("maxNodes")? {
+        if let Some(nodes) = options.most {
             builder = builder.max_per_type(nodes);
         }
-        if let Some(seconds) = options.number("idleSeconds")? {
-            builder = builder.idle_ttl_ms(seconds * 1000.0);
+        if let Some(milliseconds) = options.idle_ms {
+            builder = builder.idle_ttl_ms(milliseconds);
         }
-        Ok(Self { desk, manager: builder.build() })
+        Self { desk, manager: builder.build() }
+    }
+
+    /// A node of one of the types, in the order that `index.js` has them; `size` is its line in seconds, or its channels.
+    #[wasm_bindgen(js_name = _acquire)]
+    pub fn acquire(&self, kind: u32, size: f64) -> Result<AudioNode, JsValue> {
+        let manager = &self.manager;
+        self.desk.hand_out(match kind {
+            0 => manager.acquire_gain().map(NodeLease::into_any),
+            1 => manager.acquire_filter().map(NodeLease::into_any),
+            2 => manager.acquire_delay_with(size).map(NodeLease::into_any),
+            3 => manager.acquire_panner().map(NodeLease::into_any),
+            4 => manager.acquire_spatial().map(NodeLease::into_any),
+            5 => manager.acquire_convolver().map(NodeLease::into_any),
+            6 => manager.acquire_shaper().map(NodeLease::into_any),
+            7 => manager.acquire_analyser().map(NodeLease::into_any),
+            8 => manager.acquire_splitter(size as u32).map(NodeLease::into_any),
+            _ => manager.acquire_merger(size as u32).map(NodeLease::into_any),
+        })
+    }
+
+    #[wasm_bindgen(js_name = acquireIIRFilter)]
+    pub fn acquire_iir(&self, feedforward: &[f64], feedback: &[f64]) -> Result<AudioNode, JsValue> {
+        self.desk.hand_out(self.manager.acquire_iir(feedforward, feedback).map(NodeLease::into_any))
     }
 
     pub async fn ready(&self) -> bool {
@@ -310,27 +308,29 @@ impl AudioNodePoolManager {
         self.manager.maintain()
     }
 
-    #[wasm_bindgen(js_name = getStats)]
-    pub fn get_stats(&self) -> JsValue {
+    /// Those of each type, one after the other, in the order of `acquire`, and of the filters with coefficients last.
+    #[wasm_bindgen(js_name = _stats)]
+    pub fn stats(&self) -> Box<[f64]> {
         let all = self.manager.stats();
-        object(&[
-            ("gain", stats(all.gain)),
-            ("filter", stats(all.filter)),
-            ("delay", stats(all.delay)),
-            ("panner", stats(all.panner)),
-            ("spatialPanner", stats(all.spatial)),
-            ("convolver", stats(all.convolver)),
-            ("waveShaper", stats(all.shaper)),
-            ("iirFilter", stats(all.iir)),
-            ("analyser", stats(all.analyser)),
-            ("splitter", stats(all.splitter)),
-            ("merger", stats(all.merger)),
-        ])
+        let types = [
+            all.gain,
+            all.filter,
+            all.delay,
+            all.panner,
+            all.spatial,
+            all.convolver,
+            all.shaper,
+            all.analyser,
+            all.splitter,
+            all.merger,
+            all.iir,
+        ];
+        types.into_iter().flat_map(figures).collect()
     }
 
     #[wasm_bindgen(js_name = takeFailure)]
-    pub fn take_failure(&self) -> Option<String> {
-        self.manager.take_failure().map(|failure| failure.to_string())
+    pub fn take_failure(&self) -> JsValue {
+        failure(self.manager.take_failure())
     }
 
     pub fn clear(&self) {

@@ -33,7 +33,7 @@ impl Shared {
             all.retain(|shared| shared.strong_count() > 0);
             let same = |shared: &Rc<Self>| js_sys::Object::is(shared.context.as_raw(), context);
             all.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                let shared = Rc::new(Self { context: PoolContext::new(context), nodes: RefCell::default() });
+                let shared = Rc::new(Self { context: PoolContext::new(context), nodes: RefCell::new(Registry::new("node")) });
                 all.push(Rc::downgrade(&shared));
                 shared
             })
@@ -42,7 +42,7 @@ impl Shared {
 
     /// The lease of a node that is out, for `work`; the node itself if it is of no pool.
     pub(crate) fn as_source<T>(&self, node: &AudioNode, work: impl FnOnce(&dyn Source) -> T) -> T {
-        match self.nodes.borrow().get(node) {
+        match self.nodes.borrow().find(node) {
             Some(lease) => work(lease),
             None => work(node),
         }

@@ -105,11 +105,16 @@ export function set_dispatch(callback) {
   dispatch = callback;
 }
 
+function act(action) {
+  if (typeof action === "number") dispatch(action);
+  else action();
+}
+
 function ended(event) {
   const actions = event.target[pending];
   event.target[pending] = undefined;
-  if (typeof actions === "number") dispatch(actions);
-  else if (actions !== undefined) for (const action of actions) dispatch(action);
+  if (Array.isArray(actions)) actions.forEach(act);
+  else if (actions !== undefined) act(actions);
 }
 
 export function on_ended(source, action) {
@@ -117,6 +122,83 @@ export function on_ended(source, action) {
   if (actions === undefined) {
     source[pending] = action;
     source.addEventListener("ended", ended);
-  } else if (typeof actions === "number") source[pending] = [actions, action];
-  else actions.push(action);
+  } else if (Array.isArray(actions)) actions.push(action);
+  else source[pending] = [actions, action];
+}
+
+// Feeds a node, cuts it off in mid-render, resets it, and watches what comes out of it on zeros: whether writing an attribute
+// has emptied it. Mono all the way, since a change of the channel count alone would clear it, and prove nothing.
+async function leaves_nothing(kind) {
+  const [quantum, rate] = [128, 48000];
+  // Quanta of sound into the node, then quanta of zeros.
+  const [fed, watched] = [8, 16];
+  const context = new OfflineAudioContext(1, (fed + watched) * quantum, rate);
+  // Firefox lacks it.
+  if (!context.suspend) return false;
+  const looping = (value) => {
+    const source = context.createBufferSource();
+    const buffer = context.createBuffer(1, quantum, rate);
+    buffer.getChannelData(0).fill(value);
+    source.buffer = buffer;
+    source.loop = true;
+    source.start();
+    return source;
+  };
+  let node;
+  if (kind === 0) node = context.createBiquadFilter();
+  else {
+    node = context.createWaveShaper();
+    node.curve = new Float32Array([-1, 0, 1]);
+    node.oversample = "4x";
+  }
+  const loud = looping(1);
+  loud.connect(node).connect(context.destination);
+  const cut = context.suspend((fed * quantum) / rate);
+  const rendering = context.startRendering();
+  await cut;
+  loud.disconnect();
+  node.disconnect();
+  // As a release does it, and as the next user sets it up again.
+  const [name, values] = kind === 0 ? ["type", ["highpass", "lowpass"]] : ["oversample", ["none", "4x"]];
+  for (const value of values) node[name] = value;
+  looping(0).connect(node).connect(context.destination);
+  context.resume();
+  const samples = (await rendering).getChannelData(0);
+  const loudest = (part) => part.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  // Silence before would mean that nothing was tested.
+  return loudest(samples.subarray(0, fed * quantum)) > 0.1 && loudest(samples.subarray(fed * quantum)) === 0;
+}
+
+const probes = [];
+
+// The answer for a type of node, as in `recipe::Probe`: a promise that never rejects. Whatever goes wrong, the cautious
+// answer is right: then nodes are pulled with zeros or thrown away.
+export function probe(kind) {
+  if (!probes[kind]) {
+    const asked = (probes[kind] = {});
+    asked.answer = leaves_nothing(kind).catch(() => false).then((works) => (asked.works = works));
+  }
+  return probes[kind].answer;
+}
+
+// 0 until it is known, 1 if it does not work, 2 if it does.
+export function probed(kind) {
+  const works = probes[kind]?.works;
+  return works === undefined ? 0 : works ? 2 : 1;
+}
+
+// A promise of the worklet's module, from an address or else from its text; undefined where there are no worklets.
+export function add_module(context, url, text) {
+  const worklet = context.audioWorklet;
+  if (!worklet) return undefined;
+  const add = async () => {
+    if (url !== undefined) return worklet.addModule(url);
+    const made = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    try {
+      await worklet.addModule(made);
+    } finally {
+      URL.revokeObjectURL(made);
+    }
+  };
+  return add();
 }

@@ -20,7 +20,7 @@ use crate::pool_node::PoolNode;
 use crate::protocol::Protocol;
 use crate::quarantine::Quarantine;
 use crate::recipe::{Next, Step};
-use crate::release::{Make, NodeFactory, NodeResetter, Phase, Recycle, UserReset};
+use crate::release::{Estimate, Look, Make, NodeFactory, NodeResetter, Phase, Recycle, UserReset};
 use crate::time::PageClock;
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
@@ -60,7 +60,41 @@ struct Waiting {
 }
 
 impl Home {
-    fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
+    #[inline(never)]
+    fn new(context: PoolContext, make: Make, look: Look, bytes: Estimate, settings: Settings) -> Rc<Self> {
+        let Settings { reset, protocol, settle, most_quarantined, left_out, bounds } = settings;
+        let resetter = Rc::new(NodeResetter::new(reset, left_out));
+        let factory = NodeFactory { context: context.clone(), make, look, bytes, settle, protocol };
+        let recycle = Recycle(Rc::clone(&resetter));
+        let mut core = KeyedPool::builder(factory).resetter(recycle).clock(PageClock);
+        if let Some(memory) = &bounds.memory {
+            core = core.account(memory.account().clone());
+        }
+        if let Some(nodes) = bounds.max_per_key {
+            core = core.max_per_key(nodes);
+        }
+        if let Some(nodes) = bounds.max_idle_per_key {
+            core = core.max_idle_per_key(nodes);
+        }
+        if let Some(milliseconds) = bounds.idle_ttl_ms {
+            core = core.idle_ttl(PageClock::ticks(milliseconds));
+        }
+        let home = Rc::new(Self {
+            context,
+            core: Rc::new(core.build()),
+            resetter,
+            quarantine: RefCell::default(),
+            most_quarantined,
+            memory: bounds.memory,
+        });
+        if let Some(memory) = &home.memory {
+            let member: Weak<Self> = Rc::downgrade(&home);
+            memory.join(member);
+        }
+        home
+    }
+
+    pub(crate) fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
         self.context.check_open("acquire")?;
         self.settle();
         let mut lease = pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key))?;
@@ -68,13 +102,31 @@ impl Home {
         Ok(lease)
     }
 
-    fn maintain(&self) -> usize {
+    pub(crate) fn maintain(&self) -> usize {
         self.give_up_if_closed() + self.settle() + self.core.maintain(256)
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.evict_quarantined_while(|_| true);
         self.core.retain(|_, _| false);
+    }
+
+    pub(crate) fn close(&self) {
+        self.core.close();
+        self.clear();
+    }
+
+    fn prewarm(&self, key: &AnyKey, count: usize) -> Result<usize, WebError> {
+        self.context.check_open("prewarm")?;
+        self.core.prewarm(key, count).map_err(pool_error::from_core)
+    }
+
+    pub(crate) fn node_stats(&self) -> NodeStats {
+        NodeStats::new(self.core.stats(), self.quarantine.borrow().len())
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<Exception> {
+        self.resetter.take_failure()
     }
 
     /// Releases: to the idle set, or by way of the quarantine.
@@ -184,16 +236,40 @@ impl Member for Home {
 pub struct AudioNodePoolBuilder<N: PoolNode> {
     context: PoolContext,
     make: Make,
-    reset: UserReset,
-    protocol: Option<Rc<Protocol>>,
-    settle: Option<f64>,
-    most_quarantined: usize,
-    left_out: Option<Step>,
-    memory: Option<AudioMemory>,
-    max_per_key: Option<usize>,
-    max_idle_per_key: Option<usize>,
-    idle_ttl_ms: Option<f64>,
+    settings: Settings,
     _node: PhantomData<N>,
+}
+
+/// What does not hang on the type of the nodes.
+pub(crate) struct Settings {
+    pub(crate) reset: UserReset,
+    pub(crate) protocol: Option<Rc<Protocol>>,
+    pub(crate) settle: Option<f64>,
+    pub(crate) most_quarantined: usize,
+    pub(crate) left_out: Option<Step>,
+    pub(crate) bounds: Bounds,
+}
+
+/// What a manager's pools have in common.
+#[derive(Clone, Default)]
+pub(crate) struct Bounds {
+    pub(crate) memory: Option<AudioMemory>,
+    pub(crate) max_per_key: Option<usize>,
+    pub(crate) max_idle_per_key: Option<usize>,
+    pub(crate) idle_ttl_ms: Option<f64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reset: None,
+            protocol: None,
+            settle: None,
+            most_quarantined: MOST_QUARANTINED,
+            left_out: None,
+            bounds: Bounds::default(),
+        }
+    }
 }
 
 impl<N: PoolNode> AudioNodePoolBuilder<N> {
@@ -206,7 +282,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     /// As [`resetter`](Self::resetter), for code that may throw: the node is discarded then, and
     /// [`take_failure`](AudioNodePool::take_failure) tells why.
     pub fn try_resetter(mut self, reset: impl Fn(&N) -> Result<Verdict, JsValue> + 'static) -> Self {
-        self.reset = Some(Box::new(move |node| reset(node.unchecked_ref())));
+        self.settings.reset = Some(Box::new(move |node| reset(node.unchecked_ref())));
         self
     }
 
@@ -216,7 +292,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     ///
     /// In the processor: `this.port.onmessage = ({ data }) => { if (data === "reset") { ...; this.port.postMessage("done"); } }`
     pub fn protocol(mut self, message: impl Into<JsValue>, answer: impl Into<JsValue>) -> Self {
-        self.protocol = Some(Rc::new(Protocol { message: message.into(), answer: answer.into() }));
+        self.settings.protocol = Some(Rc::new(Protocol { message: message.into(), answer: answer.into() }));
         self
     }
 
@@ -224,90 +300,63 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     /// of `AudioNode`, which do not tell their coefficients, and worklets with a tail. Only types that are quarantined
     /// at all heed it.
     pub fn settle_seconds(mut self, seconds: f64) -> Self {
-        self.settle = Some(seconds);
+        self.settings.settle = Some(seconds);
         self
     }
 
     /// Most nodes in quarantine; beyond it those that would wait longest are given up. Default: 256.
     pub fn max_quarantined(mut self, nodes: usize) -> Self {
-        self.most_quarantined = nodes;
+        self.settings.most_quarantined = nodes;
         self
     }
 
     /// The budget that the nodes' bytes are charged to. Only delays hold any that count.
     pub fn memory(mut self, memory: &AudioMemory) -> Self {
-        self.memory = Some(memory.clone());
+        self.settings.bounds.memory = Some(memory.clone());
         self
     }
 
     /// Most nodes of one key, leased, quarantined and idle. An acquire beyond fails. Default: no bound.
     pub fn max_per_key(mut self, nodes: usize) -> Self {
-        self.max_per_key = Some(nodes);
+        self.settings.bounds.max_per_key = Some(nodes);
         self
     }
 
     /// Most idle nodes of one key. A release beyond evicts the one that waited longest. Default: no bound.
     pub fn max_idle_per_key(mut self, nodes: usize) -> Self {
-        self.max_idle_per_key = Some(nodes);
+        self.settings.bounds.max_idle_per_key = Some(nodes);
         self
     }
 
     /// Milliseconds that a node may wait; one that waited longer is never handed out. It goes when
     /// [`maintain`](AudioNodePool::maintain) is called. Default: no bound, and then no release reads the clock.
     pub fn idle_ttl_ms(mut self, milliseconds: f64) -> Self {
-        self.idle_ttl_ms = Some(milliseconds);
+        self.settings.bounds.idle_ttl_ms = Some(milliseconds);
         self
     }
 
     /// For tests only: a release without `step`, to show that it is needed.
     #[doc(hidden)]
     pub fn leave_out(mut self, step: Step) -> Self {
-        self.left_out = Some(step);
+        self.settings.left_out = Some(step);
+        self
+    }
+
+    /// All pools of a manager alike.
+    pub(crate) fn bounds(mut self, bounds: &Bounds) -> Self {
+        self.settings.bounds = bounds.clone();
         self
     }
 
     /// The pool.
     #[must_use]
     pub fn build(self) -> AudioNodePool<N> {
-        let resetter = Rc::new(NodeResetter::new(self.reset, self.left_out));
-        let factory = NodeFactory {
-            context: self.context.clone(),
-            make: self.make,
-            look: |node, key, rate| {
-                let key = key.get::<N::Key>().ok_or(WebError::Unsupported { what: FOREIGN_KEY })?;
-                N::facts(node, key, rate)
-            },
-            bytes: |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate)),
-            settle: self.settle,
-            protocol: self.protocol,
+        let look: Look = |node, key, rate| {
+            let key = key.get::<N::Key>().ok_or(WebError::Unsupported { what: FOREIGN_KEY })?;
+            N::facts(node, key, rate)
         };
-        let recycle = Recycle(Rc::clone(&resetter));
-        let mut core = KeyedPool::builder(factory).resetter(recycle).clock(PageClock);
-        if let Some(memory) = &self.memory {
-            core = core.account(memory.account().clone());
-        }
-        if let Some(nodes) = self.max_per_key {
-            core = core.max_per_key(nodes);
-        }
-        if let Some(nodes) = self.max_idle_per_key {
-            core = core.max_idle_per_key(nodes);
-        }
-        if let Some(milliseconds) = self.idle_ttl_ms {
-            core = core.idle_ttl(PageClock::ticks(milliseconds));
-        }
-        let home = Rc::new(Home {
-            context: self.context,
-            core: Rc::new(core.build()),
-            resetter,
-            quarantine: RefCell::default(),
-            most_quarantined: self.most_quarantined,
-            memory: self.memory,
-        });
-        if let Some(memory) = &home.memory {
-            let member: Weak<Home> = Rc::downgrade(&home);
-            memory.join(member);
-        }
-        AudioNodePool { home, _node: PhantomData }
+        let bytes: Estimate = |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate));
+        AudioNodePool { home: Home::new(self.context, self.make, look, bytes, self.settings), _node: PhantomData }
     }
 }
 
@@ -343,15 +392,7 @@ impl<N: PoolNode> AudioNodePool<N> {
                 let key = key.get::<N::Key>().ok_or_else(|| JsValue::from_str(FOREIGN_KEY))?;
                 factory(context, key).map(JsCast::unchecked_into)
             }),
-            reset: None,
-            protocol: None,
-            settle: None,
-            most_quarantined: MOST_QUARANTINED,
-            left_out: None,
-            memory: None,
-            max_per_key: None,
-            max_idle_per_key: None,
-            idle_ttl_ms: None,
+            settings: Settings::default(),
             _node: PhantomData,
         }
     }
@@ -414,8 +455,7 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// As [`acquire`](Self::acquire); what was made before stays.
     pub fn prewarm(&self, key: &N::Key, count: usize) -> Result<usize, WebError> {
-        self.home.context.check_open("prewarm")?;
-        self.home.core.prewarm(&AnyKey::new(key), count).map_err(pool_error::from_core)
+        self.home.prewarm(&AnyKey::new(key), count)
     }
 
     /// Housekeeping, to be called about once a second: what has become silent goes back to the idle set, what waited
@@ -437,25 +477,28 @@ impl<N: PoolNode> AudioNodePool<N> {
 
     /// Refuses all further acquires, and clears. Leased nodes are reset and given up as they come back.
     pub fn close(&self) {
-        self.home.core.close();
-        self.clear();
+        self.home.close();
     }
 
     /// What the pool has done and holds. No call into JavaScript.
     #[must_use]
     pub fn stats(&self) -> NodeStats {
-        NodeStats::new(self.home.core.stats(), self.home.quarantine.borrow().len())
+        self.home.node_stats()
     }
 
     /// Why the latest node was discarded at its release, if an exception did it. Taken: a second call gives `None`.
     #[must_use]
     pub fn take_failure(&self) -> Option<Exception> {
-        self.home.resetter.take_failure()
+        self.home.take_failure()
     }
 
     /// The context whose nodes these are.
     #[must_use]
     pub fn context(&self) -> &PoolContext {
         &self.home.context
+    }
+
+    pub(crate) fn home(&self) -> &Rc<Home> {
+        &self.home
     }
 }

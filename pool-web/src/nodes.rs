@@ -1,18 +1,20 @@
 //! [`AudioNodePoolManager`]: a pool of each type of node that needs no code of the program's own.
 
+use crate::any_key::AnyKey;
 use crate::bindings;
 use crate::context::PoolContext;
 use crate::error::{Exception, WebError};
 use crate::key::{DelayKey, IirKey, MAX_CHANNELS};
 use crate::memory::AudioMemory;
-use crate::node::{AudioNodePool, AudioNodePoolBuilder};
+use crate::node::{AudioNodePool, AudioNodePoolBuilder, Bounds, Home};
 use crate::node_lease::NodeLease;
 use crate::node_stats::NodeStats;
 use crate::pool_node::PoolNode;
 use crate::probe;
 use crate::recipe::Probe;
+use alloc::rc::Rc;
 use web_sys::{
-    AnalyserNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode, ConvolverNode,
+    AnalyserNode, AudioNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode, ConvolverNode,
     DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
 };
 
@@ -69,51 +71,36 @@ impl NodeManagerStats {
 #[must_use = "a builder makes nothing until `build`"]
 pub struct AudioNodePoolManagerBuilder {
     context: PoolContext,
-    memory: Option<AudioMemory>,
-    max_per_type: Option<usize>,
-    max_idle_per_type: Option<usize>,
-    idle_ttl_ms: Option<f64>,
+    bounds: Bounds,
 }
 
 impl AudioNodePoolManagerBuilder {
     /// The budget that delay lines are charged to.
     pub fn memory(mut self, memory: &AudioMemory) -> Self {
-        self.memory = Some(memory.clone());
+        self.bounds.memory = Some(memory.clone());
         self
     }
 
     /// Most nodes of each type (of each length, for delays), whatever they are doing. Default: no bound.
     pub fn max_per_type(mut self, nodes: usize) -> Self {
-        self.max_per_type = Some(nodes);
+        self.bounds.max_per_key = Some(nodes);
         self
     }
 
     /// Most idle nodes of each type (of each length, for delays). Default: no bound.
     pub fn max_idle_per_type(mut self, nodes: usize) -> Self {
-        self.max_idle_per_type = Some(nodes);
+        self.bounds.max_idle_per_key = Some(nodes);
         self
     }
 
     /// Milliseconds that a node may wait to be used again. Default: no bound.
     pub fn idle_ttl_ms(mut self, milliseconds: f64) -> Self {
-        self.idle_ttl_ms = Some(milliseconds);
+        self.bounds.idle_ttl_ms = Some(milliseconds);
         self
     }
 
-    fn pool<N: PoolNode>(&self, mut pool: AudioNodePoolBuilder<N>) -> AudioNodePool<N> {
-        if let Some(memory) = &self.memory {
-            pool = pool.memory(memory);
-        }
-        if let Some(nodes) = self.max_per_type {
-            pool = pool.max_per_key(nodes);
-        }
-        if let Some(nodes) = self.max_idle_per_type {
-            pool = pool.max_idle_per_key(nodes);
-        }
-        if let Some(milliseconds) = self.idle_ttl_ms {
-            pool = pool.idle_ttl_ms(milliseconds);
-        }
-        pool.build()
+    fn pool<N: PoolNode>(&self, pool: AudioNodePoolBuilder<N>) -> AudioNodePool<N> {
+        pool.bounds(&self.bounds).build()
     }
 
     /// The manager. Starts the probe of this browser, if it has not been done on this page; see
@@ -179,29 +166,6 @@ pub struct AudioNodePoolManager {
     merger: AudioNodePool<ChannelMergerNode>,
 }
 
-/// What the manager does to all of its pools.
-trait AnyPool {
-    fn maintain(&self) -> usize;
-    fn take_failure(&self) -> Option<Exception>;
-    fn clear(&self);
-    fn close(&self);
-}
-
-impl<N: PoolNode> AnyPool for AudioNodePool<N> {
-    fn maintain(&self) -> usize {
-        self.maintain()
-    }
-    fn take_failure(&self) -> Option<Exception> {
-        self.take_failure()
-    }
-    fn clear(&self) {
-        self.clear();
-    }
-    fn close(&self) {
-        self.close();
-    }
-}
-
 fn checked_channels(channels: u32) -> Result<u32, WebError> {
     if (1..=MAX_CHANNELS).contains(&channels) {
         Ok(channels)
@@ -211,20 +175,54 @@ fn checked_channels(channels: u32) -> Result<u32, WebError> {
 }
 
 impl AudioNodePoolManager {
-    fn all(&self) -> [&dyn AnyPool; 11] {
+    fn homes(&self) -> [&Rc<Home>; 11] {
         [
-            &self.gain,
-            &self.filter,
-            &self.delay,
-            &self.panner,
-            &self.spatial,
-            &self.convolver,
-            &self.shaper,
-            &self.iir,
-            &self.analyser,
-            &self.splitter,
-            &self.merger,
+            self.gain.home(),
+            self.filter.home(),
+            self.delay.home(),
+            self.panner.home(),
+            self.spatial.home(),
+            self.convolver.home(),
+            self.shaper.home(),
+            self.analyser.home(),
+            self.splitter.home(),
+            self.merger.home(),
+            self.iir.home(),
         ]
+    }
+
+    /// For the npm package, which takes any type by the same way: those of [`all_stats`](Self::all_stats) by number.
+    /// `size` is the line of a delay in seconds, or the channels of a splitter or merger.
+    #[doc(hidden)]
+    pub fn acquire_kind(&self, kind: usize, size: f64) -> Result<NodeLease<AudioNode>, WebError> {
+        let key = match kind {
+            2 => AnyKey::new(&DelayKey::new(size)?),
+            8 | 9 => AnyKey::new(&checked_channels(size as u32)?),
+            _ => AnyKey::new(&()),
+        };
+        self.acquire_any(kind, &key)
+    }
+
+    /// As [`acquire_iir`](Self::acquire_iir), for the npm package.
+    #[doc(hidden)]
+    pub fn acquire_any_iir(
+        &self,
+        feedforward: &[f64],
+        feedback: &[f64],
+    ) -> Result<NodeLease<AudioNode>, WebError> {
+        self.acquire_any(10, &AnyKey::new(&IirKey::new(feedforward, feedback)?))
+    }
+
+    fn acquire_any(&self, kind: usize, key: &AnyKey) -> Result<NodeLease<AudioNode>, WebError> {
+        let home = self.homes()[kind];
+        home.acquire(key).map(|lease| NodeLease::new(lease, home))
+    }
+
+    /// For the npm package: by number.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn all_stats(&self) -> [NodeStats; 11] {
+        self.homes().map(|home| home.node_stats())
     }
 
     /// Pools without bounds and budget.
@@ -243,10 +241,7 @@ impl AudioNodePoolManager {
     pub fn builder_in(context: &PoolContext) -> AudioNodePoolManagerBuilder {
         AudioNodePoolManagerBuilder {
             context: context.clone(),
-            memory: None,
-            max_per_type: None,
-            max_idle_per_type: None,
-            idle_ttl_ms: None,
+            bounds: Bounds::default(),
         }
     }
 
@@ -421,7 +416,7 @@ impl AudioNodePoolManager {
 
     /// Housekeeping of all pools, to be called about once a second. Returns how many nodes it moved or destroyed.
     pub fn maintain(&self) -> usize {
-        self.all().into_iter().map(AnyPool::maintain).sum()
+        self.homes().into_iter().map(|home| home.maintain()).sum()
     }
 
     /// What the pools have done and hold. No call into JavaScript.
@@ -445,16 +440,16 @@ impl AudioNodePoolManager {
     /// Why the latest node was discarded at its release, if an exception did it, of any type. Taken.
     #[must_use]
     pub fn take_failure(&self) -> Option<Exception> {
-        self.all().into_iter().filter_map(AnyPool::take_failure).next()
+        self.homes().into_iter().find_map(|home| home.take_failure())
     }
 
     /// Evicts every idle and quarantined node.
     pub fn clear(&self) {
-        self.all().into_iter().for_each(AnyPool::clear);
+        self.homes().into_iter().for_each(|home| home.clear());
     }
 
     /// Refuses all further acquires, and clears.
     pub fn close(&self) {
-        self.all().into_iter().for_each(AnyPool::close);
+        self.homes().into_iter().for_each(|home| home.close());
     }
 }

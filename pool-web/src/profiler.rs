@@ -5,7 +5,7 @@
 //! and 325 where there were 567. The load is measured by a small processor on the audio thread; see
 //! [`timing`](crate::timing) for how.
 
-use crate::bindings::RawContext;
+use crate::bindings::{self, RawContext};
 use crate::console;
 use crate::error::{Exception, WebError};
 use crate::metrics::{LatencyInfo, Metrics, UnderrunCount};
@@ -14,17 +14,19 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use js_sys::{Array, Atomics, Float64Array, Int32Array, Object, Reflect, SharedArrayBuffer};
+use js_sys::{Atomics, Float64Array, Int32Array, Object, Reflect, SharedArrayBuffer};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    AudioContext, AudioWorkletNode, AudioWorkletNodeOptions, Blob, BlobPropertyBag, MessageEvent,
-    MessagePort, Url,
-};
+use web_sys::{AudioContext, AudioWorkletNode, AudioWorkletNodeOptions, MessageEvent, MessagePort};
 
 /// The processor, to be hosted where a page's policy forbids modules from a blob; see
 /// [`AudioProfiler::with_module_url`].
+///
+/// It tells the main thread when each render quantum began, as (frame, milliseconds) pairs: by way of shared memory if it was
+/// given some, and then publishes the count after what it has written, so that the reader looks no further; else in a batch
+/// per message. It measures nothing itself: the only clock in there is `Date.now()`, in steps of a millisecond, and what can
+/// be made of that is worked out here, where it is tested. (Comments are here too: a page downloads the module.)
 pub const WORKLET_MODULE: &str = include_str!("worklet/timing.js");
 const PROCESSOR: &str = "pool-web-timing";
 
@@ -161,22 +163,44 @@ impl AudioProfiler {
     /// [`WebError::ContextClosed`]; [`WebError::Unsupported`] where there are no worklets, as on pages that are not
     /// secure; [`WebError::Exception`] if the module is refused, by a content policy for example.
     pub async fn start(&self) -> Result<(), WebError> {
-        let shared = Rc::clone(&self.0);
-        if shared.monitor.borrow().is_some() {
-            return Ok(());
+        let Some(added) = self.begin()? else { return Ok(()) };
+        let turn = self.turn();
+        JsFuture::from(added).await.map_err(Exception::of("addModule"))?;
+        self.finish(turn)
+    }
+
+    /// The first half of [`start`](Self::start), up to the wait for the processor's module; `None` if it has begun already.
+    #[doc(hidden)]
+    pub fn begin(&self) -> Result<Option<js_sys::Promise>, WebError> {
+        let shared = &self.0;
+        if self.is_monitoring() {
+            return Ok(None);
         }
-        if shared.context.state() == web_sys::AudioContextState::Closed {
+        if bindings::is_closed(&shared.context) {
             return Err(WebError::ContextClosed { operation: "start" });
         }
-        let turn = shared.turn.get().wrapping_add(1);
-        shared.turn.set(turn);
-        add_module(&shared).await?;
+        shared.turn.set(shared.turn.get().wrapping_add(1));
+        bindings::add_module(&shared.context, shared.module_url.as_deref(), WORKLET_MODULE)
+            .map(Some)
+            .ok_or(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" })
+    }
+
+    /// Which start this is, for [`finish`](Self::finish).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn turn(&self) -> u32 {
+        self.0.turn.get()
+    }
+
+    /// The second half, once the module is there.
+    #[doc(hidden)]
+    pub fn finish(&self, turn: u32) -> Result<(), WebError> {
+        let shared = &self.0;
         // Stopped, started once more or dropped in the meantime: then it is for somebody else to do, or nobody.
-        if shared.turn.get() != turn {
-            return Ok(());
+        if shared.turn.get() == turn {
+            let monitor = Monitor::new(shared)?;
+            shared.monitor.replace(Some(monitor));
         }
-        let monitor = Monitor::new(&shared)?;
-        shared.monitor.replace(Some(monitor));
         Ok(())
     }
 
@@ -289,29 +313,6 @@ impl Monitor {
         };
         set_up().map_err(Exception::of("AudioWorkletNode"))
     }
-}
-
-async fn add_module(shared: &Shared) -> Result<(), WebError> {
-    let worklet = shared.context.audio_worklet().map_err(Exception::of("audioWorklet"))?;
-    if worklet.is_undefined() {
-        return Err(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" });
-    }
-    let failed = Exception::of("addModule");
-    if let Some(url) = &shared.module_url {
-        return JsFuture::from(worklet.add_module(url).map_err(&failed)?).await.map(drop).map_err(&failed);
-    }
-    let kind = BlobPropertyBag::new();
-    kind.set_type("text/javascript");
-    let parts = Array::of1(&JsValue::from_str(WORKLET_MODULE));
-    let blob = Blob::new_with_str_sequence_and_options(&parts, &kind).map_err(&failed)?;
-    let url = Url::create_object_url_with_blob(&blob).map_err(&failed)?;
-    let added = match worklet.add_module(&url) {
-        Ok(promise) => JsFuture::from(promise).await.map(drop),
-        Err(thrown) => Err(thrown),
-    };
-    // A URL that was made can be revoked, and nothing is lost if not.
-    let _ = Url::revoke_object_url(&url);
-    added.map_err(&failed)
 }
 
 /// The browser's base latency in seconds.

@@ -103,14 +103,15 @@ impl Drop for Pooled {
 }
 
 pub(crate) type Make = Box<dyn Fn(&BaseAudioContext, &AnyKey) -> Result<AudioNode, JsValue>>;
-type Look = fn(&AudioNode, &AnyKey, f32) -> Result<NodeFacts, WebError>;
+pub(crate) type Look = fn(&AudioNode, &AnyKey, f32) -> Result<NodeFacts, WebError>;
+pub(crate) type Estimate = fn(&AnyKey, f32) -> usize;
 pub(crate) type UserReset = Option<Box<dyn Fn(&AudioNode) -> Result<Verdict, JsValue>>>;
 
 pub(crate) struct NodeFactory {
     pub(crate) context: PoolContext,
     pub(crate) make: Make,
     pub(crate) look: Look,
-    pub(crate) bytes: fn(&AnyKey, f32) -> usize,
+    pub(crate) bytes: Estimate,
     /// Seconds of zeros that the user asked for, in place of what the type knows.
     pub(crate) settle: Option<f64>,
     pub(crate) protocol: Option<Rc<Protocol>>,

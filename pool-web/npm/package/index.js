@@ -1,7 +1,8 @@
 // The WASM is fetched when this module is first imported; everything is ready when the import is. What is here besides gives
 // the classes of the WASM the signatures of `index.d.ts`: options and reports are objects here, and lists of numbers there.
 import init, * as raw from "./pool_web.js";
-import { PoolError, formatBytes } from "./error.js";
+import { PoolError, exception, formatBytes } from "./error.js";
+import { on_ended, probe } from "./glue.js";
 
 const url = new URL("./pool_web_bg.wasm", import.meta.url);
 // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example.
@@ -86,6 +87,11 @@ const TYPES =
 export class AudioNodePoolManager extends raw.AudioNodePoolManager {
   constructor(context, options) {
     super(context, ...bounds(read(options, "maxSize"), "maxSize", "maxNodes"));
+  }
+
+  async ready() {
+    await probe(1);
+    return probe(0);
   }
 
   getStats() {
@@ -209,6 +215,18 @@ export class AudioPerformanceProfiler extends raw.AudioPerformanceProfiler {
     super(context, typeof moduleUrl === "string" ? moduleUrl : undefined);
   }
 
+  async startMonitoring() {
+    const added = this._begin();
+    if (!added) return;
+    const turn = this._turn();
+    try {
+      await added;
+    } catch (error) {
+      throw exception("addModule", error);
+    }
+    this._finish(turn);
+  }
+
   getMetrics() {
     return report(
       "contextTime baseLatency outputLatency bufferUnderruns underrunSeconds processingLoad averageCallbackTime quanta",
@@ -256,5 +274,8 @@ export function nodeTypes() {
   return types;
 }
 
-export const whenEnded = raw.whenEnded;
+export function whenEnded(source, callback) {
+  on_ended(source, () => callback());
+}
+
 export { PoolError };

@@ -26,6 +26,13 @@ export function describe(operation, name, message) {
   return `${operation} failed: ${name}: ${message}`;
 }
 
+/** What something threw, as Rust's `Exception::from_js` reads it. */
+export function exception(operation, thrown) {
+  const text = (value) => (typeof value === "string" ? value : undefined);
+  const message = text(thrown?.message) ?? text(thrown) ?? "a value that is no error was thrown";
+  return make_error("exception", [], operation, text(thrown?.name) ?? "", message);
+}
+
 // For each code the names of the numbers and texts that become details, in the order in which they come, and the message.
 const errors = {
   "bad-buffer": ["channels length sampleRate", "", (n, a, b, c) =>

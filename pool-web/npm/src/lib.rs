@@ -35,20 +35,6 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// Calls `callback` once, when `source` has ended: the place to release what a voice held.
-#[wasm_bindgen(js_name = whenEnded, skip_typescript)]
-pub fn when_ended(
-    source: &web_sys::AudioScheduledSourceNode,
-    callback: js_sys::Function,
-) -> Result<(), JsValue> {
-    let call = move || {
-        if let Err(error) = callback.call0(&JsValue::UNDEFINED) {
-            wasm_bindgen::throw_val(error);
-        }
-    };
-    pool_web::ended(source, call).map(drop).map_err(error::thrown)
-}
-
 /// Calls `entry` with the interface and the state class of every type of node.
 #[wasm_bindgen(js_name = nodeTypes, skip_typescript)]
 pub fn node_types(entry: &js_sys::Function) {

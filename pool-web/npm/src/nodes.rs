@@ -276,28 +276,12 @@ impl AudioNodePoolManager {
     /// A node of one of the types, in the order that `index.js` has them; `size` is its line in seconds, or its channels.
     #[wasm_bindgen(js_name = _acquire)]
     pub fn acquire(&self, kind: u32, size: f64) -> Result<AudioNode, JsValue> {
-        let manager = &self.manager;
-        self.desk.hand_out(match kind {
-            0 => manager.acquire_gain().map(NodeLease::into_any),
-            1 => manager.acquire_filter().map(NodeLease::into_any),
-            2 => manager.acquire_delay_with(size).map(NodeLease::into_any),
-            3 => manager.acquire_panner().map(NodeLease::into_any),
-            4 => manager.acquire_spatial().map(NodeLease::into_any),
-            5 => manager.acquire_convolver().map(NodeLease::into_any),
-            6 => manager.acquire_shaper().map(NodeLease::into_any),
-            7 => manager.acquire_analyser().map(NodeLease::into_any),
-            8 => manager.acquire_splitter(size as u32).map(NodeLease::into_any),
-            _ => manager.acquire_merger(size as u32).map(NodeLease::into_any),
-        })
+        self.desk.hand_out(self.manager.acquire_kind(kind as usize, size))
     }
 
     #[wasm_bindgen(js_name = acquireIIRFilter)]
     pub fn acquire_iir(&self, feedforward: &[f64], feedback: &[f64]) -> Result<AudioNode, JsValue> {
-        self.desk.hand_out(self.manager.acquire_iir(feedforward, feedback).map(NodeLease::into_any))
-    }
-
-    pub async fn ready(&self) -> bool {
-        self.manager.ready().await
+        self.desk.hand_out(self.manager.acquire_any_iir(feedforward, feedback))
     }
 
     pub fn prewarm(&self, gains: usize, filters: usize, panners: usize) -> Result<usize, JsValue> {
@@ -311,21 +295,7 @@ impl AudioNodePoolManager {
     /// Those of each type, one after the other, in the order of `acquire`, and of the filters with coefficients last.
     #[wasm_bindgen(js_name = _stats)]
     pub fn stats(&self) -> Box<[f64]> {
-        let all = self.manager.stats();
-        let types = [
-            all.gain,
-            all.filter,
-            all.delay,
-            all.panner,
-            all.spatial,
-            all.convolver,
-            all.shaper,
-            all.analyser,
-            all.splitter,
-            all.merger,
-            all.iir,
-        ];
-        types.into_iter().flat_map(figures).collect()
+        self.manager.all_stats().into_iter().flat_map(figures).collect()
     }
 
     #[wasm_bindgen(js_name = takeFailure)]

@@ -1,7 +1,6 @@
 //! `AudioPerformanceProfiler`.
 
 use alloc::boxed::Box;
-use alloc::rc::Rc;
 use alloc::string::String;
 
 use pool_web::AudioProfiler;
@@ -18,7 +17,7 @@ fn known(value: Option<f64>) -> f64 {
 /// How an audio context is doing.
 #[wasm_bindgen(skip_typescript)]
 pub struct AudioPerformanceProfiler {
-    profiler: Rc<AudioProfiler>,
+    profiler: AudioProfiler,
 }
 
 #[wasm_bindgen]
@@ -29,15 +28,23 @@ impl AudioPerformanceProfiler {
             Some(url) => AudioProfiler::with_module_url(&context, &url),
             None => AudioProfiler::new(&context),
         };
-        Self { profiler: profiler.into() }
+        Self { profiler }
     }
 
-    #[wasm_bindgen(js_name = startMonitoring)]
-    pub fn start_monitoring(&self) -> js_sys::Promise {
-        let profiler = Rc::clone(&self.profiler);
-        wasm_bindgen_futures::future_to_promise(async move {
-            profiler.start().await.map(|()| JsValue::UNDEFINED).map_err(thrown)
-        })
+    /// The start, up to the wait for the module; `undefined` if it monitors already.
+    #[wasm_bindgen(js_name = _begin)]
+    pub fn begin(&self) -> Result<JsValue, JsValue> {
+        self.profiler.begin().map(JsValue::from).map_err(thrown)
+    }
+
+    #[wasm_bindgen(js_name = _turn)]
+    pub fn turn(&self) -> u32 {
+        self.profiler.turn()
+    }
+
+    #[wasm_bindgen(js_name = _finish)]
+    pub fn finish(&self, turn: u32) -> Result<(), JsValue> {
+        self.profiler.finish(turn).map_err(thrown)
     }
 
     #[wasm_bindgen(js_name = stopMonitoring)]

@@ -9,10 +9,12 @@ use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::UnsafeCell;
 use core::ptr::null_mut;
 
-/// Every block is aligned to this, which is more than any type here needs.
-const ALIGN: usize = 16;
+/// The smallest block.
+const LEAST: usize = 16;
+/// A block is aligned to its size, up to this: an account's counters have a cache line for themselves, of 128 bytes.
+const MOST_ALIGN: usize = 256;
 const PAGE: usize = 1 << 16;
-/// Sizes from `ALIGN` up to half of what 32 bits can address.
+/// Sizes from `LEAST` up to half of what 32 bits can address.
 const CLASSES: usize = 28;
 
 struct State {
@@ -31,15 +33,22 @@ unsafe impl Sync for Heap {}
 #[global_allocator]
 static HEAP: Heap = Heap(UnsafeCell::new(State { free: [null_mut(); CLASSES], next: 0, end: 0 }));
 
-/// The index of the smallest size that holds `size` bytes.
-fn class(size: usize) -> usize {
-    let size = size.max(ALIGN);
-    (usize::BITS - (size - 1).leading_zeros()) as usize - ALIGN.trailing_zeros() as usize
+/// The index of the smallest size that holds `size` bytes aligned to `align`.
+fn class(size: usize, align: usize) -> usize {
+    let size = size.max(align).max(LEAST);
+    (usize::BITS - (size - 1).leading_zeros()) as usize - LEAST.trailing_zeros() as usize
 }
 
 impl State {
     /// A block that was never given out; null if the browser has no more memory.
     fn fresh(&mut self, size: usize) -> *mut u8 {
+        // What lies before the next multiple of the alignment is kept, as smaller blocks.
+        while !self.next.is_multiple_of(size.min(MOST_ALIGN)) {
+            let piece = 1 << self.next.trailing_zeros();
+            // SAFETY: it was never given out, and lies before `end`, which is a multiple of more.
+            unsafe { self.keep(self.next as *mut u8, class(piece, 1)) };
+            self.next += piece;
+        }
         if size > self.end - self.next {
             let pages = size.div_ceil(PAGE);
             let before = memory_grow(0, pages);
@@ -56,38 +65,47 @@ impl State {
         self.next += size;
         block as *mut u8
     }
+
+    /// Puts a block into the list of its size.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses it, and it has that size and its alignment.
+    unsafe fn keep(&mut self, block: *mut u8, class: usize) {
+        // SAFETY: it has at least `LEAST` bytes, aligned to as many.
+        unsafe { block.cast::<*mut u8>().write(self.free[class]) };
+        self.free[class] = block;
+    }
 }
 
 // SAFETY: a block that is out is in no list, and blocks do not overlap: `next` only grows, and each comes back by `dealloc`
 // with the layout that it was asked for with, so to the list of its own size.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let class = class(layout.size());
-        if layout.align() > ALIGN || class >= CLASSES {
+        let class = class(layout.size(), layout.align());
+        if layout.align() > MOST_ALIGN || class >= CLASSES {
             return null_mut();
         }
         // SAFETY: one thread, and nothing is called while this is borrowed.
         let state = unsafe { &mut *self.0.get() };
         let block = state.free[class];
         if block.is_null() {
-            return state.fresh(ALIGN << class);
+            return state.fresh(LEAST << class);
         }
-        // SAFETY: a block in a list is ours, aligned, and begins with the pointer that `dealloc` wrote.
+        // SAFETY: a block in a list is ours, aligned, and begins with the pointer that `keep` wrote.
         state.free[class] = unsafe { block.cast::<*mut u8>().read() };
         block
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let class = class(layout.size());
         // SAFETY: as in `alloc`.
         let state = unsafe { &mut *self.0.get() };
-        // SAFETY: the caller gives the block up; it has at least `ALIGN` bytes, aligned to as many.
-        unsafe { block.cast::<*mut u8>().write(state.free[class]) };
-        state.free[class] = block;
+        // SAFETY: the caller gives the block up, which `alloc` gave out for this layout.
+        unsafe { state.keep(block, class(layout.size(), layout.align())) };
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if class(layout.size()) == class(size) {
+        if class(layout.size(), layout.align()) == class(size, layout.align()) {
             return block;
         }
         // SAFETY: the caller passes a size that is no more than `isize::MAX` when rounded up to the alignment.

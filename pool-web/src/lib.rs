@@ -48,6 +48,8 @@ mod console;
 #[cfg(feature = "web-sys")]
 mod context;
 #[cfg(feature = "web-sys")]
+mod core_pool;
+#[cfg(feature = "web-sys")]
 mod ended;
 #[cfg(feature = "web-sys")]
 mod node;

@@ -11,6 +11,7 @@
 
 use crate::any_key::AnyKey;
 use crate::context::PoolContext;
+use crate::core_pool::{self, Bounds, Core, Maker, Reset};
 use crate::error::{Exception, WebError};
 use crate::memory::{AudioMemory, Member};
 use crate::node_lease::NodeLease;
@@ -20,13 +21,12 @@ use crate::pool_node::PoolNode;
 use crate::protocol::Protocol;
 use crate::quarantine::Quarantine;
 use crate::recipe::{Next, Step};
-use crate::release::{Estimate, Look, Make, NodeFactory, NodeResetter, Phase, Recycle, UserReset};
-use crate::time::PageClock;
+use crate::release::{Estimate, Look, Make, NodeFactory, NodeResetter, Phase, Pooled, Recycle, UserReset};
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
 use core::cell::RefCell;
 use core::marker::PhantomData;
-use pool_core::{KeyedPool, Lease, LeaseId, PoolStats, Verdict};
+use pool_core::{LeaseId, PoolStats, Verdict};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::BaseAudioContext;
 
@@ -39,8 +39,7 @@ const FOREIGN_KEY: &str = "a key of another type of node";
 /// Seconds between two looks at one that has not answered.
 const ANSWER_STEP: f64 = 0.02;
 
-type Core = KeyedPool<AnyKey, NodeFactory, Recycle, PageClock>;
-pub(crate) type CoreLease = Lease<Rc<Core>>;
+pub(crate) type CoreLease = core_pool::CoreLease<Pooled>;
 
 /// What a pool's handles and leases share.
 pub(crate) struct Home {
@@ -66,22 +65,10 @@ impl Home {
         let resetter = Rc::new(NodeResetter::new(reset, left_out));
         let factory = NodeFactory { context: context.clone(), make, look, bytes, settle, protocol };
         let recycle = Recycle(Rc::clone(&resetter));
-        let mut core = KeyedPool::builder(factory).resetter(recycle).clock(PageClock);
-        if let Some(memory) = &bounds.memory {
-            core = core.account(memory.account().clone());
-        }
-        if let Some(nodes) = bounds.max_per_key {
-            core = core.max_per_key(nodes);
-        }
-        if let Some(nodes) = bounds.max_idle_per_key {
-            core = core.max_idle_per_key(nodes);
-        }
-        if let Some(milliseconds) = bounds.idle_ttl_ms {
-            core = core.idle_ttl(PageClock::ticks(milliseconds));
-        }
+        let core = core_pool::build(Maker::Node(factory), Reset(Some(recycle)), &bounds);
         let home = Rc::new(Self {
             context,
-            core: Rc::new(core.build()),
+            core,
             resetter,
             quarantine: RefCell::default(),
             most_quarantined,
@@ -97,7 +84,8 @@ impl Home {
     pub(crate) fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
         self.context.check_open("acquire")?;
         self.settle();
-        let mut lease = pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key))?;
+        let mut lease =
+            pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key)).map(CoreLease::new)?;
         lease.phase = Phase::Leased;
         Ok(lease)
     }
@@ -250,15 +238,6 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
 }
 
-/// What a manager's pools have in common.
-#[derive(Clone, Default)]
-pub(crate) struct Bounds {
-    pub(crate) memory: Option<AudioMemory>,
-    pub(crate) max_per_key: Option<usize>,
-    pub(crate) max_idle_per_key: Option<usize>,
-    pub(crate) idle_ttl_ms: Option<f64>,
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -356,7 +335,10 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
             N::facts(node, key, rate)
         };
         let bytes: Estimate = |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate));
-        AudioNodePool { home: Home::new(self.context, self.make, look, bytes, self.settings), _node: PhantomData }
+        AudioNodePool {
+            home: Home::new(self.context, self.make, look, bytes, self.settings),
+            _node: PhantomData,
+        }
     }
 }
 
@@ -436,7 +418,7 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// [`WebError::Token`] if it is of another pool, or was given back before; nothing is changed by it.
     pub fn redeem(&self, id: LeaseId) -> Result<NodeLease<N>, WebError> {
-        let lease = self.home.core.redeem_owned(id)?;
+        let lease = CoreLease::redeem(&self.home.core, id)?;
         Ok(NodeLease::new(lease, &self.home))
     }
 

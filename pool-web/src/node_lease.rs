@@ -2,6 +2,7 @@
 
 use crate::bindings::{self, Automation};
 use crate::context::{PoolContext, Wire};
+use crate::core_pool::Thing;
 use crate::edges::{EdgeId, NodeId};
 use crate::error::{Exception, WebError};
 use crate::node::{CoreLease, Home};
@@ -12,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::marker::PhantomData;
 use core::ops::Deref;
-use pool_core::{Lease, LeaseId};
+use pool_core::LeaseId;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{AudioNode, AudioParam, Event};
@@ -252,9 +253,10 @@ impl<N: PoolNode> NodeLease<N> {
     pub fn detach(mut self) -> N {
         let node = self.as_raw().clone();
         if let Some(lease) = self.lease.take() {
-            let mut pooled = lease.detach();
-            // So that its destructor cuts nothing.
-            pooled.phase = Phase::Idle;
+            if let Thing::Node(pooled) = &mut lease.detach() {
+                // So that its destructor cuts nothing.
+                pooled.phase = Phase::Idle;
+            }
         }
         node
     }
@@ -269,7 +271,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// Turns the lease into a token, which [`redeem`](AudioNodePool::redeem) turns back.
     #[must_use = "the node stays leased until its token is released"]
     pub(crate) fn into_id(mut self) -> Option<LeaseId> {
-        self.lease.take().map(Lease::into_id)
+        self.lease.take().map(CoreLease::into_id)
     }
 
     fn require(&self, name: &str) -> Result<&AudioParam, WebError> {

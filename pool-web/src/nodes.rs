@@ -3,10 +3,11 @@
 use crate::any_key::AnyKey;
 use crate::bindings;
 use crate::context::PoolContext;
+use crate::core_pool::Bounds;
 use crate::error::{Exception, WebError};
 use crate::key::{DelayKey, IirKey, MAX_CHANNELS};
 use crate::memory::AudioMemory;
-use crate::node::{AudioNodePool, AudioNodePoolBuilder, Bounds, Home};
+use crate::node::{AudioNodePool, AudioNodePoolBuilder, Home};
 use crate::node_lease::NodeLease;
 use crate::node_stats::NodeStats;
 use crate::pool_node::PoolNode;
@@ -14,8 +15,8 @@ use crate::probe;
 use crate::recipe::Probe;
 use alloc::rc::Rc;
 use web_sys::{
-    AnalyserNode, AudioNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode, ConvolverNode,
-    DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
+    AnalyserNode, AudioNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode,
+    ConvolverNode, DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
 };
 
 /// What the pools have done and hold, by type.
@@ -239,10 +240,7 @@ impl AudioNodePoolManager {
     /// As [`builder`](Self::builder), to share a context with pools of other types, so that connections between
     /// their nodes are known to both.
     pub fn builder_in(context: &PoolContext) -> AudioNodePoolManagerBuilder {
-        AudioNodePoolManagerBuilder {
-            context: context.clone(),
-            bounds: Bounds::default(),
-        }
+        AudioNodePoolManagerBuilder { context: context.clone(), bounds: Bounds::default() }
     }
 
     /// A gain of 1.

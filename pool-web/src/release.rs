@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use pool_core::{Factory, Resetter, Verdict};
+use pool_core::Verdict;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AudioNode, AudioParam, AudioWorkletNode, BaseAudioContext, Event};
@@ -117,11 +117,8 @@ pub(crate) struct NodeFactory {
     pub(crate) protocol: Option<Rc<Protocol>>,
 }
 
-impl Factory<AnyKey> for NodeFactory {
-    type Object = Pooled;
-    type Error = WebError;
-
-    fn create(&self, key: &AnyKey) -> Result<Pooled, WebError> {
+impl NodeFactory {
+    pub(crate) fn create(&self, key: &AnyKey) -> Result<Pooled, WebError> {
         let context = &self.context;
         let node = (self.make)(context.as_raw(), key).map_err(Exception::of("node factory"))?;
         let facts = (self.look)(&node, key, context.sample_rate())?;
@@ -153,12 +150,8 @@ impl Factory<AnyKey> for NodeFactory {
         })
     }
 
-    fn estimate(&self, key: &AnyKey) -> usize {
+    pub(crate) fn estimate(&self, key: &AnyKey) -> usize {
         (self.bytes)(key, self.context.sample_rate())
-    }
-
-    fn measure(&self, pooled: &Pooled) -> usize {
-        pooled.bytes
     }
 }
 
@@ -346,8 +339,8 @@ impl NodeResetter {
 /// The pool's resetter: shared with the pool, which asks for failures.
 pub(crate) struct Recycle(pub(crate) Rc<NodeResetter>);
 
-impl Resetter<Pooled> for Recycle {
-    fn reset(&self, pooled: &mut Pooled) -> Verdict {
+impl Recycle {
+    pub(crate) fn reset(&self, pooled: &mut Pooled) -> Verdict {
         let verdict = match pooled.phase {
             Phase::Flushing => self.0.unplug(pooled),
             _ => self.0.recycle(pooled),

@@ -54,10 +54,8 @@ impl AudioMemoryManager {
         // Who names a threshold beyond the default budget means to use as much.
         let default = DEFAULT_BUDGET.max(warning.unwrap_or(0));
         let budget = finite(budget).map_or(default, |bytes| bytes as usize);
-        let mut builder = AudioMemory::builder()
-            .budget(budget)
-            .on_warning(call(on_warning))
-            .on_recovery(call(on_recovery));
+        let mut builder =
+            AudioMemory::builder().budget(budget).on_warning(call(on_warning)).on_recovery(call(on_recovery));
         if let Some(bytes) = warning {
             builder = builder.warning_at(bytes);
         }

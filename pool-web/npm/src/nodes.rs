@@ -5,7 +5,8 @@ use alloc::rc::Rc;
 
 use js_sys::Function;
 use pool_web::{
-    AudioNodePool as Pool, AudioNodePoolManager as Manager, Exception, NodeLease, NodeStats, Verdict, WebError,
+    AudioNodePool as Pool, AudioNodePoolManager as Manager, Exception, NodeLease, NodeStats, Verdict,
+    WebError,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{AudioNode, BaseAudioContext, Event};
@@ -259,8 +260,7 @@ impl AudioNodePoolManager {
     pub fn new(context: BaseAudioContext, most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Self {
         let options = Options::new(most_idle, most, idle_seconds, memory);
         let desk = Desk::new(&context);
-        let mut builder =
-            Manager::builder_in(&desk.shared.context).max_idle_per_type(options.most_idle);
+        let mut builder = Manager::builder_in(&desk.shared.context).max_idle_per_type(options.most_idle);
         if let Some(memory) = &options.memory {
             builder = builder.memory(memory);
         }

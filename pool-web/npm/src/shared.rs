@@ -33,7 +33,10 @@ impl Shared {
             all.retain(|shared| shared.strong_count() > 0);
             let same = |shared: &Rc<Self>| js_sys::Object::is(shared.context.as_raw(), context);
             all.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                let shared = Rc::new(Self { context: PoolContext::new(context), nodes: RefCell::new(Registry::new("node")) });
+                let shared = Rc::new(Self {
+                    context: PoolContext::new(context),
+                    nodes: RefCell::new(Registry::new("node")),
+                });
                 all.push(Rc::downgrade(&shared));
                 shared
             })

@@ -49,6 +49,7 @@ mod realtime;
 mod report;
 mod server;
 mod setup;
+mod shrink;
 mod site;
 mod soak;
 mod sound;

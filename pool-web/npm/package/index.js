@@ -1,17 +1,35 @@
 // The WASM is fetched when this module is first imported; everything is ready when the import is. What is here besides gives
 // the classes of the WASM the signatures of `index.d.ts`: options and reports are objects here, and lists of numbers there.
-import init, * as raw from "./pool_web.js";
-import { PoolError, exception, formatBytes } from "./error.js";
-import { on_ended, probe } from "./glue.js";
+import * as raw from "./pool_web_bg.js";
+import * as glue from "./glue.js";
+import * as errors from "./error.js";
+
+const { PoolError, exception, formatBytes } = errors;
+const { on_ended, probe } = glue;
 
 const url = new URL("./pool_web_bg.wasm", import.meta.url);
-// Node has no fetch of files: there this module is imported only to be looked at, by test runners for example.
-if (url.protocol === "file:" && typeof process !== "undefined" && process.versions?.node) {
-  const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
-  await init({ module_or_path: await readFile(url) });
-} else {
-  await init({ module_or_path: url });
+const imports = { "pool_web_bg.js": raw, "glue.js": glue, "error.js": errors };
+
+async function load() {
+  // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example.
+  if (url.protocol === "file:" && typeof process !== "undefined" && process.versions?.node) {
+    const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
+    return WebAssembly.instantiate(await readFile(url), imports);
+  }
+  const fetched = fetch(url);
+  try {
+    return await WebAssembly.instantiateStreaming(fetched, imports);
+  } catch (error) {
+    // A server that does not say `application/wasm` costs a little time, no more.
+    const response = await fetched;
+    if (!response.ok || response.headers.get("Content-Type") === "application/wasm") throw error;
+    return WebAssembly.instantiate(await (await fetch(url)).arrayBuffer(), imports);
+  }
 }
+
+const { exports } = (await load()).instance;
+raw.__wbg_set_wasm(exports);
+exports[raw.START]();
 
 /** What is kept unless the options say otherwise: the design note's number. */
 const KEPT = 20;

@@ -26,6 +26,30 @@ extern "C" {
     pub(crate) fn zero(views: &Array, frames: u32, dirty: u32) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
     pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32);
+    #[wasm_bindgen(catch)]
+    pub(crate) fn make_bus(context: &BaseAudioContext) -> Result<Array, JsValue>;
+    /// By a method of the context's; a size of 0 is left out.
+    #[wasm_bindgen(catch)]
+    pub(crate) fn create(context: &BaseAudioContext, method: &str, size: f64) -> Result<AudioNode, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn question(node: &AudioNode, answer: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn ask(question: &JsValue, message: &JsValue) -> Result<(), JsValue>;
+    pub(crate) fn is_answered(question: &JsValue) -> bool;
+    pub(crate) fn forget_question(question: &JsValue);
+    #[wasm_bindgen(catch)]
+    pub(crate) fn start_monitor(
+        context: &BaseAudioContext,
+        processor: &str,
+        batch: u32,
+        quanta: u32,
+        share: bool,
+        receive: &JsValue,
+    ) -> Result<JsValue, JsValue>;
+    pub(crate) fn is_shared(monitor: &JsValue) -> bool;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn stop_monitor(monitor: &JsValue) -> Result<(), JsValue>;
+    pub(crate) fn drain(monitor: &JsValue, under_way: u32) -> Box<[f64]>;
     pub(crate) fn probe(kind: u32) -> js_sys::Promise;
     pub(crate) fn probed(kind: u32) -> u32;
     /// `None` where there are no worklets.

@@ -68,6 +68,18 @@ export function perform(node, params, plan) {
   return step / 3;
 }
 
+// Where nodes that still hold a signal are pulled with zeros; see `FlushBus`.
+export function make_bus(context) {
+  const sink = context.createGain();
+  sink.gain.value = 0;
+  sink.connect(context.destination);
+  const zeros = context.createBufferSource();
+  zeros.buffer = context.createBuffer(2, 128, context.sampleRate);
+  zeros.loop = true;
+  zeros.start();
+  return [zeros, sink];
+}
+
 // Lets zeros flow through a node into a silent sink. A worklet may have no inputs, or no outputs.
 export function plug(node, zeros, sink) {
   try {
@@ -201,4 +213,83 @@ export function add_module(context, url, text) {
     }
   };
   return add();
+}
+
+// Makes a node by a method of the context's, with a size if there is any.
+export function create(context, method, size) {
+  return size > 0 ? context[method](size) : context[method]();
+}
+
+// Listens for the answer of a worklet's processor, beside whatever the user's code does with the port.
+export function question(node, answer) {
+  const { port } = node;
+  const asked = { port, answered: true };
+  asked.listener = ({ data }) => {
+    if (Object.is(data, answer)) asked.answered = true;
+  };
+  port.addEventListener("message", asked.listener);
+  return asked;
+}
+
+export function ask(asked, message) {
+  asked.answered = false;
+  // A port delivers nothing to listeners until it is started; a second time changes nothing.
+  asked.port.start();
+  asked.port.postMessage(message);
+}
+
+export function is_answered(asked) {
+  return asked.answered;
+}
+
+export function forget_question(asked) {
+  asked.port.removeEventListener("message", asked.listener);
+}
+
+// Starts the processor that tells when quanta begin: through memory for so many `quanta` if that may be shared, else by
+// messages of `batch` quanta, which go to `receive`.
+export function start_monitor(context, processor, batch, quanta, share, receive) {
+  const monitor = { shared: share && globalThis.crossOriginIsolated === true, read: 0 };
+  const processorOptions = { batch };
+  if (monitor.shared) {
+    processorOptions.pairs = new SharedArrayBuffer(quanta * 16);
+    processorOptions.written = new SharedArrayBuffer(4);
+    monitor.pairs = new Float64Array(processorOptions.pairs);
+    monitor.written = new Int32Array(processorOptions.written);
+  }
+  monitor.node = new AudioWorkletNode(context, processor, { numberOfInputs: 0, processorOptions });
+  monitor.node.port.onmessage = ({ data }) => receive(data);
+  // It is silent; but what leads nowhere is not asked to render.
+  monitor.node.connect(context.destination);
+  return monitor;
+}
+
+export function is_shared(monitor) {
+  return monitor.shared;
+}
+
+// Any message ends the processor.
+export function stop_monitor({ node }) {
+  node.port.onmessage = null;
+  node.port.postMessage(true);
+  node.disconnect();
+}
+
+// The pairs that have come by way of shared memory since the last call. Of those before the latest `quanta - under_way` some
+// may be overwritten while they are read: a gap then, which is recognised by its frames.
+export function drain(monitor, under_way) {
+  const { pairs, written } = monitor;
+  if (!pairs) return new Float64Array(0);
+  const quanta = pairs.length / 2;
+  // It counts up and wraps around: the sign is of no meaning.
+  const latest = Atomics.load(written, 0);
+  const count = Math.min((latest - monitor.read) >>> 0, quanta - under_way);
+  const news = new Float64Array(2 * count);
+  for (let index = 0; index < count; index++) {
+    const place = 2 * (((latest - count + index) >>> 0) % quanta);
+    news[2 * index] = pairs[place];
+    news[2 * index + 1] = pairs[place + 1];
+  }
+  monitor.read = latest;
+  return news;
 }

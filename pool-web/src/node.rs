@@ -10,6 +10,7 @@
 //! ```
 
 use crate::any_key::AnyKey;
+use crate::bindings;
 use crate::context::PoolContext;
 use crate::core_pool::{self, Bounds, Core, Maker, Reset};
 use crate::error::{Exception, WebError};
@@ -321,6 +322,12 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
         self
     }
 
+    /// Of what a method of the context makes, of the size that the key has.
+    pub(crate) fn of_method(context: &PoolContext, method: &'static str, size: fn(&AnyKey) -> f64) -> Self {
+        let make: Make = Box::new(move |context, key| bindings::create(context, method, size(key)));
+        Self { context: context.clone(), make, settings: Settings::default(), _node: PhantomData }
+    }
+
     /// All pools of a manager alike.
     pub(crate) fn bounds(mut self, bounds: &Bounds) -> Self {
         self.settings.bounds = bounds.clone();
@@ -478,6 +485,10 @@ impl<N: PoolNode> AudioNodePool<N> {
     #[must_use]
     pub fn context(&self) -> &PoolContext {
         &self.home.context
+    }
+
+    pub(crate) fn of_home(home: &Rc<Home>) -> Self {
+        Self { home: Rc::clone(home), _node: PhantomData }
     }
 
     pub(crate) fn home(&self) -> &Rc<Home> {

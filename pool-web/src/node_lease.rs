@@ -152,7 +152,18 @@ impl<N: PoolNode> NodeLease<N> {
     /// [`WebError::Exception`], though none is known.
     pub fn listen(&self, kind: &str, callback: impl FnMut(Event) + 'static) -> Result<(), WebError> {
         let closure = Closure::wrap(Box::new(callback) as Box<dyn FnMut(Event)>);
-        self.pooled().listen(kind, closure).map_err(Exception::of("addEventListener"))
+        let function = closure.as_ref().clone();
+        self.pooled().listen(kind, function, Some(closure)).map_err(Exception::of("addEventListener"))
+    }
+
+    /// As [`listen`](Self::listen), of a function that lives in JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// As [`listen`](Self::listen).
+    pub fn listen_by(&self, kind: &str, function: &js_sys::Function) -> Result<(), WebError> {
+        let function = function.clone().into();
+        self.pooled().listen(kind, function, None).map_err(Exception::of("addEventListener"))
     }
 
     /// Listeners that [`listen`](Self::listen) has added.

@@ -14,6 +14,7 @@ use crate::pool_node::PoolNode;
 use crate::probe;
 use crate::recipe::Probe;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use web_sys::{
     AnalyserNode, AudioNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode,
     ConvolverNode, DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
@@ -100,8 +101,9 @@ impl AudioNodePoolManagerBuilder {
         self
     }
 
-    fn pool<N: PoolNode>(&self, pool: AudioNodePoolBuilder<N>) -> AudioNodePool<N> {
-        pool.bounds(&self.bounds).build()
+    /// A pool of what a method of the context makes, of the size that the key has.
+    fn pool<N: PoolNode>(&self, method: &'static str, size: fn(&AnyKey) -> f64) -> AudioNodePool<N> {
+        AudioNodePoolBuilder::of_method(&self.context, method, size).bounds(&self.bounds).build()
     }
 
     /// The manager. Starts the probe of this browser, if it has not been done on this page; see
@@ -109,26 +111,25 @@ impl AudioNodePoolManagerBuilder {
     #[must_use]
     pub fn build(self) -> AudioNodePoolManager {
         let context = &self.context;
+        let any = |_: &AnyKey| 0.0;
+        let line = |key: &AnyKey| key.get::<DelayKey>().map_or(0.0, |key| key.max_delay());
+        let channels = |key: &AnyKey| key.get::<u32>().map_or(0.0, |&channels| f64::from(channels));
         let manager = AudioNodePoolManager {
-            gain: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_gain())),
-            filter: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_biquad_filter())),
-            delay: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &DelayKey| {
-                raw.create_delay_with_max_delay_time(key.max_delay())
-            })),
-            panner: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_stereo_panner())),
-            spatial: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_panner())),
-            convolver: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_convolver())),
-            shaper: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_wave_shaper())),
-            iir: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &IirKey| {
+            gain: self.pool("createGain", any),
+            filter: self.pool("createBiquadFilter", any),
+            delay: self.pool("createDelay", line),
+            panner: self.pool("createStereoPanner", any),
+            spatial: self.pool("createPanner", any),
+            convolver: self.pool("createConvolver", any),
+            shaper: self.pool("createWaveShaper", any),
+            iir: AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &IirKey| {
                 bindings::create_iir_filter(raw, &key.feedforward(), &key.feedback())
-            })),
-            analyser: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_analyser())),
-            splitter: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, outputs: &u32| {
-                raw.create_channel_splitter_with_number_of_outputs(*outputs)
-            })),
-            merger: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, inputs: &u32| {
-                raw.create_channel_merger_with_number_of_inputs(*inputs)
-            })),
+            })
+            .bounds(&self.bounds)
+            .build(),
+            analyser: self.pool("createAnalyser", any),
+            splitter: self.pool("createChannelSplitter", channels),
+            merger: self.pool("createChannelMerger", channels),
         };
         probe::want(Probe::Biquad);
         manager
@@ -167,6 +168,11 @@ pub struct AudioNodePoolManager {
     merger: AudioNodePool<ChannelMergerNode>,
 }
 
+#[inline(never)]
+fn acquire_any(pool: &AudioNodePool<AudioNode>, key: &AnyKey) -> Result<NodeLease<AudioNode>, WebError> {
+    pool.home().acquire(key).map(|lease| NodeLease::new(lease, pool.home()))
+}
+
 fn checked_channels(channels: u32) -> Result<u32, WebError> {
     if (1..=MAX_CHANNELS).contains(&channels) {
         Ok(channels)
@@ -192,38 +198,37 @@ impl AudioNodePoolManager {
         ]
     }
 
-    /// For the npm package, which takes any type by the same way: those of [`all_stats`](Self::all_stats) by number.
-    /// `size` is the line of a delay in seconds, or the channels of a splitter or merger.
+    /// For the npm package, which does the same to all: the pools, by number.
     #[doc(hidden)]
-    pub fn acquire_kind(&self, kind: usize, size: f64) -> Result<NodeLease<AudioNode>, WebError> {
+    #[must_use]
+    pub fn into_pools(self) -> Vec<AudioNodePool<AudioNode>> {
+        self.homes().into_iter().map(AudioNodePool::of_home).collect()
+    }
+
+    /// For the npm package, too: a node of the pool with that number. `size` is the line of a delay in seconds, or the
+    /// channels of a splitter or merger.
+    #[doc(hidden)]
+    pub fn acquire_kind(
+        pools: &[AudioNodePool<AudioNode>],
+        kind: usize,
+        size: f64,
+    ) -> Result<NodeLease<AudioNode>, WebError> {
         let key = match kind {
             2 => AnyKey::new(&DelayKey::new(size)?),
             8 | 9 => AnyKey::new(&checked_channels(size as u32)?),
-            _ => AnyKey::new(&()),
+            _ => AnyKey::None,
         };
-        self.acquire_any(kind, &key)
+        acquire_any(&pools[kind], &key)
     }
 
     /// As [`acquire_iir`](Self::acquire_iir), for the npm package.
     #[doc(hidden)]
     pub fn acquire_any_iir(
-        &self,
+        pools: &[AudioNodePool<AudioNode>],
         feedforward: &[f64],
         feedback: &[f64],
     ) -> Result<NodeLease<AudioNode>, WebError> {
-        self.acquire_any(10, &AnyKey::new(&IirKey::new(feedforward, feedback)?))
-    }
-
-    fn acquire_any(&self, kind: usize, key: &AnyKey) -> Result<NodeLease<AudioNode>, WebError> {
-        let home = self.homes()[kind];
-        home.acquire(key).map(|lease| NodeLease::new(lease, home))
-    }
-
-    /// For the npm package: by number.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn all_stats(&self) -> [NodeStats; 11] {
-        self.homes().map(|home| home.node_stats())
+        acquire_any(&pools[10], &AnyKey::new(&IirKey::new(feedforward, feedback)?))
     }
 
     /// Pools without bounds and budget.

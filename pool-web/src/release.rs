@@ -37,7 +37,9 @@ pub(crate) enum Phase {
 /// A listener of the user's, removed at the release.
 pub(crate) struct Listener {
     kind: JsValue,
-    closure: Closure<dyn FnMut(Event)>,
+    function: JsValue,
+    /// Of Rust's, if it is.
+    _closure: Option<Closure<dyn FnMut(Event)>>,
 }
 
 /// A node in the pool, of whatever type.
@@ -60,9 +62,15 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// Adds a listener that the release will remove. 2 calls into JavaScript.
-    pub(crate) fn listen(&self, kind: &str, closure: Closure<dyn FnMut(Event)>) -> Result<(), JsValue> {
-        self.node.add_event_listener_with_callback(kind, closure.as_ref().unchecked_ref())?;
-        self.listeners.borrow_mut().push(Listener { kind: JsValue::from_str(kind), closure });
+    pub(crate) fn listen(
+        &self,
+        kind: &str,
+        function: JsValue,
+        closure: Option<Closure<dyn FnMut(Event)>>,
+    ) -> Result<(), JsValue> {
+        self.node.add_event_listener_with_callback(kind, function.unchecked_ref())?;
+        let listener = Listener { kind: JsValue::from_str(kind), function, _closure: closure };
+        self.listeners.borrow_mut().push(listener);
         Ok(())
     }
 
@@ -75,7 +83,7 @@ impl Pooled {
         // Taken first: dropping a closure may run code of the user's.
         let listeners = self.listeners.take();
         listeners.iter().try_for_each(|listener| {
-            bindings::remove_listener(&self.node, &listener.kind, listener.closure.as_ref())
+            bindings::remove_listener(&self.node, &listener.kind, &listener.function)
         })
     }
 

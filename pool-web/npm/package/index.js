@@ -78,19 +78,46 @@ function group(title, lines) {
 
 const NODE_STATS = "total inUse available quarantined created destroyed hits misses discarded";
 
-export class AudioNodePool extends raw.AudioNodePool {
+/** What all node pools do with raw nodes. */
+class NodeDesk extends raw.Nodes {
+  release(node) {
+    this._end(node, true);
+  }
+
+  discard(node) {
+    this._end(node, false);
+  }
+
+  connect(source, destination, output = 0, input = 0) {
+    this._connect(source, destination, output, input);
+  }
+
+  connectParam(source, destination, param) {
+    this._connect(source, destination, 0, 0, param);
+  }
+}
+
+export class AudioNodePool extends NodeDesk {
   constructor(context, factory, resetter, options) {
     options = read(options, "maxSize");
     const { message, answer } = options.protocol ?? {};
     super(
       context,
-      factory,
-      typeof resetter === "function" ? resetter : undefined,
       ...bounds(options, "maxSize", "maxNodes"),
+      (context) => factory(context),
+      typeof resetter === "function" ? resetter : undefined,
       number(options, "settleSeconds"),
       message,
       answer,
     );
+  }
+
+  acquire() {
+    return this._acquire(0, 0);
+  }
+
+  prewarm(count) {
+    return this._prewarm(0, count);
   }
 
   getStats() {
@@ -102,9 +129,17 @@ export class AudioNodePool extends raw.AudioNodePool {
 const TYPES =
   "Gain Filter Delay Panner SpatialPanner Convolver WaveShaper Analyser Splitter Merger IIRFilter".split(" ");
 
-export class AudioNodePoolManager extends raw.AudioNodePoolManager {
+export class AudioNodePoolManager extends NodeDesk {
   constructor(context, options) {
     super(context, ...bounds(read(options, "maxSize"), "maxSize", "maxNodes"));
+  }
+
+  acquireIIRFilter(feedforward, feedback) {
+    return this._acquireIIR(feedforward, feedback);
+  }
+
+  prewarm(gains, filters, panners) {
+    return this._prewarm(0, gains) + this._prewarm(1, filters) + this._prewarm(3, panners);
   }
 
   async ready() {
@@ -128,12 +163,41 @@ TYPES.forEach((type, kind) => {
   methods["release" + type] = methods.release;
 });
 
+/** Seconds between two rounds of housekeeping: the design note's number. */
+const CARE_SECONDS = 30;
+
 export class AudioBufferPool extends raw.AudioBufferPool {
   #rate;
+  #care;
 
   constructor(context, options) {
-    super(context, ...bounds(read(options, "maxPoolSize"), "maxPoolSize", "maxBuffers"));
+    options = read(options, "maxPoolSize");
+    super(context, ...bounds(options, "maxPoolSize", "maxBuffers"));
     this.#rate = context.sampleRate;
+    const idle = number(options, "idleSeconds");
+    // Without a limit of idle time there is nothing to look after.
+    if (idle === Infinity) return;
+    // The timer must not keep the pool.
+    const pool = new WeakRef(this);
+    const care = setInterval(() => {
+      const cared = pool.deref();
+      if (cared?.__wbg_ptr) cared.maintain();
+      else clearInterval(care);
+    }, Math.min(Math.max(idle, 1), CARE_SECONDS) * 1000);
+    this.#care = care;
+  }
+
+  release(buffer) {
+    this._end(buffer, true);
+  }
+
+  discard(buffer) {
+    this._end(buffer, false);
+  }
+
+  dispose() {
+    clearInterval(this.#care);
+    this._close();
   }
 
   acquire(channels, length, sampleRate = this.#rate) {

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::cell::RefCell;
 
-use pool_web::{AudioBufferPool as Pool, BufferLease, Interval, WebError};
+use pool_web::{AudioBufferPool as Pool, BufferLease, WebError};
 use wasm_bindgen::prelude::*;
 use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
 
@@ -11,27 +11,17 @@ use crate::error::thrown;
 use crate::options::Options;
 use crate::registry::Registry;
 
-/// Seconds between two rounds of housekeeping: the design note's number.
-const CARE_SECONDS: f64 = 30.0;
-
 /// Buffers by channels, length and sample rate.
 #[wasm_bindgen(skip_typescript)]
 pub struct AudioBufferPool {
     pool: Pool,
     out: RefCell<Registry<BufferLease>>,
-    care: RefCell<Option<Interval>>,
 }
 
 #[wasm_bindgen]
 impl AudioBufferPool {
     #[wasm_bindgen(constructor)]
-    pub fn new(
-        context: BaseAudioContext,
-        most_idle: f64,
-        most: f64,
-        idle_seconds: f64,
-        memory: f64,
-    ) -> Result<Self, JsValue> {
+    pub fn new(context: BaseAudioContext, most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Self {
         let options = Options::new(most_idle, most, idle_seconds, memory);
         let mut builder = Pool::builder(&context).max_idle_per_key(options.most_idle);
         if let Some(memory) = &options.memory {
@@ -43,19 +33,7 @@ impl AudioBufferPool {
         if let Some(milliseconds) = options.idle_ms {
             builder = builder.idle_ttl_ms(milliseconds);
         }
-        let pool = builder.build();
-        // Without a limit of idle time there is nothing to look after.
-        let care = match options.idle_ms {
-            Some(milliseconds) => {
-                let cared_for = pool.clone();
-                let care = move || {
-                    cared_for.maintain();
-                };
-                Some(Interval::new(milliseconds.clamp(1000.0, CARE_SECONDS * 1000.0), care).map_err(thrown)?)
-            }
-            None => None,
-        };
-        Ok(Self { pool, out: RefCell::new(Registry::new("buffer")), care: RefCell::new(care) })
+        Self { pool: builder.build(), out: RefCell::new(Registry::new("buffer")) }
     }
 
     #[wasm_bindgen(js_name = _acquire)]
@@ -77,15 +55,15 @@ impl AudioBufferPool {
         Ok(buffer)
     }
 
-    pub fn release(&self, buffer: &JsValue) -> Result<(), JsValue> {
+    /// With `keep` as a release, else given up.
+    #[wasm_bindgen(js_name = _end)]
+    pub fn end(&self, buffer: &JsValue, keep: bool) -> Result<(), JsValue> {
         let lease = self.out.borrow_mut().take(buffer, 0)?;
-        drop(lease);
-        Ok(())
-    }
-
-    pub fn discard(&self, buffer: &JsValue) -> Result<(), JsValue> {
-        let lease = self.out.borrow_mut().take(buffer, 0)?;
-        lease.discard();
+        if keep {
+            drop(lease);
+        } else {
+            lease.discard();
+        }
         Ok(())
     }
 
@@ -134,8 +112,8 @@ impl AudioBufferPool {
         self.pool.clear();
     }
 
-    pub fn dispose(&self) {
-        self.care.take();
+    #[wasm_bindgen(js_name = _close)]
+    pub fn close(&self) {
         self.pool.close();
     }
 }

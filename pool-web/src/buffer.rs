@@ -153,6 +153,13 @@ impl AudioBufferPoolBuilder {
         self
     }
 
+    /// All bounds at once.
+    #[doc(hidden)]
+    pub fn bounds(mut self, bounds: &Bounds) -> Self {
+        self.bounds = bounds.clone();
+        self
+    }
+
     /// The pool.
     #[must_use]
     pub fn build(self) -> AudioBufferPool {

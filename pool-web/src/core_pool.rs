@@ -88,13 +88,14 @@ impl Resetter<Thing> for Reset {
     }
 }
 
-/// Bounds and budget of a pool.
+/// Bounds and budget of a pool: what the methods of all builders set, and the npm package at once.
+#[doc(hidden)]
 #[derive(Clone, Default)]
-pub(crate) struct Bounds {
-    pub(crate) memory: Option<AudioMemory>,
-    pub(crate) max_per_key: Option<usize>,
-    pub(crate) max_idle_per_key: Option<usize>,
-    pub(crate) idle_ttl_ms: Option<f64>,
+pub struct Bounds {
+    pub memory: Option<AudioMemory>,
+    pub max_per_key: Option<usize>,
+    pub max_idle_per_key: Option<usize>,
+    pub idle_ttl_ms: Option<f64>,
 }
 
 pub(crate) type Core = KeyedPool<AnyKey, Maker, Reset, PageClock>;

@@ -77,6 +77,9 @@ mod samples;
 mod time;
 
 #[cfg(feature = "web-sys")]
+#[doc(hidden)]
+pub use self::core_pool::Bounds;
+#[cfg(feature = "web-sys")]
 pub use self::{
     bindings::Interval,
     buffer::{AudioBufferPool, AudioBufferPoolBuilder, BufferLease, Hold},

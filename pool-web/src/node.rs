@@ -329,7 +329,8 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     }
 
     /// All pools of a manager alike.
-    pub(crate) fn bounds(mut self, bounds: &Bounds) -> Self {
+    #[doc(hidden)]
+    pub fn bounds(mut self, bounds: &Bounds) -> Self {
         self.settings.bounds = bounds.clone();
         self
     }
@@ -356,7 +357,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// | acquire, hit | 1, whether the context is open; 1 more while nodes are in quarantine |
 /// | acquire, miss | the factory's, and 1 per parameter; 2 per parameter of a worklet |
 /// | release | 1 for the recipe, 1 per input, 1 per listener |
-/// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 2 for a worklet's message |
+/// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 1 for a worklet's message, 1 for its answer |
 /// | `connect_from`, `connect_to`, `set` | 1 each |
 pub struct AudioNodePool<N: PoolNode> {
     home: Rc<Home>,

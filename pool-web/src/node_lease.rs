@@ -263,11 +263,9 @@ impl<N: PoolNode> NodeLease<N> {
     #[must_use = "dropping the node leaves it connected: `discard` cuts it off"]
     pub fn detach(mut self) -> N {
         let node = self.as_raw().clone();
-        if let Some(lease) = self.lease.take() {
-            if let Thing::Node(pooled) = &mut lease.detach() {
-                // So that its destructor cuts nothing.
-                pooled.phase = Phase::Idle;
-            }
+        if let Some(Thing::Node(pooled)) = self.lease.take().map(CoreLease::detach).as_mut() {
+            // So that its destructor cuts nothing.
+            pooled.phase = Phase::Idle;
         }
         node
     }

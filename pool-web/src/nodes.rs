@@ -101,6 +101,13 @@ impl AudioNodePoolManagerBuilder {
         self
     }
 
+    /// All bounds at once.
+    #[doc(hidden)]
+    pub fn bounds(mut self, bounds: &Bounds) -> Self {
+        self.bounds = bounds.clone();
+        self
+    }
+
     /// A pool of what a method of the context makes, of the size that the key has.
     fn pool<N: PoolNode>(&self, method: &'static str, size: fn(&AnyKey) -> f64) -> AudioNodePool<N> {
         AudioNodePoolBuilder::of_method(&self.context, method, size).bounds(&self.bounds).build()

@@ -23,8 +23,10 @@ const FEATURES: [&str; 6] = [
     "mutable-globals",
     "multivalue",
 ];
-/// In this order the code shrinks most; the second round finds what the restructuring has made common.
-const PASSES: [&str; 4] = ["--flatten", "--rereloop", "-Oz", "-Oz"];
+/// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
+/// which no engine uses, are in the way of compression.
+const PASSES: [&str; 8] =
+    ["--flatten", "--rereloop", "-Oz", "--flatten", "--rereloop", "-Oz", "-Oz", "--dealign"];
 
 /// Tools that were installed, each by its program.
 pub(crate) struct Tools(PathBuf);

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
 
 use crate::error::thrown;
-use crate::options::Options;
+use crate::options::bounds;
 use crate::registry::Registry;
 
 /// Buffers by channels, length and sample rate.
@@ -22,18 +22,9 @@ pub struct AudioBufferPool {
 impl AudioBufferPool {
     #[wasm_bindgen(constructor)]
     pub fn new(context: BaseAudioContext, most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Self {
-        let options = Options::new(most_idle, most, idle_seconds, memory);
-        let mut builder = Pool::builder(&context).max_idle_per_key(options.most_idle);
-        if let Some(memory) = &options.memory {
-            builder = builder.memory(memory);
-        }
-        if let Some(buffers) = options.most {
-            builder = builder.max_per_key(buffers);
-        }
-        if let Some(milliseconds) = options.idle_ms {
-            builder = builder.idle_ttl_ms(milliseconds);
-        }
-        Self { pool: builder.build(), out: RefCell::new(Registry::new("buffer")) }
+        let bounds = bounds(most_idle, most, idle_seconds, memory);
+        let pool = Pool::builder(&context).bounds(&bounds).build();
+        Self { pool, out: RefCell::new(Registry::new("buffer")) }
     }
 
     #[wasm_bindgen(js_name = _acquire)]

@@ -44,7 +44,7 @@ const errors = {
   "not-poolable": ["", "interface reason", (n, a, b) => `${a} cannot be pooled: ${b}`],
   exhausted: ["inUse limit", "", (n) => `all of ${n[1]} objects are in use (${n[0]} leased)`],
   "over-budget": ["requested free limit", "", (n) =>
-    `the budget refused ${formatBytes(n[0])} (${n[0]} bytes): ${formatBytes(n[3])} of ${formatBytes(n[2])} in use, ` +
+    `account "audio" refused ${formatBytes(n[0])} (${n[0]} bytes): ${formatBytes(n[3])} of ${formatBytes(n[2])} in use, ` +
     `${formatBytes(n[1])} free, ${formatBytes(n[4])} evictable`],
   "unknown-param": ["", "interface param", (n, a, b) => `${a} has no parameter \`${b}\``],
   exception: ["", "operation exception", (n, a, b, c) => describe(a, b, c)],

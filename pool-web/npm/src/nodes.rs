@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AudioNode, BaseAudioContext};
 
 use crate::error::{fail, in_words, thrown};
-use crate::options::{Options, finite};
+use crate::options::{bounds, finite};
 use crate::shared::{Shared, pool_number};
 
 /// Both of them: a pool of nodes made by a function of the user's, or the pools of a manager, by number. What they do with
@@ -58,30 +58,21 @@ impl Nodes {
         message: JsValue,
         answer: JsValue,
     ) -> Self {
-        let options = Options::new(most_idle, most, idle_seconds, memory);
+        let bounds = bounds(most_idle, most, idle_seconds, memory);
         let shared = Shared::of(&context);
         let pools = match factory {
-            None => managed(&shared, &options),
+            None => Manager::builder_in(&shared.context).bounds(&bounds).build().into_pools(),
             Some(factory) => {
                 let mut builder = Pool::<AudioNode>::builder(&shared.context, move |context, ()| {
                     let made = factory.call1(&JsValue::UNDEFINED, context)?;
                     made.dyn_into::<AudioNode>().map_err(|_| fail("not-a-node", ""))
                 })
-                .max_idle_per_key(options.most_idle);
+                .bounds(&bounds);
                 if let Some(resetter) = resetter {
                     builder = builder.try_resetter(move |node: &AudioNode| {
                         let verdict = resetter.call1(&JsValue::UNDEFINED, node)?;
                         Ok(if verdict == JsValue::FALSE { Verdict::Discard } else { Verdict::Keep })
                     });
-                }
-                if let Some(memory) = &options.memory {
-                    builder = builder.memory(memory);
-                }
-                if let Some(nodes) = options.most {
-                    builder = builder.max_per_key(nodes);
-                }
-                if let Some(milliseconds) = options.idle_ms {
-                    builder = builder.idle_ttl_ms(milliseconds);
                 }
                 if let Some(seconds) = finite(settle_seconds) {
                     builder = builder.settle_seconds(seconds);
@@ -188,18 +179,4 @@ impl Nodes {
     pub fn dispose(&self) {
         self.pools.iter().for_each(Pool::close);
     }
-}
-
-fn managed(shared: &Shared, options: &Options) -> Vec<Pool<AudioNode>> {
-    let mut builder = Manager::builder_in(&shared.context).max_idle_per_type(options.most_idle);
-    if let Some(memory) = &options.memory {
-        builder = builder.memory(memory);
-    }
-    if let Some(nodes) = options.most {
-        builder = builder.max_per_type(nodes);
-    }
-    if let Some(milliseconds) = options.idle_ms {
-        builder = builder.idle_ttl_ms(milliseconds);
-    }
-    builder.build().into_pools()
 }

@@ -84,9 +84,7 @@ impl AudioPerformanceProfiler {
         let history = self.profiler.history();
         history
             .iter()
-            .flat_map(|timing| {
-                [timing.timestamp, known(timing.interval), timing.busy, f64::from(timing.frames)]
-            })
+            .flat_map(|timing| [timing.timestamp, known(timing.interval), timing.busy, timing.frames])
             .collect()
     }
 

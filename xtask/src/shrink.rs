@@ -23,6 +23,8 @@ const FEATURES: [&str; 6] = [
     "mutable-globals",
     "multivalue",
 ];
+/// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short.
+const MANGLED: &str = "--mangle-props=^_[a-zA-Z]";
 /// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
 /// which no engine uses, are in the way of compression.
 const PASSES: [&str; 8] =
@@ -64,7 +66,7 @@ impl Tools {
     /// Joins a module and all that it imports, but for Node's own, in one without blanks.
     pub(crate) fn bundle(&self, from: &Path, to: &Path) -> Result<()> {
         let mut command = self.command("esbuild");
-        command.arg(from).args(["--bundle", "--format=esm", "--target=es2022", "--minify"]);
+        command.arg(from).args(["--bundle", "--format=esm", "--target=es2022", "--minify", MANGLED]);
         command.args(["--external:node:fs/promises", "--log-level=warning"]);
         let mut out = std::ffi::OsString::from("--outfile=");
         out.push(to);

@@ -56,7 +56,8 @@ function number(options, name, otherwise = Infinity) {
 /** What all pools have: most that wait, most in all, seconds to wait, and the number of the budget. */
 function bounds(options, waiting, most) {
   const { memory } = options;
-  if (memory !== undefined && !(memory instanceof AudioMemoryManager)) {
+  // One that was freed is none any more.
+  if (memory !== undefined && !(memory instanceof AudioMemoryManager && memory.__wbg_ptr)) {
     throw bad("`memory` must be an AudioMemoryManager");
   }
   return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds"), memory?._key() ?? Infinity];
@@ -157,8 +158,8 @@ export class AudioNodePoolManager extends NodeDesk {
 TYPES.forEach((type, kind) => {
   const methods = AudioNodePoolManager.prototype;
   const usual = type === "Delay" ? 5 : 6;
-  methods["acquire" + type] ??= function (size = usual) {
-    return this._acquire(kind, size);
+  methods["acquire" + type] ??= function (size) {
+    return this._acquire(kind, size ?? usual);
   };
   methods["release" + type] = methods.release;
 });
@@ -200,16 +201,16 @@ export class AudioBufferPool extends raw.AudioBufferPool {
     this._close();
   }
 
-  acquire(channels, length, sampleRate = this.#rate) {
-    return this._acquire(channels, length, sampleRate, false);
+  acquire(channels, length, sampleRate) {
+    return this._acquire(channels, length, sampleRate ?? this.#rate, false);
   }
 
-  acquireDirty(channels, length, sampleRate = this.#rate) {
-    return this._acquire(channels, length, sampleRate, true);
+  acquireDirty(channels, length, sampleRate) {
+    return this._acquire(channels, length, sampleRate ?? this.#rate, true);
   }
 
-  prewarm(channels, length, count, sampleRate = this.#rate) {
-    return this._prewarm(channels, length, sampleRate, count);
+  prewarm(channels, length, count, sampleRate) {
+    return this._prewarm(channels, length, sampleRate ?? this.#rate, count);
   }
 
   getStats() {

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use pool_web::AudioProfiler;
 use wasm_bindgen::prelude::*;
@@ -81,11 +82,12 @@ impl AudioPerformanceProfiler {
     /// Four numbers of each callback, one after the other.
     #[wasm_bindgen(js_name = _history)]
     pub fn history(&self) -> Box<[f64]> {
-        let history = self.profiler.history();
-        history
-            .iter()
-            .flat_map(|timing| [timing.timestamp, known(timing.interval), timing.busy, timing.frames])
-            .collect()
+        let mut figures = Vec::new();
+        for timing in self.profiler.history() {
+            let entry = [timing.timestamp, known(timing.interval), timing.busy, timing.frames];
+            figures.extend_from_slice(&entry);
+        }
+        figures.into()
     }
 
     #[wasm_bindgen(js_name = resetStats)]

@@ -483,6 +483,8 @@ fn a_waiting_acquire_gets_what_a_thread_would_keep() {
         let pool = cached(1);
         pool.prewarm(1).unwrap();
         let other = spawn(&pool, use_through_own_lane);
+        // The other may begin, which is no preemption then.
+        thread::yield_now();
         use_and_release(block_on(pool.acquire_async()).unwrap());
         other.join().unwrap();
         check(&pool, 1);

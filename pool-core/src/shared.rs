@@ -52,7 +52,7 @@
 //!   bits, so that a pair passes one value through memory in place of two. It is instructions that count there.
 
 mod builder;
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod evict;
 mod front;
 mod idle;
@@ -64,8 +64,6 @@ pub use builder::SharedPoolBuilder;
 pub(crate) use front::Shared;
 
 use crate::account::Account;
-#[cfg(feature = "alloc")]
-use crate::account::Registration;
 use crate::cache::Cache;
 
 use crate::error::{AcquireError, ReleaseError};
@@ -224,10 +222,8 @@ where
     pub(crate) waiters: WaitQueue,
     counts: Counts,
     /// Its place among the pools that give idle objects back to one another.
-    #[cfg(feature = "alloc")]
-    registration: Option<Registration<crate::account::Shared>>,
-    #[cfg(feature = "alloc")]
-    seen: evict::Seen,
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    membership: Option<evict::Membership>,
 }
 
 /// What each acquire and release of the pages may write: apart from what those of lanes read.
@@ -380,10 +376,8 @@ where
                     inspected: Count::new(0),
                     inspected_bytes: Count::new(0),
                 },
-                #[cfg(feature = "alloc")]
-                registration: None,
-                #[cfg(feature = "alloc")]
-                seen: evict::Seen::new(),
+                #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+                membership: None,
             }
         }
     }
@@ -547,7 +541,7 @@ where
         Cache::new(alloc::sync::Arc::clone(self))
     }
 
-    /// Makes idle objects until there are at least `count`. Returns how many were made.
+    /// Makes idle objects until there are at least `count`. Returns how many were made. They count as released now.
     ///
     /// # Errors
     ///
@@ -557,11 +551,11 @@ where
         let missing = count.saturating_sub(self.count_idle());
         for _ in 0..missing {
             let slot = self.create_slot()?;
+            #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+            if let Some(membership) = &self.membership {
+                membership.note_release();
+            }
             self.put_shared(slot);
-        }
-        #[cfg(feature = "alloc")]
-        if self.registration.is_some() {
-            self.look();
         }
         Ok(missing)
     }

@@ -157,7 +157,8 @@ where
 
     /// Takes the highest idle slot of the groups below `end`, and lowers `end` to just above where it was found.
     pub(super) fn take_highest(&self, end: &mut u32) -> Option<u32> {
-        while let Some(group) = end.checked_sub(1) {
+        while let Some(group) = self.pages.find_below(Kind::Idle, *end) {
+            *end = group + 1;
             let mut bits = self.pages.word(Kind::Idle, group).load(Ordering::Relaxed);
             while let Some(highest) = bits.checked_ilog2() {
                 if self.clear(Kind::Idle, group, 1 << highest) {
@@ -168,6 +169,12 @@ where
             *end = group;
         }
         None
+    }
+
+    /// Takes the idle slot that is to go first: the highest of the pages; only if there is none, what threads keep.
+    pub(super) fn take_for_eviction(&self) -> Option<u32> {
+        let highest = || self.take_highest(&mut { u32::MAX });
+        highest().or_else(|| if self.empty_lanes(self.lanes_busy()) { highest() } else { None })
     }
 
     pub(super) fn count_idle(&self) -> usize {

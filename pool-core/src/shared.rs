@@ -59,6 +59,7 @@ mod idle;
 mod making;
 #[cfg(feature = "std")]
 mod own_lane;
+mod upkeep;
 
 pub use builder::SharedPoolBuilder;
 pub(crate) use front::Shared;
@@ -221,6 +222,8 @@ where
     version: AtomicUsize,
     pub(crate) waiters: WaitQueue,
     counts: Counts,
+    /// What there was to spare when maintenance was done last.
+    spare: upkeep::Spare,
     /// Its place among the pools that give idle objects back to one another.
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
     membership: Option<evict::Membership>,
@@ -230,6 +233,8 @@ where
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 struct Hot {
     hits: Count,
+    /// Objects that were taken several at once, for a lane.
+    batched: Count,
 }
 
 /// In `flags` of a pool whose objects are measured as they come back, from the start. More than this, and somebody
@@ -348,7 +353,7 @@ where
             Self {
                 measured: account.is_some(),
                 flags: AtomicUsize::new(if account.is_some() { MEASURED } else { 0 }),
-                hot: Hot { hits: Count::new(0) },
+                hot: Hot { hits: Count::new(0), batched: Count::new(0) },
                 pages,
                 factory,
                 resetter,
@@ -376,6 +381,7 @@ where
                     inspected: Count::new(0),
                     inspected_bytes: Count::new(0),
                 },
+                spare: upkeep::Spare::new(),
                 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
                 membership: None,
             }
@@ -614,13 +620,6 @@ where
             }
         }
         destroyed
-    }
-
-    /// A slice of housekeeping: destroys what releases have doomed, at most `work_limit` objects. Returns how many.
-    ///
-    /// Call it now and then from where freeing is allowed, if threads that must not free release objects here.
-    pub fn maintain(&self, work_limit: usize) -> usize {
-        self.destroy_doomed(work_limit)
     }
 
     /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are doomed as they come

@@ -5,7 +5,7 @@
 use parking_lot::RawMutex;
 use pool_core::{
     Account, AcquireError, Factory, Footprint, KeyedPool, KeyedPoolBuilder, Lease, OfKey, SharedKeyedPool,
-    SharedPool, SharedPoolBuilder, Verdict,
+    SharedPool, SharedPoolBuilder, Verdict, WorkLimit,
 };
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -296,6 +296,28 @@ fn a_refusal_tells_of_all_that_could_be_evicted() {
     drop(pool.acquire(&990).unwrap());
     assert_eq!((account.used(), account.peak()), (1000, 1000));
     drop(lease);
+}
+
+// Memory that does not come back from a class, whatever is over its limit; or more of it than the limit of work.
+#[test]
+fn critical_pressure_drops_what_classes_have_idle() {
+    let account = Account::new("server", 100);
+    let pool = pool(&account);
+    let classes = [pool.class(&10), pool.class(&11)];
+    classes.iter().for_each(|class| _ = class.prewarm(3).unwrap());
+    let held = classes[0].acquire().unwrap();
+    assert_eq!(pool.maintain(usize::MAX), 0, "there is no pressure");
+    let external = account.charge_external(100).unwrap();
+    assert_eq!(pool.maintain(2), 2);
+    assert_eq!(pool.maintain(WorkLimit { objects: 9, bytes: 1 }), 1);
+    assert_eq!(classes[0].maintain(usize::MAX), 0, "all but what is leased went first");
+    assert_eq!(classes[1].maintain(1), 1);
+    assert_eq!((pool.maintain(usize::MAX), account.used()), (1, 110));
+    // What releases have doomed does not wait for pressure.
+    drop(external);
+    classes[0].close();
+    drop(held);
+    assert_eq!((pool.maintain(usize::MAX), account.used()), (1, 0));
 }
 
 // The order across local pools known only as far as misses tell it.

@@ -8,6 +8,7 @@ use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::observe::Observer;
 use crate::shared::{SharedPool, SharedPoolBuilder};
 use crate::slots::{Locked, Storage};
+use crate::work::WorkLimit;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
@@ -78,6 +79,7 @@ pub(super) type Classes<K> = Vec<(K, Weak<dyn AnyClass>)>;
 /// A class of whatever type; a pool that named the type would have a type without end.
 pub(super) trait AnyClass: Any + Send + Sync {
     fn close(&self);
+    fn maintain(&self, left: &mut WorkLimit) -> usize;
     fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -88,6 +90,10 @@ where
 {
     fn close(&self) {
         self.close();
+    }
+
+    fn maintain(&self, left: &mut WorkLimit) -> usize {
+        self.maintain_within(left)
     }
 
     fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
@@ -170,11 +176,22 @@ where
     S: Storage,
     M: Mode,
 {
-    /// Closes the classes that are alive.
+    /// The classes that are alive.
+    fn living_classes(&self) -> Vec<Arc<dyn AnyClass>> {
+        self.classes.lock().iter().filter_map(|(_, class)| class.upgrade()).collect()
+    }
+
     pub(super) fn close_classes(&self) {
-        let classes: Vec<_> = self.classes.lock().iter().filter_map(|(_, class)| class.upgrade()).collect();
-        for class in classes {
+        for class in self.living_classes() {
             class.close();
         }
+    }
+
+    /// Maintains the classes: at most so many objects of all, and as many bytes as are left. How many it destroyed.
+    pub(super) fn maintain_classes(&self, objects: usize, bytes: &mut usize) -> usize {
+        let mut left = WorkLimit { objects, bytes: *bytes };
+        let destroyed = self.living_classes().iter().map(|class| class.maintain(&mut left)).sum();
+        *bytes = left.bytes;
+        destroyed
     }
 }

@@ -116,6 +116,7 @@ where
                 // Acquire: as in `take_in`.
                 let taken = word.fetch_and(!wanted, Ordering::Acquire) & wanted;
                 if taken != 0 {
+                    self.count_batch(taken);
                     return Some((group, taken));
                 }
             }
@@ -133,7 +134,16 @@ where
             wanted &= !(1 << wanted.ilog2());
         }
         // Acquire: as in `clear_lowest`.
-        word.fetch_and(!wanted, Ordering::Acquire) & wanted
+        let taken = word.fetch_and(!wanted, Ordering::Acquire) & wanted;
+        self.count_batch(taken);
+        taken
+    }
+
+    fn count_batch(&self, taken: usize) {
+        // As in `count_hit`.
+        let batched = &self.hot.batched;
+        let before = batched.load(Ordering::Relaxed);
+        batched.store(before.wrapping_add(taken.count_ones() as usize), Ordering::Relaxed);
     }
 
     /// Clears one certain bit; true if the caller has the slot now.

@@ -320,6 +320,32 @@ fn critical_pressure_drops_what_classes_have_idle() {
     assert_eq!((pool.maintain(usize::MAX), account.used()), (1, 0));
 }
 
+// Bounds that are promised for all objects, and hold for those of the pool alone: the guide to classes says which.
+#[test]
+fn a_class_has_no_part_in_the_bounds_of_its_pool() {
+    let pool: Pool = KeyedPoolBuilder::new(Blocks)
+        .max_objects(2)
+        .max_per_key(5)
+        .max_idle_per_key(1)
+        .max_retained_bytes(20)
+        .build_shared();
+    let classes = [pool.class(&10), pool.class(&20)];
+    for class in &classes {
+        class.prewarm(5).unwrap();
+        assert!(matches!(class.prewarm(6), Err(AcquireError::Exhausted { .. })), "by itself it has this one");
+        assert_eq!(class.stats().idle, 5);
+    }
+    let two = [pool.acquire(&10).unwrap(), pool.acquire(&10).unwrap()];
+    assert!(matches!(pool.acquire(&20), Err(AcquireError::Exhausted { leased: 2, max_objects: 2 })));
+    drop(two);
+    assert_eq!(pool.stats().idle, 1);
+    assert_eq!((pool.trim(0), pool.evict_to(0), pool.keys().len()), (1, 0, 0));
+    assert_eq!(classes.map(|class| class.stats().idle), [5, 5]);
+    let large = pool.class(&21);
+    drop(large.acquire().unwrap());
+    assert_eq!((large.maintain(1), large.stats().discarded), (1, 1), "and what it retains has the bound");
+}
+
 // The order across local pools known only as far as misses tell it.
 #[test]
 fn local_pools_under_a_local_account_give_back_in_the_exact_order_of_release() {

@@ -250,11 +250,19 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {
         let best = judge.best(slug, &[Kind::Peer])?;
         let counted = counted(&judge, slug, "KeyedPool", best)?;
+        let floor = if slug == keyed::EVICTING { Some(judge.median(slug, keyed::DECIDED)?) } else { None };
+        let (ours, theirs) = (judge.median(slug, "KeyedPool")?, judge.median(slug, best)?);
         let target = judge.ratio(slug, "KeyedPool", best, goal)?;
         if !target.met() {
-            let shared = match slug {
-                keyed::EVICTING => "most of either is the allocator and the zeroing, which both need; ",
-                _ => "",
+            let shared = match floor {
+                Some(floor) => format!(
+                    "of {} and {best}'s {} the {}, which all need, take {}; ",
+                    ns(ours),
+                    ns(theirs),
+                    keyed::DECIDED,
+                    ns(floor)
+                ),
+                None => String::new(),
             };
             target.noted(format!(
                 "{counted}{shared}a pool keeps two orders, across keys and within each, counts and bytes by key, an account, \

@@ -12,7 +12,7 @@ pub(crate) use upkeep::Told;
 
 use crate::ops::{Bounds, KEYS, cost_of, estimate_of};
 use crate::world::{Heard, Place, Refused, size_of_next};
-use pool_core::{Discard, Eviction, KeyStats, PoolStats, Pressure, Removal};
+use pool_core::{Discard, Eviction, KeyStats, PoolStats, Pressure, Removal, WorkLimit};
 
 /// An object, wherever it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -289,11 +289,16 @@ impl Model {
         best
     }
 
-    /// Evicts the object inside an account that was released longest ago, by way of its pool; false if there is none.
+    /// The object inside an account that was released longest ago.
+    fn oldest_inside(&self, level: usize) -> Option<usize> {
+        let inside = |object: &Object| self.levels.path(self.pools[object.pool].home).contains(&level);
+        self.idle.iter().position(inside)
+    }
+
+    /// Evicts for room inside an account, by way of the pool that has the oldest object there; false if nothing is idle.
     fn evict_inside(&mut self, level: usize) -> bool {
-        let inside = |object: &&Object| self.levels.path(self.pools[object.pool].home).contains(&level);
-        let Some(pool) = self.idle.iter().find(inside).map(|object| object.pool) else { return false };
-        let at = self.victim(pool);
+        let Some(oldest) = self.oldest_inside(level) else { return false };
+        let at = self.victim(self.idle[oldest].pool);
         self.destroy_idle(at, Removal::Evicted(Eviction::Room));
         true
     }
@@ -306,7 +311,8 @@ impl Model {
         if let Some(&(at, _)) = hopeless.max_by_key(|&&(_, short)| short) {
             return Err(self.levels.refusal_beyond(at, held, total, self.evictable(at)));
         }
-        if let Some((at, _)) = self.levels.tightest(home, held, total) {
+        // What goes from inside the lowest account is gone from those above as well.
+        if let Some(&(at, _)) = short.first() {
             assert!(self.evict_inside(at), "it can fit, and nothing is idle");
         }
         Ok(())
@@ -468,7 +474,7 @@ impl Model {
         if let Some(serial) = self.take_newest(pool, key) {
             return Some(serial);
         }
-        self.end_quarantines(pool, usize::MAX);
+        self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
         self.take_newest(pool, key)
     }
 
@@ -578,6 +584,15 @@ impl Model {
 
     /// Makes idle objects until there are `count`, or as many as may be idle.
     pub fn prewarm(&mut self, pool: usize, key: u8, count: usize) -> Result<usize, Refusal> {
+        while let Some(at) = self.idle.iter().position(|object| object.pool == pool && object.key == key) {
+            let object = &self.idle[at];
+            let why = match () {
+                () if self.too_old(object) => Removal::TooOld,
+                () if self.waited(object, self.pools[pool].bounds.idle_ttl) => Removal::IdleTooLong,
+                () => break,
+            };
+            self.destroy_idle(at, why);
+        }
         let mut made = 0;
         while self.idle_of(pool, key) < count.min(self.pools[pool].bounds.max_idle_per_key) {
             let object = self.create(pool, key, false)?;
@@ -698,7 +713,12 @@ impl Model {
     /// Changes a hard limit, for which pools that give must evict; the excess that is left.
     pub fn set_hard_limit(&mut self, level: usize, bytes: usize) -> usize {
         self.levels.all[level].hard = bytes;
-        while self.give && self.levels.all[level].over() > 0 && self.evict_inside(level) {}
+        while self.give
+            && self.levels.all[level].over() > 0
+            && let Some(oldest) = self.oldest_inside(level)
+        {
+            self.destroy_idle(oldest, Removal::Evicted(Eviction::Asked));
+        }
         self.levels.all[level].over()
     }
 

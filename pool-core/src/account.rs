@@ -65,7 +65,7 @@ pub use report::AccountSnapshot;
 pub use reservation::{Charge, NotHeld, Reservation};
 
 pub(crate) use event::Handler;
-pub(crate) use evict::Evict;
+pub(crate) use evict::{Cause, Evict};
 #[cfg(feature = "alloc")]
 pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
@@ -80,7 +80,7 @@ use mode::SharedHandle;
 ///
 /// Cheap to clone; clones are the same account. `used` is what its pools lease and keep idle, what is reserved,
 /// and what its children use. Charging is thread-safe and lock-free, O(depth); it happens when objects are made
-/// and destroyed, never when they are acquired from the idle set or released.
+/// and destroyed, or come back with another size, never when they are acquired from the idle set or released as they were.
 ///
 /// | | threads | where | a charge |
 /// |---|---|---|---|
@@ -144,6 +144,13 @@ impl<M: Mode> Account<M> {
     #[must_use]
     pub fn reference(&self) -> AccountRef {
         M::reference(&self.0)
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) fn into_handle(self) -> M::Handle {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped nor used again, so the handle is taken once.
+        unsafe { ManuallyDrop::take(&mut this.0) }
     }
 
     /// This account and those above it, leaf first.
@@ -228,7 +235,7 @@ impl<M: Mode> Account<M> {
             if let Some(account) = M::as_shared(self) {
                 account.recall_all();
             }
-            while self.overcommitted() > 0 && self.evict_oldest(None).is_some() {}
+            while self.overcommitted() > 0 && self.evict_oldest(None, Cause::Limit).is_some() {}
         }
         self.overcommitted()
     }
@@ -250,6 +257,13 @@ impl<M: Mode> Account<M> {
     #[must_use]
     pub fn low_watermark(&self) -> usize {
         self.ledger().low()
+    }
+
+    /// Changes the bytes at which pressure ends, and raises the event if that puts the current use at or below them. More
+    /// than the soft limit counts as the soft limit; `usize::MAX` is 7/8 of it again.
+    pub fn set_low_watermark(&self, bytes: usize) {
+        self.ledger().low_watermark.store(bytes, Relaxed);
+        self.watch_level();
     }
 
     /// Bytes in use above the hard limit, by external charges or because the limit was lowered.
@@ -307,16 +321,17 @@ impl<M: Mode> Account<M> {
         Reservation::of(self, bytes, true)
     }
 
-    /// Where a charge would not fit, leaf first.
-    pub(crate) fn shortfalls(&self, bytes: usize) -> impl Iterator<Item = Shortfall<'_, M>> {
-        let here = self.levels().map(move |level| Shortfall::at(level, bytes, level.used()));
+    /// Where holding `bytes` in place of the `held` that are charged already would not fit, leaf first.
+    pub(crate) fn shortfalls(&self, held: usize, bytes: usize) -> impl Iterator<Item = Shortfall<'_, M>> {
+        let others = move |used: usize| used.saturating_sub(held);
+        let here = self.levels().map(move |level| Shortfall::at(level, bytes, others(level.used())));
         #[cfg(feature = "alloc")]
         let here = here.chain(self.levels().filter_map(|level| Some((level, M::above(&level.0)?))).flat_map(
             move |(top, credit)| {
                 let above = credit.account();
-                above
-                    .levels()
-                    .map(move |level| Shortfall::above(top, Shortfall::at(level, bytes, level.used())))
+                above.levels().map(move |level| {
+                    Shortfall::above(top, Shortfall::at(level, bytes, others(level.used())))
+                })
             },
         ));
         here.filter(|shortfall| shortfall.bytes() > 0)
@@ -324,20 +339,18 @@ impl<M: Mode> Account<M> {
 
     /// Whether some level would be over its limit even with `surplus` bytes fewer.
     pub(crate) fn overdrawn(&self, surplus: usize) -> bool {
-        self.shortfalls(0).any(|shortfall| shortfall.used.saturating_sub(surplus) > shortfall.limit)
+        self.shortfalls(surplus, 0).next().is_some()
     }
 
-    /// Where holding `bytes` in place of the `held` that are charged already would be over by most; `None` if it would fit.
+    /// As [`shortfalls`](Self::shortfalls), where it would be over by most; `None` if it would fit.
     pub(crate) fn shortfall_beyond(&self, held: usize, bytes: usize) -> Option<Shortfall<'_, M>> {
-        let (missing, surplus) = (bytes.saturating_sub(held), held.saturating_sub(bytes));
-        let shortfalls = self.shortfalls(missing).map(move |shortfall| shortfall.less(surplus));
-        shortfalls.filter(|short| short.bytes() > 0).max_by_key(Shortfall::bytes)
+        self.shortfalls(held, bytes).max_by_key(Shortfall::bytes)
     }
 
     /// Where a charge would be over by most; `None` if it would fit.
     #[cfg(test)]
     pub(crate) fn shortfall(&self, bytes: usize) -> Option<Shortfall<'_, M>> {
-        self.shortfalls(bytes).max_by_key(Shortfall::bytes)
+        self.shortfalls(0, bytes).max_by_key(Shortfall::bytes)
     }
 
     /// Whether no account is above, so that a charge is a matter of one level.
@@ -393,6 +406,20 @@ impl<M: Mode> Account<M> {
     /// As [`charge`](Self::charge), with what is free as it is.
     #[inline(always)]
     fn charge_once(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
+        // Most accounts are like this. What is read before the read-modify-write need not be waited for after it.
+        if self.is_alone() {
+            let ledger = self.ledger();
+            let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
+            return match M::add(&ledger.used, bytes, limit) {
+                Ok(used) => Ok(Crossed(Self::record(ledger, bytes, external, used))),
+                Err(used) => Err(Shortfall::at(self, bytes, used)),
+            };
+        }
+        self.charge_levels(bytes, external)
+    }
+
+    /// The same where there are accounts above.
+    fn charge_levels(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let (mut level, mut charged, mut alone) = (self, 0usize, None);
         let (above, shortfall) = loop {
             let ledger = level.ledger();
@@ -419,9 +446,10 @@ impl<M: Mode> Account<M> {
             None => {
                 // Of one level the count is known; of several, what it is by now.
                 let crossed = match alone {
-                    Some(used) => self.record(bytes, external, used),
+                    Some(used) => Self::record(self.ledger(), bytes, external, used),
                     None => self.levels().fold(false, |crossed, level| {
-                        crossed | level.record(bytes, external, level.ledger().used.load(Relaxed))
+                        let ledger = level.ledger();
+                        crossed | Self::record(ledger, bytes, external, ledger.used.load(Relaxed))
                     }),
                 };
                 Ok(Crossed(crossed | above.0))
@@ -437,8 +465,7 @@ impl<M: Mode> Account<M> {
 
     /// Records at this level what a charge that all levels agreed to leaves behind; whether an event is due.
     #[inline(always)]
-    fn record(&self, bytes: usize, external: bool, used: usize) -> bool {
-        let ledger = self.ledger();
+    fn record(ledger: &Ledger, bytes: usize, external: bool, used: usize) -> bool {
         let mut overcommits = false;
         if external {
             M::tally(&ledger.external, bytes);
@@ -462,14 +489,27 @@ impl<M: Mode> Account<M> {
 
     #[inline(always)]
     fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
+        // As in `charge_once`.
+        if self.is_alone() {
+            return Crossed(Self::take_off(self.ledger(), bytes, external));
+        }
+        self.uncharge_levels(bytes, external)
+    }
+
+    /// Takes bytes off one level; whether an event is due.
+    #[inline(always)]
+    fn take_off(ledger: &Ledger, bytes: usize, external: bool) -> bool {
+        let used = M::sub(&ledger.used, bytes);
+        if external {
+            M::tally(&ledger.external, bytes.wrapping_neg());
+        }
+        ledger.over_soft.load(Relaxed) && used <= ledger.low()
+    }
+
+    fn uncharge_levels(&self, bytes: usize, external: bool) -> Crossed {
         let mut crossed = false;
         for level in self.levels() {
-            let ledger = level.ledger();
-            let used = M::sub(&ledger.used, bytes);
-            if external {
-                M::tally(&ledger.external, bytes.wrapping_neg());
-            }
-            crossed |= ledger.over_soft.load(Relaxed) && used <= ledger.low();
+            crossed |= Self::take_off(level.ledger(), bytes, external);
             #[cfg(feature = "alloc")]
             if let Some(credit) = M::above(&level.0) {
                 crossed |= credit.uncharge_quietly(bytes, external).0;

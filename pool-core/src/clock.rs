@@ -18,7 +18,8 @@ impl Tick {
 /// Tells the time for idle and lifetime limits: a tick counter, `InstantClock`, `performance.now()`, the frames
 /// an audio context has played.
 ///
-/// The clock must not run backwards. A pool reads it on each acquire and release, but only if it has a time limit.
+/// The clock must not run backwards. A pool reads it on each acquire and release, but only if it has a time limit,
+/// watches for leaks, or has something in quarantine.
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Tick;

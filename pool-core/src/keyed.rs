@@ -110,7 +110,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 ///
 /// | call | cost | may call |
 /// |---|---|---|
-/// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash | clock |
+/// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; destructor and event handler of those |
 /// | [`acquire`](Self::acquire) (miss) | O(1) per object evicted, plus the factory | factory, destructor, event handler |
 /// | dropping a lease | O(1) | resetter, `measure`, clock; destructor if it is discarded |
 /// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain) | O(1) per object | destructor |
@@ -262,6 +262,7 @@ where
     /// As [`acquire`](Self::acquire); what was made before the error stays.
     pub fn prewarm(&self, key: &K, count: usize) -> Result<usize, AcquireError<F::Error>> {
         let hash = self.hasher.hash_one(key);
+        self.expire_key(key, hash);
         let count = count.min(self.limits.max_idle_per_key);
         let mut made = 0;
         while self.idle_of(key, hash) < count {
@@ -274,10 +275,11 @@ where
                     return Err(error);
                 }
             };
-            {
-                // Linked as it is: the creation noted the time as that of its release.
-                self.state.lock().link(slot, || self.stamp(), |_| true);
-            }
+            // The creation's time counts as that of its release.
+            let now = self.state.lock().metas[slot as usize].created;
+            // SAFETY: the slot is this call's, as a lease's is. Meanwhile the pool may have been closed, or others may have
+            // released objects of this key.
+            let _ = unsafe { self.shelve(slot, now) };
             if O::LISTENS {
                 self.observer.created(key, bytes);
             }

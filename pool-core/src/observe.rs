@@ -56,8 +56,8 @@ pub trait Observer<K: ?Sized> {
         _ = (key, bytes);
     }
 
-    /// An object of `key` has left the pool, and so many bytes were uncharged; it is destroyed next, or in the hands of
-    /// who detached it.
+    /// An object of `key` and so many bytes has left the pool; it is destroyed next, or in the hands of who detached it. Its
+    /// bytes were uncharged, but for what a new object takes in its place ([`Eviction::Room`]).
     fn removed(&self, key: &K, bytes: usize, why: Removal) {
         _ = (key, bytes, why);
     }
@@ -139,7 +139,7 @@ pub enum Eviction {
     Room,
     /// More of its key were idle than may be.
     KeyIdle,
-    /// By `trim`, `retain` or `evict_to`, or because a hard limit was lowered by way of the pool.
+    /// By `trim`, `retain` or `evict_to`, or because a hard limit was lowered.
     Asked,
     /// By `maintain`, under pressure.
     Pressure,
@@ -156,7 +156,7 @@ pub enum Discard {
     Asked,
     /// The resetter said so.
     Verdict,
-    /// The resetter, the factory's `measure`, or the clock panicked.
+    /// The resetter, the factory's `measure`, or the clock panicked; or who was told that it is detached.
     Panicked,
     /// It had grown above what an object may retain, or above what the account had left.
     Grown,

@@ -88,7 +88,7 @@ impl<L: lock_api::RawMutex> Storage for Locked<L> {
     type Column<T: Copy + Default> = growing::Array<T>;
     type List<T> = alloc::vec::Vec<T>;
     type Index = hashbrown::HashTable<u32>;
-    type Hasher = hashbrown::DefaultHashBuilder;
+    type Hasher = KeyHasher;
     type Exclusive<T> = lock_api::Mutex<L, T>;
     const MAX_SLOTS: usize = growing::SLOTS as usize;
 }
@@ -141,7 +141,7 @@ impl Storage for Growing {
     type Column<T: Copy + Default> = growing::Array<T>;
     type List<T> = alloc::vec::Vec<T>;
     type Index = hashbrown::HashTable<u32>;
-    type Hasher = hashbrown::DefaultHashBuilder;
+    type Hasher = KeyHasher;
     type Exclusive<T> = RefCell<T>;
     const MAX_SLOTS: usize = growing::SLOTS as usize;
 }
@@ -281,6 +281,12 @@ impl<const N: usize> Index for Chains<N> {
         }
     }
 }
+
+/// How growing pools hash keys. A page downloads the code: there it is the small one.
+#[cfg(all(feature = "alloc", not(target_family = "wasm")))]
+type KeyHasher = hashbrown::DefaultHashBuilder;
+#[cfg(all(feature = "alloc", target_family = "wasm"))]
+type KeyHasher = BuildHasherDefault<Fnv>;
 
 /// FNV-1a with 64 bits (Fowler, Noll, Vo; RFC 9923): small and quick for short keys, without a table or a seed.
 ///

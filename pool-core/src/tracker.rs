@@ -2,11 +2,11 @@
 
 use crate::account::{Account, Mode, OverBudget, Reservation, Shared};
 use crate::lru::{Links, List, NONE, Node};
+use crate::slots::{Growing, Index, Storage};
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
-use core::hash::Hash;
-use hashbrown::HashMap;
+use core::hash::{BuildHasher, Hash};
 
 /// Keeps account of objects that live elsewhere, such as decoded samples that an application holds: who they are,
 /// how many bytes, and which was used longest ago.
@@ -39,7 +39,9 @@ pub struct Tracker<Id, M: Mode = Shared> {
     /// Of the tracked bytes; its account is `account`.
     claim: Option<Reservation<Account<M>>>,
     peak: usize,
-    slots: HashMap<Id, u32>,
+    /// From the hash of an id to its entry, which has the id.
+    slots: <Growing as Storage>::Index,
+    hasher: <Growing as Storage>::Hasher,
     entries: Vec<Entry<Id>>,
     vacant: Vec<u32>,
     recent: List<0>,
@@ -65,7 +67,8 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
             account,
             claim: None,
             peak: 0,
-            slots: HashMap::new(),
+            slots: Default::default(),
+            hasher: Default::default(),
             entries: Vec::new(),
             vacant: Vec::new(),
             recent: List::EMPTY,
@@ -79,8 +82,8 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
     ///
     /// Only if the count of bytes would overflow `usize`; nothing is changed then.
     pub fn track(&mut self, id: Id, bytes: usize) -> Result<Option<usize>, OverBudget> {
-        match self.slots.get(&id) {
-            Some(&slot) => {
+        match self.find(&id) {
+            Some(slot) => {
                 let before = self.entries[slot as usize].bytes;
                 if bytes > before {
                     let more = self.account.charge_external(bytes - before)?;
@@ -96,7 +99,8 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
             }
             None => {
                 let claim = self.account.charge_external(bytes)?;
-                let entry = Entry { id: Some(id.clone()), bytes, links: Links::UNLINKED };
+                let hash = self.hasher.hash_one(&id);
+                let entry = Entry { id: Some(id), bytes, links: Links::UNLINKED };
                 let slot = match self.vacant.pop() {
                     Some(slot) => {
                         self.entries[slot as usize] = entry;
@@ -108,7 +112,11 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
                     }
                 };
                 debug_assert!(slot != NONE);
-                self.slots.insert(id, slot);
+                let Self { slots, entries, hasher, .. } = self;
+                // Every entry that is found by its hash has an id.
+                Index::insert(slots, hash, slot, |slot| {
+                    entries[slot as usize].id.as_ref().map_or(0, |id| hasher.hash_one(id))
+                });
                 self.recent.push_newest(&mut self.entries, slot);
                 self.take_over(claim);
                 Ok(None)
@@ -121,7 +129,7 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
     where
         Id: Borrow<Q>,
     {
-        let slot = *self.slots.get(id)?;
+        let slot = self.find(id)?;
         Some(self.forget(slot).1)
     }
 
@@ -130,7 +138,7 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
     where
         Id: Borrow<Q>,
     {
-        let Some(&slot) = self.slots.get(id) else { return false };
+        let Some(slot) = self.find(id) else { return false };
         self.renew(slot);
         true
     }
@@ -181,13 +189,13 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
     /// Objects tracked.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.entries.len() - self.vacant.len()
     }
 
     /// Whether nothing is tracked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// The bytes of `id`, if it is tracked. Does not count as use.
@@ -195,18 +203,27 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
     where
         Id: Borrow<Q>,
     {
-        self.slots.get(id).map(|&slot| self.entries[slot as usize].bytes)
+        self.find(id).map(|slot| self.entries[slot as usize].bytes)
     }
 
     /// What is tracked, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&Id, usize)> {
-        self.slots.iter().map(|(id, &slot)| (id, self.entries[slot as usize].bytes))
+        self.entries.iter().filter_map(|entry| entry.id.as_ref().map(|id| (id, entry.bytes)))
     }
 
     /// The account that the bytes are charged to.
     #[must_use]
     pub fn account(&self) -> &Account<M> {
         &self.account
+    }
+
+    fn find<Q: Hash + Eq + ?Sized>(&self, id: &Q) -> Option<u32>
+    where
+        Id: Borrow<Q>,
+    {
+        let is =
+            |slot: u32| self.entries[slot as usize].id.as_ref().is_some_and(|known| known.borrow() == id);
+        Index::find(&self.slots, self.hasher.hash_one(id), is)
     }
 
     fn renew(&mut self, slot: u32) {
@@ -221,7 +238,7 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
         let (id, bytes) = (entry.id.take(), core::mem::take(&mut entry.bytes));
         self.vacant.push(slot);
         if let Some(id) = &id {
-            self.slots.remove(id);
+            self.slots.remove(self.hasher.hash_one(id), slot);
         }
         self.give_back(bytes);
         (id, bytes)

@@ -889,3 +889,40 @@ mod credits {
         at_zero::<Heap>(&[root, leaf]);
     }
 }
+
+// A chain of accounts that is undone by recursion, as deep as the tree.
+#[test]
+fn a_deep_tree_goes_without_a_deep_stack() {
+    let depth = if cfg!(miri) { 300 } else { 200_000 };
+    let mut shared = Account::new("root", 10);
+    let mut local = Account::local("root", 10);
+    for _ in 0..depth {
+        shared = Account::builder("node").parent(&shared).build();
+        local = Account::local_builder("node").parent(&local).build();
+    }
+    assert_eq!(shared.try_reserve(11).unwrap_err().account.name(), "root");
+    assert_eq!(local.try_reserve(11).unwrap_err().account.name(), "root");
+    drop((shared, local));
+}
+
+// A watermark that cannot be moved, or whose crossing nobody hears.
+#[test]
+fn the_low_watermark_can_be_changed_at_run_time() {
+    let events = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let heard = std::sync::Arc::clone(&events);
+    let account = Account::builder("a")
+        .soft_limit(100)
+        .on_event(move |event| heard.lock().unwrap().push((event.kind, event.used)))
+        .build();
+    let mut claim = account.try_reserve(101).unwrap();
+    claim.shrink(11).unwrap();
+    assert_eq!((account.low_watermark(), account.pressure()), (88, Pressure::Moderate));
+    account.set_low_watermark(90);
+    assert_eq!((account.low_watermark(), account.pressure()), (90, Pressure::None));
+    account.set_low_watermark(500);
+    assert_eq!(account.low_watermark(), 100);
+    account.set_low_watermark(usize::MAX);
+    assert_eq!(account.low_watermark(), 88);
+    let events = events.lock().unwrap();
+    assert_eq!(*events, [(OverSoftLimit, 101), (BackToLow, 90)]);
+}

@@ -686,3 +686,141 @@ fn slices_of_one_look_get_past_objects_that_stay() {
     assert!(pool.stats().evicted > 0, "{:?}", pool.stats());
     assert_eq!(order(&pool)[0], 10, "its key keeps one");
 }
+
+// Bytes that nobody needs any more and that are withheld from others for as long as a victim's destructor takes.
+#[test]
+fn what_a_victim_held_beyond_the_need_is_free_before_its_destructor_runs() {
+    struct Tells(usize, Account, Rc<RefCell<Vec<usize>>>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.2.borrow_mut().push(self.1.used());
+        }
+    }
+    struct Telling(Account, Rc<RefCell<Vec<usize>>>, usize);
+    impl Factory<usize> for Telling {
+        type Object = Tells;
+        type Error = Infallible;
+        fn create(&self, &bytes: &usize) -> Result<Tells, Infallible> {
+            Ok(Tells(bytes, self.0.clone(), Rc::clone(&self.1)))
+        }
+        fn estimate(&self, &bytes: &usize) -> usize {
+            bytes.min(self.2)
+        }
+        fn measure(&self, object: &Tells) -> usize {
+            object.0
+        }
+    }
+    // Known beforehand, and only once it is made.
+    for estimate in [usize::MAX, 0] {
+        let (account, heard) = (Account::new("a", 1000), Rc::default());
+        let pool = KeyedPool::builder(Telling(account.clone(), Rc::clone(&heard), estimate))
+            .account(account)
+            .build();
+        drop(pool.acquire(&1000).unwrap());
+        let _small = pool.acquire(&10).unwrap();
+        assert_eq!(*heard.borrow(), [10], "estimates up to {estimate}");
+    }
+}
+
+// An object that is passed over because a destructor took the one before it.
+#[test]
+fn a_destructor_may_take_what_retain_has_not_seen_yet() {
+    struct Takes(usize, std::rc::Weak<KeyedPool<usize, Taking>>, Rc<RefCell<Vec<usize>>>);
+    struct Taking(std::rc::Weak<KeyedPool<usize, Taking>>, Rc<RefCell<Vec<usize>>>);
+    impl Factory<usize> for Taking {
+        type Object = Takes;
+        type Error = Infallible;
+        fn create(&self, &key: &usize) -> Result<Takes, Infallible> {
+            Ok(Takes(key, self.0.clone(), Rc::clone(&self.1)))
+        }
+    }
+    impl Drop for Takes {
+        fn drop(&mut self) {
+            // Used and released again: the newest now.
+            if let Some(pool) = self.1.upgrade().filter(|_| self.0 == 1) {
+                self.2
+                    .borrow_mut()
+                    .extend([2, 3].iter().filter_map(|key| pool.try_acquire(key)).map(|lease| lease.0));
+            }
+        }
+    }
+    let taken = Rc::default();
+    let pool = Rc::new_cyclic(|pool| KeyedPool::new(Taking(pool.clone(), Rc::clone(&taken))));
+    let leases: Vec<_> = (1..=5).map(|key| pool.acquire(&key).unwrap()).collect();
+    leases.into_iter().for_each(drop);
+    let mut seen = Vec::new();
+    assert_eq!(pool.retain(|&key, _| (seen.push(key), key != 1).1), 1);
+    // 2 is next, and nobody may have it; 3 may be had, and is then the newest.
+    assert_eq!((seen, taken.take()), (vec![1, 2, 4, 5, 3], vec![3]));
+    assert_eq!(pool.stats().idle, 4);
+}
+
+// More idle objects of a key than may be, because a factory released one meanwhile; expired ones that count as there.
+#[test]
+fn prewarm_keeps_to_the_bounds_and_counts_what_can_be_used() {
+    type Make = Box<dyn Fn(&usize) -> Result<u8, Infallible>>;
+    let pool: Rc<KeyedPool<usize, Make>> = Rc::new_cyclic(|pool: &std::rc::Weak<KeyedPool<usize, Make>>| {
+        let (pool, again) = (pool.clone(), Cell::new(true));
+        let make: Make = Box::new(move |_| {
+            if let Some(pool) = pool.upgrade().filter(|_| again.replace(false)) {
+                drop(pool.acquire(&1)); // one that is idle before this one is made
+            }
+            Ok(0)
+        });
+        KeyedPool::builder(make).max_idle_per_key(1).build()
+    });
+    assert_eq!(pool.prewarm(&1, 1).unwrap(), 1);
+    assert_eq!((pool.stats().created, pool.stats().idle), (2, 1));
+
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).idle_ttl(10).build();
+    assert_eq!(pool.prewarm(&5, 2).unwrap(), 2);
+    clock.advance(11);
+    assert_eq!((pool.prewarm(&5, 2).unwrap(), pool.stats().expired), (2, 2));
+    assert!(pool.try_acquire(&5).is_some());
+}
+
+// A refusal that tells what was missing, as if it had been asked for.
+#[test]
+fn a_refusal_tells_the_bytes_of_the_whole_object() {
+    let account = Account::new("a", 1000);
+    let pool = builder().account(account.clone()).build();
+    let held = pool.acquire(&700).unwrap();
+    drop(pool.acquire(&200).unwrap());
+    let Err(AcquireError::OverBudget(refusal)) = pool.acquire(&600).map(drop) else {
+        panic!("it does not fit")
+    };
+    assert_eq!((refusal.requested, refusal.used, refusal.free, refusal.evictable), (600, 900, 100, 200));
+    drop(held);
+}
+
+// A peak that is looked for too seldom: not after an eviction, a discard or a prewarm has changed how many there are.
+#[test]
+fn peaks_are_those_of_who_looks_after_each_step() {
+    for limit in [usize::MAX, 700] {
+        let pool = KeyedPool::builder(Sized::default()).account(Account::new("all", limit)).build();
+        let (mut out, mut leased, mut bytes) = (Vec::new(), 0, 0);
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..2000 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let key = 10 + (state >> 32) as usize % 5 * 30;
+            match state % 16 {
+                0..7 => out.extend(pool.acquire(&key).ok()),
+                7..12 if !out.is_empty() => drop(out.swap_remove((state >> 40) as usize % out.len())),
+                12 => _ = out.pop().map(|lease| lease.discard()),
+                13 => _ = out.pop().map(|lease| lease.detach()),
+                14 => _ = pool.prewarm(&key, 2),
+                15 => _ = pool.trim(3),
+                _ => {}
+            }
+            let stats = pool.stats();
+            (leased, bytes) = (stats.leased.max(leased), stats.bytes().max(bytes));
+            assert_eq!((stats.leased, stats.peak_leased), (out.len(), leased));
+            // Within a step that evicts it may have been more for a moment, but never more than the account allows.
+            assert!(stats.peak_bytes >= bytes && stats.peak_bytes <= limit, "{stats:?}");
+        }
+        assert!(leased > 10, "nothing was tested");
+    }
+}

@@ -414,3 +414,68 @@ fn one_lease_in_so_many_is_watched() {
     drop(leases);
     assert_eq!(log.take().len(), 3);
 }
+
+// A clock that panics after the object was made, and an object that is leased by nobody for ever.
+#[test]
+fn a_clock_that_panics_leaves_no_object_behind() {
+    struct Frail<'a>(&'a Cell<u32>);
+    impl pool_core::Clock for Frail<'_> {
+        fn now(&self) -> Tick {
+            self.0.set(self.0.get().wrapping_sub(1));
+            assert!(self.0.get() != 0, "as planned");
+            Tick(0)
+        }
+    }
+    let mut panicked = 0;
+    for nth in 1..6 {
+        let (left, account) = (Cell::new(nth), Account::new("a", 100));
+        let pool = KeyedPool::builder(Blocks)
+            .clock(Frail(&left))
+            .idle_ttl(5)
+            .account(account.clone())
+            .watch_leaks(1, 5)
+            .build();
+        panicked += u32::from(catch_unwind(AssertUnwindSafe(|| drop(pool.acquire(&60)))).is_err());
+        left.set(0);
+        assert_eq!(
+            (pool.stats().leased, account.used()),
+            (0, pool.stats().idle_bytes),
+            "after {nth} readings"
+        );
+    }
+    assert!(panicked >= 3);
+}
+
+// A count of what nobody got: an observer that panics while its object is detached.
+#[test]
+fn an_object_whose_detaching_panics_is_destroyed_and_counted_so() {
+    struct Screams(Cell<bool>);
+    impl Observer<usize> for &Screams {
+        fn removed(&self, _: &usize, _: usize, _: Removal) {
+            assert!(!self.0.get(), "as planned");
+        }
+    }
+    let screams = Screams(Cell::new(true));
+    let pool = KeyedPool::builder(Blocks).observer(&screams).build();
+    let lease = pool.acquire(&60).unwrap();
+    assert!(catch_unwind(AssertUnwindSafe(|| lease.detach())).is_err());
+    let stats = pool.stats();
+    assert_eq!((stats.detached, stats.discarded, stats.destroyed, stats.leased), (0, 1, 1, 0));
+    screams.0.set(false);
+    let _ = pool.acquire(&60).unwrap().detach();
+    assert_eq!((pool.stats().detached, pool.stats().destroyed), (1, 1));
+}
+
+// A slice that ends a whole quarantine whatever it was told, or takes the work of others for its own.
+#[test]
+fn a_slice_is_bounded_in_quarantine_too_and_counts_its_own_work() {
+    let clock = ManualClock::default();
+    let pool = KeyedPool::builder(Blocks).clock(&clock).build();
+    let leases: Vec<_> = (0..10).map(|_| pool.acquire(&1000).unwrap()).collect();
+    leases.into_iter().for_each(|lease| lease.release_at(Tick(5)));
+    pool.close();
+    clock.set(Tick(5));
+    assert_eq!(pool.maintain(WorkLimit { objects: 99, bytes: 1500 }), 2);
+    assert_eq!(pool.maintain(WorkLimit { objects: 3, bytes: usize::MAX }), 3);
+    assert_eq!((pool.maintain(99), pool.stats().leased), (5, 0));
+}

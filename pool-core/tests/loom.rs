@@ -62,6 +62,17 @@ fn cached(max_objects: usize) -> Arc<Objects> {
     Arc::new(builder(max_objects).build())
 }
 
+/// Uses an object twice, if there is one: an acquire makes the thread known to the pool, and what follows goes through the
+/// lane that the thread has then.
+fn use_through_own_lane(pool: &Arc<Objects>) {
+    if let Ok(lease) = pool.acquire() {
+        lease.touch();
+    }
+    if let Some(lease) = pool.try_acquire() {
+        lease.touch();
+    }
+}
+
 fn use_and_release<P>(lease: Lease<P>)
 where
     P: std::ops::Deref,
@@ -78,6 +89,14 @@ fn check<F: Factory<Object = Object>>(pool: &SharedPool<F>, idle: usize) {
     assert_eq!((stats.leased, stats.idle), (0, idle), "{stats:?}");
     assert_eq!(stats.created, (stats.leased + stats.idle) as u64 + stats.destroyed + stats.detached);
     pool.retain(|object| object.touch() > 0);
+}
+
+/// A model in which threads wait for one another by yielding. Loom need not be fair: with two preemptions it lets two of them
+/// yield to each other for ever, while the third holds what they wait for. So one, however deep the other models go.
+fn with_one_preemption(model: impl Fn() + Sync + Send + 'static) {
+    let mut bounded = loom::model::Builder::new();
+    bounded.preemption_bound = Some(1);
+    bounded.check(model);
 }
 
 fn spawn(pool: &Arc<Objects>, run: impl FnOnce(&Arc<Objects>) + 'static) -> thread::JoinHandle<()> {
@@ -421,11 +440,8 @@ fn a_waiting_acquire_is_woken_by_close() {
 // A wake-up that goes to one who stops waiting, and is not passed on.
 #[test]
 fn a_wake_up_is_passed_on() {
-    // Three threads, and one preemption however deep the others go: with two, both waiters can find the queue locked by
-    // the thread that was preempted, and loom, which need not be fair, then lets them yield to each other for ever.
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = Some(1);
-    bounded.check(|| {
+    // Three threads: both waiters can find the queue locked by the thread that was preempted.
+    with_one_preemption(|| {
         let pool = plain(1);
         let lease = pool.acquire_owned().unwrap();
         let waiter = spawn(&pool, |pool| {
@@ -462,16 +478,10 @@ fn who_gives_up_passes_on_the_wake_up_it_got() {
 // An object in the lane of a thread that both its owner and who empties the lane take.
 #[test]
 fn emptying_the_lane_of_another_thread() {
-    loom::model(|| {
+    with_one_preemption(|| {
         let pool = cached(1);
         pool.prewarm(1).unwrap();
-        let other = spawn(&pool, |pool| {
-            for _ in 0..2 {
-                if let Some(lease) = pool.try_acquire() {
-                    lease.touch();
-                }
-            }
-        });
+        let other = spawn(&pool, use_through_own_lane);
         if let Ok(lease) = pool.acquire() {
             lease.touch();
         }
@@ -485,17 +495,12 @@ fn emptying_the_lane_of_another_thread() {
 // A wake-up that is lost because the release went into the thread's own lane.
 #[test]
 fn a_waiting_acquire_gets_what_a_thread_would_keep() {
-    loom::model(|| {
+    with_one_preemption(|| {
         let pool = cached(1);
         pool.prewarm(1).unwrap();
-        let other = spawn(&pool, |pool| {
-            // The first makes this thread known to the pool, the second goes through its lane.
-            for _ in 0..2 {
-                if let Some(lease) = pool.try_acquire() {
-                    lease.touch();
-                }
-            }
-        });
+        let other = spawn(&pool, use_through_own_lane);
+        // The other may begin, which is no preemption then.
+        thread::yield_now();
         use_and_release(block_on(pool.acquire_async()).unwrap());
         other.join().unwrap();
         check(&pool, 1);
@@ -505,16 +510,10 @@ fn a_waiting_acquire_gets_what_a_thread_would_keep() {
 // What a thread kept that has ended, taken twice or by nobody.
 #[test]
 fn what_an_ended_thread_kept_is_found() {
-    loom::model(|| {
+    with_one_preemption(|| {
         let pool = cached(2);
         pool.prewarm(1).unwrap();
-        let other = spawn(&pool, |pool| {
-            for _ in 0..2 {
-                if let Some(lease) = pool.try_acquire() {
-                    lease.touch();
-                }
-            }
-        });
+        let other = spawn(&pool, use_through_own_lane);
         if let Some(lease) = pool.try_acquire() {
             lease.touch();
         }

@@ -54,7 +54,7 @@ fn to_log_writes_a_record_for_each_event() {
     let records = RECORDS.lock().unwrap();
     let starts = [
         "DEBUG pool blocks: created 60, 60 B",
-        "WARN pool blocks: refused 50: account \"small\" refused 42 B",
+        "WARN pool blocks: refused 50: account \"small\" refused 50 B",
         "WARN pool blocks: 60 of ",
         "INFO pool blocks: 60 of ",
         "DEBUG pool blocks: removed 60, 60 B: evicted_as_asked",
@@ -105,7 +105,7 @@ fn to_tracing_sends_the_numbers_as_fields() {
             && lines[0].contains("message=created pool=\"blocks\" key=60 bytes=60"),
         "{lines:?}"
     );
-    let refused = "why=\"over_budget\" account=\"small\" requested=42 free=32 evictable=0";
+    let refused = "why=\"over_budget\" account=\"small\" requested=50 free=40 evictable=0";
     assert!(lines[1].starts_with("WARN ") && lines[1].contains(refused), "{lines:?}");
     assert!(lines[2].contains("leaked") && lines[2].contains("age=6"), "{lines:?}");
     assert!(lines[4].contains("why=\"evicted_as_asked\""), "{lines:?}");

@@ -428,3 +428,58 @@ fn threads_stay_within_the_budget_and_end_at_zero() {
     drop((a, b, class));
     assert_eq!((root.used(), leaf.used()), (0, 0));
 }
+
+// Objects of pools outside the account that is short, evicted for an account above that would be helped anyway.
+#[test]
+fn where_two_levels_are_short_no_more_goes_than_is_needed() {
+    let root = Account::new("root", 150);
+    let leaf = Account::builder("leaf").parent(&root).hard_limit(100).build();
+    let other = Account::builder("other").parent(&root).build();
+    let (p, o) = (pool(&leaf), pool(&other));
+    for (pool, key) in [(&o, 50), (&p, 49), (&p, 51)] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    drop(p.acquire(&20).unwrap()); // the leaf is short by 20, and so is the root
+    assert_eq!((idle_keys(&p), idle_keys(&o)), (vec![20, 51], vec![50]));
+}
+
+// A limit that is lowered and told as room for something new; a cheap object that goes before an older dear one.
+#[test]
+fn a_lowered_limit_evicts_in_the_order_of_release_and_says_so() {
+    #[derive(Default)]
+    struct Heard(std::sync::Mutex<Vec<(usize, pool_core::Removal)>>);
+    impl pool_core::Observer<usize> for Heard {
+        fn removed(&self, &key: &usize, _: usize, why: pool_core::Removal) {
+            self.0.lock().unwrap().push((key, why));
+        }
+    }
+    struct Costly;
+    impl Factory<usize> for Costly {
+        type Object = Block;
+        type Error = Infallible;
+        fn create(&self, &bytes: &usize) -> Result<Block, Infallible> {
+            Ok(Block(bytes))
+        }
+        fn estimate(&self, &bytes: &usize) -> usize {
+            bytes
+        }
+        fn measure(&self, block: &Block) -> usize {
+            block.0
+        }
+        fn cost(&self, &key: &usize, _: &Block) -> u32 {
+            if key == 100 { 1_000_000 } else { 1 }
+        }
+    }
+    let account = Account::new("a", 1000);
+    let pool = KeyedPoolBuilder::new(Costly)
+        .account(account.clone())
+        .observer(Heard::default())
+        .evict_cheapest_of(8)
+        .build_shared::<RawMutex>();
+    drop(pool.acquire(&100).unwrap());
+    drop(pool.acquire(&101).unwrap());
+    assert_eq!(pool.set_hard_limit(150), Some(0));
+    assert_eq!(account.set_hard_limit(50), 0);
+    let asked = pool_core::Removal::Evicted(pool_core::Eviction::Asked);
+    assert_eq!(*pool.observer().0.lock().unwrap(), [(100, asked), (101, asked)]);
+}

@@ -1,11 +1,12 @@
 //! [`AnyKey`]: keys of whatever type in one, so that the pools of all node types are the same code, which a page downloads
 //! once and not once for each.
 
+use crate::key::BufferKey;
 use alloc::rc::Rc;
 use core::any::{Any, TypeId};
 use core::hash::{Hash, Hasher};
 
-trait ErasedKey {
+pub(crate) trait ErasedKey {
     fn is_equal(&self, other: &dyn ErasedKey) -> bool;
     fn hash_into(&self, hasher: &mut dyn Hasher);
     fn as_any(&self) -> &dyn Any;
@@ -25,31 +26,41 @@ impl<K: Eq + Hash + 'static> ErasedKey for K {
     }
 }
 
-/// A key of a type that is no longer known. `()` is `None`, and allocates nothing.
+/// A key of a type that is no longer known. `()` and the shape of a buffer allocate nothing.
 #[derive(Clone)]
-pub(crate) struct AnyKey(Option<Rc<dyn ErasedKey>>);
+pub(crate) enum AnyKey {
+    None,
+    Buffer(BufferKey),
+    Of(Rc<dyn ErasedKey>),
+}
 
 impl AnyKey {
     pub(crate) fn new<K: Clone + Eq + Hash + 'static>(key: &K) -> Self {
-        let none = TypeId::of::<K>() == TypeId::of::<()>();
-        Self((!none).then(|| Rc::new(key.clone()) as Rc<dyn ErasedKey>))
+        if TypeId::of::<K>() == TypeId::of::<()>() { Self::None } else { Self::Of(Rc::new(key.clone())) }
+    }
+
+    /// The shape of a buffer again.
+    pub(crate) fn buffer(&self) -> Option<&BufferKey> {
+        if let Self::Buffer(key) = self { Some(key) } else { None }
     }
 
     /// The key again; `None` if it is of another type.
     pub(crate) fn get<K: 'static>(&self) -> Option<&K> {
-        match &self.0 {
-            None => (&() as &dyn Any).downcast_ref(),
+        match self {
+            Self::None => (&() as &dyn Any).downcast_ref(),
+            Self::Buffer(key) => (key as &dyn Any).downcast_ref(),
             // Not of the pointer itself, which would be a key as well.
-            Some(key) => (**key).as_any().downcast_ref(),
+            Self::Of(key) => (**key).as_any().downcast_ref(),
         }
     }
 }
 
 impl PartialEq for AnyKey {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(a), Some(b)) => a.is_equal(&**b),
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Buffer(a), Self::Buffer(b)) => a == b,
+            (Self::Of(a), Self::Of(b)) => a.is_equal(&**b),
             _ => false,
         }
     }
@@ -59,8 +70,10 @@ impl Eq for AnyKey {}
 
 impl Hash for AnyKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        if let Some(key) = &self.0 {
-            key.hash_into(state);
+        match self {
+            Self::None => {}
+            Self::Buffer(key) => key.hash(state),
+            Self::Of(key) => key.hash_into(state),
         }
     }
 }

@@ -26,6 +26,38 @@ extern "C" {
     pub(crate) fn zero(views: &Array, frames: u32, dirty: u32) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
     pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32);
+    #[wasm_bindgen(catch)]
+    pub(crate) fn make_bus(context: &BaseAudioContext) -> Result<Array, JsValue>;
+    /// By a method of the context's; a size of 0 is left out.
+    #[wasm_bindgen(catch)]
+    pub(crate) fn create(context: &BaseAudioContext, method: &str, size: f64) -> Result<AudioNode, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn question(node: &AudioNode, answer: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn ask(question: &JsValue, message: &JsValue) -> Result<(), JsValue>;
+    pub(crate) fn is_answered(question: &JsValue) -> bool;
+    pub(crate) fn forget_question(question: &JsValue);
+    #[wasm_bindgen(catch)]
+    pub(crate) fn start_monitor(
+        context: &BaseAudioContext,
+        processor: &str,
+        batch: u32,
+        quanta: u32,
+        share: bool,
+        receive: &JsValue,
+    ) -> Result<JsValue, JsValue>;
+    pub(crate) fn is_shared(monitor: &JsValue) -> bool;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn stop_monitor(monitor: &JsValue) -> Result<(), JsValue>;
+    pub(crate) fn drain(monitor: &JsValue, under_way: u32) -> Box<[f64]>;
+    pub(crate) fn probe(kind: u32) -> js_sys::Promise;
+    pub(crate) fn probed(kind: u32) -> u32;
+    /// `None` where there are no worklets.
+    pub(crate) fn add_module(
+        context: &BaseAudioContext,
+        url: Option<&str>,
+        text: &str,
+    ) -> Option<js_sys::Promise>;
 }
 
 #[wasm_bindgen]
@@ -64,11 +96,6 @@ extern "C" {
     pub(crate) fn render_quantum_size(this: &RawContext) -> Option<f64>;
     #[wasm_bindgen(method, getter, structural, catch, js_name = playbackStats)]
     pub(crate) fn playback_stats(this: &RawContext) -> Result<Option<RawPlaybackStats>, JsValue>;
-    #[wasm_bindgen(method, getter, structural, js_name = suspend)]
-    pub(crate) fn suspend_method(this: &RawContext) -> JsValue;
-    /// An offline context's: at a time. Firefox lacks it.
-    #[wasm_bindgen(method, structural, catch, js_name = suspend)]
-    pub(crate) fn suspend_at(this: &RawContext, time: f64) -> Result<js_sys::Promise, JsValue>;
 
     #[wasm_bindgen(method, structural, catch, js_name = createIIRFilter)]
     fn create_iir_filter(this: &RawContext, b: &[f64], a: &[f64]) -> Result<IirFilterNode, JsValue>;
@@ -93,8 +120,6 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_namespace = performance, js_name = now)]
     fn performance_now() -> Result<f64, JsValue>;
-    #[wasm_bindgen(catch, js_namespace = Reflect, js_name = set)]
-    fn reflect_set(target: &JsValue, key: &JsValue, value: &JsValue) -> Result<bool, JsValue>;
     #[wasm_bindgen(catch, js_name = setInterval)]
     fn set_interval(callback: &JsValue, milliseconds: f64) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = clearInterval)]
@@ -213,11 +238,6 @@ pub(crate) fn hold_param(param: &AudioParam, time: f64) -> Result<bool, JsValue>
         return Ok(false);
     }
     param.cancel_and_hold_at_time(time).map(|_| true)
-}
-
-/// Writes an attribute; name and value are strings that already live in JavaScript.
-pub(crate) fn set_attribute(node: &AudioNode, name: &JsValue, value: &JsValue) -> Thrown {
-    reflect_set(node, name, value).map(drop)
 }
 
 /// The samples themselves, not a copy as with web-sys.

@@ -1,15 +1,16 @@
 //! [`AudioBufferPool`]: `AudioBuffer`s by shape; [`BufferLease`]: one of them, out.
 
+use crate::any_key::AnyKey;
 use crate::bindings;
+use crate::core_pool::{self, Bounds, Core, Maker, Reset};
 use crate::ended::{Ended, ended};
 use crate::error::{BufferFault, Exception, WebError};
 use crate::key::BufferKey;
 use crate::memory::{AudioMemory, Member};
 use crate::pool_error;
-use crate::time::PageClock;
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell};
-use pool_core::{Factory, KeyedPool, Lease, LeaseId, PoolStats, Resetter, Verdict};
+use pool_core::{LeaseId, PoolStats};
 use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
 
 /// A buffer in the pool.
@@ -49,16 +50,15 @@ pub(crate) struct BufferFactory {
     context: BaseAudioContext,
 }
 
-impl Factory<BufferKey> for BufferFactory {
-    type Object = Pooled;
-    type Error = WebError;
-
-    fn create(&self, key: &BufferKey) -> Result<Pooled, WebError> {
+impl BufferFactory {
+    pub(crate) fn create(&self, key: &AnyKey) -> Result<Pooled, WebError> {
+        // A pool of buffers only ever gets their shapes.
+        let Some(&key) = key.buffer() else { return Err(WebError::PoolClosed) };
         let (channels, frames, sample_rate) = (key.channels(), key.frames(), key.sample_rate());
         match self.context.create_buffer(channels, frames, sample_rate) {
             Ok(buffer) => Ok(Pooled {
                 buffer,
-                key: *key,
+                key,
                 views: None,
                 dirty: Cell::new(0),
                 unchecked: false,
@@ -70,31 +70,24 @@ impl Factory<BufferKey> for BufferFactory {
             }
         }
     }
+}
 
-    fn estimate(&self, key: &BufferKey) -> usize {
-        key.bytes()
+impl Pooled {
+    pub(crate) fn bytes(&self) -> usize {
+        self.key.bytes()
     }
 
-    fn measure(&self, pooled: &Pooled) -> usize {
-        pooled.key.bytes()
+    /// Somebody had it. Zeroing waits until somebody wants zeros.
+    pub(crate) fn mark_used(&mut self) {
+        self.unchecked = true;
     }
 }
 
-/// Marks what was leased. Zeroing waits until somebody wants zeros.
-pub(crate) struct MarkDirty;
-
-impl Resetter<Pooled> for MarkDirty {
-    fn reset(&self, pooled: &mut Pooled) -> Verdict {
-        pooled.unchecked = true;
-        Verdict::Keep
-    }
-}
-
-type Core = KeyedPool<BufferKey, BufferFactory, MarkDirty, PageClock>;
-type CoreLease = Lease<Rc<Core>>;
+type CoreLease = core_pool::CoreLease<Pooled>;
 
 struct Home {
     core: Rc<Core>,
+    context: BaseAudioContext,
     memory: Option<AudioMemory>,
 }
 
@@ -130,59 +123,52 @@ impl Member for Home {
 #[must_use = "a builder makes nothing until `build`"]
 pub struct AudioBufferPoolBuilder {
     context: BaseAudioContext,
-    memory: Option<AudioMemory>,
-    max_per_key: Option<usize>,
-    max_idle_per_key: Option<usize>,
-    idle_ttl_ms: Option<f64>,
+    bounds: Bounds,
 }
 
 impl AudioBufferPoolBuilder {
     /// The budget that the samples are charged to. Default: one of its own, of
     /// [`DEFAULT_BUDGET`](crate::DEFAULT_BUDGET).
     pub fn memory(mut self, memory: &AudioMemory) -> Self {
-        self.memory = Some(memory.clone());
+        self.bounds.memory = Some(memory.clone());
         self
     }
 
     /// Most buffers of one shape, leased and idle. An acquire beyond fails. Default: no bound but the budget.
     pub fn max_per_key(mut self, buffers: usize) -> Self {
-        self.max_per_key = Some(buffers);
+        self.bounds.max_per_key = Some(buffers);
         self
     }
 
     /// Most idle buffers of one shape. A release beyond evicts the one that waited longest. Default: no bound.
     pub fn max_idle_per_key(mut self, buffers: usize) -> Self {
-        self.max_idle_per_key = Some(buffers);
+        self.bounds.max_idle_per_key = Some(buffers);
         self
     }
 
     /// Milliseconds that a buffer may wait; one that waited longer is never handed out. It goes when
     /// [`maintain`](AudioBufferPool::maintain) is called. Default: no bound, and then no release reads the clock.
     pub fn idle_ttl_ms(mut self, milliseconds: f64) -> Self {
-        self.idle_ttl_ms = Some(milliseconds);
+        self.bounds.idle_ttl_ms = Some(milliseconds);
+        self
+    }
+
+    /// All bounds at once.
+    #[doc(hidden)]
+    pub fn bounds(mut self, bounds: &Bounds) -> Self {
+        self.bounds = bounds.clone();
         self
     }
 
     /// The pool.
     #[must_use]
     pub fn build(self) -> AudioBufferPool {
-        let memory = self.memory.unwrap_or_default();
-        let sample_rate = self.context.sample_rate();
-        let factory = BufferFactory { context: self.context };
-        let mut core = KeyedPool::builder(factory)
-            .resetter(MarkDirty)
-            .clock(PageClock)
-            .account(memory.account().clone());
-        if let Some(buffers) = self.max_per_key {
-            core = core.max_per_key(buffers);
-        }
-        if let Some(buffers) = self.max_idle_per_key {
-            core = core.max_idle_per_key(buffers);
-        }
-        if let Some(milliseconds) = self.idle_ttl_ms {
-            core = core.idle_ttl(PageClock::ticks(milliseconds));
-        }
-        let home = Rc::new(Home { core: Rc::new(core.build()), memory: Some(memory.clone()) });
+        let Self { context, mut bounds } = self;
+        let memory = bounds.memory.get_or_insert_default().clone();
+        let sample_rate = context.sample_rate();
+        let maker = Maker::Buffer(BufferFactory { context: context.clone() });
+        let core = core_pool::build(maker, Reset(None), &bounds);
+        let home = Rc::new(Home { core, context, memory: bounds.memory });
         let member: Weak<Home> = Rc::downgrade(&home);
         memory.join(member);
         AudioBufferPool { home, sample_rate }
@@ -217,13 +203,7 @@ impl AudioBufferPool {
 
     /// Chooses bounds and budget.
     pub fn builder(context: &BaseAudioContext) -> AudioBufferPoolBuilder {
-        AudioBufferPoolBuilder {
-            context: context.clone(),
-            memory: None,
-            max_per_key: None,
-            max_idle_per_key: None,
-            idle_ttl_ms: None,
-        }
+        AudioBufferPoolBuilder { context: context.clone(), bounds: Bounds::default() }
     }
 
     /// Takes a silent buffer.
@@ -262,8 +242,10 @@ impl AudioBufferPool {
     fn take(&self, key: BufferKey, zeroed: bool) -> Result<BufferLease, WebError> {
         self.check_open("acquire")?;
         let home = &self.home;
+        let key = AnyKey::Buffer(key);
         loop {
-            let mut lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(&key))?;
+            let lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(&key))?;
+            let mut lease = CoreLease::new(lease);
             // One whose data was transferred away goes, and with it one idle object: so this ends.
             if clean(&mut lease, zeroed) {
                 return Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) });
@@ -295,7 +277,7 @@ impl AudioBufferPool {
     ///
     /// [`WebError::Token`] if it is of another pool, or was given back before; nothing is changed by it.
     pub fn redeem(&self, id: LeaseId) -> Result<BufferLease, WebError> {
-        let lease = self.home.core.redeem_owned(id)?;
+        let lease = CoreLease::redeem(&self.home.core, id)?;
         Ok(BufferLease { lease: Some(lease), home: Rc::clone(&self.home) })
     }
 
@@ -322,7 +304,7 @@ impl AudioBufferPool {
     ) -> Result<usize, WebError> {
         let key = BufferKey::new(channels, frames, sample_rate)?;
         self.check_open("prewarm")?;
-        self.home.core.prewarm(&key, count).map_err(pool_error::from_core)
+        self.home.core.prewarm(&AnyKey::Buffer(key), count).map_err(pool_error::from_core)
     }
 
     /// Housekeeping, to be called about once a second: buffers that waited too long go, and under memory pressure
@@ -375,7 +357,7 @@ impl AudioBufferPool {
     }
 
     fn check_open(&self, operation: &'static str) -> Result<(), WebError> {
-        let closed = bindings::is_closed(&self.home.core.factory().context);
+        let closed = bindings::is_closed(&self.home.context);
         if closed { Err(WebError::ContextClosed { operation }) } else { Ok(()) }
     }
 }
@@ -497,7 +479,7 @@ impl BufferLease {
     ///
     /// [`WebError::Exception`], though none is known.
     pub fn source(&self) -> Result<AudioBufferSourceNode, WebError> {
-        let context = &self.home.core.factory().context;
+        let context = &self.home.context;
         let source = context.create_buffer_source().map_err(Exception::of("createBufferSource"))?;
         self.play_on(&source)?;
         Ok(source)

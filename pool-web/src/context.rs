@@ -8,7 +8,7 @@ use crate::recipe::{NodeSpec, Probe, StateClass};
 use alloc::rc::Rc;
 use core::cell::{OnceCell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AudioBufferSourceNode, AudioNode, AudioParam, BaseAudioContext, GainNode};
+use web_sys::{AudioNode, AudioParam, BaseAudioContext};
 
 /// A connection to cut.
 pub(crate) enum Wire {
@@ -47,20 +47,14 @@ impl Wire {
 /// 0 leads to the destination, because what leads nowhere is not pulled. The buffer is stereo, so that both lines
 /// of a node that was stereo are pulled. (A `ConstantSourceNode` at 0 would be taken for silence, and pull nothing.)
 struct FlushBus {
-    zeros: AudioBufferSourceNode,
-    sink: GainNode,
+    zeros: AudioNode,
+    sink: AudioNode,
 }
 
 impl FlushBus {
-    fn new(context: &BaseAudioContext, sample_rate: f32) -> Result<Self, JsValue> {
-        let sink = context.create_gain()?;
-        bindings::set_param(&sink.gain(), 0.0)?;
-        sink.connect_with_audio_node(&context.destination())?;
-        let zeros = context.create_buffer_source()?;
-        bindings::set_source_buffer(&zeros, &context.create_buffer(2, 128, sample_rate)?)?;
-        zeros.set_loop(true);
-        zeros.start()?;
-        Ok(Self { zeros, sink })
+    fn new(context: &BaseAudioContext) -> Result<Self, JsValue> {
+        let ends = bindings::make_bus(context)?;
+        Ok(Self { zeros: ends.get(0).unchecked_into(), sink: ends.get(1).unchecked_into() })
     }
 }
 
@@ -215,7 +209,7 @@ impl PoolContext {
     pub(crate) fn flush(&self, id: NodeId, node: &AudioNode) -> Result<(), WebError> {
         let inner = &*self.0;
         if inner.bus.get().is_none() {
-            let bus = FlushBus::new(&inner.context, inner.sample_rate).map_err(Exception::of("flush bus"))?;
+            let bus = FlushBus::new(&inner.context).map_err(Exception::of("flush bus"))?;
             // Empty a moment ago, and nothing ran since that could have filled it.
             let _ = inner.bus.set(bus);
         }
@@ -225,7 +219,7 @@ impl PoolContext {
             self.record(
                 None,
                 id,
-                Wire::Node { source: bus.zeros.clone().into(), target: node.clone(), output: 0, input: 0 },
+                Wire::Node { source: bus.zeros.clone(), target: node.clone(), output: 0, input: 0 },
             )?;
         }
         Ok(())

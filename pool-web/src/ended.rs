@@ -12,7 +12,6 @@ type Action = Box<dyn FnOnce()>;
 
 /// Actions by number. One function in JavaScript tells the numbers of all sources that end; a closure for each would
 /// be garbage that the browser has to finalize.
-#[derive(Default)]
 struct Actions {
     entries: Vec<Entry>,
     free: Vec<u32>,
@@ -27,11 +26,15 @@ struct Entry {
     generation: u32,
 }
 
-std::thread_local! {
-    static ACTIONS: RefCell<Actions> = RefCell::default();
+crate::per_thread! {
+    static ACTIONS: RefCell<Actions> = RefCell::new(Actions::new());
 }
 
 impl Actions {
+    const fn new() -> Self {
+        Self { entries: Vec::new(), free: Vec::new(), connected: false }
+    }
+
     fn add(&mut self, action: Action) -> (u32, u32) {
         let index = self.free.pop().unwrap_or(self.entries.len() as u32);
         if index as usize == self.entries.len() {

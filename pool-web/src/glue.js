@@ -68,6 +68,18 @@ export function perform(node, params, plan) {
   return step / 3;
 }
 
+// Where nodes that still hold a signal are pulled with zeros; see `FlushBus`.
+export function make_bus(context) {
+  const sink = context.createGain();
+  sink.gain.value = 0;
+  sink.connect(context.destination);
+  const zeros = context.createBufferSource();
+  zeros.buffer = context.createBuffer(2, 128, context.sampleRate);
+  zeros.loop = true;
+  zeros.start();
+  return [zeros, sink];
+}
+
 // Lets zeros flow through a node into a silent sink. A worklet may have no inputs, or no outputs.
 export function plug(node, zeros, sink) {
   try {
@@ -105,11 +117,16 @@ export function set_dispatch(callback) {
   dispatch = callback;
 }
 
+function act(action) {
+  if (typeof action === "number") dispatch(action);
+  else action();
+}
+
 function ended(event) {
   const actions = event.target[pending];
   event.target[pending] = undefined;
-  if (typeof actions === "number") dispatch(actions);
-  else if (actions !== undefined) for (const action of actions) dispatch(action);
+  if (Array.isArray(actions)) actions.forEach(act);
+  else if (actions !== undefined) act(actions);
 }
 
 export function on_ended(source, action) {
@@ -117,6 +134,162 @@ export function on_ended(source, action) {
   if (actions === undefined) {
     source[pending] = action;
     source.addEventListener("ended", ended);
-  } else if (typeof actions === "number") source[pending] = [actions, action];
-  else actions.push(action);
+  } else if (Array.isArray(actions)) actions.push(action);
+  else source[pending] = [actions, action];
+}
+
+// Feeds a node, cuts it off in mid-render, resets it, and watches what comes out of it on zeros: whether writing an attribute
+// has emptied it. Mono all the way, since a change of the channel count alone would clear it, and prove nothing.
+async function leaves_nothing(kind) {
+  const [quantum, rate] = [128, 48000];
+  // Quanta of sound into the node, then quanta of zeros.
+  const [fed, watched] = [8, 16];
+  const context = new OfflineAudioContext(1, (fed + watched) * quantum, rate);
+  // Firefox lacks it.
+  if (!context.suspend) return false;
+  const looping = (value) => {
+    const source = context.createBufferSource();
+    const buffer = context.createBuffer(1, quantum, rate);
+    buffer.getChannelData(0).fill(value);
+    source.buffer = buffer;
+    source.loop = true;
+    source.start();
+    return source;
+  };
+  let node;
+  if (kind === 0) node = context.createBiquadFilter();
+  else {
+    node = context.createWaveShaper();
+    node.curve = new Float32Array([-1, 0, 1]);
+    node.oversample = "4x";
+  }
+  const loud = looping(1);
+  loud.connect(node).connect(context.destination);
+  const cut = context.suspend((fed * quantum) / rate);
+  const rendering = context.startRendering();
+  await cut;
+  loud.disconnect();
+  node.disconnect();
+  // As a release does it, and as the next user sets it up again.
+  const [name, values] = kind === 0 ? ["type", ["highpass", "lowpass"]] : ["oversample", ["none", "4x"]];
+  for (const value of values) node[name] = value;
+  looping(0).connect(node).connect(context.destination);
+  context.resume();
+  const samples = (await rendering).getChannelData(0);
+  const loudest = (part) => part.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  // Silence before would mean that nothing was tested.
+  return loudest(samples.subarray(0, fed * quantum)) > 0.1 && loudest(samples.subarray(fed * quantum)) === 0;
+}
+
+const probes = [];
+
+// The answer for a type of node, as in `recipe::Probe`: a promise that never rejects. Whatever goes wrong, the cautious
+// answer is right: then nodes are pulled with zeros or thrown away.
+export function probe(kind) {
+  if (!probes[kind]) {
+    const asked = (probes[kind] = {});
+    asked.answer = leaves_nothing(kind).catch(() => false).then((works) => (asked.works = works));
+  }
+  return probes[kind].answer;
+}
+
+// 0 until it is known, 1 if it does not work, 2 if it does.
+export function probed(kind) {
+  const works = probes[kind]?.works;
+  return works === undefined ? 0 : works ? 2 : 1;
+}
+
+// A promise of the worklet's module, from an address or else from its text; undefined where there are no worklets.
+export function add_module(context, url, text) {
+  const worklet = context.audioWorklet;
+  if (!worklet) return undefined;
+  const add = async () => {
+    if (url !== undefined) return worklet.addModule(url);
+    const made = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    try {
+      await worklet.addModule(made);
+    } finally {
+      URL.revokeObjectURL(made);
+    }
+  };
+  return add();
+}
+
+// Makes a node by a method of the context's, with a size if there is any.
+export function create(context, method, size) {
+  return size > 0 ? context[method](size) : context[method]();
+}
+
+// Listens for the answer of a worklet's processor, beside whatever the user's code does with the port.
+export function question(node, answer) {
+  const { port } = node;
+  const asked = { port, answered: true };
+  asked.listener = ({ data }) => {
+    if (Object.is(data, answer)) asked.answered = true;
+  };
+  port.addEventListener("message", asked.listener);
+  return asked;
+}
+
+export function ask(asked, message) {
+  asked.answered = false;
+  // A port delivers nothing to listeners until it is started; a second time changes nothing.
+  asked.port.start();
+  asked.port.postMessage(message);
+}
+
+export function is_answered(asked) {
+  return asked.answered;
+}
+
+export function forget_question(asked) {
+  asked.port.removeEventListener("message", asked.listener);
+}
+
+// Starts the processor that tells when quanta begin: through memory for so many `quanta` if that may be shared, else by
+// messages of `batch` quanta, which go to `receive`.
+export function start_monitor(context, processor, batch, quanta, share, receive) {
+  const monitor = { shared: share && globalThis.crossOriginIsolated === true, read: 0 };
+  const processorOptions = { batch };
+  if (monitor.shared) {
+    processorOptions.pairs = new SharedArrayBuffer(quanta * 16);
+    processorOptions.written = new SharedArrayBuffer(4);
+    monitor.pairs = new Float64Array(processorOptions.pairs);
+    monitor.written = new Int32Array(processorOptions.written);
+  }
+  monitor.node = new AudioWorkletNode(context, processor, { numberOfInputs: 0, processorOptions });
+  monitor.node.port.onmessage = ({ data }) => receive(data);
+  // It is silent; but what leads nowhere is not asked to render.
+  monitor.node.connect(context.destination);
+  return monitor;
+}
+
+export function is_shared(monitor) {
+  return monitor.shared;
+}
+
+// Any message ends the processor.
+export function stop_monitor({ node }) {
+  node.port.onmessage = null;
+  node.port.postMessage(true);
+  node.disconnect();
+}
+
+// The pairs that have come by way of shared memory since the last call. Of those before the latest `quanta - under_way` some
+// may be overwritten while they are read: a gap then, which is recognised by its frames.
+export function drain(monitor, under_way) {
+  const { pairs, written } = monitor;
+  if (!pairs) return new Float64Array(0);
+  const quanta = pairs.length / 2;
+  // It counts up and wraps around: the sign is of no meaning.
+  const latest = Atomics.load(written, 0);
+  const count = Math.min((latest - monitor.read) >>> 0, quanta - under_way);
+  const news = new Float64Array(2 * count);
+  for (let index = 0; index < count; index++) {
+    const place = 2 * (((latest - count + index) >>> 0) % quanta);
+    news[2 * index] = pairs[place];
+    news[2 * index + 1] = pairs[place + 1];
+  }
+  monitor.read = latest;
+  return news;
 }

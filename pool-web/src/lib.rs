@@ -5,8 +5,12 @@
            the profiler's arithmetic. The pools themselves need the feature `web-sys`, which is on by default."
 )]
 #![deny(missing_docs)]
+#![no_std]
 
 extern crate alloc;
+// Where there may be several threads, for what each of them has of its own.
+#[cfg(any(test, not(all(target_family = "wasm", not(target_feature = "atomics")))))]
+extern crate std;
 
 pub mod edges;
 mod error;
@@ -14,6 +18,9 @@ mod key;
 mod memory;
 mod metrics;
 pub mod node_types;
+#[cfg(feature = "web-sys")]
+#[doc(hidden)]
+pub mod per_thread;
 pub mod quarantine;
 pub mod recipe;
 pub mod timing;
@@ -41,6 +48,8 @@ mod console;
 #[cfg(feature = "web-sys")]
 mod context;
 #[cfg(feature = "web-sys")]
+mod core_pool;
+#[cfg(feature = "web-sys")]
 mod ended;
 #[cfg(feature = "web-sys")]
 mod node;
@@ -67,6 +76,9 @@ mod samples;
 #[cfg(feature = "web-sys")]
 mod time;
 
+#[cfg(feature = "web-sys")]
+#[doc(hidden)]
+pub use self::core_pool::Bounds;
 #[cfg(feature = "web-sys")]
 pub use self::{
     bindings::Interval,

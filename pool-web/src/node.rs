@@ -10,7 +10,9 @@
 //! ```
 
 use crate::any_key::AnyKey;
+use crate::bindings;
 use crate::context::PoolContext;
+use crate::core_pool::{self, Bounds, Core, Maker, Reset};
 use crate::error::{Exception, WebError};
 use crate::memory::{AudioMemory, Member};
 use crate::node_lease::NodeLease;
@@ -20,13 +22,12 @@ use crate::pool_node::PoolNode;
 use crate::protocol::Protocol;
 use crate::quarantine::Quarantine;
 use crate::recipe::{Next, Step};
-use crate::release::{Make, NodeFactory, NodeResetter, Phase, Recycle, UserReset};
-use crate::time::PageClock;
+use crate::release::{Estimate, Look, Make, NodeFactory, NodeResetter, Phase, Pooled, Recycle, UserReset};
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
 use core::cell::RefCell;
 use core::marker::PhantomData;
-use pool_core::{KeyedPool, Lease, LeaseId, PoolStats, Verdict};
+use pool_core::{LeaseId, PoolStats, Verdict};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::BaseAudioContext;
 
@@ -39,8 +40,7 @@ const FOREIGN_KEY: &str = "a key of another type of node";
 /// Seconds between two looks at one that has not answered.
 const ANSWER_STEP: f64 = 0.02;
 
-type Core = KeyedPool<AnyKey, NodeFactory, Recycle, PageClock>;
-pub(crate) type CoreLease = Lease<Rc<Core>>;
+pub(crate) type CoreLease = core_pool::CoreLease<Pooled>;
 
 /// What a pool's handles and leases share.
 pub(crate) struct Home {
@@ -60,21 +60,62 @@ struct Waiting {
 }
 
 impl Home {
-    fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
+    #[inline(never)]
+    fn new(context: PoolContext, make: Make, look: Look, bytes: Estimate, settings: Settings) -> Rc<Self> {
+        let Settings { reset, protocol, settle, most_quarantined, left_out, bounds } = settings;
+        let resetter = Rc::new(NodeResetter::new(reset, left_out));
+        let factory = NodeFactory { context: context.clone(), make, look, bytes, settle, protocol };
+        let recycle = Recycle(Rc::clone(&resetter));
+        let core = core_pool::build(Maker::Node(factory), Reset(Some(recycle)), &bounds);
+        let home = Rc::new(Self {
+            context,
+            core,
+            resetter,
+            quarantine: RefCell::default(),
+            most_quarantined,
+            memory: bounds.memory,
+        });
+        if let Some(memory) = &home.memory {
+            let member: Weak<Self> = Rc::downgrade(&home);
+            memory.join(member);
+        }
+        home
+    }
+
+    pub(crate) fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
         self.context.check_open("acquire")?;
         self.settle();
-        let mut lease = pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key))?;
+        let mut lease =
+            pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key)).map(CoreLease::new)?;
         lease.phase = Phase::Leased;
         Ok(lease)
     }
 
-    fn maintain(&self) -> usize {
+    pub(crate) fn maintain(&self) -> usize {
         self.give_up_if_closed() + self.settle() + self.core.maintain(256)
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.evict_quarantined_while(|_| true);
         self.core.retain(|_, _| false);
+    }
+
+    pub(crate) fn close(&self) {
+        self.core.close();
+        self.clear();
+    }
+
+    fn prewarm(&self, key: &AnyKey, count: usize) -> Result<usize, WebError> {
+        self.context.check_open("prewarm")?;
+        self.core.prewarm(key, count).map_err(pool_error::from_core)
+    }
+
+    pub(crate) fn node_stats(&self) -> NodeStats {
+        NodeStats::new(self.core.stats(), self.quarantine.borrow().len())
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<Exception> {
+        self.resetter.take_failure()
     }
 
     /// Releases: to the idle set, or by way of the quarantine.
@@ -184,16 +225,31 @@ impl Member for Home {
 pub struct AudioNodePoolBuilder<N: PoolNode> {
     context: PoolContext,
     make: Make,
-    reset: UserReset,
-    protocol: Option<Rc<Protocol>>,
-    settle: Option<f64>,
-    most_quarantined: usize,
-    left_out: Option<Step>,
-    memory: Option<AudioMemory>,
-    max_per_key: Option<usize>,
-    max_idle_per_key: Option<usize>,
-    idle_ttl_ms: Option<f64>,
+    settings: Settings,
     _node: PhantomData<N>,
+}
+
+/// What does not hang on the type of the nodes.
+pub(crate) struct Settings {
+    pub(crate) reset: UserReset,
+    pub(crate) protocol: Option<Rc<Protocol>>,
+    pub(crate) settle: Option<f64>,
+    pub(crate) most_quarantined: usize,
+    pub(crate) left_out: Option<Step>,
+    pub(crate) bounds: Bounds,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reset: None,
+            protocol: None,
+            settle: None,
+            most_quarantined: MOST_QUARANTINED,
+            left_out: None,
+            bounds: Bounds::default(),
+        }
+    }
 }
 
 impl<N: PoolNode> AudioNodePoolBuilder<N> {
@@ -206,7 +262,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     /// As [`resetter`](Self::resetter), for code that may throw: the node is discarded then, and
     /// [`take_failure`](AudioNodePool::take_failure) tells why.
     pub fn try_resetter(mut self, reset: impl Fn(&N) -> Result<Verdict, JsValue> + 'static) -> Self {
-        self.reset = Some(Box::new(move |node| reset(node.unchecked_ref())));
+        self.settings.reset = Some(Box::new(move |node| reset(node.unchecked_ref())));
         self
     }
 
@@ -216,7 +272,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     ///
     /// In the processor: `this.port.onmessage = ({ data }) => { if (data === "reset") { ...; this.port.postMessage("done"); } }`
     pub fn protocol(mut self, message: impl Into<JsValue>, answer: impl Into<JsValue>) -> Self {
-        self.protocol = Some(Rc::new(Protocol { message: message.into(), answer: answer.into() }));
+        self.settings.protocol = Some(Rc::new(Protocol { message: message.into(), answer: answer.into() }));
         self
     }
 
@@ -224,90 +280,73 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     /// of `AudioNode`, which do not tell their coefficients, and worklets with a tail. Only types that are quarantined
     /// at all heed it.
     pub fn settle_seconds(mut self, seconds: f64) -> Self {
-        self.settle = Some(seconds);
+        self.settings.settle = Some(seconds);
         self
     }
 
     /// Most nodes in quarantine; beyond it those that would wait longest are given up. Default: 256.
     pub fn max_quarantined(mut self, nodes: usize) -> Self {
-        self.most_quarantined = nodes;
+        self.settings.most_quarantined = nodes;
         self
     }
 
     /// The budget that the nodes' bytes are charged to. Only delays hold any that count.
     pub fn memory(mut self, memory: &AudioMemory) -> Self {
-        self.memory = Some(memory.clone());
+        self.settings.bounds.memory = Some(memory.clone());
         self
     }
 
     /// Most nodes of one key, leased, quarantined and idle. An acquire beyond fails. Default: no bound.
     pub fn max_per_key(mut self, nodes: usize) -> Self {
-        self.max_per_key = Some(nodes);
+        self.settings.bounds.max_per_key = Some(nodes);
         self
     }
 
     /// Most idle nodes of one key. A release beyond evicts the one that waited longest. Default: no bound.
     pub fn max_idle_per_key(mut self, nodes: usize) -> Self {
-        self.max_idle_per_key = Some(nodes);
+        self.settings.bounds.max_idle_per_key = Some(nodes);
         self
     }
 
     /// Milliseconds that a node may wait; one that waited longer is never handed out. It goes when
     /// [`maintain`](AudioNodePool::maintain) is called. Default: no bound, and then no release reads the clock.
     pub fn idle_ttl_ms(mut self, milliseconds: f64) -> Self {
-        self.idle_ttl_ms = Some(milliseconds);
+        self.settings.bounds.idle_ttl_ms = Some(milliseconds);
         self
     }
 
     /// For tests only: a release without `step`, to show that it is needed.
     #[doc(hidden)]
     pub fn leave_out(mut self, step: Step) -> Self {
-        self.left_out = Some(step);
+        self.settings.left_out = Some(step);
+        self
+    }
+
+    /// Of what a method of the context makes, of the size that the key has.
+    pub(crate) fn of_method(context: &PoolContext, method: &'static str, size: fn(&AnyKey) -> f64) -> Self {
+        let make: Make = Box::new(move |context, key| bindings::create(context, method, size(key)));
+        Self { context: context.clone(), make, settings: Settings::default(), _node: PhantomData }
+    }
+
+    /// All pools of a manager alike.
+    #[doc(hidden)]
+    pub fn bounds(mut self, bounds: &Bounds) -> Self {
+        self.settings.bounds = bounds.clone();
         self
     }
 
     /// The pool.
     #[must_use]
     pub fn build(self) -> AudioNodePool<N> {
-        let resetter = Rc::new(NodeResetter::new(self.reset, self.left_out));
-        let factory = NodeFactory {
-            context: self.context.clone(),
-            make: self.make,
-            look: |node, key, rate| {
-                let key = key.get::<N::Key>().ok_or(WebError::Unsupported { what: FOREIGN_KEY })?;
-                N::facts(node, key, rate)
-            },
-            bytes: |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate)),
-            settle: self.settle,
-            protocol: self.protocol,
+        let look: Look = |node, key, rate| {
+            let key = key.get::<N::Key>().ok_or(WebError::Unsupported { what: FOREIGN_KEY })?;
+            N::facts(node, key, rate)
         };
-        let recycle = Recycle(Rc::clone(&resetter));
-        let mut core = KeyedPool::builder(factory).resetter(recycle).clock(PageClock);
-        if let Some(memory) = &self.memory {
-            core = core.account(memory.account().clone());
+        let bytes: Estimate = |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate));
+        AudioNodePool {
+            home: Home::new(self.context, self.make, look, bytes, self.settings),
+            _node: PhantomData,
         }
-        if let Some(nodes) = self.max_per_key {
-            core = core.max_per_key(nodes);
-        }
-        if let Some(nodes) = self.max_idle_per_key {
-            core = core.max_idle_per_key(nodes);
-        }
-        if let Some(milliseconds) = self.idle_ttl_ms {
-            core = core.idle_ttl(PageClock::ticks(milliseconds));
-        }
-        let home = Rc::new(Home {
-            context: self.context,
-            core: Rc::new(core.build()),
-            resetter,
-            quarantine: RefCell::default(),
-            most_quarantined: self.most_quarantined,
-            memory: self.memory,
-        });
-        if let Some(memory) = &home.memory {
-            let member: Weak<Home> = Rc::downgrade(&home);
-            memory.join(member);
-        }
-        AudioNodePool { home, _node: PhantomData }
     }
 }
 
@@ -318,7 +357,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// | acquire, hit | 1, whether the context is open; 1 more while nodes are in quarantine |
 /// | acquire, miss | the factory's, and 1 per parameter; 2 per parameter of a worklet |
 /// | release | 1 for the recipe, 1 per input, 1 per listener |
-/// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 2 for a worklet's message |
+/// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 1 for a worklet's message, 1 for its answer |
 /// | `connect_from`, `connect_to`, `set` | 1 each |
 pub struct AudioNodePool<N: PoolNode> {
     home: Rc<Home>,
@@ -343,15 +382,7 @@ impl<N: PoolNode> AudioNodePool<N> {
                 let key = key.get::<N::Key>().ok_or_else(|| JsValue::from_str(FOREIGN_KEY))?;
                 factory(context, key).map(JsCast::unchecked_into)
             }),
-            reset: None,
-            protocol: None,
-            settle: None,
-            most_quarantined: MOST_QUARANTINED,
-            left_out: None,
-            memory: None,
-            max_per_key: None,
-            max_idle_per_key: None,
-            idle_ttl_ms: None,
+            settings: Settings::default(),
             _node: PhantomData,
         }
     }
@@ -395,7 +426,7 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// [`WebError::Token`] if it is of another pool, or was given back before; nothing is changed by it.
     pub fn redeem(&self, id: LeaseId) -> Result<NodeLease<N>, WebError> {
-        let lease = self.home.core.redeem_owned(id)?;
+        let lease = CoreLease::redeem(&self.home.core, id)?;
         Ok(NodeLease::new(lease, &self.home))
     }
 
@@ -414,8 +445,7 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// As [`acquire`](Self::acquire); what was made before stays.
     pub fn prewarm(&self, key: &N::Key, count: usize) -> Result<usize, WebError> {
-        self.home.context.check_open("prewarm")?;
-        self.home.core.prewarm(&AnyKey::new(key), count).map_err(pool_error::from_core)
+        self.home.prewarm(&AnyKey::new(key), count)
     }
 
     /// Housekeeping, to be called about once a second: what has become silent goes back to the idle set, what waited
@@ -437,25 +467,32 @@ impl<N: PoolNode> AudioNodePool<N> {
 
     /// Refuses all further acquires, and clears. Leased nodes are reset and given up as they come back.
     pub fn close(&self) {
-        self.home.core.close();
-        self.clear();
+        self.home.close();
     }
 
     /// What the pool has done and holds. No call into JavaScript.
     #[must_use]
     pub fn stats(&self) -> NodeStats {
-        NodeStats::new(self.home.core.stats(), self.home.quarantine.borrow().len())
+        self.home.node_stats()
     }
 
     /// Why the latest node was discarded at its release, if an exception did it. Taken: a second call gives `None`.
     #[must_use]
     pub fn take_failure(&self) -> Option<Exception> {
-        self.home.resetter.take_failure()
+        self.home.take_failure()
     }
 
     /// The context whose nodes these are.
     #[must_use]
     pub fn context(&self) -> &PoolContext {
         &self.home.context
+    }
+
+    pub(crate) fn of_home(home: &Rc<Home>) -> Self {
+        Self { home: Rc::clone(home), _node: PhantomData }
+    }
+
+    pub(crate) fn home(&self) -> &Rc<Home> {
+        &self.home
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::bindings::{self, Automation};
 use crate::context::{PoolContext, Wire};
+use crate::core_pool::Thing;
 use crate::edges::{EdgeId, NodeId};
 use crate::error::{Exception, WebError};
 use crate::node::{CoreLease, Home};
@@ -12,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::marker::PhantomData;
 use core::ops::Deref;
-use pool_core::{Lease, LeaseId};
+use pool_core::LeaseId;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{AudioNode, AudioParam, Event};
@@ -151,7 +152,18 @@ impl<N: PoolNode> NodeLease<N> {
     /// [`WebError::Exception`], though none is known.
     pub fn listen(&self, kind: &str, callback: impl FnMut(Event) + 'static) -> Result<(), WebError> {
         let closure = Closure::wrap(Box::new(callback) as Box<dyn FnMut(Event)>);
-        self.pooled().listen(kind, closure).map_err(Exception::of("addEventListener"))
+        let function = closure.as_ref().clone();
+        self.pooled().listen(kind, function, Some(closure)).map_err(Exception::of("addEventListener"))
+    }
+
+    /// As [`listen`](Self::listen), of a function that lives in JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// As [`listen`](Self::listen).
+    pub fn listen_by(&self, kind: &str, function: &js_sys::Function) -> Result<(), WebError> {
+        let function = function.clone().into();
+        self.pooled().listen(kind, function, None).map_err(Exception::of("addEventListener"))
     }
 
     /// Listeners that [`listen`](Self::listen) has added.
@@ -251,8 +263,7 @@ impl<N: PoolNode> NodeLease<N> {
     #[must_use = "dropping the node leaves it connected: `discard` cuts it off"]
     pub fn detach(mut self) -> N {
         let node = self.as_raw().clone();
-        if let Some(lease) = self.lease.take() {
-            let mut pooled = lease.detach();
+        if let Some(Thing::Node(pooled)) = self.lease.take().map(CoreLease::detach).as_mut() {
             // So that its destructor cuts nothing.
             pooled.phase = Phase::Idle;
         }
@@ -269,7 +280,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// Turns the lease into a token, which [`redeem`](AudioNodePool::redeem) turns back.
     #[must_use = "the node stays leased until its token is released"]
     pub(crate) fn into_id(mut self) -> Option<LeaseId> {
-        self.lease.take().map(Lease::into_id)
+        self.lease.take().map(CoreLease::into_id)
     }
 
     fn require(&self, name: &str) -> Result<&AudioParam, WebError> {

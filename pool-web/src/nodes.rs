@@ -1,19 +1,23 @@
 //! [`AudioNodePoolManager`]: a pool of each type of node that needs no code of the program's own.
 
+use crate::any_key::AnyKey;
 use crate::bindings;
 use crate::context::PoolContext;
+use crate::core_pool::Bounds;
 use crate::error::{Exception, WebError};
 use crate::key::{DelayKey, IirKey, MAX_CHANNELS};
 use crate::memory::AudioMemory;
-use crate::node::{AudioNodePool, AudioNodePoolBuilder};
+use crate::node::{AudioNodePool, AudioNodePoolBuilder, Home};
 use crate::node_lease::NodeLease;
 use crate::node_stats::NodeStats;
 use crate::pool_node::PoolNode;
 use crate::probe;
 use crate::recipe::Probe;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
 use web_sys::{
-    AnalyserNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode, ConvolverNode,
-    DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
+    AnalyserNode, AudioNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode,
+    ConvolverNode, DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
 };
 
 /// What the pools have done and hold, by type.
@@ -69,51 +73,44 @@ impl NodeManagerStats {
 #[must_use = "a builder makes nothing until `build`"]
 pub struct AudioNodePoolManagerBuilder {
     context: PoolContext,
-    memory: Option<AudioMemory>,
-    max_per_type: Option<usize>,
-    max_idle_per_type: Option<usize>,
-    idle_ttl_ms: Option<f64>,
+    bounds: Bounds,
 }
 
 impl AudioNodePoolManagerBuilder {
     /// The budget that delay lines are charged to.
     pub fn memory(mut self, memory: &AudioMemory) -> Self {
-        self.memory = Some(memory.clone());
+        self.bounds.memory = Some(memory.clone());
         self
     }
 
     /// Most nodes of each type (of each length, for delays), whatever they are doing. Default: no bound.
     pub fn max_per_type(mut self, nodes: usize) -> Self {
-        self.max_per_type = Some(nodes);
+        self.bounds.max_per_key = Some(nodes);
         self
     }
 
     /// Most idle nodes of each type (of each length, for delays). Default: no bound.
     pub fn max_idle_per_type(mut self, nodes: usize) -> Self {
-        self.max_idle_per_type = Some(nodes);
+        self.bounds.max_idle_per_key = Some(nodes);
         self
     }
 
     /// Milliseconds that a node may wait to be used again. Default: no bound.
     pub fn idle_ttl_ms(mut self, milliseconds: f64) -> Self {
-        self.idle_ttl_ms = Some(milliseconds);
+        self.bounds.idle_ttl_ms = Some(milliseconds);
         self
     }
 
-    fn pool<N: PoolNode>(&self, mut pool: AudioNodePoolBuilder<N>) -> AudioNodePool<N> {
-        if let Some(memory) = &self.memory {
-            pool = pool.memory(memory);
-        }
-        if let Some(nodes) = self.max_per_type {
-            pool = pool.max_per_key(nodes);
-        }
-        if let Some(nodes) = self.max_idle_per_type {
-            pool = pool.max_idle_per_key(nodes);
-        }
-        if let Some(milliseconds) = self.idle_ttl_ms {
-            pool = pool.idle_ttl_ms(milliseconds);
-        }
-        pool.build()
+    /// All bounds at once.
+    #[doc(hidden)]
+    pub fn bounds(mut self, bounds: &Bounds) -> Self {
+        self.bounds = bounds.clone();
+        self
+    }
+
+    /// A pool of what a method of the context makes, of the size that the key has.
+    fn pool<N: PoolNode>(&self, method: &'static str, size: fn(&AnyKey) -> f64) -> AudioNodePool<N> {
+        AudioNodePoolBuilder::of_method(&self.context, method, size).bounds(&self.bounds).build()
     }
 
     /// The manager. Starts the probe of this browser, if it has not been done on this page; see
@@ -121,26 +118,25 @@ impl AudioNodePoolManagerBuilder {
     #[must_use]
     pub fn build(self) -> AudioNodePoolManager {
         let context = &self.context;
+        let any = |_: &AnyKey| 0.0;
+        let line = |key: &AnyKey| key.get::<DelayKey>().map_or(0.0, |key| key.max_delay());
+        let channels = |key: &AnyKey| key.get::<u32>().map_or(0.0, |&channels| f64::from(channels));
         let manager = AudioNodePoolManager {
-            gain: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_gain())),
-            filter: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_biquad_filter())),
-            delay: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &DelayKey| {
-                raw.create_delay_with_max_delay_time(key.max_delay())
-            })),
-            panner: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_stereo_panner())),
-            spatial: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_panner())),
-            convolver: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_convolver())),
-            shaper: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_wave_shaper())),
-            iir: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &IirKey| {
+            gain: self.pool("createGain", any),
+            filter: self.pool("createBiquadFilter", any),
+            delay: self.pool("createDelay", line),
+            panner: self.pool("createStereoPanner", any),
+            spatial: self.pool("createPanner", any),
+            convolver: self.pool("createConvolver", any),
+            shaper: self.pool("createWaveShaper", any),
+            iir: AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &IirKey| {
                 bindings::create_iir_filter(raw, &key.feedforward(), &key.feedback())
-            })),
-            analyser: self.pool(AudioNodePool::builder(context, |raw, ()| raw.create_analyser())),
-            splitter: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, outputs: &u32| {
-                raw.create_channel_splitter_with_number_of_outputs(*outputs)
-            })),
-            merger: self.pool(AudioNodePool::builder(context, |raw: &BaseAudioContext, inputs: &u32| {
-                raw.create_channel_merger_with_number_of_inputs(*inputs)
-            })),
+            })
+            .bounds(&self.bounds)
+            .build(),
+            analyser: self.pool("createAnalyser", any),
+            splitter: self.pool("createChannelSplitter", channels),
+            merger: self.pool("createChannelMerger", channels),
         };
         probe::want(Probe::Biquad);
         manager
@@ -179,27 +175,9 @@ pub struct AudioNodePoolManager {
     merger: AudioNodePool<ChannelMergerNode>,
 }
 
-/// What the manager does to all of its pools.
-trait AnyPool {
-    fn maintain(&self) -> usize;
-    fn take_failure(&self) -> Option<Exception>;
-    fn clear(&self);
-    fn close(&self);
-}
-
-impl<N: PoolNode> AnyPool for AudioNodePool<N> {
-    fn maintain(&self) -> usize {
-        self.maintain()
-    }
-    fn take_failure(&self) -> Option<Exception> {
-        self.take_failure()
-    }
-    fn clear(&self) {
-        self.clear();
-    }
-    fn close(&self) {
-        self.close();
-    }
+#[inline(never)]
+fn acquire_any(pool: &AudioNodePool<AudioNode>, key: &AnyKey) -> Result<NodeLease<AudioNode>, WebError> {
+    pool.home().acquire(key).map(|lease| NodeLease::new(lease, pool.home()))
 }
 
 fn checked_channels(channels: u32) -> Result<u32, WebError> {
@@ -211,20 +189,53 @@ fn checked_channels(channels: u32) -> Result<u32, WebError> {
 }
 
 impl AudioNodePoolManager {
-    fn all(&self) -> [&dyn AnyPool; 11] {
+    fn homes(&self) -> [&Rc<Home>; 11] {
         [
-            &self.gain,
-            &self.filter,
-            &self.delay,
-            &self.panner,
-            &self.spatial,
-            &self.convolver,
-            &self.shaper,
-            &self.iir,
-            &self.analyser,
-            &self.splitter,
-            &self.merger,
+            self.gain.home(),
+            self.filter.home(),
+            self.delay.home(),
+            self.panner.home(),
+            self.spatial.home(),
+            self.convolver.home(),
+            self.shaper.home(),
+            self.analyser.home(),
+            self.splitter.home(),
+            self.merger.home(),
+            self.iir.home(),
         ]
+    }
+
+    /// For the npm package, which does the same to all: the pools, by number.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn into_pools(self) -> Vec<AudioNodePool<AudioNode>> {
+        self.homes().into_iter().map(AudioNodePool::of_home).collect()
+    }
+
+    /// For the npm package, too: a node of the pool with that number. `size` is the line of a delay in seconds, or the
+    /// channels of a splitter or merger.
+    #[doc(hidden)]
+    pub fn acquire_kind(
+        pools: &[AudioNodePool<AudioNode>],
+        kind: usize,
+        size: f64,
+    ) -> Result<NodeLease<AudioNode>, WebError> {
+        let key = match kind {
+            2 => AnyKey::new(&DelayKey::new(size)?),
+            8 | 9 => AnyKey::new(&checked_channels(size as u32)?),
+            _ => AnyKey::None,
+        };
+        acquire_any(&pools[kind], &key)
+    }
+
+    /// As [`acquire_iir`](Self::acquire_iir), for the npm package.
+    #[doc(hidden)]
+    pub fn acquire_any_iir(
+        pools: &[AudioNodePool<AudioNode>],
+        feedforward: &[f64],
+        feedback: &[f64],
+    ) -> Result<NodeLease<AudioNode>, WebError> {
+        acquire_any(&pools[10], &AnyKey::new(&IirKey::new(feedforward, feedback)?))
     }
 
     /// Pools without bounds and budget.
@@ -241,13 +252,7 @@ impl AudioNodePoolManager {
     /// As [`builder`](Self::builder), to share a context with pools of other types, so that connections between
     /// their nodes are known to both.
     pub fn builder_in(context: &PoolContext) -> AudioNodePoolManagerBuilder {
-        AudioNodePoolManagerBuilder {
-            context: context.clone(),
-            memory: None,
-            max_per_type: None,
-            max_idle_per_type: None,
-            idle_ttl_ms: None,
-        }
+        AudioNodePoolManagerBuilder { context: context.clone(), bounds: Bounds::default() }
     }
 
     /// A gain of 1.
@@ -421,7 +426,7 @@ impl AudioNodePoolManager {
 
     /// Housekeeping of all pools, to be called about once a second. Returns how many nodes it moved or destroyed.
     pub fn maintain(&self) -> usize {
-        self.all().into_iter().map(AnyPool::maintain).sum()
+        self.homes().into_iter().map(|home| home.maintain()).sum()
     }
 
     /// What the pools have done and hold. No call into JavaScript.
@@ -445,16 +450,16 @@ impl AudioNodePoolManager {
     /// Why the latest node was discarded at its release, if an exception did it, of any type. Taken.
     #[must_use]
     pub fn take_failure(&self) -> Option<Exception> {
-        self.all().into_iter().filter_map(AnyPool::take_failure).next()
+        self.homes().into_iter().find_map(|home| home.take_failure())
     }
 
     /// Evicts every idle and quarantined node.
     pub fn clear(&self) {
-        self.all().into_iter().for_each(AnyPool::clear);
+        self.homes().into_iter().for_each(|home| home.clear());
     }
 
     /// Refuses all further acquires, and clears.
     pub fn close(&self) {
-        self.all().into_iter().for_each(AnyPool::close);
+        self.homes().into_iter().for_each(|home| home.close());
     }
 }

@@ -5,7 +5,7 @@
 //! and 325 where there were 567. The load is measured by a small processor on the audio thread; see
 //! [`timing`](crate::timing) for how.
 
-use crate::bindings::RawContext;
+use crate::bindings::{self, RawContext};
 use crate::console;
 use crate::error::{Exception, WebError};
 use crate::metrics::{LatencyInfo, Metrics, UnderrunCount};
@@ -14,17 +14,19 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use js_sys::{Array, Atomics, Float64Array, Int32Array, Object, Reflect, SharedArrayBuffer};
+use js_sys::Float64Array;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    AudioContext, AudioWorkletNode, AudioWorkletNodeOptions, Blob, BlobPropertyBag, MessageEvent,
-    MessagePort, Url,
-};
+use web_sys::AudioContext;
 
 /// The processor, to be hosted where a page's policy forbids modules from a blob; see
 /// [`AudioProfiler::with_module_url`].
+///
+/// It tells the main thread when each render quantum began, as (frame, milliseconds) pairs: by way of shared memory if it was
+/// given some, and then publishes the count after what it has written, so that the reader looks no further; else in a batch
+/// per message. It measures nothing itself: the only clock in there is `Date.now()`, in steps of a millisecond, and what can
+/// be made of that is worked out here, where it is tested. (Comments are here too: a page downloads the module.)
 pub const WORKLET_MODULE: &str = include_str!("worklet/timing.js");
 const PROCESSOR: &str = "pool-web-timing";
 
@@ -48,66 +50,18 @@ struct Shared {
     messages_only: bool,
 }
 
-/// Memory that the audio thread writes and this one reads, where the page may share any.
-struct Ring {
-    pairs: Float64Array,
-    written: Int32Array,
-    read: Cell<u32>,
-}
-
-impl Ring {
-    /// `None` unless the page is cross-origin isolated.
-    fn new() -> Option<Self> {
-        let isolated = Reflect::get(&js_sys::global(), &JsValue::from_str("crossOriginIsolated"));
-        if !isolated.is_ok_and(|isolated| isolated.is_truthy()) {
-            return None;
-        }
-        let pairs = SharedArrayBuffer::new(SHARED_QUANTA * 16);
-        let written = SharedArrayBuffer::new(4);
-        Some(Self {
-            pairs: Float64Array::new(&pairs),
-            written: Int32Array::new(&written),
-            read: Cell::new(0),
-        })
-    }
-
-    /// Takes what is new into `timings`. One call into JavaScript if there is nothing, and two for each stretch.
-    fn drain(&self, timings: &mut Timings) {
-        // It counts up and wraps around: the sign is of no meaning. An index that exists can be loaded.
-        let Ok(written) = Atomics::load(&self.written, 0) else { return };
-        let written = written as u32;
-        let mut read = self.read.replace(written);
-        let most = SHARED_QUANTA - UNDER_WAY;
-        if written.wrapping_sub(read) > most {
-            // Too late for the oldest: a gap, which the timings recognise by its frames.
-            read = written.wrapping_sub(most);
-        }
-        let mut chunk = [0.0; 2 * BATCH as usize];
-        while read != written {
-            let place = read % SHARED_QUANTA;
-            let count = written.wrapping_sub(read).min(BATCH).min(SHARED_QUANTA - place);
-            let values = &mut chunk[..2 * count as usize];
-            self.pairs.subarray(2 * place, 2 * (place + count)).copy_to(values);
-            timings.push_pairs(values);
-            read = read.wrapping_add(count);
-        }
-    }
-}
-
 /// The processor on the audio thread, until this is dropped.
 struct Monitor {
-    node: AudioWorkletNode,
-    ring: Option<Ring>,
-    port: MessagePort,
-    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    /// Lives in JavaScript: the node, and memory that the audio thread writes and this one reads, where the page may share
+    /// any.
+    raw: JsValue,
+    _receive: Closure<dyn FnMut(Float64Array)>,
 }
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        self.port.set_onmessage(None);
-        // Any message ends the processor. None of these can fail for a node that was set up, nor would it matter.
-        let _ = self.port.post_message(&JsValue::TRUE);
-        let _ = self.node.disconnect();
+        // None of it can fail for a node that was set up, nor would it matter.
+        let _ = bindings::stop_monitor(&self.raw);
     }
 }
 
@@ -161,22 +115,44 @@ impl AudioProfiler {
     /// [`WebError::ContextClosed`]; [`WebError::Unsupported`] where there are no worklets, as on pages that are not
     /// secure; [`WebError::Exception`] if the module is refused, by a content policy for example.
     pub async fn start(&self) -> Result<(), WebError> {
-        let shared = Rc::clone(&self.0);
-        if shared.monitor.borrow().is_some() {
-            return Ok(());
+        let Some(added) = self.begin()? else { return Ok(()) };
+        let turn = self.turn();
+        JsFuture::from(added).await.map_err(Exception::of("addModule"))?;
+        self.finish(turn)
+    }
+
+    /// The first half of [`start`](Self::start), up to the wait for the processor's module; `None` if it has begun already.
+    #[doc(hidden)]
+    pub fn begin(&self) -> Result<Option<js_sys::Promise>, WebError> {
+        let shared = &self.0;
+        if self.is_monitoring() {
+            return Ok(None);
         }
-        if shared.context.state() == web_sys::AudioContextState::Closed {
+        if bindings::is_closed(&shared.context) {
             return Err(WebError::ContextClosed { operation: "start" });
         }
-        let turn = shared.turn.get().wrapping_add(1);
-        shared.turn.set(turn);
-        add_module(&shared).await?;
+        shared.turn.set(shared.turn.get().wrapping_add(1));
+        bindings::add_module(&shared.context, shared.module_url.as_deref(), WORKLET_MODULE)
+            .map(Some)
+            .ok_or(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" })
+    }
+
+    /// Which start this is, for [`finish`](Self::finish).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn turn(&self) -> u32 {
+        self.0.turn.get()
+    }
+
+    /// The second half, once the module is there.
+    #[doc(hidden)]
+    pub fn finish(&self, turn: u32) -> Result<(), WebError> {
+        let shared = &self.0;
         // Stopped, started once more or dropped in the meantime: then it is for somebody else to do, or nobody.
-        if shared.turn.get() != turn {
-            return Ok(());
+        if shared.turn.get() == turn {
+            let monitor = Monitor::new(shared)?;
+            shared.monitor.replace(Some(monitor));
         }
-        let monitor = Monitor::new(&shared)?;
-        shared.monitor.replace(Some(monitor));
         Ok(())
     }
 
@@ -221,12 +197,13 @@ impl AudioProfiler {
     /// Whether the numbers come by way of shared memory; `None` while nothing is measured.
     #[must_use]
     pub fn shares_memory(&self) -> Option<bool> {
-        self.0.monitor.borrow().as_ref().map(|monitor| monitor.ring.is_some())
+        self.0.monitor.borrow().as_ref().map(|monitor| bindings::is_shared(&monitor.raw))
     }
 
     fn drain(&self) {
-        if let Some(ring) = self.0.monitor.borrow().as_ref().and_then(|monitor| monitor.ring.as_ref()) {
-            ring.drain(&mut self.0.timings.borrow_mut());
+        if let Some(monitor) = &*self.0.monitor.borrow() {
+            let news = bindings::drain(&monitor.raw, UNDER_WAY);
+            self.0.timings.borrow_mut().push_pairs(&news);
         }
     }
 
@@ -254,64 +231,18 @@ impl Drop for AudioProfiler {
 
 impl Monitor {
     fn new(shared: &Rc<Shared>) -> Result<Self, WebError> {
-        let set_up = || {
-            let processor_options = Object::new();
-            let set = |name: &str, value: &JsValue| {
-                Reflect::set(&processor_options, &JsValue::from_str(name), value).map(drop)
-            };
-            set("batch", &JsValue::from(BATCH))?;
-            let ring = if shared.messages_only { None } else { Ring::new() };
-            if let Some(ring) = &ring {
-                set("pairs", &ring.pairs.buffer())?;
-                set("written", &ring.written.buffer())?;
+        let timings = Rc::downgrade(shared);
+        let receive = Closure::<dyn FnMut(Float64Array)>::new(move |pairs: Float64Array| {
+            if let Some(shared) = timings.upgrade() {
+                shared.timings.borrow_mut().push_pairs(&pairs.to_vec());
             }
-            let options = AudioWorkletNodeOptions::new();
-            options.set_number_of_inputs(0);
-            options.set_processor_options(Some(&processor_options));
-            let node = AudioWorkletNode::new_with_options(&shared.context, PROCESSOR, &options)?;
-            let port = node.port()?;
-            let timings = Rc::downgrade(shared);
-            let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-                if let Some(shared) = timings.upgrade() {
-                    let mut pairs = [0.0; 2 * BATCH as usize];
-                    let sent: Float64Array = event.data().unchecked_into();
-                    if sent.length() as usize == pairs.len() {
-                        sent.copy_to(&mut pairs);
-                        shared.timings.borrow_mut().push_pairs(&pairs);
-                    }
-                }
-            });
-            port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-            let monitor = Self { node, ring, port, _on_message: on_message };
-            // It is silent; but what leads nowhere is not asked to render.
-            monitor.node.connect_with_audio_node(&shared.context.destination())?;
-            Ok(monitor)
-        };
-        set_up().map_err(Exception::of("AudioWorkletNode"))
+        });
+        let share = !shared.messages_only;
+        let quanta = SHARED_QUANTA;
+        let raw = bindings::start_monitor(&shared.context, PROCESSOR, BATCH, quanta, share, receive.as_ref())
+            .map_err(Exception::of("AudioWorkletNode"))?;
+        Ok(Self { raw, _receive: receive })
     }
-}
-
-async fn add_module(shared: &Shared) -> Result<(), WebError> {
-    let worklet = shared.context.audio_worklet().map_err(Exception::of("audioWorklet"))?;
-    if worklet.is_undefined() {
-        return Err(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" });
-    }
-    let failed = Exception::of("addModule");
-    if let Some(url) = &shared.module_url {
-        return JsFuture::from(worklet.add_module(url).map_err(&failed)?).await.map(drop).map_err(&failed);
-    }
-    let kind = BlobPropertyBag::new();
-    kind.set_type("text/javascript");
-    let parts = Array::of1(&JsValue::from_str(WORKLET_MODULE));
-    let blob = Blob::new_with_str_sequence_and_options(&parts, &kind).map_err(&failed)?;
-    let url = Url::create_object_url_with_blob(&blob).map_err(&failed)?;
-    let added = match worklet.add_module(&url) {
-        Ok(promise) => JsFuture::from(promise).await.map(drop),
-        Err(thrown) => Err(thrown),
-    };
-    // A URL that was made can be revoked, and nothing is lost if not.
-    let _ = Url::revoke_object_url(&url);
-    added.map_err(&failed)
 }
 
 /// The browser's base latency in seconds.

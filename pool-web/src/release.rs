@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use pool_core::{Factory, Resetter, Verdict};
+use pool_core::Verdict;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AudioNode, AudioParam, AudioWorkletNode, BaseAudioContext, Event};
@@ -37,7 +37,9 @@ pub(crate) enum Phase {
 /// A listener of the user's, removed at the release.
 pub(crate) struct Listener {
     kind: JsValue,
-    closure: Closure<dyn FnMut(Event)>,
+    function: JsValue,
+    /// Of Rust's, if it is.
+    _closure: Option<Closure<dyn FnMut(Event)>>,
 }
 
 /// A node in the pool, of whatever type.
@@ -60,9 +62,15 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// Adds a listener that the release will remove. 2 calls into JavaScript.
-    pub(crate) fn listen(&self, kind: &str, closure: Closure<dyn FnMut(Event)>) -> Result<(), JsValue> {
-        self.node.add_event_listener_with_callback(kind, closure.as_ref().unchecked_ref())?;
-        self.listeners.borrow_mut().push(Listener { kind: JsValue::from_str(kind), closure });
+    pub(crate) fn listen(
+        &self,
+        kind: &str,
+        function: JsValue,
+        closure: Option<Closure<dyn FnMut(Event)>>,
+    ) -> Result<(), JsValue> {
+        self.node.add_event_listener_with_callback(kind, function.unchecked_ref())?;
+        let listener = Listener { kind: JsValue::from_str(kind), function, _closure: closure };
+        self.listeners.borrow_mut().push(listener);
         Ok(())
     }
 
@@ -75,7 +83,7 @@ impl Pooled {
         // Taken first: dropping a closure may run code of the user's.
         let listeners = self.listeners.take();
         listeners.iter().try_for_each(|listener| {
-            bindings::remove_listener(&self.node, &listener.kind, listener.closure.as_ref())
+            bindings::remove_listener(&self.node, &listener.kind, &listener.function)
         })
     }
 
@@ -103,24 +111,22 @@ impl Drop for Pooled {
 }
 
 pub(crate) type Make = Box<dyn Fn(&BaseAudioContext, &AnyKey) -> Result<AudioNode, JsValue>>;
-type Look = fn(&AudioNode, &AnyKey, f32) -> Result<NodeFacts, WebError>;
+pub(crate) type Look = fn(&AudioNode, &AnyKey, f32) -> Result<NodeFacts, WebError>;
+pub(crate) type Estimate = fn(&AnyKey, f32) -> usize;
 pub(crate) type UserReset = Option<Box<dyn Fn(&AudioNode) -> Result<Verdict, JsValue>>>;
 
 pub(crate) struct NodeFactory {
     pub(crate) context: PoolContext,
     pub(crate) make: Make,
     pub(crate) look: Look,
-    pub(crate) bytes: fn(&AnyKey, f32) -> usize,
+    pub(crate) bytes: Estimate,
     /// Seconds of zeros that the user asked for, in place of what the type knows.
     pub(crate) settle: Option<f64>,
     pub(crate) protocol: Option<Rc<Protocol>>,
 }
 
-impl Factory<AnyKey> for NodeFactory {
-    type Object = Pooled;
-    type Error = WebError;
-
-    fn create(&self, key: &AnyKey) -> Result<Pooled, WebError> {
+impl NodeFactory {
+    pub(crate) fn create(&self, key: &AnyKey) -> Result<Pooled, WebError> {
         let context = &self.context;
         let node = (self.make)(context.as_raw(), key).map_err(Exception::of("node factory"))?;
         let facts = (self.look)(&node, key, context.sample_rate())?;
@@ -152,12 +158,8 @@ impl Factory<AnyKey> for NodeFactory {
         })
     }
 
-    fn estimate(&self, key: &AnyKey) -> usize {
+    pub(crate) fn estimate(&self, key: &AnyKey) -> usize {
         (self.bytes)(key, self.context.sample_rate())
-    }
-
-    fn measure(&self, pooled: &Pooled) -> usize {
-        pooled.bytes
     }
 }
 
@@ -345,8 +347,8 @@ impl NodeResetter {
 /// The pool's resetter: shared with the pool, which asks for failures.
 pub(crate) struct Recycle(pub(crate) Rc<NodeResetter>);
 
-impl Resetter<Pooled> for Recycle {
-    fn reset(&self, pooled: &mut Pooled) -> Verdict {
+impl Recycle {
+    pub(crate) fn reset(&self, pooled: &mut Pooled) -> Verdict {
         let verdict = match pooled.phase {
             Phase::Flushing => self.0.unplug(pooled),
             _ => self.0.recycle(pooled),

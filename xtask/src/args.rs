@@ -24,7 +24,8 @@ cargo xtask bench [--quick] [--tolerance F]
 cargo xtask bench --web [--tolerance F]
     Reuse beside creation of nodes and buffers, in Chromium and through WASM.
 cargo xtask npm [--check]
-    Builds the npm package under target/npm/. --check packs it, installs it in a project of Vite and
+    Builds the npm package under target/npm/, with esbuild and Binaryen, which it installs there from the
+    npm registry. --check packs it, installs it in a project of Vite and
     strict TypeScript, and tries it in Chromium.
 cargo xtask ci [--only STEP | --list]
     Every check, the tests first; stops at the first failure.

@@ -13,7 +13,7 @@
 //! | `report`, `picture`, `sound` | checks of what they leave |
 //! | `testing` | every test |
 //! | `bench`, `web_bench` | the comparison with the peers; reuse beside creation in the browser |
-//! | `npm` | the package for JavaScript, built and tried |
+//! | `npm`, `shrink` | the package for JavaScript, built, made small and tried |
 //! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
 //! | `soak` | a long time of everything, by 8 threads |
@@ -49,6 +49,7 @@ mod realtime;
 mod report;
 mod server;
 mod setup;
+mod shrink;
 mod site;
 mod soak;
 mod sound;

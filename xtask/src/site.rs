@@ -62,20 +62,20 @@ pub(crate) fn check_bindgen_versions(workspace: &Workspace) -> Result<()> {
 
 fn generate_bindings(workspace: &Workspace, pkg: &Path) -> Result<()> {
     let wasm = workspace.target.join(WASM_TARGET).join(PROFILE).join(format!("{MODULE}.wasm"));
-    bindings(&wasm, pkg, MODULE)?;
+    bindings(&wasm, pkg, MODULE, "web")?;
     let generated = pkg.join(format!("{MODULE}_bg.wasm"));
     let bytes = fs::metadata(&generated).with_context(|| format!("no {}", generated.display()))?.len();
     println!("The WASM has {bytes} bytes of at most {MAX_WASM_BYTES}.");
     check_wasm_size(bytes)
 }
 
-/// Generates the bindings of `wasm` into the folder `pkg`, as `module`.
-pub(crate) fn bindings(wasm: &Path, pkg: &Path, module: &str) -> Result<()> {
+/// Generates the bindings of `wasm` into the folder `pkg`, as `module`, for one of wasm-bindgen's targets.
+pub(crate) fn bindings(wasm: &Path, pkg: &Path, module: &str, target: &str) -> Result<()> {
     let arguments: Vec<std::ffi::OsString> = vec![
         "wasm-bindgen".into(),
         wasm.into(),
         "--target".into(),
-        "web".into(),
+        target.into(),
         "--out-dir".into(),
         pkg.into(),
         "--out-name".into(),

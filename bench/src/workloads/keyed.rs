@@ -12,6 +12,8 @@ use std::num::NonZeroUsize;
 
 pub(crate) const HITS: &str = "keyed-hits";
 pub(crate) const EVICTING: &str = "keyed-evicting";
+/// What no contender can be faster than.
+pub(crate) const DECIDED: &str = "allocator and zeros alone";
 
 /// The sequence of keys, used from its start again when it is over.
 const SEQUENCE: usize = 16_384;
@@ -184,6 +186,59 @@ impl Factory<u32> for Sounds {
     }
 }
 
+/// What every contender has to do once it is known which sounds go and come: free, allocate, zero, touch. All that keys,
+/// orders and bytes decide was decided beforehand.
+fn decided(keys: &[u32]) -> impl FnMut(usize) + use<> {
+    /// What a key needs: the sounds of these go, and whether its own is made.
+    type Step = (Vec<u32>, bool);
+    let mut recent: Vec<u32> = Vec::new();
+    let mut used = 0;
+    let mut pass = || -> Vec<Step> {
+        let step = |&key: &u32| {
+            let mut gone = Vec::new();
+            let known = recent.iter().position(|&other| other == key);
+            match known {
+                Some(at) => _ = recent.remove(at),
+                None => {
+                    while used + bytes_of(key) > BUDGET {
+                        let oldest = recent.remove(0);
+                        used -= bytes_of(oldest);
+                        gone.push(oldest);
+                    }
+                    used += bytes_of(key);
+                }
+            }
+            recent.push(key);
+            (gone, known.is_none())
+        };
+        keys.iter().map(step).collect()
+    };
+    // The first pass begins with nothing; from then on all are alike.
+    let mut sounds: Vec<Option<Sound>> = (0..KEYS).map(|_| None).collect();
+    for (key, (gone, made)) in keys.iter().zip(pass()) {
+        gone.iter().for_each(|&gone| sounds[gone as usize] = None);
+        if made {
+            sounds[*key as usize] = Some(sound(*key));
+        }
+    }
+    let steps: Vec<(u32, Step)> = keys.iter().copied().zip(pass()).collect();
+    let mut next = 0;
+    move |operations| {
+        for _ in 0..operations {
+            let (key, (gone, made)) = &steps[next];
+            gone.iter().for_each(|&gone| sounds[gone as usize] = None);
+            let place = &mut sounds[*key as usize];
+            if *made {
+                *place = Some(sound(*key));
+            }
+            if let Some(sound) = place {
+                play(sound);
+            }
+            next = if next + 1 == steps.len() { 0 } else { next + 1 };
+        }
+    }
+}
+
 /// All keys are there.
 pub(super) fn hits() -> Workload {
     let keys = keys(KEYS);
@@ -229,6 +284,7 @@ pub(super) fn evicting() -> Workload {
         within_budget("schnellru", "schnellru", &keys, schnellru),
         within_budget("lru", "lru", &keys, lru),
         Contender::here("a new one each time", Kind::Fresh, fresh),
+        Contender::here(DECIDED, Kind::Floor, decided(&keys)),
     ];
     Workload {
         slug: EVICTING,

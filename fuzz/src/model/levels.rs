@@ -153,8 +153,8 @@ impl Levels {
         total: usize,
         evictable: usize,
     ) -> OverBudget {
-        let mut refusal = self.refusal(at, total.saturating_sub(held), evictable);
-        refusal.used -= held.saturating_sub(total);
+        let mut refusal = self.refusal(at, total, evictable);
+        refusal.used -= held;
         refusal.free = refusal.limit.saturating_sub(refusal.used);
         refusal
     }

@@ -59,13 +59,20 @@ impl Model {
         }
     }
 
-    /// Makes idle what was in quarantine and is due, no more than `most`.
-    pub(super) fn end_quarantines(&mut self, pool: usize, most: usize) {
-        for _ in 0..most {
+    /// Makes idle what was in quarantine and is due, as far as the limit goes.
+    pub(super) fn end_quarantines(&mut self, pool: usize, limit: &mut WorkLimit) {
+        for _ in 0..limit.objects {
+            if limit.bytes == 0 {
+                return;
+            }
             let due = |(due, object): &(u64, Object)| object.pool == pool && *due <= self.now;
             let Some(at) = self.quarantined.iter().position(due) else { return };
             let (_, object) = self.quarantined.remove(at);
+            let held = self.bytes(pool) + object.bytes;
             self.shelve(object);
+            if limit.bytes != usize::MAX {
+                limit.bytes = limit.bytes.saturating_sub(held - self.bytes(pool));
+            }
         }
     }
 
@@ -193,7 +200,7 @@ impl Model {
     /// A slice of housekeeping; how many went.
     pub(crate) fn maintain(&mut self, pool: usize, mut limit: WorkLimit, told: &Told<'_>) -> usize {
         let before = self.stats(pool).destroyed;
-        self.end_quarantines(pool, limit.objects);
+        self.end_quarantines(pool, &mut limit);
         let bounds = &self.pools[pool].bounds;
         let (hard, soft, min_idle) = (bounds.idle_ttl, bounds.soft_idle_ttl, bounds.min_idle);
         self.expire_waiting(pool, hard, 0, &mut limit);

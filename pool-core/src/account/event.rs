@@ -32,6 +32,9 @@ pub struct AccountEvent<M: Mode = Shared> {
 }
 
 /// Which bound an account crossed, and which way. Each is raised once; between the two nothing is raised again.
+///
+/// Where several threads charge, each crossing is raised by the thread that brought it about, and two threads may be heard in
+/// either order: a handler that has to know how things are asks [`Account::pressure`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum AccountEventKind {

@@ -37,8 +37,20 @@ pub trait Evict {
     /// Bytes of all objects that may be evicted now. Runs no user code.
     fn evictable(&self) -> usize;
 
-    /// Evicts that oldest object; its bytes, which it no longer holds. `None` if there is none any more.
-    fn evict_oldest(&self) -> Option<usize>;
+    /// Evicts that oldest object, or, for room, one that the pool would rather miss; its bytes, which it no longer holds.
+    /// `None` if there is none any more.
+    fn evict_oldest(&self, why: Cause) -> Option<usize>;
+}
+
+/// What an idle object has to go for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(feature = "alloc"), allow(unreachable_pub, reason = "as `Evict`"))]
+pub enum Cause {
+    /// A new object, or [`make_room`](Account::make_room).
+    Room,
+    /// A hard limit that was lowered.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to evict from"))]
+    Limit,
 }
 
 /// A pool's place on the lists of its account and those above; ends when dropped.
@@ -122,10 +134,10 @@ impl<M: Mode> Account<M> {
     ///
     /// [`OverBudget`] if they would not fit even if everything idle were evicted; then nothing is.
     pub fn make_room(&self, bytes: usize) -> Result<usize, OverBudget> {
-        self.admit(bytes, None)?;
+        self.admit(0, bytes, None)?;
         let mut freed = 0usize;
         loop {
-            let Some(shortfall) = self.shortfalls(bytes).next() else { return Ok(freed) };
+            let Some(shortfall) = self.shortfalls(0, bytes).next() else { return Ok(freed) };
             match shortfall.evict_oldest(None) {
                 Some(bytes) => freed = freed.saturating_add(bytes),
                 None => return Err(shortfall.refusal(shortfall.evictable(None))),
@@ -163,8 +175,9 @@ impl<M: Mode> Account<M> {
         own
     }
 
-    /// Evicts the idle object at or below this account that was released longest ago; its bytes.
-    pub(crate) fn evict_oldest(&self, own: Option<&dyn Evict>) -> Option<usize> {
+    /// Evicts the idle object at or below this account that was released longest ago, or one that its pool would rather
+    /// miss; its bytes.
+    pub(crate) fn evict_oldest(&self, own: Option<&dyn Evict>, why: Cause) -> Option<usize> {
         #[cfg(feature = "alloc")]
         // Again if somebody else took the object in between, but not for ever.
         for _ in 0..16 {
@@ -180,8 +193,8 @@ impl<M: Mode> Account<M> {
             }
             first?;
             let freed = match &whose {
-                Some(evictor) => evictor.evict_oldest(),
-                None => own.and_then(Evict::evict_oldest),
+                Some(evictor) => evictor.evict_oldest(why),
+                None => own.and_then(|own| own.evict_oldest(why)),
             };
             if freed.is_some() {
                 return freed;
@@ -189,13 +202,14 @@ impl<M: Mode> Account<M> {
         }
         #[cfg(not(feature = "alloc"))]
         if let Some(own) = own {
-            return own.evict_oldest();
+            return own.evict_oldest(why);
         }
         None
     }
 
-    /// Refuses a charge that cannot fit whatever is evicted, before anything is.
-    pub(crate) fn admit(&self, bytes: usize, own: Option<&dyn Evict>) -> Result<(), OverBudget> {
+    /// Refuses `bytes` in place of the `held` that are charged already, if they cannot fit whatever is evicted, before
+    /// anything is.
+    pub(crate) fn admit(&self, held: usize, bytes: usize, own: Option<&dyn Evict>) -> Result<(), OverBudget> {
         let hopeless = |shortfall: Shortfall<'_, M>| {
             // What they are in all is counted for the text of a refusal only.
             if shortfall.evictable_up_to(shortfall.bytes(), own) >= shortfall.bytes() {
@@ -204,7 +218,7 @@ impl<M: Mode> Account<M> {
             let evictable = shortfall.evictable(own);
             (shortfall.bytes() > evictable).then(|| (shortfall.bytes(), shortfall.refusal(evictable)))
         };
-        match self.shortfalls(bytes).filter_map(hopeless).max_by_key(|&(short, _)| short) {
+        match self.shortfalls(held, bytes).filter_map(hopeless).max_by_key(|&(short, _)| short) {
             Some((_, refusal)) => Err(refusal),
             None => Ok(()),
         }
@@ -237,9 +251,11 @@ impl<M: Mode> Shortfall<'_, M> {
     /// others, for their orders cannot be compared.
     pub(crate) fn evict_oldest(&self, own: Option<&dyn Evict>) -> Option<usize> {
         match self.level {
-            Level::Here(account) => account.evict_oldest(own),
+            Level::Here(account) => account.evict_oldest(own, Cause::Room),
             #[cfg(feature = "alloc")]
-            Level::Above(top, account) => top.evict_oldest(own).or_else(|| account.evict_oldest(None)),
+            Level::Above(top, account) => {
+                top.evict_oldest(own, Cause::Room).or_else(|| account.evict_oldest(None, Cause::Room))
+            }
         }
     }
 }
@@ -254,7 +270,8 @@ impl<M: Mode> Claim<'_, M> {
         own: Option<&dyn Evict>,
     ) -> Result<(), OverBudget> {
         while let Err(refused) = self.try_grow(bytes) {
-            self.account().admit(bytes, own)?;
+            let held = self.bytes();
+            self.account().admit(held, held.saturating_add(bytes), own)?;
             let mut freed = 0usize;
             while freed < refused.bytes() {
                 match refused.evict_oldest(own) {
@@ -282,8 +299,8 @@ impl<P: Evict> Evict for Member<alloc::rc::Weak<P>> {
     fn evictable_up_to(&self, enough: usize) -> usize {
         self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
     }
-    fn evict_oldest(&self) -> Option<usize> {
-        self.0.upgrade()?.evict_oldest()
+    fn evict_oldest(&self, why: Cause) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest(why)
     }
 }
 
@@ -298,8 +315,8 @@ impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
     fn evictable_up_to(&self, enough: usize) -> usize {
         self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
     }
-    fn evict_oldest(&self) -> Option<usize> {
-        self.0.upgrade()?.evict_oldest()
+    fn evict_oldest(&self, why: Cause) -> Option<usize> {
+        self.0.upgrade()?.evict_oldest(why)
     }
 }
 
@@ -347,7 +364,7 @@ mod tests {
             self.left().iter().sum()
         }
 
-        fn evict_oldest(&self) -> Option<usize> {
+        fn evict_oldest(&self, _: Cause) -> Option<usize> {
             let (_, bytes) = {
                 let mut idle = self.0.idle.lock().unwrap();
                 if idle.is_empty() { None } else { Some(idle.remove(0)) }
@@ -442,12 +459,12 @@ mod tests {
             let Err(refusal) = held.grow_making_room(bytes, None) else { panic!("a limit was passed") };
             assert!(refusal.evictable == evictable || refusal.account == root, "{refusal}");
             assert_eq!((a.left().len(), b.left().len(), root.used()), (1, 1, 100));
-            assert!(one.admit(bytes, None).is_err());
+            assert!(one.admit(0, bytes, None).is_err());
         }
         // The root refuses: it counts all below it.
-        let refusal = two.admit(81, None).unwrap_err();
+        let refusal = two.admit(0, 81, None).unwrap_err();
         assert_eq!((refusal.account.name(), refusal.free, refusal.evictable), ("root", 0, 80));
-        assert!(two.admit(80, None).is_ok());
+        assert!(two.admit(0, 80, None).is_ok());
         // Both are short; each of what is inside it.
         assert!(held.grow_making_room(40, None).is_ok());
         assert_eq!((a.left().len(), b.left().len(), root.used()), (0, 0, 60));
@@ -531,7 +548,7 @@ mod tests {
             fn evictable(&self) -> usize {
                 50
             }
-            fn evict_oldest(&self) -> Option<usize> {
+            fn evict_oldest(&self, _: Cause) -> Option<usize> {
                 None
             }
         }
@@ -540,7 +557,7 @@ mod tests {
         let mut claim = Claim::on(&two);
         assert!(claim.try_grow(90).is_ok());
         let Err(refusal) = claim.grow_making_room(20, Some(&miser)) else { panic!("a limit was passed") };
-        assert_eq!((refusal.free, refusal.evictable, miser.0.used()), (10, 50, 90));
+        assert_eq!((refusal.requested, refusal.free, refusal.evictable, miser.0.used()), (110, 100, 50, 90));
     }
 
     // Levels that ask for less than is over, or for what is over a soft limit whose pressure is past.
@@ -558,7 +575,7 @@ mod tests {
         leaf.set_hard_limit(30);
         assert_eq!((leaf.excess(), root.excess()), (51, 41));
         assert_eq!(leaf.shortfall(2).map(|short| (short.bytes(), short.used)), Some((53, 81)));
-        assert!(leaf.shortfalls(2).map(|short| short.bytes()).eq([53, 43]));
+        assert!(leaf.shortfalls(0, 2).map(|short| short.bytes()).eq([53, 43]));
         drop(claim);
         assert_eq!(leaf.shortfall(usize::MAX).map(|short| short.bytes()), Some(usize::MAX - 30));
         assert!(leaf.shortfall(30).is_none());
@@ -613,7 +630,7 @@ mod tests {
         later(&server);
         a.release(40);
         let mut claim = Claim::on(&page);
-        let refusal = page.admit(101, None).unwrap_err();
+        let refusal = page.admit(0, 101, None).unwrap_err();
         assert!(refusal.account == server && refusal.evictable == 80 && refusal.free == 20);
         assert!(claim.grow_making_room(50, None).is_ok());
         assert_eq!((a.left().len(), b.left().len(), server.used()), (0, 1, 90));

@@ -13,7 +13,7 @@ use super::credit::{Credit, Line};
 #[cfg(feature = "alloc")]
 use super::evict::Evict;
 #[cfg(feature = "alloc")]
-use super::mode::Local;
+use super::mode::{Local, SharedHandle};
 #[cfg(feature = "alloc")]
 use crate::{
     lock::Lock,
@@ -205,15 +205,21 @@ impl Ledger {
 #[cfg(feature = "alloc")]
 impl Drop for Ledger {
     fn drop(&mut self) {
-        if let Some(parent) = &self.parent {
-            forget_child(parent.ledger(), self);
+        let mut child: *const Self = self;
+        let mut above = self.parent.take();
+        // Those above that go too go one after the other and not each inside the one below: a tree may be deep.
+        while let Some(parent) = above {
+            forget_child(parent.ledger(), child);
+            let SharedHandle::Counted(parent) = parent.into_handle() else { break };
+            child = Arc::as_ptr(&parent);
+            above = Arc::into_inner(parent).and_then(|mut last| last.parent.take());
         }
     }
 }
 
 /// Takes a ledger that goes, or has gone, off the list of the one above.
 #[cfg(feature = "alloc")]
-pub(crate) fn forget_child(parent: &Ledger, child: &Ledger) {
+pub(crate) fn forget_child(parent: &Ledger, child: *const Ledger) {
     let gone = parent.children.with(|children| {
         let at = children.iter().position(|listed| core::ptr::eq(listed.as_ptr(), child))?;
         Some(children.swap_remove(at))
@@ -249,7 +255,15 @@ impl LocalNode {
 impl Drop for LocalNode {
     fn drop(&mut self) {
         if let Some(above) = self.listed_in() {
-            forget_child(above, &self.ledger);
+            forget_child(above, &*self.ledger);
+        }
+        // As in `Ledger`.
+        let mut above = self.parent.take();
+        while let Some(mut last) = above.and_then(|parent| Rc::into_inner(parent.into_handle())) {
+            if let Some(above) = last.listed_in() {
+                forget_child(above, &*last.ledger);
+            }
+            above = last.parent.take();
         }
     }
 }

@@ -80,16 +80,17 @@ impl fmt::Debug for AccountRef {
 pub struct OverBudget {
     /// The account that refused: the one asked, or one above it.
     pub account: AccountRef,
-    /// Bytes asked for.
+    /// Bytes asked for: of a pool, those of the whole object.
     pub requested: usize,
-    /// Bytes that were in use.
+    /// Bytes that were in use, for other things than what was asked for.
     pub used: usize,
     /// Its hard limit in bytes.
     pub limit: usize,
     /// Bytes that were free.
     pub free: usize,
     /// Bytes of idle objects that could have been evicted in addition: of the pool that asked, and of those at or
-    /// below the account that give back to one another. 0 if no pool asked.
+    /// below the account that give back to one another. 0 if no pool asked. What a local tree below a shared account has
+    /// idle does not count: nobody but its thread can evict it.
     pub evictable: usize,
 }
 
@@ -169,9 +170,10 @@ impl<'a, M: Mode> Shortfall<'a, M> {
         Self { level: Level::Above(top, account), requested, used, limit }
     }
 
-    /// The same, once so many bytes were given back.
-    pub(crate) fn less(self, bytes: usize) -> Self {
-        Self { used: self.used.saturating_sub(bytes), ..self }
+    /// The same, told of all that is asked for: `held` of it is charged already, and what is missing is refused.
+    pub(crate) fn holding(self, held: usize) -> Self {
+        let requested = self.requested.saturating_add(held);
+        Self { requested, used: self.used.saturating_sub(held), ..self }
     }
 
     /// The bytes that are missing.

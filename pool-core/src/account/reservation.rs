@@ -207,7 +207,7 @@ impl<'a, M: Mode> Claim<'a, M> {
             match M::add(&ledger.used, missing, limit) {
                 Ok(used) => {
                     self.bytes = total;
-                    self.crossed |= self.account.record(missing, false, used);
+                    self.crossed |= Account::<M>::record(ledger, missing, false, used);
                     return Ok(());
                 }
                 // A sum that wraps is short by more than any limit.
@@ -262,9 +262,16 @@ impl<'a, M: Mode> Claim<'a, M> {
         self.account.shortfall_beyond(self.bytes, total)
     }
 
+    /// As [`shortfall`](Self::shortfall), at the lowest level that is short: what is evicted there counts above as well.
+    #[cold]
+    pub(crate) fn lowest_shortfall(&self, total: usize) -> Option<Shortfall<'a, M>> {
+        self.account.shortfalls(self.bytes, total).next()
+    }
+
     #[inline]
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a, M>> {
-        let crossed = self.account.charge(bytes, false)?;
+        let held = self.bytes;
+        let crossed = self.account.charge(bytes, false).map_err(|short| short.holding(held))?;
         self.bytes += bytes;
         if crossed.0 {
             self.account.watch();

@@ -272,6 +272,9 @@ where
     /// A pool that grows on the heap and, under a local account, gives and takes: where the bytes for a new object are
     /// refused, the idle object that was released longest ago makes room, in whichever of the pools at or below the account
     /// that refuses it is. The order across pools is exact.
+    ///
+    /// Where the local tree is part of a shared account ([`credit`](crate::AccountBuilder::credit)), it takes from the pools
+    /// there and gives nothing: no other thread can reach its objects.
     pub fn build_rc(self) -> Rc<KeyedPool<K, F, R, C, Growing, O, Local>> {
         Rc::new_cyclic(|weak| {
             let mut pool = self.build_in();

@@ -2,7 +2,7 @@
 
 use super::state::{Class, State, Worth};
 use super::{Gone, KeyedPool, Room};
-use crate::account::{Claim, Evict, Mode, OverBudget};
+use crate::account::{Cause, Claim, Evict, Mode, OverBudget};
 use crate::clock::Clock;
 use crate::create::make;
 use crate::error::AcquireError;
@@ -27,7 +27,7 @@ where
     O: Observer<K>,
     M: Mode,
 {
-    #[cold]
+    /// What follows when nothing is idle. Not `#[cold]`: where objects are evicted this is a good part of the work.
     #[inline(never)]
     pub(super) fn acquire_miss(
         &self,
@@ -70,7 +70,9 @@ where
         }
         let (slot, object, bytes) = result?;
         if let Some(sampling) = self.sampling {
+            let timing = Held { pool: self, slot, abandon: Self::abandon_reset };
             let now = self.clock.now();
+            mem::forget(timing);
             self.state.lock().watch.leased(sampling, slot, now, site);
         }
         Ok((slot, object, Some(bytes)))
@@ -195,13 +197,14 @@ where
             // Counted as pending before any user code runs, and no more if that panics.
             let entered = entered
                 .map(|entered| entered.map(|slot| Held { pool: self, slot, abandon: Self::cancel_create }));
+            // What the victim held and is not needed is for others, before its destructor takes its time.
+            if let (Some(_), Some(claim)) = (&entered, claim.as_mut()) {
+                claim.settle(estimate);
+            }
             if let Some(victim) = victim {
                 self.destroy_victim(victim);
             }
             if let Some(entered) = entered {
-                if let Some(claim) = claim {
-                    claim.settle(estimate);
-                }
                 return entered;
             }
         }
@@ -246,8 +249,8 @@ where
     #[cold]
     fn evict_anywhere(&self, claim: &Claim<'_, M>, total: usize) -> Result<(), OverBudget> {
         let own: Option<&dyn Evict> = if self.is_listed() { None } else { Some(self) };
-        claim.account().admit(total.saturating_sub(claim.bytes()), own)?;
-        match claim.shortfall(total) {
+        claim.account().admit(claim.bytes(), total, own)?;
+        match claim.lowest_shortfall(total) {
             Some(short) if short.evict_oldest(own).is_none() => Err(short.refusal(short.evictable(own))),
             _ => Ok(()),
         }
@@ -310,7 +313,17 @@ where
                 (evictable, if enough { self.take_victim(&mut state, Some(claim)) } else { None })
             };
             match victim {
-                Some(victim) => self.destroy_victim(victim),
+                Some(victim) => {
+                    // As in `begin_create`.
+                    let enough = claim.fill(total).is_ok();
+                    if enough {
+                        claim.settle(total);
+                    }
+                    self.destroy_victim(victim);
+                    if enough {
+                        return Ok(());
+                    }
+                }
                 None => {
                     if let Some(short) = claim.shortfall(total) {
                         return Err(short.refusal(evictable));
@@ -366,11 +379,15 @@ where
         self.state.lock().evictable()
     }
 
-    fn evict_oldest(&self) -> Option<usize> {
+    fn evict_oldest(&self, why: Cause) -> Option<usize> {
+        let (window, why) = match why {
+            Cause::Room => (self.limits.window, Eviction::Room),
+            Cause::Limit => (1, Eviction::Asked),
+        };
         let gone = {
             let mut state = self.state.lock();
-            let slot = state.victim(self.limits.window)?;
-            self.remove(&mut state, slot, Removal::Evicted(Eviction::Room))
+            let slot = state.victim(window)?;
+            self.remove(&mut state, slot, Removal::Evicted(why))
         };
         let bytes = gone.left.bytes;
         self.destroy(gone);

@@ -76,7 +76,7 @@ where
         if let Some((class, idle)) = linked
             && idle > self.limits.max_idle_per_key
         {
-            self.evict_oldest_of(class);
+            let _ = self.evict_oldest_of(class);
         }
         linked.is_some()
     }
@@ -110,20 +110,20 @@ where
                     mem::forget(telling);
                 }
                 // SAFETY: the caller's promise.
-                unsafe { self.shelve(slot, now) }
+                let _ = unsafe { self.shelve(slot, now) };
             }
             // SAFETY: as above.
             Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
         }
     }
 
-    /// Puts an object that was reset among the idle, or destroys it if its pool is closed, its time is over, or too many of
-    /// its key are idle.
+    /// Puts an object that was reset among the idle, or destroys it if its pool is closed or its time is over; the oldest of
+    /// its key, if too many are idle. The bytes of what was destroyed.
     ///
     /// # Safety
     ///
     /// The caller holds the slot, and from then on no more.
-    pub(super) unsafe fn shelve(&self, slot: u32, now: Tick) {
+    pub(super) unsafe fn shelve(&self, slot: u32, now: Tick) -> Option<usize> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let mut expired = false;
@@ -133,19 +133,17 @@ where
             expired = self.limits.too_old(meta, now);
         }
         if expired || state.closed {
+            let bytes = state.metas[slot as usize].bytes;
             drop(guard);
             let why = if expired { Removal::TooOld } else { Removal::Discarded(Discard::Closed) };
             // SAFETY: the caller's promise.
             unsafe { self.destroy_leased(slot, why) };
-            return;
+            return Some(bytes);
         }
         let linked = state.link(slot, || self.stamp(), |_| true);
         drop(guard);
-        if let Some((class, idle)) = linked
-            && idle > self.limits.max_idle_per_key
-        {
-            self.evict_oldest_of(class);
-        }
+        let (class, idle) = linked?;
+        if idle > self.limits.max_idle_per_key { self.evict_oldest_of(class) } else { None }
     }
 
     /// # Safety
@@ -159,7 +157,15 @@ where
             mem::forget(telling);
         }
         let gone = self.remove(&mut self.state.lock(), slot, why);
-        self.let_go(gone)
+        // Whoever detaches it does not get it if the observer or an event handler panics.
+        let lost = (why == Removal::Detached).then(|| Held {
+            pool: self,
+            slot,
+            abandon: |pool, _| pool.state.lock().detached_is_lost(),
+        });
+        let object = self.let_go(gone);
+        mem::forget(lost);
+        object
     }
 
     /// # Safety
@@ -255,7 +261,7 @@ where
     }
 
     /// Destroys an object if its resetter, `measure`, the clock or an observer panics.
-    fn abandon_reset(&self, slot: u32) {
+    pub(super) fn abandon_reset(&self, slot: u32) {
         // SAFETY: the release whose slot this is held it, and nobody else took it since.
         unsafe { self.destroy_leased(slot, Removal::Discarded(Discard::Panicked)) }
     }

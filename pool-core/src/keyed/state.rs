@@ -699,6 +699,13 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.hits + self.destroyed()
     }
 
+    /// An object that was detached was destroyed all the same.
+    #[cold]
+    pub(super) fn detached_is_lost(&mut self) {
+        self.detached -= 1;
+        self.discarded += 1;
+    }
+
     pub(super) fn destroyed(&self) -> u64 {
         self.evicted + self.expired + self.discarded
     }

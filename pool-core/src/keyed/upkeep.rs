@@ -42,30 +42,26 @@ where
     /// Destroys the idle objects that `keep` refuses. Returns how many.
     ///
     /// The predicate sees each idle object once, those released longest ago first, and may use the pool: it will not
-    /// be handed the object that it looks at. What it acquires meanwhile it may not see, and what it releases it may
-    /// see again. The order of the others is untouched.
+    /// be handed the object that it looks at, and a destructor not the one that comes next. What it acquires meanwhile it may
+    /// not see, and what it releases it may see again. The order of the others is untouched.
     pub fn retain(&self, mut keep: impl FnMut(&K, &F::Object) -> bool) -> usize {
+        // It stays idle if the predicate, or the destructor of the one before, panics.
+        let hold =
+            |slot| Held { pool: self, slot, abandon: |pool: &Self, slot| _ = pool.end_inspect(slot, true) };
         let mut destroyed = 0;
-        let (mut at, mut left) = {
-            let state = self.state.lock();
-            (state.recent.oldest(), state.idle)
-        };
-        while let Some(slot) = at.filter(|_| left > 0) {
-            left -= 1;
-            let Some((key, object)) = self.begin_inspect(slot) else {
-                // A `retain` further up the stack is looking at it.
-                at = List::<RECENT>::newer_than(&mut self.state.lock().metas, slot);
-                continue;
-            };
-            // It stays idle if the predicate panics.
-            let inspection =
-                Held { pool: self, slot, abandon: |pool, slot| _ = pool.end_inspect(slot, true) };
+        let mut left = self.state.lock().idle;
+        let mut next = self.begin_inspect(None, &mut left);
+        while let Some((slot, key, object)) = next {
+            let inspection = hold(slot);
             // SAFETY: the slot is marked as inspected, so nobody takes its object until the inspection ends, and
             // all that is lent here is a shared reference.
             let kept = keep(&key, unsafe { object.as_ref() });
-            at = List::<RECENT>::newer_than(&mut self.state.lock().metas, slot);
+            // As long as this one is marked it stays linked, and so leads to the next; that one is marked before this ends.
+            next = self.begin_inspect(Some(slot), &mut left);
+            let to_come = next.as_ref().map(|&(slot, ..)| hold(slot));
             mem::forget(inspection);
             destroyed += usize::from(self.end_inspect(slot, kept));
+            mem::forget(to_come);
         }
         destroyed
     }
@@ -96,9 +92,10 @@ where
     /// released earlier; a call that is not cut short keeps the order exactly.
     pub fn maintain(&self, limit: impl Into<WorkLimit>) -> usize {
         let WorkLimit { objects: looks, bytes: mut bytes_left } = limit.into();
-        let before = self.state.lock().destroyed();
-        self.end_some_quarantines(looks);
-        let mut destroyed = (self.state.lock().destroyed() - before) as usize;
+        let mut destroyed = 0;
+        let done = self.end_some_quarantines(looks, bytes_left).1;
+        destroyed += done.objects;
+        bytes_left = done.leaves(bytes_left);
         if self.timed {
             let now = self.now();
             for (ttl, min_idle) in
@@ -164,8 +161,9 @@ where
         destroyed
     }
 
-    /// Changes the hard limit of the pool's account and, if it is over that now, evicts idle objects of this pool,
-    /// those released longest ago first, until it is not. Returns the bytes still in use above the limit, which
+    /// Changes the hard limit of the pool's account and, if it is over that now, evicts idle objects, those released longest
+    /// ago first, until it is not: of the pools that give back to one another, as
+    /// [`Account::set_hard_limit`](crate::Account::set_hard_limit) does, then of this one. Returns the bytes still in use above the limit, which
     /// other pools or leases hold; `None` if the pool has no account.
     pub fn set_hard_limit(&self, bytes: usize) -> Option<usize> {
         let account = self.account.as_ref()?;
@@ -208,23 +206,27 @@ where
         if self.state.lock().quarantine.oldest().is_none() {
             return false;
         }
-        self.end_some_quarantines(usize::MAX) > 0
+        self.end_some_quarantines(usize::MAX, usize::MAX).0 > 0
     }
 
+    /// How many are in quarantine no more, and what of that was destroyed.
     #[cold]
-    fn end_some_quarantines(&self, most: usize) -> usize {
-        let mut ended = 0;
+    fn end_some_quarantines(&self, most: usize, bytes: usize) -> (usize, Done) {
+        let (mut ended, mut done) = (0, Done::default());
         if self.state.lock().quarantine.oldest().is_none() {
-            return ended;
+            return (ended, done);
         }
         let now = self.clock.now();
-        while ended < most {
+        while ended < most && (done.bytes < bytes || bytes == usize::MAX) {
             let Some(slot) = self.state.lock().take_due(now) else { break };
             ended += 1;
             // SAFETY: taken out of quarantine just now, the slot is this call's as a lease's is.
-            unsafe { self.shelve(slot, now) };
+            if let Some(gone) = unsafe { self.shelve(slot, now) } {
+                done.objects += 1;
+                done.bytes = gone.wrapping_add(done.bytes);
+            }
         }
-        ended
+        (ended, done)
     }
 
     /// Tells of leases that are out for too long, each once.
@@ -335,32 +337,67 @@ where
         done
     }
 
-    /// Evicts the object of a class that was released longest ago.
+    /// Evicts the object of a class that was released longest ago; its bytes.
     #[cold]
     #[inline(never)]
-    pub(super) fn evict_oldest_of(&self, class: u32) {
+    pub(super) fn evict_oldest_of(&self, class: u32) -> Option<usize> {
         let gone = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
             let why = Removal::Evicted(Eviction::KeyIdle);
-            state.oldest_of(class).map(|oldest| self.remove(state, oldest, why))
+            let oldest = state.oldest_of(class)?;
+            self.remove(state, oldest, why)
         };
-        if let Some(gone) = gone {
+        let bytes = gone.left.bytes;
+        self.destroy(gone);
+        Some(bytes)
+    }
+
+    /// Destroys the idle objects of a key whose time is over, those released longest ago first.
+    pub(super) fn expire_key(&self, key: &K, hash: u64) {
+        if !self.timed {
+            return;
+        }
+        let now = self.clock.now();
+        loop {
+            let gone = {
+                let mut guard = self.state.lock();
+                let state = &mut *guard;
+                let Some(oldest) = state.class_of(key, hash).and_then(|class| state.oldest_of(class)) else {
+                    return;
+                };
+                let meta = &state.metas[oldest as usize];
+                if !self.limits.expired(meta, now) {
+                    return;
+                }
+                let why = if self.limits.too_old(meta, now) { Removal::TooOld } else { Removal::IdleTooLong };
+                self.remove(state, oldest, why)
+            };
             self.destroy(gone);
         }
     }
 
-    fn begin_inspect(&self, slot: u32) -> Option<(K, NonNull<F::Object>)> {
+    /// Marks the next idle object that nobody inspects, of the `left` after the one in `slot` or from the oldest on.
+    fn begin_inspect(&self, slot: Option<u32>, left: &mut usize) -> Option<(u32, K, NonNull<F::Object>)> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let meta = &mut state.metas[slot as usize];
-        if meta.state != SlotState::Idle {
-            return None;
+        let mut at = match slot {
+            Some(slot) => List::<RECENT>::newer_than(&mut state.metas, slot),
+            None => state.recent.oldest(),
+        };
+        loop {
+            let slot = at?;
+            *left = left.checked_sub(1)?;
+            let meta = &mut state.metas[slot as usize];
+            if meta.state == SlotState::Idle
+                && let Some(key) = state.classes[meta.class as usize].key.clone()
+            {
+                meta.state = SlotState::Inspected;
+                state.inspected_bytes = state.inspected_bytes.wrapping_add(meta.bytes);
+                return Some((slot, key, self.cells.at(slot).object()));
+            }
+            at = List::<RECENT>::newer_than(&mut state.metas, slot);
         }
-        let key = state.classes[meta.class as usize].key.clone()?;
-        meta.state = SlotState::Inspected;
-        state.inspected_bytes = state.inspected_bytes.wrapping_add(meta.bytes);
-        Some((key, self.cells.at(slot).object()))
     }
 
     /// Ends an inspection; true if the object was destroyed.

@@ -10,7 +10,7 @@
 //! up only until there are enough.
 
 use super::{Leave, SharedPool};
-use crate::account::{Account, Evict, Registration, Shared};
+use crate::account::{Account, Cause, Evict, Registration, Shared};
 use crate::lifecycle::{Factory, Resetter};
 use crate::pages::{BITS, Kind, Pages};
 use crate::slots::Storage;
@@ -139,12 +139,11 @@ where
             }
             bytes < enough
         };
+        let mut more = true;
         for kind in [Kind::Doomed, Kind::Idle] {
             let mut end = u32::MAX;
-            while add(0, 0)
-                && let Some(group) = self.pages.find_below(kind, end)
-            {
-                add(group, self.pages.word(kind, group).load(Ordering::Relaxed));
+            while more && let Some(group) = self.pages.find_below(kind, end) {
+                more = add(group, self.pages.word(kind, group).load(Ordering::Relaxed));
                 end = group;
             }
         }
@@ -157,7 +156,7 @@ where
         bytes
     }
 
-    fn evict_oldest(&self) -> Option<usize> {
+    fn evict_oldest(&self, _: Cause) -> Option<usize> {
         if let Some(slot) = self.take_doomed() {
             return Some(self.destroy_slot(slot, Leave::Discarded));
         }

@@ -1,22 +1,364 @@
-// The WASM is fetched when this module is first imported; everything is ready when the import is.
-import init from "./pool_web.js";
+// The WASM is fetched when this module is first imported; everything is ready when the import is. What is here besides gives
+// the classes of the WASM the signatures of `index.d.ts`: options and reports are objects here, and lists of numbers there.
+import * as raw from "./pool_web_bg.js";
+import * as glue from "./glue.js";
+import * as errors from "./error.js";
+
+const { PoolError, exception, formatBytes } = errors;
+const { on_ended, probe } = glue;
 
 const url = new URL("./pool_web_bg.wasm", import.meta.url);
-// Node has no fetch of files: there this module is imported only to be looked at, by test runners for example.
-if (url.protocol === "file:" && typeof process !== "undefined" && process.versions?.node) {
-  const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
-  await init({ module_or_path: await readFile(url) });
-} else {
-  await init({ module_or_path: url });
+const imports = { "pool_web_bg.js": raw, "glue.js": glue, "error.js": errors };
+
+async function load() {
+  // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example.
+  if (url.protocol === "file:" && typeof process !== "undefined" && process.versions?.node) {
+    const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
+    return WebAssembly.instantiate(await readFile(url), imports);
+  }
+  const fetched = fetch(url);
+  try {
+    return await WebAssembly.instantiateStreaming(fetched, imports);
+  } catch (error) {
+    // A server that does not say `application/wasm` costs a little time, no more.
+    const response = await fetched;
+    if (!response.ok || response.headers.get("Content-Type") === "application/wasm") throw error;
+    return WebAssembly.instantiate(await (await fetch(url)).arrayBuffer(), imports);
+  }
 }
 
-export {
-  AudioBufferPool,
-  AudioMemoryManager,
-  AudioNodePool,
-  AudioNodePoolManager,
-  AudioPerformanceProfiler,
-  nodeTypes,
-  whenEnded,
-} from "./pool_web.js";
-export { PoolError } from "./error.js";
+const { exports } = (await load()).instance;
+raw.__wbg_set_wasm(exports);
+exports[raw.START]();
+
+/** What is kept unless the options say otherwise: the design note's number. */
+const KEPT = 20;
+
+const bad = (message) => new PoolError("bad-option", message);
+
+/** `undefined`, a number (which is then the option `named`), or an object. */
+function read(options, named) {
+  if (typeof options === "number") return { [named]: options };
+  if (options !== undefined && (typeof options !== "object" || options === null)) {
+    throw bad("options must be an object or a number");
+  }
+  return options ?? {};
+}
+
+/** A number of at least 0; infinite is the same as none. */
+function number(options, name, otherwise = Infinity) {
+  const value = options[name];
+  if (value === undefined) return otherwise;
+  if (!(typeof value === "number" && value >= 0)) throw bad(`\`${name}\` must be a number of at least 0`);
+  return value === Infinity ? otherwise : value;
+}
+
+/** What all pools have: most that wait, most in all, seconds to wait, and the number of the budget. */
+function bounds(options, waiting, most) {
+  const { memory } = options;
+  // One that was freed is none any more.
+  if (memory !== undefined && !(memory instanceof AudioMemoryManager && memory.__wbg_ptr)) {
+    throw bad("`memory` must be an AudioMemoryManager");
+  }
+  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds"), memory?._key() ?? Infinity];
+}
+
+/** An object of names and figures; what is not known is no number in WASM, and null here. */
+function report(names, figures, start = 0) {
+  return Object.fromEntries(names.split(" ").map((name, index) => {
+    const figure = figures[start + index];
+    return [name, Number.isNaN(figure) ? null : figure];
+  }));
+}
+
+function group(title, lines) {
+  console.group(title);
+  for (const line of lines) console.log(line);
+  console.groupEnd();
+}
+
+const NODE_STATS = "total inUse available quarantined created destroyed hits misses discarded";
+
+/** What all node pools do with raw nodes. */
+class NodeDesk extends raw.Nodes {
+  release(node) {
+    this._end(node, true);
+  }
+
+  discard(node) {
+    this._end(node, false);
+  }
+
+  connect(source, destination, output = 0, input = 0) {
+    this._connect(source, destination, output, input);
+  }
+
+  connectParam(source, destination, param) {
+    this._connect(source, destination, 0, 0, param);
+  }
+}
+
+export class AudioNodePool extends NodeDesk {
+  constructor(context, factory, resetter, options) {
+    options = read(options, "maxSize");
+    const { message, answer } = options.protocol ?? {};
+    super(
+      context,
+      ...bounds(options, "maxSize", "maxNodes"),
+      (context) => factory(context),
+      typeof resetter === "function" ? resetter : undefined,
+      number(options, "settleSeconds"),
+      message,
+      answer,
+    );
+  }
+
+  acquire() {
+    return this._acquire(0, 0);
+  }
+
+  prewarm(count) {
+    return this._prewarm(0, count);
+  }
+
+  getStats() {
+    return report(NODE_STATS, this._stats());
+  }
+}
+
+/** In the order of the WASM; the first letter of the name in the stats is a small one. */
+const TYPES =
+  "Gain Filter Delay Panner SpatialPanner Convolver WaveShaper Analyser Splitter Merger IIRFilter".split(" ");
+
+export class AudioNodePoolManager extends NodeDesk {
+  constructor(context, options) {
+    super(context, ...bounds(read(options, "maxSize"), "maxSize", "maxNodes"));
+  }
+
+  acquireIIRFilter(feedforward, feedback) {
+    return this._acquireIIR(feedforward, feedback);
+  }
+
+  prewarm(gains, filters, panners) {
+    return this._prewarm(0, gains) + this._prewarm(1, filters) + this._prewarm(3, panners);
+  }
+
+  async ready() {
+    await probe(1);
+    return probe(0);
+  }
+
+  getStats() {
+    const stats = this._stats();
+    const name = (type) => (type === "IIRFilter" ? "iirFilter" : type[0].toLowerCase() + type.slice(1));
+    return Object.fromEntries(TYPES.map((type, index) => [name(type), report(NODE_STATS, stats, 9 * index)]));
+  }
+}
+
+TYPES.forEach((type, kind) => {
+  const methods = AudioNodePoolManager.prototype;
+  const usual = type === "Delay" ? 5 : 6;
+  methods["acquire" + type] ??= function (size) {
+    return this._acquire(kind, size ?? usual);
+  };
+  methods["release" + type] = methods.release;
+});
+
+/** Seconds between two rounds of housekeeping: the design note's number. */
+const CARE_SECONDS = 30;
+
+export class AudioBufferPool extends raw.AudioBufferPool {
+  #rate;
+  #care;
+
+  constructor(context, options) {
+    options = read(options, "maxPoolSize");
+    super(context, ...bounds(options, "maxPoolSize", "maxBuffers"));
+    this.#rate = context.sampleRate;
+    const idle = number(options, "idleSeconds");
+    // Without a limit of idle time there is nothing to look after.
+    if (idle === Infinity) return;
+    // The timer must not keep the pool.
+    const pool = new WeakRef(this);
+    const care = setInterval(() => {
+      const cared = pool.deref();
+      if (cared?.__wbg_ptr) cared.maintain();
+      else clearInterval(care);
+    }, Math.min(Math.max(idle, 1), CARE_SECONDS) * 1000);
+    this.#care = care;
+  }
+
+  release(buffer) {
+    this._end(buffer, true);
+  }
+
+  discard(buffer) {
+    this._end(buffer, false);
+  }
+
+  dispose() {
+    clearInterval(this.#care);
+    this._close();
+  }
+
+  acquire(channels, length, sampleRate) {
+    return this._acquire(channels, length, sampleRate ?? this.#rate, false);
+  }
+
+  acquireDirty(channels, length, sampleRate) {
+    return this._acquire(channels, length, sampleRate ?? this.#rate, true);
+  }
+
+  prewarm(channels, length, count, sampleRate) {
+    return this._prewarm(channels, length, sampleRate ?? this.#rate, count);
+  }
+
+  getStats() {
+    return report(
+      "poolCount totalBuffers inUse available bytes created destroyed hits misses discarded",
+      this._stats(),
+    );
+  }
+}
+
+/** What a callback throws must not end what the pools are doing: it is thrown on in a task of its own. */
+const apart = (callback) => (usage) => {
+  try {
+    callback?.(usage);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+};
+
+export class AudioMemoryManager extends raw.AudioMemoryManager {
+  constructor(memoryWarningThresholdMB, onMemoryWarning, options) {
+    options = read(options, "budgetBytes");
+    const threshold = memoryWarningThresholdMB ?? Infinity;
+    if (!(threshold >= 0)) throw bad("the threshold must be a number of at least 0");
+    const { onRecovery } = options;
+    super(
+      threshold * 1024 * 1024,
+      number(options, "budgetBytes"),
+      apart(onMemoryWarning),
+      apart(typeof onRecovery === "function" ? onRecovery : undefined),
+    );
+  }
+
+  getStats() {
+    return report(
+      "estimatedBufferMemory activeNodes cachedBuffers peakMemory inUse available tracked budget overBudget idleNodes",
+      this._stats(),
+    );
+  }
+
+  setBudget(bytes) {
+    if (!(bytes >= 0)) throw bad("the budget must be a number of at least 0");
+    return this._setBudget(bytes);
+  }
+
+  cleanup(keepIds) {
+    if (typeof keepIds?.[Symbol.iterator] !== "function") throw bad("`keepIds` must be iterable");
+    return this._cleanup(new Set(keepIds));
+  }
+
+  formatBytes(bytes) {
+    return formatBytes(bytes);
+  }
+
+  #lines() {
+    const stats = this.getStats();
+    const bytes = (name) => formatBytes(stats[name]);
+    return [
+      `In use: ${bytes("estimatedBufferMemory")} of ${bytes("budget")}`,
+      `Leased: ${bytes("inUse")}`,
+      `Idle: ${bytes("available")}`,
+      `Tracked: ${bytes("tracked")}`,
+      `Peak: ${bytes("peakMemory")}`,
+      `Over the budget: ${bytes("overBudget")}`,
+      `Cached buffers: ${stats.cachedBuffers}`,
+      `Active nodes: ${stats.activeNodes}`,
+      `Idle nodes: ${stats.idleNodes}`,
+    ];
+  }
+
+  report() {
+    return this.#lines().join("\n");
+  }
+
+  logStats() {
+    group("Audio memory", this.#lines());
+  }
+}
+
+export class AudioPerformanceProfiler extends raw.AudioPerformanceProfiler {
+  constructor(context, options) {
+    const { moduleUrl } = read(options, "");
+    super(context, typeof moduleUrl === "string" ? moduleUrl : undefined);
+  }
+
+  async startMonitoring() {
+    const added = this._begin();
+    if (!added) return;
+    const turn = this._turn();
+    try {
+      await added;
+    } catch (error) {
+      throw exception("addModule", error);
+    }
+    this._finish(turn);
+  }
+
+  getMetrics() {
+    return report(
+      "contextTime baseLatency outputLatency bufferUnderruns underrunSeconds processingLoad averageCallbackTime quanta",
+      this._metrics(),
+    );
+  }
+
+  getLatencyInfo() {
+    const latency = report("base output total", this._latency());
+    // The design note calls it so; it is no latency of an input.
+    return { input: latency.base, ...latency };
+  }
+
+  getTimingHistory() {
+    const figures = this._history();
+    const entry = (_, index) => report("timestamp duration busy frames", figures, 4 * index);
+    return Array.from({ length: figures.length / 4 }, entry);
+  }
+
+  logMetrics() {
+    const metrics = this.getMetrics();
+    const latency = this.getLatencyInfo();
+    const shown = (value, factor, digits, unit) =>
+      value === null ? "unavailable" : (value * factor).toFixed(digits) + unit;
+    group("Audio performance", [
+      `Context time: ${metrics.contextTime.toFixed(3)} s`,
+      `Base latency: ${shown(latency.base, 1000, 2, " ms")}`,
+      `Output latency: ${shown(latency.output, 1000, 2, " ms")}`,
+      `Total latency: ${shown(latency.total, 1000, 2, " ms")}`,
+      `Underruns: ${shown(metrics.bufferUnderruns, 1, 0, "")}`,
+      `Average callback interval: ${shown(metrics.averageCallbackTime, 1, 2, " ms")}`,
+      `Load: ${shown(metrics.processingLoad, 100, 1, " %")}`,
+    ]);
+  }
+
+  dispose() {
+    this.stopMonitoring();
+    this.resetStats();
+  }
+}
+
+export function nodeTypes() {
+  const types = {};
+  raw.nodeTypes((name, type) => (types[name] = type));
+  return types;
+}
+
+export function whenEnded(source, callback) {
+  on_ended(source, () => callback());
+}
+
+export { PoolError };

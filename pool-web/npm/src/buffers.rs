@@ -1,120 +1,77 @@
 //! `AudioBufferPool`.
 
-use std::cell::RefCell;
+use alloc::boxed::Box;
+use core::cell::RefCell;
 
-use pool_web::{AudioBufferPool as Pool, BufferLease, Interval, WebError};
+use pool_web::{AudioBufferPool as Pool, BufferLease, WebError};
 use wasm_bindgen::prelude::*;
 use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
 
-use crate::error::{number, object, thrown};
-use crate::options::Options;
+use crate::error::thrown;
+use crate::options::bounds;
 use crate::registry::Registry;
-
-/// Idle buffers of a shape that are kept unless the options say otherwise: the design note's number.
-const KEPT: usize = 20;
-/// Seconds between two rounds of housekeeping: the design note's number.
-const CARE_SECONDS: f64 = 30.0;
 
 /// Buffers by channels, length and sample rate.
 #[wasm_bindgen(skip_typescript)]
 pub struct AudioBufferPool {
     pool: Pool,
     out: RefCell<Registry<BufferLease>>,
-    sample_rate: f32,
-    care: RefCell<Option<Interval>>,
 }
 
 #[wasm_bindgen]
 impl AudioBufferPool {
     #[wasm_bindgen(constructor)]
-    pub fn new(context: BaseAudioContext, options: JsValue) -> Result<Self, JsValue> {
-        let options = Options::new(options, "maxPoolSize")?;
-        let mut builder =
-            Pool::builder(&context).max_idle_per_key(options.count("maxPoolSize")?.unwrap_or(KEPT));
-        if let Some(memory) = options.memory()? {
-            builder = builder.memory(&memory);
-        }
-        if let Some(buffers) = options.count("maxBuffers")? {
-            builder = builder.max_per_key(buffers);
-        }
-        let idle = options.number("idleSeconds")?;
-        if let Some(seconds) = idle {
-            builder = builder.idle_ttl_ms(seconds * 1000.0);
-        }
-        let pool = builder.build();
-        let cared_for = pool.clone();
-        // Without a limit of idle time there is nothing to look after.
-        let care = match idle {
-            Some(seconds) => {
-                let every = seconds.clamp(1.0, CARE_SECONDS) * 1000.0;
-                let care = move || {
-                    cared_for.maintain();
-                };
-                Some(Interval::new(every, care).map_err(thrown)?)
-            }
-            None => None,
-        };
-        Ok(Self {
-            pool,
-            out: RefCell::default(),
-            sample_rate: context.sample_rate(),
-            care: RefCell::new(care),
-        })
+    pub fn new(context: BaseAudioContext, most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Self {
+        let bounds = bounds(most_idle, most, idle_seconds, memory);
+        let pool = Pool::builder(&context).bounds(&bounds).build();
+        Self { pool, out: RefCell::new(Registry::new("buffer")) }
     }
 
+    #[wasm_bindgen(js_name = _acquire)]
     pub fn acquire(
         &self,
         channels: u32,
         length: u32,
-        sample_rate: Option<f32>,
+        sample_rate: f32,
+        dirty: bool,
     ) -> Result<AudioBuffer, JsValue> {
-        self.hand_out(self.pool.acquire(channels, length, sample_rate.unwrap_or(self.sample_rate)))
-    }
-
-    #[wasm_bindgen(js_name = acquireDirty)]
-    pub fn acquire_dirty(
-        &self,
-        channels: u32,
-        length: u32,
-        sample_rate: Option<f32>,
-    ) -> Result<AudioBuffer, JsValue> {
-        self.hand_out(self.pool.acquire_dirty(channels, length, sample_rate.unwrap_or(self.sample_rate)))
-    }
-
-    fn hand_out(&self, lease: Result<BufferLease, WebError>) -> Result<AudioBuffer, JsValue> {
+        let lease: Result<BufferLease, WebError> = if dirty {
+            self.pool.acquire_dirty(channels, length, sample_rate)
+        } else {
+            self.pool.acquire(channels, length, sample_rate)
+        };
         let lease = lease.map_err(thrown)?;
         let buffer = lease.as_raw().clone();
         self.out.borrow_mut().add(&buffer, 0, lease);
         Ok(buffer)
     }
 
-    pub fn release(&self, buffer: &JsValue) -> Result<(), JsValue> {
-        let lease = self.out.borrow_mut().take(buffer, 0, "buffer")?;
-        drop(lease);
-        Ok(())
-    }
-
-    pub fn discard(&self, buffer: &JsValue) -> Result<(), JsValue> {
-        let lease = self.out.borrow_mut().take(buffer, 0, "buffer")?;
-        lease.discard();
+    /// With `keep` as a release, else given up.
+    #[wasm_bindgen(js_name = _end)]
+    pub fn end(&self, buffer: &JsValue, keep: bool) -> Result<(), JsValue> {
+        let lease = self.out.borrow_mut().take(buffer, 0)?;
+        if keep {
+            drop(lease);
+        } else {
+            lease.discard();
+        }
         Ok(())
     }
 
     pub fn play(&self, buffer: &AudioBuffer, source: &AudioBufferSourceNode) -> Result<(), JsValue> {
         let out = self.out.borrow();
-        let lease = out.get(buffer).ok_or_else(|| out.missing(buffer, "buffer"))?;
-        lease.play_on(source).map(drop).map_err(thrown)
+        out.get(buffer)?.play_on(source).map(drop).map_err(thrown)
     }
 
+    #[wasm_bindgen(js_name = _prewarm)]
     pub fn prewarm(
         &self,
         channels: u32,
         length: u32,
+        sample_rate: f32,
         count: usize,
-        sample_rate: Option<f32>,
     ) -> Result<usize, JsValue> {
-        let rate = sample_rate.unwrap_or(self.sample_rate);
-        self.pool.prewarm(channels, length, rate, count).map_err(thrown)
+        self.pool.prewarm(channels, length, sample_rate, count).map_err(thrown)
     }
 
     pub fn maintain(&self) -> usize {
@@ -125,20 +82,20 @@ impl AudioBufferPool {
         self.pool.trim(available)
     }
 
-    #[wasm_bindgen(js_name = getStats)]
-    pub fn get_stats(&self) -> JsValue {
+    #[wasm_bindgen(js_name = _stats)]
+    pub fn stats(&self) -> Box<[f64]> {
         let stats = self.pool.stats();
-        object(&[
-            ("poolCount", number(self.pool.shapes())),
-            ("totalBuffers", number(stats.objects())),
-            ("inUse", number(stats.leased)),
-            ("available", number(stats.idle)),
-            ("bytes", number(stats.bytes())),
-            ("created", (stats.created as f64).into()),
-            ("destroyed", (stats.destroyed as f64).into()),
-            ("hits", (stats.hits as f64).into()),
-            ("misses", (stats.misses as f64).into()),
-            ("discarded", (stats.discarded as f64).into()),
+        Box::new([
+            self.pool.shapes() as f64,
+            stats.objects() as f64,
+            stats.leased as f64,
+            stats.idle as f64,
+            stats.bytes() as f64,
+            stats.created as f64,
+            stats.destroyed as f64,
+            stats.hits as f64,
+            stats.misses as f64,
+            stats.discarded as f64,
         ])
     }
 
@@ -146,8 +103,8 @@ impl AudioBufferPool {
         self.pool.clear();
     }
 
-    pub fn dispose(&self) {
-        self.care.take();
+    #[wasm_bindgen(js_name = _close)]
+    pub fn close(&self) {
         self.pool.close();
     }
 }

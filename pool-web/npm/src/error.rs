@@ -1,63 +1,67 @@
-//! Errors as JavaScript sees them: a `PoolError` with a code and the numbers.
+//! Errors as JavaScript sees them: a `PoolError` with a code and the numbers. Its text is put together in `error.js`: what
+//! formats numbers is there already.
 
-use js_sys::{Object, Reflect};
-use pool_web::WebError;
+use pool_web::{BufferFault, Exception, WebError};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/error.js")]
 extern "C" {
-    fn make_error(code: &str, message: &str, details: &JsValue) -> JsValue;
+    /// The meaning of numbers and texts depends on the code.
+    fn make_error(code: &str, numbers: &[f64], a: &str, b: &str, c: &str) -> JsValue;
+    fn describe(operation: &str, name: &str, message: &str) -> JsValue;
 }
 
-/// An object with these entries.
-pub(crate) fn object(entries: &[(&str, JsValue)]) -> JsValue {
-    let object = Object::new();
-    for (key, value) in entries {
-        // A plain object takes any entry.
-        let _ = Reflect::set(&object, &JsValue::from_str(key), value);
-    }
-    object.into()
+/// Refuses what was given; `what` is the kind of object that it should have been.
+pub(crate) fn fail(code: &str, what: &str) -> JsValue {
+    make_error(code, &[], what, "", "")
 }
 
-pub(crate) fn number(value: usize) -> JsValue {
-    JsValue::from_f64(value as f64)
-}
-
-pub(crate) fn fail(code: &str, message: &str) -> JsValue {
-    make_error(code, message, &object(&[]))
+/// An exception in words.
+pub(crate) fn in_words(exception: &Exception) -> JsValue {
+    describe(exception.operation, &exception.name, &exception.message)
 }
 
 /// For `map_err`.
+#[inline(never)]
 pub(crate) fn thrown(error: WebError) -> JsValue {
-    let details = match &error {
-        WebError::BadBuffer { channels, frames, sample_rate, .. } => object(&[
-            ("channels", (*channels).into()),
-            ("length", (*frames).into()),
-            ("sampleRate", (*sample_rate).into()),
+    let mut numbers = [0.0; 5];
+    let (mut a, mut b, mut c) = ("", "", "");
+    let mut set = |values: &[f64]| numbers[..values.len()].copy_from_slice(values);
+    match &error {
+        WebError::BadBuffer { channels, frames, sample_rate, fault } => {
+            set(&[f64::from(*channels), f64::from(*frames), f64::from(*sample_rate)]);
+            match fault {
+                BufferFault::ZeroChannels => a = "it has no channels",
+                BufferFault::TooManyChannels => a = "more than 32 channels",
+                BufferFault::ZeroFrames => a = "it has no frames",
+                BufferFault::Overflow => a = "more bytes than can be addressed",
+                BufferFault::SampleRate => a = "the sample rate is not a positive number",
+                BufferFault::Refused(exception) => {
+                    (a, b, c) = (exception.operation, &exception.name, &exception.message);
+                }
+                _ => {}
+            }
+        }
+        WebError::BadDelay { max_delay } => set(&[*max_delay]),
+        WebError::BadFilter { feedforward, feedback } => set(&[*feedforward as f64, *feedback as f64]),
+        WebError::BadChannels { channels } => set(&[f64::from(*channels)]),
+        WebError::NotPoolable { interface, reason } => (a, b) = (interface, reason),
+        WebError::Exhausted { leased, limit } => set(&[*leased as f64, *limit as f64]),
+        WebError::OverBudget(refusal) => set(&[
+            refusal.requested as f64,
+            refusal.free as f64,
+            refusal.limit as f64,
+            refusal.used as f64,
+            refusal.evictable as f64,
         ]),
-        WebError::BadDelay { max_delay } => object(&[("maxDelay", (*max_delay).into())]),
-        WebError::BadFilter { feedforward, feedback } => {
-            object(&[("feedforward", number(*feedforward)), ("feedback", number(*feedback))])
-        }
-        WebError::BadChannels { channels } => object(&[("channels", (*channels).into())]),
-        WebError::NotPoolable { interface, reason } => {
-            object(&[("interface", interface.into()), ("reason", (*reason).into())])
-        }
-        WebError::Exhausted { leased, limit } => {
-            object(&[("inUse", number(*leased)), ("limit", number(*limit))])
-        }
-        WebError::OverBudget(refusal) => object(&[
-            ("requested", number(refusal.requested)),
-            ("free", number(refusal.free)),
-            ("limit", number(refusal.limit)),
-        ]),
-        WebError::UnknownParam { interface, name } => {
-            object(&[("interface", (*interface).into()), ("param", name.into())])
-        }
+        WebError::UnknownParam { interface, name } => (a, b) = (interface, name),
         WebError::Exception(exception) => {
-            object(&[("operation", exception.operation.into()), ("exception", (&exception.name).into())])
+            (a, b, c) = (exception.operation, &exception.name, &exception.message);
         }
-        _ => object(&[]),
-    };
-    make_error(error.code(), &error.to_string(), &details)
+        WebError::ContextClosed { operation } => a = operation,
+        WebError::Unsupported { what } => a = what,
+        // Nothing here uses tokens, nor writes into buffers.
+        _ => {}
+    }
+    make_error(error.code(), &numbers, a, b, c)
 }

@@ -1,19 +1,21 @@
 //! `AudioMemoryManager`.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
-use js_sys::{Array, Function, Reflect};
-use pool_web::{AudioMemory, Bytes, DEFAULT_BUDGET};
+use js_sys::{Array, Function, Set};
+use pool_web::{AudioMemory, DEFAULT_BUDGET};
 use wasm_bindgen::prelude::*;
 use web_sys::AudioBuffer;
 
-use crate::error::{fail, number, object, thrown};
-use crate::options::Options;
+use crate::error::thrown;
+use crate::options::finite;
 
-thread_local! {
-    /// By number: a manager inside an options object is a plain object to us, which tells its number.
-    static ALL: RefCell<(u32, BTreeMap<u32, AudioMemory>)> = const { RefCell::new((0, BTreeMap::new())) };
+pool_web::per_thread! {
+    /// By number: the options of a pool tell it.
+    static ALL: RefCell<Vec<Option<AudioMemory>>> = RefCell::new(Vec::new());
 }
 
 /// One budget in bytes for buffers, delay lines and what is tracked by id.
@@ -24,70 +26,53 @@ pub struct AudioMemoryManager {
 }
 
 impl AudioMemoryManager {
-    /// The budget behind a value of this class.
-    pub(crate) fn of(value: &JsValue) -> Option<AudioMemory> {
-        let key = Reflect::get(value, &"poolWebKey".into()).ok()?.as_f64()?;
-        ALL.with_borrow(|all| all.1.get(&(key as u32)).cloned())
+    /// The budget with this number.
+    pub(crate) fn of(key: u32) -> Option<AudioMemory> {
+        ALL.with_borrow(|all| all.get(key as usize).cloned().flatten())
     }
 }
 
 impl Drop for AudioMemoryManager {
     fn drop(&mut self) {
-        let memory = ALL.with_borrow_mut(|all| all.1.remove(&self.key));
+        let memory = ALL.with_borrow_mut(|all| all[self.key as usize].take());
         drop(memory);
     }
 }
 
-fn megabytes(value: f64) -> Result<usize, JsValue> {
-    if value >= 0.0 {
-        Ok((value * 1024.0 * 1024.0) as usize)
-    } else {
-        Err(fail("bad-option", "the threshold must be a number of at least 0"))
-    }
-}
-
-/// What a callback throws must not end what the pools are doing: it is thrown on in a task of its own.
+/// The callbacks come from `index.js`, and do not throw.
 fn call(callback: Function) -> impl Fn(usize) {
     move |used| {
-        if let Err(error) = callback.call1(&JsValue::UNDEFINED, &number(used)) {
-            wasm_bindgen_futures::spawn_local(async move { wasm_bindgen::throw_val(error) });
-        }
+        let _ = callback.call1(&JsValue::UNDEFINED, &JsValue::from_f64(used as f64));
     }
 }
 
 #[wasm_bindgen]
 impl AudioMemoryManager {
     #[wasm_bindgen(constructor)]
-    pub fn new(
-        warning_megabytes: Option<f64>,
-        on_warning: Option<Function>,
-        options: JsValue,
-    ) -> Result<Self, JsValue> {
-        let options = Options::new(options, "budgetBytes")?;
-        let warning = warning_megabytes.map(megabytes).transpose()?;
+    pub fn new(warning: f64, budget: f64, on_warning: Function, on_recovery: Function) -> Self {
+        let warning = finite(warning).map(|bytes| bytes as usize);
         // Who names a threshold beyond the default budget means to use as much.
-        let budget = options.count("budgetBytes")?.unwrap_or(DEFAULT_BUDGET.max(warning.unwrap_or(0)));
-        let mut builder = AudioMemory::builder().budget(budget);
+        let default = DEFAULT_BUDGET.max(warning.unwrap_or(0));
+        let budget = finite(budget).map_or(default, |bytes| bytes as usize);
+        let mut builder =
+            AudioMemory::builder().budget(budget).on_warning(call(on_warning)).on_recovery(call(on_recovery));
         if let Some(bytes) = warning {
             builder = builder.warning_at(bytes);
         }
-        if let Some(callback) = on_warning {
-            builder = builder.on_warning(call(callback));
-        }
-        if let Some(callback) = options.get("onRecovery").dyn_ref::<Function>().cloned() {
-            builder = builder.on_recovery(call(callback));
-        }
         let memory = builder.build();
-        let key = ALL.with_borrow_mut(|(next, all)| {
-            let key = *next;
-            *next = next.wrapping_add(1);
-            all.insert(key, memory.clone());
-            key
+        let key = ALL.with_borrow_mut(|all| {
+            let free = all.iter().position(Option::is_none);
+            let key = free.unwrap_or(all.len());
+            if free.is_none() {
+                all.push(None);
+            }
+            all[key] = Some(memory.clone());
+            key as u32
         });
-        Ok(Self { memory, key })
+        Self { memory, key }
     }
 
-    #[wasm_bindgen(getter, js_name = poolWebKey)]
+    #[wasm_bindgen(js_name = _key)]
     pub fn key(&self) -> u32 {
         self.key
     }
@@ -122,60 +107,43 @@ impl AudioMemoryManager {
         self.memory.used() as f64
     }
 
-    #[wasm_bindgen(js_name = getStats)]
-    pub fn get_stats(&self) -> JsValue {
+    #[wasm_bindgen(js_name = _stats)]
+    pub fn stats(&self) -> Box<[f64]> {
         let stats = self.memory.stats();
-        object(&[
-            ("estimatedBufferMemory", number(stats.used)),
-            ("activeNodes", number(stats.active_nodes)),
-            ("cachedBuffers", number(stats.cached_buffers)),
-            ("peakMemory", number(stats.peak)),
-            ("inUse", number(stats.leased)),
-            ("available", number(stats.idle)),
-            ("tracked", number(stats.tracked)),
-            ("budget", number(stats.limit)),
-            ("overBudget", number(stats.overcommitted)),
-            ("idleNodes", number(stats.idle_nodes)),
-        ])
+        let figures = [
+            stats.used,
+            stats.active_nodes,
+            stats.cached_buffers,
+            stats.peak,
+            stats.leased,
+            stats.idle,
+            stats.tracked,
+            stats.limit,
+            stats.overcommitted,
+            stats.idle_nodes,
+        ];
+        Box::new(figures.map(|figure| figure as f64))
     }
 
-    #[wasm_bindgen(js_name = setBudget)]
-    pub fn set_budget(&self, bytes: f64) -> Result<f64, JsValue> {
-        if bytes >= 0.0 {
-            Ok(self.memory.set_limit(bytes as usize) as f64)
-        } else {
-            Err(fail("bad-option", "the budget must be a number of at least 0"))
-        }
+    #[wasm_bindgen(js_name = _setBudget)]
+    pub fn set_budget(&self, bytes: f64) -> f64 {
+        self.memory.set_limit(bytes as usize) as f64
     }
 
-    /// Any iterable of ids: the design note has a `Set`.
-    pub fn cleanup(&self, keep: &JsValue) -> Result<f64, JsValue> {
-        let keep = js_sys::try_iter(keep)?.ok_or_else(|| fail("bad-option", "`keepIds` must be iterable"))?;
-        let mut ids = std::collections::BTreeSet::new();
-        for id in keep {
-            ids.extend(id?.as_string());
-        }
-        Ok(self.memory.retain(|id, _| ids.contains(id)) as f64)
+    #[wasm_bindgen(js_name = _cleanup)]
+    pub fn cleanup(&self, keep: &Set) -> f64 {
+        self.memory.retain(|id, _| keep.has(&JsValue::from_str(id))) as f64
     }
 
     #[wasm_bindgen(js_name = evictToSize)]
     pub fn evict_to_size(&self, bytes: f64) -> Array {
+        let ids = Array::new();
         // A negative number and NaN become 0.
-        self.memory.evict_to(bytes as usize).into_iter().map(JsValue::from).collect()
-    }
-
-    #[wasm_bindgen(js_name = formatBytes)]
-    pub fn format_bytes(&self, bytes: f64) -> String {
-        Bytes(bytes as usize).to_string()
-    }
-
-    #[wasm_bindgen(js_name = logStats)]
-    pub fn log_stats(&self) {
-        self.memory.log();
-    }
-
-    pub fn report(&self) -> String {
-        self.memory.report()
+        let gone: Vec<String> = self.memory.evict_to(bytes as usize);
+        for id in &gone {
+            ids.push(&JsValue::from_str(id));
+        }
+        ids
     }
 
     #[wasm_bindgen(js_name = resetPeak)]

@@ -1,54 +1,19 @@
-//! Options, as plain objects or, where the design note has one, as a number.
+//! Options, as numbers: what was left out is infinite. They are read and checked in `package/index.js`.
 
-use js_sys::Reflect;
-use wasm_bindgen::prelude::*;
+use pool_web::Bounds;
 
-use crate::error::fail;
 use crate::memory::AudioMemoryManager;
 
-/// The last argument of a constructor.
-pub(crate) struct Options(JsValue);
-
-impl Options {
-    /// `undefined`, a number (which is then the option `named`), or an object.
-    pub(crate) fn new(given: JsValue, named: &str) -> Result<Self, JsValue> {
-        if given.as_f64().is_some() {
-            return Ok(Self(crate::error::object(&[(named, given)])));
-        }
-        if given.is_undefined() || given.is_object() {
-            return Ok(Self(given));
-        }
-        Err(fail("bad-option", "options must be an object or a number"))
+/// The options that all pools have.
+pub(crate) fn bounds(most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Bounds {
+    Bounds {
+        memory: finite(memory).and_then(|key| AudioMemoryManager::of(key as u32)),
+        max_per_key: finite(most).map(|most| most as usize),
+        max_idle_per_key: Some(most_idle as usize),
+        idle_ttl_ms: finite(idle_seconds).map(|seconds| seconds * 1000.0),
     }
+}
 
-    pub(crate) fn get(&self, name: &str) -> JsValue {
-        if self.0.is_undefined() {
-            return JsValue::UNDEFINED;
-        }
-        Reflect::get(&self.0, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
-    }
-
-    /// A number of at least 0; infinite is the same as none.
-    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, JsValue> {
-        let value = self.get(name);
-        match value.as_f64() {
-            Some(number) if number >= 0.0 => Ok(number.is_finite().then_some(number)),
-            None if value.is_undefined() => Ok(None),
-            _ => Err(fail("bad-option", &format!("`{name}` must be a number of at least 0"))),
-        }
-    }
-
-    pub(crate) fn count(&self, name: &str) -> Result<Option<usize>, JsValue> {
-        Ok(self.number(name)?.map(|number| number as usize))
-    }
-
-    pub(crate) fn memory(&self) -> Result<Option<pool_web::AudioMemory>, JsValue> {
-        let value = self.get("memory");
-        if value.is_undefined() {
-            return Ok(None);
-        }
-        AudioMemoryManager::of(&value)
-            .map(Some)
-            .ok_or_else(|| fail("bad-option", "`memory` must be an AudioMemoryManager"))
-    }
+pub(crate) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }

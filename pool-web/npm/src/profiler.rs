@@ -1,42 +1,51 @@
 //! `AudioPerformanceProfiler`.
 
-use js_sys::Array;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use pool_web::AudioProfiler;
 use wasm_bindgen::prelude::*;
 use web_sys::AudioContext;
 
-use crate::error::{object, thrown};
-use crate::options::Options;
+use crate::error::thrown;
 
-/// What cannot be known is null: JavaScript takes `undefined` for an option that was left out.
-fn known(value: Option<f64>) -> JsValue {
-    value.map_or(JsValue::NULL, JsValue::from_f64)
+/// What cannot be known is no number; `index.js` makes it null.
+fn known(value: Option<f64>) -> f64 {
+    value.unwrap_or(f64::NAN)
 }
 
 /// How an audio context is doing.
 #[wasm_bindgen(skip_typescript)]
 pub struct AudioPerformanceProfiler {
-    profiler: std::rc::Rc<AudioProfiler>,
+    profiler: AudioProfiler,
 }
 
 #[wasm_bindgen]
 impl AudioPerformanceProfiler {
     #[wasm_bindgen(constructor)]
-    pub fn new(context: AudioContext, options: JsValue) -> Result<Self, JsValue> {
-        let options = Options::new(options, "")?;
-        let profiler = match options.get("moduleUrl").as_string() {
+    pub fn new(context: AudioContext, module_url: Option<String>) -> Self {
+        let profiler = match module_url {
             Some(url) => AudioProfiler::with_module_url(&context, &url),
             None => AudioProfiler::new(&context),
         };
-        Ok(Self { profiler: profiler.into() })
+        Self { profiler }
     }
 
-    #[wasm_bindgen(js_name = startMonitoring)]
-    pub fn start_monitoring(&self) -> js_sys::Promise {
-        let profiler = std::rc::Rc::clone(&self.profiler);
-        wasm_bindgen_futures::future_to_promise(async move {
-            profiler.start().await.map(|()| JsValue::UNDEFINED).map_err(thrown)
-        })
+    /// The start, up to the wait for the module; `undefined` if it monitors already.
+    #[wasm_bindgen(js_name = _begin)]
+    pub fn begin(&self) -> Result<JsValue, JsValue> {
+        self.profiler.begin().map(JsValue::from).map_err(thrown)
+    }
+
+    #[wasm_bindgen(js_name = _turn)]
+    pub fn turn(&self) -> u32 {
+        self.profiler.turn()
+    }
+
+    #[wasm_bindgen(js_name = _finish)]
+    pub fn finish(&self, turn: u32) -> Result<(), JsValue> {
+        self.profiler.finish(turn).map_err(thrown)
     }
 
     #[wasm_bindgen(js_name = stopMonitoring)]
@@ -49,59 +58,40 @@ impl AudioPerformanceProfiler {
         self.profiler.is_monitoring()
     }
 
-    #[wasm_bindgen(js_name = getMetrics)]
-    pub fn get_metrics(&self) -> JsValue {
+    #[wasm_bindgen(js_name = _metrics)]
+    pub fn metrics(&self) -> Box<[f64]> {
         let metrics = self.profiler.metrics();
-        object(&[
-            ("contextTime", metrics.context_time.into()),
-            ("baseLatency", known(metrics.base_latency)),
-            ("outputLatency", known(metrics.output_latency)),
-            ("bufferUnderruns", known(metrics.underruns.map(|count| count as f64))),
-            ("underrunSeconds", known(metrics.underrun_seconds)),
-            ("processingLoad", known(metrics.load)),
-            ("averageCallbackTime", known(metrics.average_callback_interval)),
-            ("quanta", (metrics.quanta as f64).into()),
+        Box::new([
+            metrics.context_time,
+            known(metrics.base_latency),
+            known(metrics.output_latency),
+            known(metrics.underruns.map(|count| count as f64)),
+            known(metrics.underrun_seconds),
+            known(metrics.load),
+            known(metrics.average_callback_interval),
+            metrics.quanta as f64,
         ])
     }
 
-    #[wasm_bindgen(js_name = getLatencyInfo)]
-    pub fn get_latency_info(&self) -> JsValue {
+    #[wasm_bindgen(js_name = _latency)]
+    pub fn latency(&self) -> Box<[f64]> {
         let latency = self.profiler.latency();
-        object(&[
-            // The design note calls it so; it is no latency of an input.
-            ("input", known(latency.base)),
-            ("base", known(latency.base)),
-            ("output", known(latency.output)),
-            ("total", known(latency.total)),
-        ])
+        Box::new([known(latency.base), known(latency.output), known(latency.total)])
     }
 
-    #[wasm_bindgen(js_name = getTimingHistory)]
-    pub fn get_timing_history(&self) -> Array {
-        let history = self.profiler.history().into_iter();
-        let entry = |timing: pool_web::CallbackTiming| {
-            object(&[
-                ("timestamp", timing.timestamp.into()),
-                ("duration", known(timing.interval)),
-                ("busy", timing.busy.into()),
-                ("frames", timing.frames.into()),
-            ])
-        };
-        history.map(entry).collect()
+    /// Four numbers of each callback, one after the other.
+    #[wasm_bindgen(js_name = _history)]
+    pub fn history(&self) -> Box<[f64]> {
+        let mut figures = Vec::new();
+        for timing in self.profiler.history() {
+            let entry = [timing.timestamp, known(timing.interval), timing.busy, timing.frames];
+            figures.extend_from_slice(&entry);
+        }
+        figures.into()
     }
 
     #[wasm_bindgen(js_name = resetStats)]
     pub fn reset_stats(&self) {
-        self.profiler.reset();
-    }
-
-    #[wasm_bindgen(js_name = logMetrics)]
-    pub fn log_metrics(&self) {
-        self.profiler.log();
-    }
-
-    pub fn dispose(&self) {
-        self.profiler.stop();
         self.profiler.reset();
     }
 }

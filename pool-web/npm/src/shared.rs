@@ -1,7 +1,8 @@
 //! What the pools of one context share: the record of connections, and which raw node is whose.
 
-use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use alloc::rc::{Rc, Weak};
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 
 use pool_web::{NodeLease, PoolContext, Source};
 use web_sys::{AudioNode, BaseAudioContext};
@@ -13,14 +14,16 @@ pub(crate) struct Shared {
     pub(crate) nodes: RefCell<Registry<NodeLease<AudioNode>>>,
 }
 
-thread_local! {
-    static CONTEXTS: RefCell<Vec<Weak<Shared>>> = const { RefCell::new(Vec::new()) };
-    static POOLS: Cell<u32> = const { Cell::new(0) };
+pool_web::per_thread! {
+    static CONTEXTS: RefCell<Vec<Weak<Shared>>> = RefCell::new(Vec::new());
+}
+pool_web::per_thread! {
+    static POOLS: Cell<u32> = Cell::new(0);
 }
 
 /// A number for a new pool.
 pub(crate) fn pool_number() -> u32 {
-    POOLS.replace(POOLS.get().wrapping_add(1))
+    POOLS.with(|pools| pools.replace(pools.get().wrapping_add(1)))
 }
 
 impl Shared {
@@ -30,7 +33,10 @@ impl Shared {
             all.retain(|shared| shared.strong_count() > 0);
             let same = |shared: &Rc<Self>| js_sys::Object::is(shared.context.as_raw(), context);
             all.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                let shared = Rc::new(Self { context: PoolContext::new(context), nodes: RefCell::default() });
+                let shared = Rc::new(Self {
+                    context: PoolContext::new(context),
+                    nodes: RefCell::new(Registry::new("node")),
+                });
                 all.push(Rc::downgrade(&shared));
                 shared
             })
@@ -39,7 +45,7 @@ impl Shared {
 
     /// The lease of a node that is out, for `work`; the node itself if it is of no pool.
     pub(crate) fn as_source<T>(&self, node: &AudioNode, work: impl FnOnce(&dyn Source) -> T) -> T {
-        match self.nodes.borrow().get(node) {
+        match self.nodes.borrow().find(node) {
             Some(lease) => work(lease),
             None => work(node),
         }

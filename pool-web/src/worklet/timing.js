@@ -1,6 +1,3 @@
-// Tells the main thread when each render quantum began, as (frame, milliseconds) pairs: by way of shared memory if it was
-// given some, else in a batch per message. It measures nothing itself: the only clock in here is Date.now(), in steps of a
-// millisecond, and what can be made of that is worked out in Rust, where it is tested.
 if (!globalThis.poolWebTiming) {
   globalThis.poolWebTiming = true;
   registerProcessor("pool-web-timing", class extends AudioWorkletProcessor {
@@ -18,7 +15,6 @@ if (!globalThis.poolWebTiming) {
     process() {
       this.pairs[this.filled++] = currentFrame;
       this.pairs[this.filled++] = Date.now();
-      // Published after it was written: the reader looks no further than this.
       if (this.shared) Atomics.store(this.shared.written, 0, ++this.count);
       if (this.filled === this.pairs.length) {
         if (!this.shared) this.port.postMessage(this.pairs);

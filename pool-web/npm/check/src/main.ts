@@ -127,11 +127,14 @@ const checks: Record<string, () => void | Promise<void>> = {
     const other = new AudioNodePool(context, (ctx) => ctx.createGain(), null, { maxNodes: 1 });
     const foreign = other.acquire();
     refused("foreign", () => pool.release(foreign));
-    equal(refused("exhausted", () => other.acquire()).details["limit"], 1, "the limit");
+    const exhausted = refused("exhausted", () => other.acquire());
+    equal(exhausted.details, { inUse: 1, limit: 1 }, "the numbers");
+    equal(exhausted.message, "all of 1 objects are in use (1 leased)", "the text");
     const failing = new AudioNodePool<GainNode>(context, () => {
       throw new RangeError("out of order");
     });
-    refused("exception", () => failing.acquire());
+    const failed = refused("exception", () => failing.acquire());
+    equal(failed.message, "node factory failed: RangeError: out of order", "the exception");
     const broken = new AudioNodePool(context, (ctx) => ctx.createGain(), () => false);
     broken.release(broken.acquire());
     equal(broken.getStats().discarded, 1, "the resetter's word counts");
@@ -190,7 +193,13 @@ const checks: Record<string, () => void | Promise<void>> = {
     refused("released-twice", () => pool.release(buffer));
     refused("unknown", () => pool.release(context.createBuffer(1, 1, 48000)));
     refused("bad-buffer", () => pool.acquire(0, 128));
-    equal(refused("over-budget", () => pool.acquire(2, 48000)).details["limit"], 100_000, "the limit");
+    const over = refused("over-budget", () => pool.acquire(2, 48000));
+    equal(over.details, { requested: 384_000, free: 96_160, limit: 100_000 }, "the numbers");
+    equal(
+      over.message,
+      'account "audio" refused 375.00 KiB (384000 bytes): 3.75 KiB of 97.66 KiB in use, 93.91 KiB free, 3.75 KiB evictable',
+      "the text",
+    );
     equal(memory.getStats().estimatedBufferMemory, 2 * 480 * 4, "what is charged");
     pool.dispose();
     equal(memory.getEstimatedMemory(), 0, "nothing is left");
@@ -206,7 +215,23 @@ const checks: Record<string, () => void | Promise<void>> = {
     memory.trackNode();
     const { activeNodes, cachedBuffers, peakMemory } = memory.getStats();
     equal([activeNodes, cachedBuffers, peakMemory], [1, 2, 1_600_000], "the stats");
-    equal(memory.formatBytes(1536), "1.50 KiB", "bytes in words");
+    // As Rust's `Bytes` prints them.
+    for (const [bytes, text] of [
+      [0, "0 B"],
+      [1023, "1023 B"],
+      [1029, "1.00 KiB"],
+      [1030, "1.01 KiB"],
+      [1536, "1.50 KiB"],
+      [1024 * 1024 - 6, "1023.99 KiB"],
+      [1024 * 1024 - 1, "1.00 MiB"],
+      [2 ** 30, "1.00 GiB"],
+    ] as const) {
+      equal(memory.formatBytes(bytes), text, "bytes in words");
+    }
+    equal(memory.report().split("\n")[3], "Tracked: 1.53 MiB", "the report");
+    const freed = new AudioMemoryManager();
+    freed.free();
+    refused("bad-option", () => new AudioBufferPool(context, { memory: freed }));
     memory.touch("song");
     equal(memory.evictToSize(800_000), ["other"], "the longest unused");
     equal(memory.cleanup(new Set<string>()), 800_000, "what was freed");

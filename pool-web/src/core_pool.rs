@@ -1,0 +1,165 @@
+//! The keyed pool below both kinds of pools, nodes and buffers: one type, so that its code is there once and not once for
+//! each, which a page downloads.
+
+use crate::any_key::AnyKey;
+use crate::buffer::{self, BufferFactory};
+use crate::error::WebError;
+use crate::memory::AudioMemory;
+use crate::release::{self, NodeFactory, Recycle};
+use crate::time::PageClock;
+use alloc::rc::Rc;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use pool_core::{Factory, KeyedPool, Lease, LeaseId, ReleaseError, Resetter, Verdict};
+
+/// What is in a pool: in one of nodes always the one, in one of buffers always the other.
+pub(crate) enum Thing {
+    Node(release::Pooled),
+    Buffer(buffer::Pooled),
+}
+
+/// One of the two.
+pub(crate) trait Part: Sized {
+    fn of(thing: &Thing) -> Option<&Self>;
+    fn of_mut(thing: &mut Thing) -> Option<&mut Self>;
+}
+
+macro_rules! part {
+    ($variant:ident, $type:ty) => {
+        impl Part for $type {
+            fn of(thing: &Thing) -> Option<&Self> {
+                if let Thing::$variant(part) = thing { Some(part) } else { None }
+            }
+            fn of_mut(thing: &mut Thing) -> Option<&mut Self> {
+                if let Thing::$variant(part) = thing { Some(part) } else { None }
+            }
+        }
+    };
+}
+
+part!(Node, release::Pooled);
+part!(Buffer, buffer::Pooled);
+
+/// What makes them.
+pub(crate) enum Maker {
+    Node(NodeFactory),
+    Buffer(BufferFactory),
+}
+
+impl Factory<AnyKey> for Maker {
+    type Object = Thing;
+    type Error = WebError;
+
+    fn create(&self, key: &AnyKey) -> Result<Thing, WebError> {
+        match self {
+            Self::Node(factory) => factory.create(key).map(Thing::Node),
+            Self::Buffer(factory) => factory.create(key).map(Thing::Buffer),
+        }
+    }
+
+    fn estimate(&self, key: &AnyKey) -> usize {
+        match self {
+            Self::Node(factory) => factory.estimate(key),
+            Self::Buffer(_) => key.buffer().map_or(0, |key| key.bytes()),
+        }
+    }
+
+    fn measure(&self, thing: &Thing) -> usize {
+        match thing {
+            Thing::Node(pooled) => pooled.bytes,
+            Thing::Buffer(pooled) => pooled.bytes(),
+        }
+    }
+}
+
+/// What resets them: of a pool of buffers nothing has to be known.
+pub(crate) struct Reset(pub(crate) Option<Recycle>);
+
+impl Resetter<Thing> for Reset {
+    fn reset(&self, thing: &mut Thing) -> Verdict {
+        match (thing, &self.0) {
+            (Thing::Node(pooled), Some(recycle)) => recycle.reset(pooled),
+            (Thing::Node(_), None) => Verdict::Discard,
+            (Thing::Buffer(pooled), _) => {
+                pooled.mark_used();
+                Verdict::Keep
+            }
+        }
+    }
+}
+
+/// Bounds and budget of a pool: what the methods of all builders set, and the npm package at once.
+#[doc(hidden)]
+#[derive(Clone, Default)]
+pub struct Bounds {
+    pub memory: Option<AudioMemory>,
+    pub max_per_key: Option<usize>,
+    pub max_idle_per_key: Option<usize>,
+    pub idle_ttl_ms: Option<f64>,
+}
+
+pub(crate) type Core = KeyedPool<AnyKey, Maker, Reset, PageClock>;
+
+#[inline(never)]
+pub(crate) fn build(maker: Maker, reset: Reset, bounds: &Bounds) -> Rc<Core> {
+    let mut core = KeyedPool::builder(maker).resetter(reset).clock(PageClock);
+    if let Some(memory) = &bounds.memory {
+        core = core.account(memory.account().clone());
+    }
+    if let Some(objects) = bounds.max_per_key {
+        core = core.max_per_key(objects);
+    }
+    if let Some(objects) = bounds.max_idle_per_key {
+        core = core.max_idle_per_key(objects);
+    }
+    if let Some(milliseconds) = bounds.idle_ttl_ms {
+        core = core.idle_ttl(PageClock::ticks(milliseconds));
+    }
+    Rc::new(core.build())
+}
+
+/// A lease of one of the two.
+pub(crate) struct CoreLease<T>(Lease<Rc<Core>>, PhantomData<T>);
+
+impl<T: Part> CoreLease<T> {
+    pub(crate) fn new(lease: Lease<Rc<Core>>) -> Self {
+        Self(lease, PhantomData)
+    }
+
+    /// The one that `id` stands for.
+    pub(crate) fn redeem(core: &Rc<Core>, id: LeaseId) -> Result<Self, ReleaseError> {
+        core.redeem_owned(id).map(Self::new)
+    }
+
+    pub(crate) fn into_id(self) -> LeaseId {
+        self.0.into_id()
+    }
+
+    pub(crate) fn discard(self) {
+        self.0.discard();
+    }
+
+    pub(crate) fn detach(self) -> Thing {
+        self.0.detach()
+    }
+}
+
+impl<T: Part> Deref for CoreLease<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match T::of(&self.0) {
+            Some(part) => part,
+            None => unreachable!("a pool holds one kind of things"),
+        }
+    }
+}
+
+impl<T: Part> DerefMut for CoreLease<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        match T::of_mut(&mut self.0) {
+            Some(part) => part,
+            None => unreachable!("a pool holds one kind of things"),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The npm package made small: short names between the WASM and its bindings, Binaryen's optimiser, and one module of
+//! JavaScript without blanks. Nothing of it is needed to understand the package: its types and README say how it is used.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use walrus::{Module, ModuleConfig};
+
+use crate::process;
+use crate::setup;
+use crate::workspace::Workspace;
+
+/// What is installed from the npm registry, below the target folder, to build with.
+const TOOLS: [&str; 2] = ["esbuild@0.28.2", "binaryen@132.0.0"];
+/// What wasm-bindgen uses of WASM, and every browser of the last years has.
+const FEATURES: [&str; 6] = [
+    "reference-types",
+    "bulk-memory",
+    "nontrapping-float-to-int",
+    "sign-ext",
+    "mutable-globals",
+    "multivalue",
+];
+/// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short.
+const MANGLED: &str = "--mangle-props=^_[a-zA-Z]";
+/// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
+/// which no engine uses, are in the way of compression.
+const PASSES: [&str; 8] =
+    ["--flatten", "--rereloop", "-Oz", "--flatten", "--rereloop", "-Oz", "-Oz", "--dealign"];
+
+/// Tools that were installed, each by its program.
+pub(crate) struct Tools(PathBuf);
+
+impl Tools {
+    /// Finds them, or installs them.
+    pub(crate) fn find(workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.target.join("npm").join("tools");
+        let stamp = folder.join("installed");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == TOOLS.join(" ")) {
+            return Ok(Self(folder));
+        }
+        println!("Installing {} below the target folder: they make the package small.", TOOLS.join(" and "));
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
+        let mut install = Command::new(setup::npm()?);
+        install.current_dir(&folder).args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
+        process::run(install.args(TOOLS))?;
+        fs::write(stamp, TOOLS.join(" "))?;
+        Ok(Self(folder))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        Command::new(self.0.join("node_modules").join(".bin").join(program))
+    }
+
+    /// Optimises `from` for size.
+    pub(crate) fn optimise(&self, from: &Path, to: &Path) -> Result<()> {
+        let mut command = self.command("wasm-opt");
+        command.args(PASSES).args(FEATURES.map(|feature| format!("--enable-{feature}")));
+        command.args(["--strip-debug", "--strip-producers", "--strip-target-features"]);
+        process::run(command.arg(from).arg("-o").arg(to))
+    }
+
+    /// Joins a module and all that it imports, but for Node's own, in one without blanks.
+    pub(crate) fn bundle(&self, from: &Path, to: &Path) -> Result<()> {
+        let mut command = self.command("esbuild");
+        command.arg(from).args(["--bundle", "--format=esm", "--target=es2022", "--minify", MANGLED]);
+        command.args(["--external:node:fs/promises", "--log-level=warning"]);
+        let mut out = std::ffi::OsString::from("--outfile=");
+        out.push(to);
+        process::run(command.arg(out))?;
+        // Among the blanks it takes the comment by which bundlers leave the import of Node's module alone.
+        let text = fs::read_to_string(to)?;
+        let import = "import(\"node:fs/promises\")";
+        if !text.contains(import) {
+            bail!("{} does not import Node's module", to.display());
+        }
+        fs::write(to, text.replace(import, "import(/* @vite-ignore */\"node:fs/promises\")"))?;
+        Ok(())
+    }
+}
+
+/// Gives imports and exports short names, in the WASM and in the bindings; and the modules that it imports from their file
+/// names, by which the loader knows them. wasm-bindgen's are long, and end in hashes that cannot be compressed.
+pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
+    let mut module: Module = ModuleConfig::new().parse_file(wasm)?;
+    let mut text = fs::read_to_string(bindings)?;
+    let mut names = (0..).map(short_name);
+    for import in module.imports.iter_mut() {
+        let file = import.module.rsplit('/').next().unwrap_or_default();
+        // The snippets' own functions go by their names.
+        if import.module.starts_with("./snippets/") {
+            import.module = file.to_owned();
+            continue;
+        }
+        import.module = file.to_owned();
+        let short = names.next().context("names go on for ever")?;
+        text = replace_word(&text, &import.name, &short)?;
+        import.name = short;
+    }
+    for export in module.exports.iter_mut() {
+        let short = names.next().context("names go on for ever")?;
+        // One that the bindings do not use is for other loaders.
+        text =
+            replace_word(&text, &format!("wasm.{}", export.name), &format!("wasm.{short}")).unwrap_or(text);
+        if export.name == START {
+            text.push_str(&format!("export const START = \"{short}\";\n"));
+        }
+        export.name = short;
+    }
+    module.emit_wasm_file(wasm)?;
+    fs::write(bindings, text).with_context(|| format!("cannot write {}", bindings.display()))
+}
+
+/// What the loader has to call.
+const START: &str = "__wbindgen_start";
+
+/// `$0`, ..., `$z`, `$10` and so on: no name of the bindings begins so.
+fn short_name(mut number: usize) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut digits = Vec::new();
+    loop {
+        digits.push(DIGITS[number % 36] as char);
+        number /= 36;
+        if number == 0 {
+            break;
+        }
+    }
+    std::iter::once('$').chain(digits.into_iter().rev()).collect()
+}
+
+/// Replaces `word` where it is not a part of a longer one; an error if it is not there.
+fn replace_word(text: &str, word: &str, with: &str) -> Result<String> {
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let mut found = false;
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        out.push_str(before);
+        if before.ends_with(part) || after.starts_with(part) {
+            out.push_str(word);
+        } else {
+            out.push_str(with);
+            found = true;
+        }
+        rest = after;
+    }
+    if !found {
+        bail!("the bindings have no `{word}`");
+    }
+    Ok(out + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: names that are given twice, or that JavaScript does not take.
+    #[test]
+    fn short_names_differ() {
+        assert_eq!([0, 35, 36, 71, 1296].map(short_name), ["$0", "$z", "$10", "$1z", "$100"]);
+    }
+
+    /// Catches: a name that is replaced inside a longer one.
+    #[test]
+    fn only_whole_words_are_replaced() -> Result<()> {
+        assert_eq!(replace_word("a_b(a, $a, a.c, a)", "a", "x")?, "a_b(x, $a, x.c, x)");
+        assert!(replace_word("ab", "a", "x").is_err());
+        Ok(())
+    }
+}

@@ -298,9 +298,37 @@ impl Model {
     /// Evicts for room inside an account, by way of the pool that has the oldest object there; false if nothing is idle.
     fn evict_inside(&mut self, level: usize) -> bool {
         let Some(oldest) = self.oldest_inside(level) else { return false };
-        let at = self.victim(self.idle[oldest].pool);
+        let first = self.idle[oldest].pool;
+        let pool = self.cheapest_pool(level, first);
+        let serial = self.idle[oldest].serial;
+        let at = self.victim(pool);
         self.destroy_idle(at, Removal::Evicted(Eviction::Room));
+        if pool != first
+            && let Some(passed) = self.idle.iter_mut().find(|object| object.serial == serial)
+        {
+            passed.passed_over += 1;
+        }
         true
+    }
+
+    /// Of the pools inside an account that weigh cost, the one whose next to go is worth least, if the `first`, which has
+    /// the oldest object, weighs it too; in doubt the one with the older object.
+    fn cheapest_pool(&self, level: usize, first: usize) -> usize {
+        let least = |pool: usize| {
+            let window = self.pools[pool].bounds.window;
+            let own = self.idle.iter().filter(|object| object.pool == pool).take(window);
+            let least = own.map(Object::worth).min_by(f64::total_cmp);
+            least.filter(|_| window > 1 && self.levels.path(self.pools[pool].home).contains(&level))
+        };
+        let Some(mut worth) = least(first) else { return first };
+        let mut cheapest = first;
+        // By their oldest objects.
+        for pool in self.idle.iter().map(|object| object.pool) {
+            if let Some(other) = least(pool).filter(|&other| other < worth) {
+                (worth, cheapest) = (other, pool);
+            }
+        }
+        cheapest
     }
 
     /// Evicts one object of any pool to make room for `total` bytes, of which `held` are charged; nothing if all that is

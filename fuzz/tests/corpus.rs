@@ -3,8 +3,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use pool_fuzz::{
-    AccountOp, Config, Op, Setup, SharedConfig, SharedOp, TokenOp, run, run_accounts, run_several,
-    run_shared, run_tokens,
+    AccountOp, Config, Deed, Op, Planted, Setup, SharedConfig, SharedOp, TokenOp, run, run_accounts,
+    run_callbacks, run_several, run_shared, run_tokens,
 };
 
 /// What the fuzzer once found to take a way of its own through the code, and what it once failed on. `run` returns how
@@ -36,6 +36,14 @@ fn the_corpus_of_keyed_pools_for_threads_passes() {
     replay("shared_keyed", |(config, ops, threads): (SharedConfig, Vec<SharedOp>, [Vec<SharedOp>; 3])| {
         run_shared(&config, &ops, &threads);
         ops.len() + threads.iter().map(Vec::len).sum::<usize>()
+    });
+}
+
+#[test]
+fn the_corpus_of_callbacks_passes() {
+    replay("callbacks", |(configs, planted, deeds): ([Config; 3], Vec<Planted>, Vec<Deed>)| {
+        run_callbacks(&deeds, &planted, &configs);
+        deeds.len()
     });
 }
 

@@ -483,3 +483,44 @@ fn a_lowered_limit_evicts_in_the_order_of_release_and_says_so() {
     let asked = pool_core::Removal::Evicted(pool_core::Eviction::Asked);
     assert_eq!(*pool.observer().0.lock().unwrap(), [(100, asked), (101, asked)]);
 }
+
+// A decoded sample that goes for a gain node, because it is of another pool; or one that stays for ever.
+#[test]
+fn pools_that_weigh_cost_weigh_it_across_pools() {
+    struct Costs(u32);
+    impl Factory<usize> for Costs {
+        type Object = Block;
+        type Error = Infallible;
+        fn create(&self, &bytes: &usize) -> Result<Block, Infallible> {
+            Ok(Block(bytes))
+        }
+        fn estimate(&self, &bytes: &usize) -> usize {
+            bytes
+        }
+        fn measure(&self, block: &Block) -> usize {
+            block.0
+        }
+        fn cost(&self, _: &usize, _: &Block) -> u32 {
+            self.0
+        }
+    }
+    let account = Account::local("page", 300);
+    let of = |cost, window| {
+        let builder = KeyedPoolBuilder::new(Costs(cost)).account(account.clone());
+        builder.evict_cheapest_of(window).build_rc()
+    };
+    let (samples, gains, plain) = (of(1_000_000, 8), of(1, 8), of(1, 1));
+    drop(samples.acquire(&100).unwrap());
+    drop(gains.acquire(&101).unwrap());
+    drop(plain.acquire(&99).unwrap());
+    drop(gains.acquire(&100).unwrap()); // the sample is the oldest, and dear
+    assert_eq!((samples.stats().evicted, gains.stats().evicted, plain.stats().evicted), (0, 1, 0));
+    // Passed over often enough, it goes: a millionth is 20 halves.
+    let mut misses = 0;
+    while samples.stats().evicted == 0 {
+        drop(gains.acquire(&(100 + misses % 2)).unwrap());
+        misses += 1;
+        assert!(misses < 60, "it stays for ever");
+    }
+    assert!(misses > 10, "{misses}");
+}

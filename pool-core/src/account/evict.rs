@@ -37,6 +37,17 @@ pub trait Evict {
     /// Bytes of all objects that may be evicted now. Runs no user code.
     fn evictable(&self) -> usize;
 
+    /// What the object that it would evict for room costs to make again, for each of its bytes; `None` of a pool that goes by
+    /// age alone.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
+    fn worth(&self) -> Option<u16> {
+        None
+    }
+
+    /// Notes that its oldest object was passed over for a cheaper one of another pool.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
+    fn pass_over(&self) {}
+
     /// Evicts that oldest object, or, for room, one that the pool would rather miss; its bytes, which it no longer holds.
     /// `None` if there is none any more.
     fn evict_oldest(&self, why: Cause) -> Option<usize>;
@@ -192,10 +203,21 @@ impl<M: Mode> Account<M> {
                 }
             }
             first?;
-            let freed = match &whose {
-                Some(evictor) => evictor.evict_oldest(why),
-                None => own.and_then(|own| own.evict_oldest(why)),
+            let worth = match &whose {
+                Some(evictor) => evictor.worth(),
+                None => own.and_then(Evict::worth),
             };
+            let cheaper = if why == Cause::Room { self.cheaper_than(worth) } else { None };
+            let freed = match (&cheaper, &whose) {
+                (Some(evictor), _) | (None, Some(evictor)) => evictor.evict_oldest(why),
+                (None, None) => own.and_then(|own| own.evict_oldest(why)),
+            };
+            if freed.is_some() && cheaper.is_some() {
+                match &whose {
+                    Some(evictor) => evictor.pass_over(),
+                    None => _ = own.map(Evict::pass_over),
+                }
+            }
             if freed.is_some() {
                 return freed;
             }
@@ -205,6 +227,22 @@ impl<M: Mode> Account<M> {
             return own.evict_oldest(why);
         }
         None
+    }
+
+    /// Of the pools that weigh what objects cost, the one whose next is worth less than that of the pool with the oldest
+    /// object, if that one weighs it too; of several the least, and of those the one with the older object.
+    #[cfg(feature = "alloc")]
+    fn cheaper_than(&self, worth: Option<u16>) -> Option<M::Counted<Box<M::Evictor>>> {
+        let mut least = (worth?, 0);
+        let mut cheaper = None;
+        for evictor in self.evictors() {
+            let (Some(worth), Some((stamp, _))) = (evictor.worth(), evictor.oldest()) else { continue };
+            if worth < least.0 || worth == least.0 && stamp < least.1 {
+                least = (worth, stamp);
+                cheaper = Some(evictor);
+            }
+        }
+        cheaper
     }
 
     /// Refuses `bytes` in place of the `held` that are charged already, if they cannot fit whatever is evicted, before
@@ -299,6 +337,14 @@ impl<P: Evict> Evict for Member<alloc::rc::Weak<P>> {
     fn evictable_up_to(&self, enough: usize) -> usize {
         self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
     }
+    fn worth(&self) -> Option<u16> {
+        self.0.upgrade()?.worth()
+    }
+    fn pass_over(&self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.pass_over();
+        }
+    }
     fn evict_oldest(&self, why: Cause) -> Option<usize> {
         self.0.upgrade()?.evict_oldest(why)
     }
@@ -314,6 +360,14 @@ impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
     }
     fn evictable_up_to(&self, enough: usize) -> usize {
         self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
+    }
+    fn worth(&self) -> Option<u16> {
+        self.0.upgrade()?.worth()
+    }
+    fn pass_over(&self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.pass_over();
+        }
     }
     fn evict_oldest(&self, why: Cause) -> Option<usize> {
         self.0.upgrade()?.evict_oldest(why)

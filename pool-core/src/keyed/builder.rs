@@ -194,7 +194,11 @@ where
     ///
     /// An object that was passed over counts half as much the next time, so none stays for ever; used again, it counts in
     /// full. Eviction then looks at `window` objects, so keep it small: 8 or 16. Only room for a new object is made so;
-    /// trims, expiry and pressure keep to the order of release. Default: 1, which is exact LRU.
+    /// trims, expiry and pressure keep to the order of release.
+    ///
+    /// Of pools that give back to one another, those with a window compare the objects that they would evict: if the one
+    /// released longest ago is theirs, the cheapest of these goes, a gain node before a decoded sample. Objects of pools
+    /// without a window go by age. Default: 1, which is exact LRU.
     pub fn evict_cheapest_of(mut self, window: usize) -> Self {
         self.limits.window = window.max(1);
         self

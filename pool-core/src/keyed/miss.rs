@@ -379,6 +379,22 @@ where
         self.state.lock().evictable()
     }
 
+    fn worth(&self) -> Option<u16> {
+        let window = self.limits.window;
+        if window <= 1 {
+            return None;
+        }
+        self.state.lock().least_worth(window).map(|(worth, _)| worth)
+    }
+
+    fn pass_over(&self) {
+        let mut state = self.state.lock();
+        if let Some(slot) = state.oldest() {
+            let meta = &mut state.metas[slot as usize];
+            meta.passed_over = meta.passed_over.saturating_add(1);
+        }
+    }
+
     fn evict_oldest(&self, why: Cause) -> Option<usize> {
         let (window, why) = match why {
             Cause::Room => (self.limits.window, Eviction::Room),

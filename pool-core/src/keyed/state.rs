@@ -364,6 +364,20 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     fn cheapest(&mut self, window: usize) -> Option<u32> {
+        let (_, best) = self.least_worth(window)?;
+        let mut at = self.recent.oldest();
+        while let Some(slot) = at.filter(|&slot| slot != best) {
+            let meta = &mut self.metas[slot as usize];
+            if meta.state == SlotState::Idle {
+                meta.passed_over = meta.passed_over.saturating_add(1);
+            }
+            at = List::<RECENT>::newer_than(&mut self.metas, slot);
+        }
+        Some(best)
+    }
+
+    /// Of the `window` oldest idle slots that nobody is inspecting, the one that is worth least, and how much.
+    pub(super) fn least_worth(&mut self, window: usize) -> Option<(u16, u32)> {
         let (mut best, mut at) = (None, self.recent.oldest());
         let mut looks = window;
         while let Some(slot) = at.filter(|_| looks > 0) {
@@ -377,16 +391,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             }
             at = List::<RECENT>::newer_than(&mut self.metas, slot);
         }
-        let (_, best) = best?;
-        let mut at = self.recent.oldest();
-        while let Some(slot) = at.filter(|&slot| slot != best) {
-            let meta = &mut self.metas[slot as usize];
-            if meta.state == SlotState::Idle {
-                meta.passed_over = meta.passed_over.saturating_add(1);
-            }
-            at = List::<RECENT>::newer_than(&mut self.metas, slot);
-        }
-        Some(best)
+        best
     }
 
     /// The oldest idle slot that nobody is inspecting and `may_go` allows, from where the sweep is.

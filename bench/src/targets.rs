@@ -218,6 +218,7 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
         judge.flat(cost::OBJECTS, pool, &rows.map(|(name, _)| name), 1.3)?;
     }
     judge.flat(cost::KEYS, "KeyedPool", &cost::KEYED.map(|(name, _)| name), 1.3)?;
+    judge.flat(cost::EVICTIONS, "SharedPool", &cost::EVICTED.map(|(name, _)| name), 1.3)?;
     for pool in ["LocalPool", "SharedPool", "StaticPool"] {
         judge.memory(memory, pool, 16.0);
     }

@@ -79,8 +79,9 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 /// **Order of eviction.** Within the pool it is LRU by the order in which releases got the mutex, exactly. Across the pools of
 /// one tree of accounts releases are told apart by the misses between them: of two objects of different pools, with no
 /// miss of any of those pools between their releases, either may go first; if there was one, the one released earlier goes first.
-/// The objects of a class count as released when one of its class was last released, and those with the highest numbers, used
-/// longest ago in the mean, go first.
+/// The objects of a [class](KeyClass), or of a [`SharedPool`](crate::SharedPool) built by `build_arc`, count as released when
+/// the last of their class or pool was, or was made by `prewarm`: so they may go later than what was released after them
+/// elsewhere, as long as one of them is in use, and never earlier. What they have doomed goes before anything.
 ///
 /// ```
 /// use pool_core::{Account, KeyedPoolBuilder};

@@ -132,10 +132,14 @@ pub trait Pages<T> {
     fn set(&self, kind: Kind, group: u32, bits: usize);
     /// A group that has, or just had, a bit of this kind. May miss what is set meanwhile.
     fn find(&self, kind: Kind) -> Option<u32>;
+    /// The last group before `end` that has, or just had, a bit of this kind. May miss what is set meanwhile.
+    fn find_below(&self, kind: Kind, end: u32) -> Option<u32>;
     /// Where the object of a slot that was reached is, or would be.
     fn object(&self, slot: u32) -> NonNull<T>;
     /// The bytes of a slot's object, as of the last time they were measured.
     fn bytes(&self, slot: u32) -> &Count;
+    /// Both, for one look-up.
+    fn object_and_bytes(&self, slot: u32) -> (NonNull<T>, &Count);
     /// The token of a slot that was reached.
     fn tag(&self, slot: u32) -> Tag<'_>;
     /// The same, if the slot ever had one.
@@ -337,6 +341,11 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
         (0..groups(self.reached())).find(|&group| self.word(kind, group).load(Ordering::Relaxed) != 0)
     }
 
+    fn find_below(&self, kind: Kind, end: u32) -> Option<u32> {
+        let mut groups = 0..groups(self.reached()).min(end);
+        groups.rfind(|&group| self.word(kind, group).load(Ordering::Relaxed) != 0)
+    }
+
     #[inline(always)]
     fn object(&self, slot: u32) -> NonNull<T> {
         place_in(&self.objects, slot as usize)
@@ -344,6 +353,11 @@ impl<T, const N: usize> Pages<T> for Inside<T, N> {
 
     fn bytes(&self, slot: u32) -> &Count {
         &self.bytes[slot as usize]
+    }
+
+    #[inline(always)]
+    fn object_and_bytes(&self, slot: u32) -> (NonNull<T>, &Count) {
+        (self.object(slot), self.bytes(slot))
     }
 
     fn tag(&self, slot: u32) -> Tag<'_> {
@@ -479,6 +493,43 @@ mod growing {
                         continue 'again;
                     }
                     index = index * BITS as usize + word.trailing_zeros() as usize;
+                }
+                if self.groups[index].words.of(kind).load(Ordering::Relaxed) != 0 {
+                    return Some(index);
+                }
+                if self.summary.is_empty() {
+                    return None;
+                }
+                self.unmark(kind, 0, index);
+            }
+        }
+
+        /// The index of the last group before `end` that has a bit of this kind.
+        fn find_below(&self, kind: Kind, end: usize) -> Option<usize> {
+            'again: loop {
+                let mut index = end.checked_sub(1)?;
+                // Up to the level that tells of something at or before `index`: at the top there is one word.
+                let mut level = 0;
+                while let Some(words) = self.summary.get(level) {
+                    let (at, bit) = (index / BITS as usize, index % BITS as usize);
+                    let up_to = (2_usize << bit).wrapping_sub(1);
+                    // Relaxed, here and below: as in `find`.
+                    let word = words[at].of(kind).load(Ordering::Relaxed) & up_to;
+                    if let Some(last) = word.checked_ilog2() {
+                        index = at * BITS as usize + last as usize;
+                        break;
+                    }
+                    index = at.checked_sub(1)?;
+                    level += 1;
+                }
+                // And down to the last of what that is.
+                for level in (0..level).rev() {
+                    let word = self.summary[level][index].of(kind).load(Ordering::Relaxed);
+                    let Some(last) = word.checked_ilog2() else {
+                        self.unmark(kind, level + 1, index);
+                        continue 'again;
+                    };
+                    index = index * BITS as usize + last as usize;
                 }
                 if self.groups[index].words.of(kind).load(Ordering::Relaxed) != 0 {
                     return Some(index);
@@ -757,6 +808,21 @@ mod growing {
             None
         }
 
+        fn find_below(&self, kind: Kind, end: u32) -> Option<u32> {
+            // Relaxed: what is reached meanwhile is set meanwhile.
+            let mut end = groups(self.reached.load(Ordering::Relaxed) as u32).min(end);
+            while let Some(last) = end.checked_sub(1) {
+                let (at, first) = chunk_of(last);
+                // One that is not there yet has nothing.
+                let index = self.chunk(at).and_then(|chunk| chunk.find_below(kind, (end - first) as usize));
+                if let Some(index) = index {
+                    return Some(first + index as u32);
+                }
+                end = first;
+            }
+            None
+        }
+
         #[inline(always)]
         fn object(&self, slot: u32) -> NonNull<T> {
             let (chunk, index) = self.locate_slot(slot);
@@ -766,6 +832,12 @@ mod growing {
         fn bytes(&self, slot: u32) -> &Count {
             let (chunk, index) = self.locate_slot(slot);
             &chunk.bytes[index]
+        }
+
+        #[inline(always)]
+        fn object_and_bytes(&self, slot: u32) -> (NonNull<T>, &Count) {
+            let (chunk, index) = self.locate_slot(slot);
+            (chunk.objects.at(index), &chunk.bytes[index])
         }
 
         fn tag(&self, slot: u32) -> Tag<'_> {
@@ -805,6 +877,78 @@ mod growing {
                     drop(unsafe { Box::from_raw(chunk) });
                 }
             }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "std", not(pool_core_loom)))]
+mod tests {
+    use super::*;
+
+    /// What `find_below` has to find, group by group.
+    fn look<P: Pages<u8>>(pages: &P, kind: Kind, end: u32) -> Option<u32> {
+        let mut all = 0..groups(pages.reached()).min(end);
+        all.rfind(|&group| pages.word(kind, group).load(Ordering::Relaxed) != 0)
+    }
+
+    #[track_caller]
+    fn check<P: Pages<u8>>(pages: &P) {
+        let all = groups(pages.reached());
+        for kind in [Kind::Idle, Kind::Vacant, Kind::Doomed] {
+            for end in (0..=all + 1).chain([u32::MAX]) {
+                assert_eq!(pages.find_below(kind, end), look(pages, kind, end), "{kind:?} below {end}");
+            }
+            assert_eq!(pages.find(kind).is_some(), look(pages, kind, u32::MAX).is_some());
+        }
+    }
+
+    fn sets_and_clears<P: Pages<u8>>(pages: &P, slots: u32, steps: u32) {
+        check(pages);
+        while pages.reached() < slots {
+            pages.reach();
+        }
+        check(pages);
+        let mut random = 0x2545_f491_u32;
+        for step in 0..steps {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            let group = random % groups(slots);
+            let kind = [Kind::Idle, Kind::Vacant, Kind::Doomed][(random >> 16) as usize % 3];
+            // Few are set at a time, so that most of what the summary tells of is empty.
+            pages.set(kind, group, 1 << (step % BITS));
+            check(pages);
+            if step % 8 != 7 {
+                pages.word(kind, group).store(0, Ordering::Relaxed);
+                check(pages);
+            }
+        }
+    }
+
+    // A group passed over, or found where the caller has been; at the ends of words, of levels and of chunks.
+    #[test]
+    fn the_last_group_below_any_other_is_found() {
+        let (groups, steps) = if cfg!(miri) { (5, 4) } else { (300, 40) };
+        sets_and_clears(&Chunks::new(usize::MAX >> 33), groups * BITS, steps);
+        sets_and_clears(&Chunks::new(200), 200, steps);
+        sets_and_clears(&Inside::<u8, 200>::new(), 200, steps);
+    }
+
+    // Three levels: 8192 groups in one chunk.
+    #[test]
+    #[cfg_attr(miri, ignore = "a million slots")]
+    fn the_last_group_is_found_by_way_of_every_level() {
+        let pages = Chunks::<u8>::new(1 << 20);
+        while pages.reach().is_some() {}
+        let last = groups(pages.reached()) - 1;
+        for group in [0, 1, 64, 4095, 4096, 8191, 8192, 8200, 12_287, 12_288, last] {
+            pages.set(Kind::Idle, group, 1);
+            for end in [group + 1, group + 2, group + 64, group + 4096, u32::MAX] {
+                assert_eq!(pages.find_below(Kind::Idle, end), Some(group), "below {end}");
+            }
+            assert_eq!(pages.find_below(Kind::Idle, group), None);
+            pages.word(Kind::Idle, group).store(0, Ordering::Relaxed);
+            assert_eq!(pages.find_below(Kind::Idle, u32::MAX), None);
         }
     }
 }

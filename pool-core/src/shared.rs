@@ -52,20 +52,19 @@
 //!   bits, so that a pair passes one value through memory in place of two. It is instructions that count there.
 
 mod builder;
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod evict;
 mod front;
 mod idle;
 mod making;
 #[cfg(feature = "std")]
 mod own_lane;
+mod upkeep;
 
 pub use builder::SharedPoolBuilder;
 pub(crate) use front::Shared;
 
 use crate::account::Account;
-#[cfg(feature = "alloc")]
-use crate::account::Registration;
 use crate::cache::Cache;
 
 use crate::error::{AcquireError, ReleaseError};
@@ -223,17 +222,19 @@ where
     version: AtomicUsize,
     pub(crate) waiters: WaitQueue,
     counts: Counts,
+    /// What there was to spare when maintenance was done last.
+    spare: upkeep::Spare,
     /// Its place among the pools that give idle objects back to one another.
-    #[cfg(feature = "alloc")]
-    registration: Option<Registration<crate::account::Shared>>,
-    #[cfg(feature = "alloc")]
-    seen: evict::Seen,
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    membership: Option<evict::Membership>,
 }
 
 /// What each acquire and release of the pages may write: apart from what those of lanes read.
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 struct Hot {
     hits: Count,
+    /// Objects that were taken several at once, for a lane.
+    batched: Count,
 }
 
 /// In `flags` of a pool whose objects are measured as they come back, from the start. More than this, and somebody
@@ -352,7 +353,7 @@ where
             Self {
                 measured: account.is_some(),
                 flags: AtomicUsize::new(if account.is_some() { MEASURED } else { 0 }),
-                hot: Hot { hits: Count::new(0) },
+                hot: Hot { hits: Count::new(0), batched: Count::new(0) },
                 pages,
                 factory,
                 resetter,
@@ -380,10 +381,9 @@ where
                     inspected: Count::new(0),
                     inspected_bytes: Count::new(0),
                 },
-                #[cfg(feature = "alloc")]
-                registration: None,
-                #[cfg(feature = "alloc")]
-                seen: evict::Seen::new(),
+                spare: upkeep::Spare::new(),
+                #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+                membership: None,
             }
         }
     }
@@ -547,7 +547,7 @@ where
         Cache::new(alloc::sync::Arc::clone(self))
     }
 
-    /// Makes idle objects until there are at least `count`. Returns how many were made.
+    /// Makes idle objects until there are at least `count`. Returns how many were made. They count as released now.
     ///
     /// # Errors
     ///
@@ -557,11 +557,11 @@ where
         let missing = count.saturating_sub(self.count_idle());
         for _ in 0..missing {
             let slot = self.create_slot()?;
+            #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+            if let Some(membership) = &self.membership {
+                membership.note_release();
+            }
             self.put_shared(slot);
-        }
-        #[cfg(feature = "alloc")]
-        if self.registration.is_some() {
-            self.look();
         }
         Ok(missing)
     }
@@ -620,13 +620,6 @@ where
             }
         }
         destroyed
-    }
-
-    /// A slice of housekeeping: destroys what releases have doomed, at most `work_limit` objects. Returns how many.
-    ///
-    /// Call it now and then from where freeing is allowed, if threads that must not free release objects here.
-    pub fn maintain(&self, work_limit: usize) -> usize {
-        self.destroy_doomed(work_limit)
     }
 
     /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are doomed as they come

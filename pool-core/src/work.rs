@@ -13,6 +13,22 @@ pub struct WorkLimit {
 impl WorkLimit {
     /// No bound.
     pub const NONE: Self = Self { objects: usize::MAX, bytes: usize::MAX };
+
+    /// Whether the slice ends here.
+    pub(crate) fn is_reached(self) -> bool {
+        self.objects == 0 || self.bytes == 0
+    }
+
+    /// Takes away an object of so many bytes.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        // No bound stays none.
+        if self.objects != usize::MAX {
+            self.objects = self.objects.saturating_sub(1);
+        }
+        if self.bytes != usize::MAX {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
 }
 
 impl From<usize> for WorkLimit {

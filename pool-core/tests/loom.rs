@@ -313,6 +313,22 @@ fn what_is_released_into_an_empty_group_is_found() {
     });
 }
 
+// The same for who looks from the other end: an object that nobody trims, evicts, or destroys when the pool is closed.
+#[test]
+fn what_is_released_into_an_empty_group_is_found_from_above() {
+    loom::model(|| {
+        let pool = plain(8);
+        pool.prewarm(8).unwrap();
+        let mut leases: Vec<_> = (0..8).map(|_| pool.try_acquire_owned().unwrap()).collect();
+        let one = leases.pop().unwrap();
+        let other = thread::spawn(move || use_and_release(one));
+        let gone = pool.trim(0);
+        other.join().unwrap();
+        assert_eq!(gone + pool.trim(0), 1);
+        drop(leases);
+    });
+}
+
 // The last handle of a pool that goes while a lease is being released.
 #[test]
 fn an_owned_lease_outlives_the_pool() {

@@ -410,6 +410,91 @@ fn trimming_takes_the_same_time_for_each_object() {
     assert!(many < 6.0 * few, "{many} s an object, {few} s with fewer");
 }
 
+// Pressure.
+
+/// A pool of objects of ten bytes, without threads' caches.
+fn tens(account: &Account) -> SharedPool<fn(&()) -> Result<Ten, Infallible>> {
+    fn ten(_: &()) -> Result<Ten, Infallible> {
+        Ok(Ten)
+    }
+    SharedPool::builder(ten as fn(&()) -> _).account(account.clone()).thread_caches(false).build()
+}
+
+struct Ten;
+
+impl pool_core::Footprint for Ten {
+    fn footprint(&self) -> usize {
+        10
+    }
+}
+
+// Idle objects that stay although memory is gone, those among them that a thread keeps; or more than the limit of work.
+#[test]
+fn critical_pressure_drops_every_idle_object_within_reach() {
+    let account = Account::new("budget", 500);
+    let pool = SharedPool::builder(|_: &()| Ok::<_, Infallible>(Ten)).account(account.clone()).build();
+    pool.prewarm(9).unwrap();
+    let cache = pool.cache();
+    assert_eq!(cache.fill(2), 2);
+    let ((tell, kept), (end, wait)) = (mpsc::channel(), mpsc::channel::<()>());
+    thread::scope(|scope| {
+        let (pool, end) = (&pool, end); // which ends the thread, too, if this one panics
+        scope.spawn(move || {
+            drop((pool.acquire().unwrap(), pool.acquire().unwrap()));
+            tell.send(()).unwrap();
+            _ = wait.recv();
+        });
+        kept.recv().unwrap();
+        check(pool, 0, 9);
+        assert_eq!(pool.maintain(usize::MAX), 0);
+        let external = account.charge_external(500).unwrap();
+        assert_eq!(pool.maintain(3), 3);
+        assert_eq!(pool.maintain(usize::MAX), 4);
+        assert_eq!((pool.stats().idle, cache.idle(), account.overcommitted()), (2, 2, 20));
+        drop((external, end));
+    });
+}
+
+// A trim below the watermark, of what was needed a moment ago, or beyond the limit of work.
+#[test]
+fn moderate_pressure_drops_what_was_spare_since_the_last_maintenance() {
+    let account = Account::builder("budget").soft_limit(50).low_watermark(25).build();
+    let pool = tens(&account);
+    let pairs = |count: usize| (0..count).for_each(|_| drop(pool.acquire().unwrap()));
+    pool.prewarm(9).unwrap();
+    assert_eq!(pool.maintain(usize::MAX), 0, "none was idle at a last maintenance");
+    drop([(); 3].map(|()| pool.acquire().unwrap()));
+    assert_eq!(pool.maintain(2), 2);
+    pairs(9);
+    assert_eq!(pool.maintain(usize::MAX), 0, "as many were taken as there were");
+    pairs(5);
+    assert_eq!(pool.maintain(usize::MAX), 2);
+    assert_eq!(pool.maintain(usize::MAX), 3, "none was needed since, and two fit below the watermark");
+    check(&pool, 0, 2);
+    assert_eq!((account.used(), pool.maintain(usize::MAX)), (20, 0));
+}
+
+// A working set that is measured by traffic alone: what a thread takes again and again out of its own cache is one object.
+#[test]
+fn moderate_pressure_spares_what_caches_hold_and_not_what_lies_behind() {
+    let account = Account::builder("budget").soft_limit(50).low_watermark(0).build();
+    let pool = tens(&account);
+    pool.prewarm(150).unwrap();
+    let cache = pool.cache();
+    let pairs = || (0..1000).for_each(|_| drop(cache.acquire().unwrap()));
+    pairs();
+    let stashed = cache.idle();
+    assert_eq!(pool.maintain(usize::MAX), 0);
+    pairs();
+    assert_eq!(pool.maintain(usize::MAX), 150 - stashed);
+    assert_eq!((pool.stats().idle, cache.idle()), (stashed, stashed));
+    // What a cache takes out at once was not spare.
+    cache.flush();
+    pool.maintain(0);
+    let filled = cache.fill(5);
+    assert_eq!(pool.maintain(usize::MAX), stashed - filled);
+}
+
 // Waiting.
 
 // Somebody first in the queue who does not care any more, and whose place holds up one with a timeout.

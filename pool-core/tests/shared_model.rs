@@ -400,8 +400,15 @@ impl<'p, 'w, S: Storage> Driver<'p, 'w, S> {
                 }
             }
             Op::Maintain(limit) => {
-                let doomed = self.count(|state| matches!(state, State::Doomed(_)));
-                assert_eq!(pool.maintain(limit), doomed.min(limit));
+                may_go = |state| matches!(state, State::Idle(_));
+                let doomed = self.objects.values().filter_map(|state| match *state {
+                    State::Doomed(bytes) => Some(bytes),
+                    _ => None,
+                });
+                let (doomed, doomed_bytes) = (doomed.clone().count(), doomed.sum::<usize>());
+                let critical = used - doomed_bytes > self.account.hard_limit();
+                let expected = doomed + if critical { free } else { 0 };
+                assert_eq!(pool.maintain(limit), expected.min(limit));
             }
             Op::FailNext => self.world.fail_next.set(true),
             Op::DiscardNext => self.world.discard_next.set(true),

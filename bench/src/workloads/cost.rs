@@ -3,14 +3,17 @@
 //! Ten, so that the memory they take decides nothing.
 
 use super::{Contender, Kind, Workload};
+use crate::measure::{Lap, waited};
 use crate::ours::PACKAGE;
-use pool_core::{Factory, KeyedPool, LocalPool, SharedPool};
+use pool_core::{Account, Factory, KeyedPool, Lease, LocalPool, SharedPool};
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub(crate) const OBJECTS: &str = "cost-by-objects";
 pub(crate) const KEYS: &str = "cost-by-keys";
+pub(crate) const EVICTIONS: &str = "cost-of-evictions";
 
 /// How many of them come and go.
 const FEW: usize = 10;
@@ -40,6 +43,8 @@ pub(crate) const BARE: Rows = [
     ("SharedPool, no caches, 100 000", 100_000),
     ("SharedPool, no caches, 1 000 000", 1_000_000),
 ];
+pub(crate) const EVICTED: Rows =
+    [("10 idle", 10), ("1 000 idle", 1_000), ("100 000 idle", 100_000), ("1 000 000 idle", 1_000_000)];
 type Rows = [(&'static str, usize); 4];
 pub(crate) const KEYED: [(&str, u32); 3] =
     [("KeyedPool, 10", 10), ("KeyedPool, 1 000", 1_000), ("KeyedPool, 100 000", 100_000)];
@@ -111,6 +116,41 @@ pub(super) fn by_keys() -> Workload {
         per: "pair",
         note: "Hits on 10 keys, of 10 to 100 000 that exist: the bars are to be alike.",
         contenders: keyed.into(),
+        facts: None,
+    }
+}
+
+/// Misses of one pool, of which each evicts an object of another that has so many idle. The clock stands still while those are
+/// made again.
+fn evictions(idle: usize) -> impl FnMut(usize) -> Lap {
+    let account = Account::new("bench", idle * size_of::<Small>());
+    let pool = || SharedPool::builder(small()).account(account.clone()).thread_caches(false).build_arc();
+    let (gives, takes) = (pool(), pool());
+    drop(gives.prewarm(idle));
+    move |operations| {
+        let mut lap = Lap { time: Duration::ZERO, calm: true };
+        let mut made = Vec::with_capacity(FEW);
+        for _ in 0..operations / FEW {
+            let (before, start) = (waited(), Instant::now());
+            made.extend((0..FEW).map(|_| takes.acquire().ok()));
+            lap.time += start.elapsed();
+            lap.calm &= waited() == before;
+            made.drain(..).flatten().for_each(Lease::discard);
+            drop(gives.prewarm(idle));
+        }
+        lap
+    }
+}
+
+pub(super) fn of_evictions() -> Workload {
+    let rows = EVICTED.map(|(name, idle)| Contender::threads(name, Kind::Ours, evictions(idle)).of(PACKAGE));
+    Workload {
+        slug: EVICTIONS,
+        title: "Cost of evictions",
+        per: "miss",
+        note: "Misses of a SharedPool, of which each evicts an object of another that has 10 to 1 000 000 idle: the bars are to be \
+               alike.",
+        contenders: rows.into(),
         facts: None,
     }
 }

@@ -104,6 +104,7 @@ pub const ALL: &[(&str, fn() -> Workload)] = &[
     (zeroed::SLUG, zeroed::workload),
     (cost::OBJECTS, cost::by_objects),
     (cost::KEYS, cost::by_keys),
+    (cost::EVICTIONS, cost::of_evictions),
     (keyed::HITS, keyed::hits),
     (keyed::EVICTING, keyed::evicting),
     (account::ALONE, account::alone),

@@ -28,6 +28,12 @@ pub trait Evict {
     #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
     fn oldest(&self) -> Option<(u64, usize)>;
 
+    /// As [`evictable`](Self::evictable), but it may stop counting where there are `enough`.
+    fn evictable_up_to(&self, enough: usize) -> usize {
+        _ = enough;
+        self.evictable()
+    }
+
     /// Bytes of all objects that may be evicted now. Runs no user code.
     fn evictable(&self) -> usize;
 
@@ -164,9 +170,19 @@ impl<M: Mode> Account<M> {
     /// Bytes of idle objects at or below this account that can be evicted; with those of the asking pool, if it is
     /// not on the lists itself.
     pub(crate) fn evictable(&self, own: Option<&dyn Evict>) -> usize {
-        let own = own.map_or(0, Evict::evictable);
+        self.evictable_up_to(usize::MAX, own)
+    }
+
+    /// The same, counted no further than where there are `enough`.
+    fn evictable_up_to(&self, enough: usize, own: Option<&dyn Evict>) -> usize {
+        let own = own.map_or(0, |own| own.evictable_up_to(enough));
         #[cfg(feature = "alloc")]
-        let own = self.evictors().fold(own, |sum, evictor| sum.saturating_add(evictor.evictable()));
+        let own = self.evictors().try_fold(own, |sum, evictor| match enough.checked_sub(sum) {
+            None | Some(0) => Err(sum),
+            Some(missing) => Ok(sum.saturating_add(evictor.evictable_up_to(missing))),
+        });
+        #[cfg(feature = "alloc")]
+        let (Ok(own) | Err(own)) = own;
         own
     }
 
@@ -233,6 +249,10 @@ impl<M: Mode> Account<M> {
     /// anything is.
     pub(crate) fn admit(&self, held: usize, bytes: usize, own: Option<&dyn Evict>) -> Result<(), OverBudget> {
         let hopeless = |shortfall: Shortfall<'_, M>| {
+            // What they are in all is counted for the text of a refusal only.
+            if shortfall.evictable_up_to(shortfall.bytes(), own) >= shortfall.bytes() {
+                return None;
+            }
             let evictable = shortfall.evictable(own);
             (shortfall.bytes() > evictable).then(|| (shortfall.bytes(), shortfall.refusal(evictable)))
         };
@@ -250,6 +270,18 @@ impl<M: Mode> Shortfall<'_, M> {
             Level::Here(account) => account.evictable(own),
             #[cfg(feature = "alloc")]
             Level::Above(top, account) => top.evictable(own).saturating_add(account.evictable(None)),
+        }
+    }
+
+    /// The same, counted no further than where there are `enough`.
+    fn evictable_up_to(&self, enough: usize, own: Option<&dyn Evict>) -> usize {
+        match self.level {
+            Level::Here(account) => account.evictable_up_to(enough, own),
+            #[cfg(feature = "alloc")]
+            Level::Above(top, account) => {
+                let here = top.evictable_up_to(enough, own);
+                here.saturating_add(account.evictable_up_to(enough.saturating_sub(here), None))
+            }
         }
     }
 
@@ -302,6 +334,9 @@ impl<P: Evict> Evict for Member<alloc::rc::Weak<P>> {
     fn evictable(&self) -> usize {
         self.0.upgrade().map_or(0, |pool| pool.evictable())
     }
+    fn evictable_up_to(&self, enough: usize) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
+    }
     fn worth(&self) -> Option<u16> {
         self.0.upgrade()?.worth()
     }
@@ -322,6 +357,9 @@ impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
     }
     fn evictable(&self) -> usize {
         self.0.upgrade().map_or(0, |pool| pool.evictable())
+    }
+    fn evictable_up_to(&self, enough: usize) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
     }
     fn worth(&self) -> Option<u16> {
         self.0.upgrade()?.worth()

@@ -137,7 +137,8 @@ where
         KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
     }
 
-    /// Most objects of all keys, leased and idle. An acquire beyond evicts an idle one, or fails.
+    /// Most objects of all keys, leased and idle, but for those of [classes](KeyedPool#method.class). An acquire beyond evicts
+    /// an idle one, or fails.
     pub fn max_objects(mut self, objects: usize) -> Self {
         self.limits.max_objects = objects;
         self

@@ -8,6 +8,7 @@ use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::observe::Observer;
 use crate::shared::{SharedPool, SharedPoolBuilder};
 use crate::slots::{Locked, Storage};
+use crate::work::WorkLimit;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
@@ -16,6 +17,23 @@ use core::hash::Hash;
 
 /// The objects of one key of a [`SharedKeyedPool`], as a [`SharedPool`]: acquire and release are lock-free, and take no look
 /// at the key. Made by [`KeyedPool::class`].
+///
+/// A class has the factory, the resetter, the account and the bound on retained bytes of its pool, and ends with it:
+/// [`close`](KeyedPool::close) closes its classes. [`maintain`](KeyedPool::maintain) maintains them: it destroys what they
+/// have doomed and, under pressure, what they have idle, as [`SharedPool::maintain`] says; at most as many objects of all
+/// of them as its limit says. What a class does not have, or has by itself:
+///
+/// | of the pool | of a class |
+/// |---|---|
+/// | [`max_objects`](super::KeyedPoolBuilder::max_objects) | not counted there: with classes there may be more objects in all, and only the account bounds them |
+/// | [`max_per_key`](super::KeyedPoolBuilder::max_per_key) | has the same bound by itself: so many in the class, and so many of the key in the pool |
+/// | [`max_idle_per_key`](super::KeyedPoolBuilder::max_idle_per_key), [`min_idle`](super::KeyedPoolBuilder::min_idle) | none: all that is released stays idle until bytes are short, and all of it may go then |
+/// | [`idle_ttl`](super::KeyedPoolBuilder::idle_ttl), [`soft_idle_ttl`](super::KeyedPoolBuilder::soft_idle_ttl), [`max_lifetime`](super::KeyedPoolBuilder::max_lifetime) | none: its objects never expire |
+/// | quarantine ([`Lease::release_at`](crate::Lease::release_at)) | none |
+/// | observer, [`watch_leaks`](super::KeyedPoolBuilder::watch_leaks) | hear nothing of it |
+/// | [`evict_cheapest_of`](super::KeyedPoolBuilder::evict_cheapest_of), exact LRU | one age for all its objects, that of the last release, and the highest slot goes first; see [`build_arc`](SharedPoolBuilder::build_arc) |
+/// | [`stats`](KeyedPool::stats), [`key_stats`](KeyedPool::key_stats), [`keys`](KeyedPool::keys) | not in them: it has [`stats`](SharedPool::stats) of its own |
+/// | [`prewarm`](KeyedPool::prewarm), [`trim`](KeyedPool::trim), [`retain`](KeyedPool::retain), [`evict_to`](KeyedPool::evict_to) | not touched by them: it has the first three by itself |
 pub type KeyClass<K, F, L, R, C, O> =
     SharedPool<OfKey<SharedKeyedPool<K, F, L, R, C, O>, K>, OfKey<SharedKeyedPool<K, F, L, R, C, O>, K>>;
 
@@ -78,6 +96,7 @@ pub(super) type Classes<K> = Vec<(K, Weak<dyn AnyClass>)>;
 /// A class of whatever type; a pool that named the type would have a type without end.
 pub(super) trait AnyClass: Any + Send + Sync {
     fn close(&self);
+    fn maintain(&self, left: &mut WorkLimit) -> usize;
     fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -88,6 +107,10 @@ where
 {
     fn close(&self) {
         self.close();
+    }
+
+    fn maintain(&self, left: &mut WorkLimit) -> usize {
+        self.maintain_within(left)
     }
 
     fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
@@ -110,9 +133,8 @@ where
     /// short they are evicted as this pool's are. Resolve it once, off the thread that may not wait, and
     /// [`prewarm`](SharedPool::prewarm) it; then its `try_acquire`, release and caches neither lock nor allocate.
     ///
-    /// The class lives as long as a handle to it. Its objects are beside those that [`acquire`](Self::acquire) hands out: they
-    /// are in its statistics and not in this pool's, the bound on objects of a key holds for each of the two, and time
-    /// limits, quarantine and observers are for this pool's only. [`close`](Self::close) closes it as well.
+    /// The class lives as long as a handle to it. Its objects are beside those that [`acquire`](Self::acquire) hands out, and
+    /// most bounds and options of this pool are not for them: [`KeyClass`] lists which.
     ///
     /// O(classes that are alive), under the pool's lock.
     pub fn class(self: &Arc<Self>, key: &K) -> Arc<KeyClass<K, F, L, R, C, O>> {
@@ -170,11 +192,22 @@ where
     S: Storage,
     M: Mode,
 {
-    /// Closes the classes that are alive.
+    /// The classes that are alive.
+    fn living_classes(&self) -> Vec<Arc<dyn AnyClass>> {
+        self.classes.lock().iter().filter_map(|(_, class)| class.upgrade()).collect()
+    }
+
     pub(super) fn close_classes(&self) {
-        let classes: Vec<_> = self.classes.lock().iter().filter_map(|(_, class)| class.upgrade()).collect();
-        for class in classes {
+        for class in self.living_classes() {
             class.close();
         }
+    }
+
+    /// Maintains the classes: at most so many objects of all, and as many bytes as are left. How many it destroyed.
+    pub(super) fn maintain_classes(&self, objects: usize, bytes: &mut usize) -> usize {
+        let mut left = WorkLimit { objects, bytes: *bytes };
+        let destroyed = self.living_classes().iter().map(|class| class.maintain(&mut left)).sum();
+        *bytes = left.bytes;
+        destroyed
     }
 }

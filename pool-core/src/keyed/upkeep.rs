@@ -85,6 +85,7 @@ where
     ///   not below [`min_idle`](super::KeyedPoolBuilder::min_idle). A release that follows the eviction of an idle object
     ///   does not raise that fewest again: in doubt objects are kept.
     /// - Leases that are out for too long are told of, if the pool watches for them.
+    /// - Classes are maintained as well, see `KeyClass`.
     ///
     /// A slice that looked at `limit` objects ends there, and the next goes on behind them, so that it is not
     /// always the same that are looked at and passed over. Only such slices can evict an object before one that was
@@ -118,6 +119,8 @@ where
             }
         }
         self.tell_leaks(looks);
+        #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
+        (destroyed += self.maintain_classes(looks, &mut bytes_left));
         let Some(account) = &self.account else { return destroyed };
         let pressure = account.pressure();
         let why = Removal::Evicted(Eviction::Pressure);

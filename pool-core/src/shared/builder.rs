@@ -1,5 +1,7 @@
 //! The options of a shared pool.
 
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+use super::evict::Membership;
 use super::{MEASURED, SharedPool, StaticPool};
 use crate::account::Account;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -98,8 +100,12 @@ where
     /// idle object that was released longest ago makes room, in whichever of the pools at or below the account that
     /// refuses it is. Keyed pools take part by `build_shared`.
     ///
-    /// A shared pool notes no time at a release. Its idle objects count as released when the pool was last found used, by a
-    /// miss of another, so they may go later than those of a keyed pool that were released after them, never earlier.
+    /// A shared pool notes at a release only how many misses the pools of the tree have had by then, and only for all its
+    /// objects together. So its idle objects count as released when the last of them was, or was made by
+    /// [`prewarm`](SharedPool::prewarm): they may go later than what other pools released after them, never earlier. Between
+    /// that release and one of another pool the order is as in `SharedKeyedPool`: the one with
+    /// a miss after it goes first. Which object of the pool goes is as in [`trim`](SharedPool::trim), but those that threads
+    /// keep for themselves are the last; what is doomed goes before anything. O(1), however many are idle.
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
     pub fn build_arc(self) -> Arc<SharedPool<F, R, Growing>>
     where
@@ -116,8 +122,8 @@ where
         R: Send + Sync + 'static,
     {
         let mut pool = self.build();
-        pool.registration =
-            pool.account.as_ref().map(|account| account.register(Box::new(Member(weak.clone()))));
+        let register = |account: &Account| account.register(Box::new(Member(weak.clone())));
+        pool.membership = pool.account.as_ref().map(register).map(Membership::new);
         pool
     }
 

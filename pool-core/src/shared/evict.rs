@@ -1,35 +1,74 @@
 //! What other pools under the same account may take of a shared pool.
 //!
-//! A release notes no time: that would cost each of them. Instead, when another pool has a miss and looks for the oldest
-//! object, it looks whether this pool was used since the last look; if so, all its idle objects count as released now. So
-//! they are never thought older than they are, and a pool that is not used ages as a whole. Which of them goes is as in
-//! [`trim`](SharedPool::trim): the one in the highest slot, for low slots are handed out first.
+//! A release notes the time, which is the number of misses in the whole tree of accounts so far, once for all objects of the
+//! pool: while that has not changed since the last release it only compares. So all idle objects of the pool count as
+//! released when the last of them was, and are never thought older than they are; a pool that is not used ages as a
+//! whole. Which of them goes: what is doomed, before anything of any pool; then, as in [`trim`](SharedPool::trim), the one in
+//! the highest slot; last what threads keep for themselves.
+//!
+//! Nothing here looks at more slots than it has to: the highest is found by the summary above the words, and bytes are added
+//! up only until there are enough.
 
 use super::{Leave, SharedPool};
-use crate::account::{Cause, Evict};
+use crate::account::{Account, Cause, Evict, Registration, Shared};
 use crate::lifecycle::{Factory, Resetter};
-use crate::lock::Lock;
-use crate::pages::{BITS, Kind, Pages, groups};
+use crate::pages::{BITS, Kind, Pages};
 use crate::slots::Storage;
-use crate::sync::Ordering;
+use crate::sync::{Count, Ordering};
 
-/// What the pool looked like when it was last asked.
-pub(super) struct Seen(Lock<Look>);
-
-#[derive(Clone, Copy)]
-struct Look {
-    hits: u64,
-    objects: usize,
-    idle: usize,
-    stamp: u64,
+/// A pool's place among those that give idle objects back to one another.
+pub(super) struct Membership {
+    registration: Registration<Shared>,
+    /// Where misses are counted.
+    top: Account,
+    /// How many there had been at the last release: what fits into a word.
+    released: Count,
 }
 
-impl Seen {
-    crate::sync::const_fn! {
-        pub(super) fn new() -> Self {
-            Self(Lock::new(Look { hits: 0, objects: 0, idle: 0, stamp: 0 }))
+impl Membership {
+    pub(super) fn new(registration: Registration<Shared>) -> Self {
+        let mut top = registration.account();
+        while let Some(above) = top.parent() {
+            top = above;
+        }
+        let (top, released) = (top.clone(), Count::new(top.stamp() as usize));
+        Self { registration, top, released }
+    }
+
+    pub(super) fn note_miss(&self) {
+        self.registration.account().note_miss();
+    }
+
+    /// Of an object that is about to become idle, so that who takes it knows.
+    #[inline(always)]
+    pub(super) fn note_release(&self) {
+        // Relaxed: see `Mode::stamp`.
+        let now = self.top.ledger().epoch.0.load(Ordering::Relaxed) as usize;
+        if self.released.load(Ordering::Relaxed) != now {
+            self.note_later_release(now);
         }
     }
+
+    #[cold]
+    #[inline(never)]
+    fn note_later_release(&self, now: usize) {
+        advance(&self.released, now);
+    }
+
+    /// The time of the last release.
+    fn last_release(&self) -> u64 {
+        let now = self.top.stamp();
+        let ago = (now as usize).wrapping_sub(self.released.load(Ordering::Relaxed)) as isize;
+        now.wrapping_sub(ago as u64)
+    }
+}
+
+/// Sets a time, but not backwards, by who read the clock long ago. Wait-free: it tries again only after another thread has
+/// noted what it read meanwhile.
+fn advance(noted: &Count, now: usize) {
+    // As numbers that wrap: of 32 bits, half of them are ahead.
+    let later = |before: usize| (now.wrapping_sub(before) as isize > 0).then_some(now);
+    _ = noted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
 }
 
 impl<F, R, S> SharedPool<F, R, S>
@@ -38,46 +77,29 @@ where
     R: Resetter<F::Object>,
     S: Storage,
 {
-    /// Objects and bytes that may be evicted now: not those in explicit caches, nor those that `retain` looks at.
-    fn count_evictable(&self) -> (usize, usize) {
-        let (mut objects, mut bytes) = (0, 0usize);
-        let mut count = |group: u32, mut bits: usize| {
-            objects += bits.count_ones() as usize;
-            while bits != 0 {
-                let slot = group * BITS + bits.trailing_zeros();
-                bytes = bytes.saturating_add(self.pages.bytes(slot).load(Ordering::Relaxed));
-                bits &= bits - 1;
+    /// The highest slot in the pages that has a bit of this kind.
+    fn highest(&self, kind: Kind) -> Option<u32> {
+        let mut end = u32::MAX;
+        loop {
+            let group = self.pages.find_below(kind, end)?;
+            // Relaxed: a look, not a claim.
+            if let Some(bit) = self.pages.word(kind, group).load(Ordering::Relaxed).checked_ilog2() {
+                return Some(group * BITS + bit);
             }
-        };
-        for group in 0..groups(self.pages.reached()) {
-            for kind in [Kind::Idle, Kind::Doomed] {
-                count(group, self.pages.word(kind, group).load(Ordering::Relaxed));
-            }
+            end = group;
         }
-        self.pages.each_lane(&mut |lane| {
-            if lane.is_of_thread() {
-                let (group, bits) = lane.idle();
-                count(group, bits);
-            }
-        });
-        (objects, bytes)
     }
 
-    /// Notes whether the pool was used since the last look: when its idle objects count as released, how many may be evicted,
-    /// and their bytes.
-    pub(super) fn look(&self) -> (u64, usize, usize) {
-        let (idle, bytes) = self.count_evictable();
-        let now = self.account.as_ref().map_or(0, |account| account.stamp());
-        let mut hits = self.hot.hits.load(Ordering::Relaxed) as u64;
-        self.pages.each_lane(&mut |lane| hits += lane.hits() as u64);
-        let objects = self.counts.there();
-        let stamp = self.seen.0.with(|seen| {
-            if (seen.hits, seen.objects, seen.idle) != (hits, objects, idle) {
-                *seen = Look { hits, objects, idle, stamp: now };
+    /// A slot that a thread keeps idle.
+    fn kept_by_thread(&self) -> Option<u32> {
+        let mut kept = None;
+        self.pages.each_lane(&mut |lane| {
+            let (group, bits) = lane.idle();
+            if bits != 0 && lane.is_of_thread() {
+                kept = Some(group * BITS + bits.trailing_zeros());
             }
-            seen.stamp
         });
-        (stamp, idle, bytes)
+        kept
     }
 }
 
@@ -88,28 +110,77 @@ where
     S: Storage,
 {
     fn oldest(&self) -> Option<(u64, usize)> {
-        let (stamp, idle, bytes) = self.look();
-        (idle > 0).then(|| (stamp, bytes / idle))
+        // Relaxed: as in `take_doomed`.
+        let doomed = self.doomed.load(Ordering::Relaxed) != 0;
+        let (stamp, slot) = match if doomed { self.highest(Kind::Doomed) } else { None } {
+            Some(doomed) => (0, doomed),
+            None => {
+                let idle = self.highest(Kind::Idle).or_else(|| self.kept_by_thread())?;
+                (self.membership.as_ref().map_or(0, Membership::last_release), idle)
+            }
+        };
+        Some((stamp, self.pages.bytes(slot).load(Ordering::Relaxed)))
     }
 
     fn evictable(&self) -> usize {
-        self.count_evictable().1
+        self.evictable_up_to(usize::MAX)
+    }
+
+    /// Not those in explicit caches, nor those that `retain` looks at.
+    fn evictable_up_to(&self, enough: usize) -> usize {
+        // There are no more, so objects of no bytes need not all be looked at.
+        let enough = enough.min(self.counts.bytes.load(Ordering::Relaxed));
+        let mut bytes = 0usize;
+        let mut add = |group: u32, mut bits: usize| {
+            while bits != 0 && bytes < enough {
+                let slot = group * BITS + bits.trailing_zeros();
+                bytes = bytes.saturating_add(self.pages.bytes(slot).load(Ordering::Relaxed));
+                bits &= bits - 1;
+            }
+            bytes < enough
+        };
+        let mut more = true;
+        for kind in [Kind::Doomed, Kind::Idle] {
+            let mut end = u32::MAX;
+            while more && let Some(group) = self.pages.find_below(kind, end) {
+                more = add(group, self.pages.word(kind, group).load(Ordering::Relaxed));
+                end = group;
+            }
+        }
+        self.pages.each_lane(&mut |lane| {
+            if lane.is_of_thread() {
+                let (group, bits) = lane.idle();
+                add(group, bits);
+            }
+        });
+        bytes
     }
 
     fn evict_oldest(&self, _: Cause) -> Option<usize> {
-        let before = self.counts.bytes.load(Ordering::Relaxed);
-        let freed = if self.destroy_doomed(1) > 0 {
-            before.saturating_sub(self.counts.bytes.load(Ordering::Relaxed))
-        } else {
-            self.empty_lanes(true);
-            let slot = self.take_highest(&mut groups(self.pages.reached()))?;
-            let bytes = self.pages.bytes(slot).load(Ordering::Relaxed);
-            self.destroy_slot(slot, Leave::Evicted);
-            bytes
-        };
-        // Not used since: the next of its objects is as old as this one was.
-        let (idle, objects) = (self.count_evictable().0, self.counts.there());
-        self.seen.0.with(|seen| (seen.idle, seen.objects) = (idle, objects));
-        Some(freed)
+        if let Some(slot) = self.take_doomed() {
+            return Some(self.destroy_slot(slot, Leave::Discarded));
+        }
+        let slot = self.take_for_eviction()?;
+        Some(self.destroy_slot(slot, Leave::Evicted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A pool that is thought older than it is, because a thread that was held up in its release comes last.
+    #[test]
+    fn a_time_is_not_set_backwards() {
+        let noted = Count::new(0);
+        for (now, then) in [(5, 5), (3, 5), (5, 5), (6, 6)] {
+            advance(&noted, now);
+            assert_eq!(noted.load(Ordering::Relaxed), then);
+        }
+        let noted = Count::new(usize::MAX - 1);
+        for (now, then) in [(usize::MAX, usize::MAX), (1, 1), (usize::MAX, 1)] {
+            advance(&noted, now);
+            assert_eq!(noted.load(Ordering::Relaxed), then);
+        }
     }
 }

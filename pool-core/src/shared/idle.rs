@@ -116,6 +116,7 @@ where
                 // Acquire: as in `take_in`.
                 let taken = word.fetch_and(!wanted, Ordering::Acquire) & wanted;
                 if taken != 0 {
+                    self.count_batch(taken);
                     return Some((group, taken));
                 }
             }
@@ -133,7 +134,16 @@ where
             wanted &= !(1 << wanted.ilog2());
         }
         // Acquire: as in `clear_lowest`.
-        word.fetch_and(!wanted, Ordering::Acquire) & wanted
+        let taken = word.fetch_and(!wanted, Ordering::Acquire) & wanted;
+        self.count_batch(taken);
+        taken
+    }
+
+    fn count_batch(&self, taken: usize) {
+        // As in `count_hit`.
+        let batched = &self.hot.batched;
+        let before = batched.load(Ordering::Relaxed);
+        batched.store(before.wrapping_add(taken.count_ones() as usize), Ordering::Relaxed);
     }
 
     /// Clears one certain bit; true if the caller has the slot now.
@@ -157,7 +167,8 @@ where
 
     /// Takes the highest idle slot of the groups below `end`, and lowers `end` to just above where it was found.
     pub(super) fn take_highest(&self, end: &mut u32) -> Option<u32> {
-        while let Some(group) = end.checked_sub(1) {
+        while let Some(group) = self.pages.find_below(Kind::Idle, *end) {
+            *end = group + 1;
             let mut bits = self.pages.word(Kind::Idle, group).load(Ordering::Relaxed);
             while let Some(highest) = bits.checked_ilog2() {
                 if self.clear(Kind::Idle, group, 1 << highest) {
@@ -168,6 +179,12 @@ where
             *end = group;
         }
         None
+    }
+
+    /// Takes the idle slot that is to go first: the highest of the pages; only if there is none, what threads keep.
+    pub(super) fn take_for_eviction(&self) -> Option<u32> {
+        let highest = || self.take_highest(&mut { u32::MAX });
+        highest().or_else(|| if self.empty_lanes(self.lanes_busy()) { highest() } else { None })
     }
 
     pub(super) fn count_idle(&self) -> usize {

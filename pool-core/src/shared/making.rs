@@ -11,7 +11,7 @@ use crate::lease::Lease;
 use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::pages::{BITS, Kind, Pages, groups};
 use crate::slots::Storage;
-use crate::sync::Ordering;
+use crate::sync::{Count, Ordering};
 use core::mem;
 use core::ptr::NonNull;
 
@@ -183,9 +183,9 @@ where
     /// those that are in caches, looked at or doomed.
     pub(super) fn create_leased(&self) -> Result<u32, AcquireError<F::Error>> {
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
-        #[cfg(feature = "alloc")]
-        if let Some(registration) = &self.registration {
-            registration.account().note_miss();
+        #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+        if let Some(membership) = &self.membership {
+            membership.note_miss();
         }
         let slot = self.create_reserved()?;
         let mut kept = self.counts.inspected.load(Ordering::Relaxed) + self.doomed.load(Ordering::Relaxed);
@@ -240,25 +240,37 @@ where
         self.look_round(0, 0);
     }
 
-    pub(super) fn destroy_doomed(&self, most: usize) -> usize {
-        let mut destroyed = 0;
+    /// Takes a slot whose object is to be destroyed.
+    pub(super) fn take_doomed(&self) -> Option<u32> {
         // Ordering::Relaxed: the bits say it exactly; a count that is seen late is worked off later.
-        while destroyed < most && self.doomed.load(Ordering::Relaxed) != 0 {
-            let Some(group) = self.pages.find(Kind::Doomed) else { break };
+        while self.doomed.load(Ordering::Relaxed) != 0 {
+            let group = self.pages.find(Kind::Doomed)?;
             let bits = self.pages.word(Kind::Doomed, group).load(Ordering::Relaxed);
             let bit = bits & bits.wrapping_neg();
             if bit != 0 && self.clear(Kind::Doomed, group, bit) {
                 self.doomed.fetch_sub(1, Ordering::Relaxed);
-                destroyed += 1;
-                self.destroy_slot(group * BITS + bit.trailing_zeros(), Leave::Discarded);
+                return Some(group * BITS + bit.trailing_zeros());
             }
+        }
+        None
+    }
+
+    pub(super) fn destroy_doomed(&self, most: usize) -> usize {
+        let mut destroyed = 0;
+        while destroyed < most
+            && let Some(slot) = self.take_doomed()
+        {
+            destroyed += 1;
+            self.destroy_slot(slot, Leave::Discarded);
         }
         destroyed
     }
 
-    /// Uncharges, then destroys the object of a slot that the caller holds.
-    pub(super) fn destroy_slot(&self, slot: u32, why: Leave) {
+    /// Uncharges, then destroys the object of a slot that the caller holds; its bytes.
+    pub(super) fn destroy_slot(&self, slot: u32, why: Leave) -> usize {
+        let bytes = self.pages.bytes(slot).load(Ordering::Relaxed);
         drop(self.take_out_of(slot, why));
+        bytes
     }
 
     pub(super) fn take_out_of(&self, slot: u32, why: Leave) -> F::Object {
@@ -283,16 +295,16 @@ where
         object
     }
 
-    /// Measures a released object; false if it grew above what it may retain or what the account allows.
-    pub(super) fn settle_bytes(&self, slot: u32, object: &F::Object) -> bool {
-        let bytes = self.factory.measure(object);
-        let noted = self.pages.bytes(slot);
-        let before = noted.load(Ordering::Relaxed);
-        bytes <= self.max_retained_bytes
-            && recharge(self.account.as_ref(), before, bytes, || {
-                noted.store(bytes, Ordering::Relaxed);
-                self.count_bytes(before, bytes);
-            })
+    /// Notes the new bytes of a released object; false if it grew above what the account allows.
+    ///
+    /// By itself, so that who calls it, and nearly always does not, saves no registers for it.
+    #[cold]
+    #[inline(never)]
+    fn recharge(&self, noted: &Count, before: usize, bytes: usize) -> bool {
+        recharge(self.account.as_ref(), before, bytes, || {
+            noted.store(bytes, Ordering::Relaxed);
+            self.count_bytes(before, bytes);
+        })
     }
 
     /// Resets an object that comes back; dooms it if that panics.
@@ -317,9 +329,18 @@ where
 
     #[inline(never)]
     pub(super) fn settle_measured(&self, slot: u32) -> bool {
+        // All pools that are members are measured, for they have an account.
+        #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+        if let Some(membership) = &self.membership {
+            membership.note_release();
+        }
+        let (object, noted) = self.pages.object_and_bytes(slot);
         let settling = Held { pool: self, slot, abandon: Self::doom };
         // SAFETY: the caller holds the slot, so only this reference to its object exists.
-        let kept = self.settle_bytes(slot, unsafe { self.pages.object(slot).as_ref() });
+        let bytes = self.factory.measure(unsafe { object.as_ref() });
+        let before = noted.load(Ordering::Relaxed);
+        let kept =
+            bytes <= self.max_retained_bytes && (bytes == before || self.recharge(noted, before, bytes));
         mem::forget(settling);
         if !kept {
             self.doom(slot);

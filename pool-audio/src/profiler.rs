@@ -257,7 +257,8 @@ impl<C: Clock> CallbackProfiler<C> {
             figures.held.set_f64(load);
         }
         figures.note_recent(load);
-        figures.loads.record((load * LOAD_STEPS) as u64);
+        // Up, so that what is told is never too low.
+        figures.loads.record((load * LOAD_STEPS).ceil() as u64);
         figures.callbacks.add(1);
 
         let timing = CallbackTiming { begin, gap, execution, frames, load, late };

@@ -152,7 +152,7 @@ pub struct ClassStats {
     pub exhausted: usize,
     /// Acquires that cleared a large buffer themselves.
     pub inline_clears: usize,
-    /// `acquire_silent` that found only buffers which were not clear.
+    /// `acquire_silent` that got a buffer which takes more than 32 KiB to clear, and none that was cleared ahead was left.
     pub not_clear: usize,
     /// Buffers destroyed so far, for whatever reason.
     pub destroyed: u64,
@@ -190,7 +190,8 @@ struct Class {
 
 impl Class {
     fn is_large(&self) -> bool {
-        self.bytes > CLEARED_ON_ACQUIRE
+        // The samples alone, without slack and header: those are never cleared.
+        usize::from(self.key.channels) * self.key.stride() * size_of::<f32>() > CLEARED_ON_ACQUIRE
     }
 
     fn cleared_ahead(&self) -> usize {
@@ -221,15 +222,24 @@ impl Class {
         }
     }
 
-    /// Notes whether it was used since this was last called, and what it had to spare.
-    fn look(&mut self, epoch: u64) {
-        let stats = self.pool.stats();
-        let served = stats.hits.wrapping_add(self.signals.exhausted() as u64);
+    /// Notes whether it was used since this was last called.
+    fn note_use(&mut self, epoch: u64) {
+        let served = self.pool.stats().hits.wrapping_add(self.signals.exhausted() as u64);
         if served != self.served {
             (self.served, self.last_used) = (served, epoch);
         }
-        self.spare = self.idle_before.min(stats.idle);
-        self.idle_before = stats.idle;
+    }
+
+    /// Notes what it had to spare since the last call.
+    fn note_spare(&mut self) {
+        let idle = self.pool.stats().idle;
+        self.spare = self.idle_before.min(idle);
+        self.idle_before = idle;
+    }
+
+    /// Idle buffers that are not kept as prewarmed.
+    fn beyond_reserve(&self) -> usize {
+        self.pool.stats().idle.saturating_sub(self.reserve)
     }
 
     /// Gives handles that are gone up, and clears buffers for the others: at most `limit`.
@@ -290,7 +300,7 @@ impl RealtimePool {
         let mut made = 0;
         // No more than were missing at first, if audio threads acquire meanwhile.
         for _ in self.classes[index].stats().idle..count {
-            made += self.make(index)?;
+            made += self.make(index, usize::MAX)?.0;
         }
         let class = &mut self.classes[index];
         class.reserve = class.reserve.max(count);
@@ -309,7 +319,7 @@ impl RealtimePool {
         let index = self.class(key)?;
         let most = self.cleared_ahead;
         let class = &mut self.classes[index];
-        let clear = (class.is_large() && most > 0).then(|| {
+        let clear = class.is_large().then(|| {
             let (producer, consumer) = RingBuffer::new(most);
             class.rings.push(producer);
             class.clear_ahead(most, most);
@@ -351,34 +361,48 @@ impl RealtimePool {
         Ok(self.classes.len() - 1)
     }
 
-    /// Makes an idle buffer of a class; evicts what others have to spare if that is what it takes. Gives how many were made:
-    /// none or two, if an audio thread releases or acquires at this moment.
-    fn make(&mut self, index: usize) -> Result<usize, AcquireError<BufferError>> {
+    /// Makes an idle buffer of a class; evicts what others have to spare if that is what it takes, no more than `limit` of
+    /// them, and nothing if all of that would not do. Gives how many were made, none or two if an audio thread releases or
+    /// acquires at this moment, and how many were evicted; none was made if more would have to go.
+    fn make(&mut self, index: usize, limit: usize) -> Result<(usize, usize), AcquireError<BufferError>> {
+        let mut evicted = 0;
         loop {
             let class = &self.classes[index];
-            match class.pool.prewarm(class.pool.stats().idle + 1).map_err(told) {
-                Ok(made) => return Ok(made),
-                Err(AcquireError::OverBudget(mut refusal)) => {
-                    let wanted = refusal.requested.saturating_sub(refusal.free);
-                    if self.evict_spare(wanted, Some(index), usize::MAX).1 == 0 {
-                        refusal.evictable = 0;
-                        return Err(AcquireError::OverBudget(refusal));
-                    }
-                }
+            let mut refusal = match class.pool.prewarm(class.pool.stats().idle + 1).map_err(told) {
+                Ok(made) => return Ok((made, evicted)),
+                Err(AcquireError::OverBudget(refusal)) => refusal,
                 Err(refusal) => return Err(refusal),
+            };
+            let wanted = refusal.requested.saturating_sub(refusal.free);
+            let spare = |at: usize, class: &Class| if at == index { 0 } else { class.beyond_reserve() };
+            refusal.evictable =
+                self.classes.iter().enumerate().map(|(at, class)| spare(at, class) * class.bytes).sum();
+            if wanted > refusal.evictable {
+                return Err(AcquireError::OverBudget(refusal));
+            }
+            if evicted == limit {
+                return Ok((0, evicted));
+            }
+            match self.evict(wanted, limit - evicted, spare).0 {
+                // Somebody else was faster.
+                0 => return Err(AcquireError::OverBudget(refusal)),
+                gone => evicted += gone,
             }
         }
     }
 
-    /// Evicts idle buffers beyond the reserve of their class, the class that was used longest ago first: until `bytes` are
+    /// Evicts idle buffers, as many of each class as may go, the class that was used longest ago first: until `bytes` are
     /// freed, and at most `limit` buffers. Gives buffers and bytes that went.
-    fn evict_spare(&mut self, bytes: usize, but: Option<usize>, limit: usize) -> (usize, usize) {
-        self.evict(bytes, limit, |index, class| {
-            if Some(index) == but { 0 } else { class.pool.stats().idle.saturating_sub(class.reserve) }
-        })
-    }
-
-    fn evict(&self, bytes: usize, limit: usize, may_go: impl Fn(usize, &Class) -> usize) -> (usize, usize) {
+    fn evict(
+        &mut self,
+        bytes: usize,
+        limit: usize,
+        may_go: impl Fn(usize, &Class) -> usize,
+    ) -> (usize, usize) {
+        self.epoch += 1;
+        for class in &mut self.classes {
+            class.note_use(self.epoch);
+        }
         let mut order: Vec<usize> = (0..self.classes.len()).collect();
         order.sort_by_key(|&index| self.classes[index].last_used);
         let (mut buffers, mut freed) = (0, 0);
@@ -387,8 +411,7 @@ impl RealtimePool {
             let wanted = bytes.saturating_sub(freed).div_ceil(class.bytes);
             let count = wanted.min(may_go(index, class)).min(limit - buffers);
             if count > 0 {
-                let idle = class.pool.stats().idle;
-                let gone = class.pool.trim(idle.saturating_sub(count));
+                let gone = class.pool.evict(count);
                 buffers += gone;
                 freed += gone * class.bytes;
             }
@@ -403,26 +426,25 @@ impl RealtimePool {
     /// - Clears large buffers ahead, for each handle.
     /// - Destroys what releases have doomed.
     /// - Over the soft limit, evicts idle buffers that were idle at the last two calls, those of the class that was used
-    ///   longest ago first; never below what was prewarmed. Over the hard limit (it was lowered), all that is idle goes.
+    ///   longest ago first; never below what was prewarmed. Over the hard limit (it was lowered), all that is idle goes;
+    ///   what handles keep for themselves stays. Limits are those of the account and of all above it.
     pub fn maintain(&mut self, work_limit: usize) -> Maintained {
         let mut done = Maintained::default();
         let left =
             |done: &Maintained| work_limit - (done.made + done.cleared + done.destroyed).min(work_limit);
         self.epoch += 1;
         for class in &mut self.classes {
-            class.look(self.epoch);
+            class.note_use(self.epoch);
+            class.note_spare();
             done.destroyed += class.pool.maintain(left(&done));
         }
         if self.account.pressure() != Pressure::None {
-            let excess = self.account.overcommitted();
-            done.destroyed += if excess > 0 {
-                self.evict(excess, left(&done), |_, class| class.pool.stats().idle).0
+            let (over, above_low) = self.excess();
+            done.destroyed += if over > 0 {
+                self.evict(over, left(&done), |_, class| class.pool.stats().idle).0
             } else {
-                let excess = self.account.used().saturating_sub(self.account.low_watermark());
-                let spare = |_: usize, class: &Class| {
-                    class.spare.min(class.pool.stats().idle.saturating_sub(class.reserve))
-                };
-                self.evict(excess, left(&done), spare).0
+                let spare = |_: usize, class: &Class| class.spare.min(class.beyond_reserve());
+                self.evict(above_low, left(&done), spare).0
             };
         }
         for index in 0..self.classes.len() {
@@ -436,9 +458,22 @@ impl RealtimePool {
                 continue;
             }
             self.classes[index].wanted -= slice;
-            for _ in 0..slice {
-                match self.make(index) {
-                    Ok(made) => done.made += made,
+            for turn in 0..slice {
+                match self.make(index, left(&done)) {
+                    Ok((0, evicted)) => {
+                        // The rest is for the next slice.
+                        done.destroyed += evicted;
+                        self.classes[index].wanted += slice - turn;
+                        break;
+                    }
+                    Ok((made, evicted)) => {
+                        done.made += made;
+                        done.destroyed += evicted;
+                        if left(&done) == 0 {
+                            self.classes[index].wanted += slice - turn - 1;
+                            break;
+                        }
+                    }
                     Err(_) => {
                         self.classes[index].wanted = 0;
                         done.refused += 1;
@@ -453,15 +488,29 @@ impl RealtimePool {
         done
     }
 
+    /// The bytes by which the account, or one above it, is over its hard limit; and over its low watermark, of those that
+    /// are under pressure.
+    fn excess(&self) -> (usize, usize) {
+        let levels = core::iter::successors(Some(&self.account), |account| account.parent());
+        let pressed = levels.filter(|account| account.pressure() != Pressure::None);
+        let over = |account: &Account| {
+            (account.overcommitted(), account.used().saturating_sub(account.low_watermark()))
+        };
+        pressed.map(over).fold((0, 0), |(hard, low), (more, above)| (hard.max(more), low.max(above)))
+    }
+
     /// Destroys idle buffers until the pool holds at most `bytes` or nothing is idle: those of the class that was used
     /// longest ago first, prewarmed ones too. Gives the bytes freed. What a handle keeps for itself stays.
+    ///
+    /// Whether a class was used is looked at here and in [`maintain`](Self::maintain): of classes that were used between
+    /// two such looks, the one that was asked for first goes first, whichever was used later.
     pub fn evict_to(&mut self, bytes: usize) -> usize {
         let excess = self.account.used().saturating_sub(bytes);
         self.evict(excess, usize::MAX, |_, class| class.pool.stats().idle).1
     }
 
-    /// Changes the budget. Lowering it below what is in use succeeds and evicts what is idle; gives the bytes that are
-    /// still above it.
+    /// Changes the budget. Lowering it below what is in use succeeds and evicts what is idle and no handle keeps
+    /// ([`RealtimeHandle::flush`]); gives the bytes that are still above it.
     pub fn set_budget(&mut self, bytes: usize) -> usize {
         self.account.set_hard_limit(bytes);
         self.evict_to(bytes);

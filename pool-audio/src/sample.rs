@@ -329,6 +329,16 @@ impl SampleBuffer {
         bytes
     }
 
+    /// The bytes that [`clear`](Self::clear) would have to write, of planes alone.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(crate) fn bytes_to_clear(&self) -> usize {
+        let own = (self.written & !(1 << (MASK_BITS - 1))).count_ones() as usize;
+        // The last bit is of all channels from there on.
+        let last = self.written >> (MASK_BITS - 1) != 0;
+        let others = if last { self.channels().saturating_sub(MASK_BITS - 1) } else { 0 };
+        (own + others) * self.written_frames * size_of::<f32>()
+    }
+
     #[inline(never)]
     fn clear_parts(&mut self) -> usize {
         let (written, frames) = (self.written, self.written_frames);

@@ -450,3 +450,107 @@ fn what_may_go_to_other_threads() {
     send::<Worker>();
     sync::<Worker>();
 }
+
+/// Would catch slices of maintenance that evict without a bound for one buffer that is wanted, and tell of none of it.
+#[test]
+fn a_slice_is_bounded_and_tells_all_that_it_destroyed() {
+    let (small, big) = (key(2, 128), key(2, 20_000));
+    let budget = RealtimeBuffer::bytes_for(big).unwrap();
+    let mut pool = RealtimePool::builder("test").budget(budget).build();
+    let (wanted, holder) = (pool.handle(big).unwrap(), pool.handle(small).unwrap());
+    // The budget full of small ones, none of which is reserved.
+    let mut out = Vec::new();
+    while out.len() < budget / RealtimeBuffer::bytes_for(small).unwrap() {
+        match holder.acquire_dirty_shared() {
+            Some(lease) => out.push(lease),
+            None => _ = pool.maintain(100),
+        }
+    }
+    assert!(out.len() > 100);
+    drop((out, holder));
+    assert!(wanted.acquire_dirty().is_none());
+    let (mut slices, mut destroyed) = (0, 0);
+    loop {
+        let evicted = pool.stats().classes[1].evicted;
+        let done = pool.maintain(7);
+        assert!(done.made + done.destroyed + done.cleared <= 7, "{done:?}");
+        assert_eq!(pool.stats().classes[1].evicted - evicted, done.destroyed as u64);
+        (slices, destroyed) = (slices + 1, destroyed + done.destroyed);
+        if done.made > 0 {
+            break;
+        }
+        assert!(slices < 10_000, "it is never made");
+    }
+    assert!(destroyed > 100 && slices > 10);
+    check(&pool);
+}
+
+/// Would catch everything idle being evicted for what cannot fit anyway.
+#[test]
+fn nothing_is_evicted_for_a_buffer_that_cannot_fit() {
+    let small = key(2, 128);
+    let bytes = RealtimeBuffer::bytes_for(small).unwrap();
+    let mut pool = RealtimePool::builder("test").budget(20 * bytes).build();
+    let holder = pool.handle(small).unwrap();
+    let mut out = Vec::new();
+    while out.len() < 20 {
+        match holder.acquire_dirty_shared() {
+            Some(lease) => out.push(lease),
+            None => _ = pool.maintain(100),
+        }
+    }
+    drop((out, holder));
+    match pool.prewarm(key(2, 100_000), 1).unwrap_err() {
+        AcquireError::OverBudget(refusal) => assert_eq!(refusal.evictable, 20 * bytes),
+        other => panic!("{other}"),
+    }
+    assert_eq!((pool.stats().classes[0].idle, pool.stats().classes[0].evicted), (20, 0));
+}
+
+/// Would catch a bound that counts slack and header, which are never cleared; a class without buffers cleared ahead that
+/// clears large ones in a call whose time is bounded; little that is to be cleared taken for much.
+#[test]
+fn what_takes_little_to_clear_is_cleared_and_much_is_not() {
+    let exactly = key(2, 4096);
+    assert_eq!(2 * 4096 * 4, CLEARED_ON_ACQUIRE);
+    for (shape, frames, ahead) in [(exactly, 4096, 4), (large(), 10, 4), (large(), 10, 0)] {
+        let mut pool = RealtimePool::builder("test").cleared_ahead(ahead).build();
+        pool.prewarm(shape, 8).unwrap();
+        let handle = pool.handle(shape).unwrap();
+        for _ in 0..20 {
+            let mut lease = handle.acquire_silent().unwrap();
+            lease.set_len(frames).unwrap();
+            lease.planes_mut().for_each(|plane| plane.fill(1.0));
+        }
+        let class = check(&pool);
+        assert_eq!((class.not_clear, class.inline_clears), (0, 0), "{shape:?}");
+    }
+    let mut pool = RealtimePool::builder("test").cleared_ahead(0).build();
+    pool.prewarm(large(), 1).unwrap();
+    let handle = pool.handle(large()).unwrap();
+    handle.acquire_dirty().unwrap().planes_mut().for_each(|plane| plane.fill(1.0));
+    assert!(handle.acquire_silent().is_none() && handle.acquire_silent_shared().is_none());
+    assert!(handle.acquire_zeroed().unwrap().is_silent());
+    let class = check(&pool);
+    assert_eq!((class.not_clear, class.inline_clears), (2, 1));
+}
+
+/// Would catch a pool that keeps what is idle while an account above it is under pressure.
+#[test]
+fn pressure_of_an_account_above_counts() {
+    let parent = pool_core::Account::builder("all").hard_limit(1_000_000).soft_limit(40_000).build();
+    let mut pool = RealtimePool::builder("test").parent(&parent).build();
+    let handle = pool.handle(key(2, 128)).unwrap();
+    let mut out = Vec::new();
+    while out.len() < 60 {
+        match handle.acquire_dirty_shared() {
+            Some(lease) => out.push(lease),
+            None => _ = pool.maintain(100),
+        }
+    }
+    drop((out, handle));
+    for _ in 0..3 {
+        pool.maintain(100);
+    }
+    assert!(parent.used() <= parent.low_watermark(), "{parent:?}");
+}

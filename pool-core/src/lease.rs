@@ -1,4 +1,5 @@
 //! One object that is out: [`Lease`], and [`LeaseId`] for places where a guard cannot go.
+#![deny(clippy::disallowed_types)]
 
 use crate::stats::PoolStats;
 use crate::sync::counter::{AtomicU32, Ordering};

@@ -50,6 +50,7 @@
 //! - Finding a group by its number takes as long as the atomic itself; so the one used last is found by a pointer.
 //! - Also tried for a thread's lane, without effect: hits and the busy mark in one word; the last slot put in beside the
 //!   bits, so that a pair passes one value through memory in place of two. It is instructions that count there.
+#![deny(clippy::disallowed_types)]
 
 mod builder;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -583,6 +584,22 @@ where
                 destroyed += 1;
                 self.destroy_slot(slot, Leave::Evicted);
             }
+        }
+        destroyed
+    }
+
+    /// Destroys at most `count` idle objects: what is doomed first, then those in the highest slots. Returns how many were
+    /// destroyed. O(1) for each, whatever other threads release meanwhile.
+    pub fn evict(&self, count: usize) -> usize {
+        let mut destroyed = self.destroy_doomed(count);
+        if destroyed < count {
+            self.empty_lanes(true);
+        }
+        let mut end = groups(self.pages.reached());
+        while destroyed < count {
+            let Some(slot) = self.take_highest(&mut end) else { break };
+            destroyed += 1;
+            self.destroy_slot(slot, Leave::Evicted);
         }
         destroyed
     }

@@ -5,6 +5,7 @@
 //!
 //! The table has no destructor, so that looking into it costs nothing but the look; a second thread-local that has one is
 //! touched when the first entry is made, and disowns the thread's lanes when the thread ends.
+#![deny(clippy::disallowed_types)]
 
 use crate::lane::Lane;
 use crate::sync::counter::{AtomicU64, Ordering::Relaxed};

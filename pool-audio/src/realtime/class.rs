@@ -154,7 +154,7 @@ pub(super) struct Signals {
     exhausted: AtomicUsize,
     /// Large buffers that had to be cleared while somebody waited.
     inline_clears: AtomicUsize,
-    /// `acquire_silent` that found only buffers which were not clear.
+    /// `acquire_silent` that got a buffer which takes more than 32 KiB to clear, and none that was cleared ahead was left.
     not_clear: AtomicUsize,
     /// More buffers are wanted.
     refill: AtomicBool,

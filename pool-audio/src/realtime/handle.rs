@@ -9,7 +9,7 @@ use core::num::NonZeroU32;
 use pool_core::Cache;
 use rtrb::Consumer;
 
-use super::class::{ClassPool, RealtimeBuffer, RealtimeLease, SharedLease, Signals};
+use super::class::{CLEARED_ON_ACQUIRE, ClassPool, RealtimeBuffer, RealtimeLease, SharedLease, Signals};
 use crate::key::BufferKey;
 
 /// The buffers of one class, for one audio thread. `Send` and not `Sync`: made where allocating is allowed, then moved to
@@ -44,7 +44,8 @@ use crate::key::BufferKey;
 /// ```
 ///
 /// What the handle keeps for itself (up to 64 buffers, and of large classes those that were cleared ahead for it) nobody
-/// else can have: [`flush`](Self::flush) gives it back.
+/// else can have: [`flush`](Self::flush) gives it back. So prewarm up to 64 more for each further handle of a class that is
+/// used at the same time.
 pub struct RealtimeHandle {
     /// Buffers that the worker has cleared; `None` in a class whose buffers are cleared on acquire. Before the pool's
     /// handle, so that what it holds is dropped while the worker still looks after the class.
@@ -146,9 +147,10 @@ impl RealtimeHandle {
             return Some(lease);
         }
         let mut lease = self.acquire_dirty_shared()?;
-        if lease.clear() > 0 && self.clear.is_some() {
+        if lease.bytes_to_clear() > CLEARED_ON_ACQUIRE {
             self.signals.note_inline_clear();
         }
+        lease.clear();
         Some(lease)
     }
 
@@ -159,12 +161,11 @@ impl RealtimeHandle {
             return Some(lease);
         }
         let mut lease = self.acquire_dirty_shared()?;
-        if self.clear.is_none() {
-            lease.clear();
-        } else if !lease.is_silent() {
+        if lease.bytes_to_clear() > CLEARED_ON_ACQUIRE {
             self.signals.note_not_clear();
             return None;
         }
+        lease.clear();
         Some(lease)
     }
 
@@ -225,7 +226,10 @@ impl RealtimeHandle {
     /// Zeros in a large buffer: by exchange, if that can be had.
     #[inline(never)]
     fn make_clear(&self, buffer: &mut RealtimeBuffer) {
-        if !buffer.is_silent() && !self.swap_for_clear(buffer) && buffer.clear() > 0 {
+        if buffer.bytes_to_clear() <= CLEARED_ON_ACQUIRE {
+            buffer.clear();
+        } else if !self.swap_for_clear(buffer) {
+            buffer.clear();
             self.signals.note_inline_clear();
         }
     }
@@ -233,7 +237,7 @@ impl RealtimeHandle {
     /// The same, if that takes no clearing of a large one.
     #[inline(never)]
     fn find_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
-        if self.clear.is_none() {
+        if buffer.bytes_to_clear() <= CLEARED_ON_ACQUIRE {
             buffer.clear();
             return true;
         }

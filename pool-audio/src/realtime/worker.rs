@@ -129,9 +129,15 @@ impl Worker {
             }
             thread::sleep(Duration::from_millis(1));
         }
-        // Ended, so this waits for nothing; a panic in there has been told on the error output.
-        let _ = thread.join();
-        Ok(())
+        // Ended, so this waits for nothing.
+        match thread.join() {
+            Ok(()) => Ok(()),
+            // It panicked, and told so on the error output; what is out has nobody to wait for it.
+            Err(_) => {
+                let leased = self.stats().classes.iter().map(|class| class.leased).sum();
+                Err(StillOut { leased, waited: start.elapsed() })
+            }
+        }
     }
 
     fn end(&self) {

@@ -244,16 +244,18 @@ where
         false
     }
 
-    /// Evicts the object that was released longest ago among the pools that give back inside the account that refuses, and
-    /// this one; nothing if all of it would not do.
+    /// Evicts the objects that were released longest ago among the pools that give back inside the account that refuses, and
+    /// this one, until the claim fits; nothing if all of them would not do.
     #[cold]
     fn evict_anywhere(&self, claim: &Claim<'_, M>, total: usize) -> Result<(), OverBudget> {
         let own: Option<&dyn Evict> = if self.is_listed() { None } else { Some(self) };
         claim.account().admit(claim.bytes(), total, own)?;
-        match claim.lowest_shortfall(total) {
-            Some(short) if short.evict_oldest(own).is_none() => Err(short.refusal(short.evictable(own))),
-            _ => Ok(()),
+        while let Some(short) = claim.lowest_shortfall(total) {
+            if short.evict_oldest(own).is_none() {
+                return Err(short.refusal(short.evictable(own)));
+            }
         }
+        Ok(())
     }
 
     fn admit_key(&self, class: Option<&Class<K>>) -> Result<(), AcquireError<F::Error>> {

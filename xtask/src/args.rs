@@ -33,8 +33,8 @@ cargo xtask ci [--only STEP | --list]
 cargo xtask loom [--deep]
     Models of the shared pools in every order in which their threads can meet.
 cargo xtask miri [--deep]
-    pool-core's tests in an interpreter that finds undefined behaviour; deep: with many seeds, on 32
-    bits and on a big-endian machine.
+    pool-core's tests in an interpreter that finds undefined behaviour; deep: also by the older model
+    of aliasing, those with threads in many schedules, on 32 bits and on a big-endian machine.
 cargo xtask tsan [--deep]
     The stress tests with 8 threads, under ThreadSanitizer.
 cargo xtask soak

@@ -15,7 +15,7 @@ const PROVENANCE: &str = "-Zmiri-strict-provenance";
 const NO_PROVENANCE: &str = "-Zmiri-permissive-provenance";
 /// The newer of the two models of what references may alias.
 const TREE_BORROWS: &str = "-Zmiri-tree-borrows";
-/// Other schedules of threads, other values of weak loads.
+/// Other schedules of threads, other values of weak loads: for the tests that have threads.
 const SEEDS: &str = "-Zmiri-many-seeds=0..16";
 /// Numbers of 32 bits, and of the other byte order.
 const TARGETS: &[&str] = &["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"];
@@ -23,6 +23,8 @@ const TARGETS: &[&str] = &["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"];
 /// The unit tests, the promises of accounts, the contract of every kind of pool, and what threads do to shared ones.
 const SUITES: &[&str] =
     &["--package", "pool-core", "--lib", "--test", "accounts", "--test", "shared", "--test", "contract"];
+/// Those of them that have threads.
+const THREADED: &[&str] = &["--package", "pool-core", "--test", "shared"];
 /// Keyed pools for threads, over parking_lot's mutex.
 const PARKED: &[&str] = &["--package", "pool-core", "--features", "lock_api", "--test", "shared_keyed"];
 /// The checks that microcontrollers run too.
@@ -31,26 +33,33 @@ const EMBEDDED: &[&str] = &["--package", "pool-embedded"];
 /// Interprets the suites.
 pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
     setup::nightly_with(&["miri", "rust-src"], "Miri interprets tests, on a `std` built for it")?;
-    interpret(workspace, None, &[TREE_BORROWS])?;
+    const ALL: &[(&[&str], &str)] = &[(SUITES, PROVENANCE), (EMBEDDED, PROVENANCE), (PARKED, NO_PROVENANCE)];
+    interpret(workspace, ALL, None, &[TREE_BORROWS])?;
     if depth == Depth::Deep {
-        interpret(workspace, None, &[])?;
-        interpret(workspace, None, &[TREE_BORROWS, SEEDS])?;
+        interpret(workspace, ALL, None, &[])?;
+        let threaded = &[(THREADED, PROVENANCE), (PARKED, NO_PROVENANCE)];
+        interpret(workspace, threaded, None, &[TREE_BORROWS, SEEDS])?;
         for target in TARGETS {
-            interpret(workspace, Some(target), &[TREE_BORROWS])?;
+            interpret(workspace, ALL, Some(target), &[TREE_BORROWS])?;
         }
     }
     Ok(())
 }
 
-fn interpret(workspace: &Workspace, target: Option<&str>, flags: &[&str]) -> Result<()> {
-    for (suite, provenance) in [(SUITES, PROVENANCE), (EMBEDDED, PROVENANCE), (PARKED, NO_PROVENANCE)] {
+fn interpret(
+    workspace: &Workspace,
+    suites: &[(&[&str], &str)],
+    target: Option<&str>,
+    flags: &[&str],
+) -> Result<()> {
+    for &(suite, provenance) in suites {
         let mut test = process::cargo_of(NIGHTLY);
         test.current_dir(&workspace.root).args(["miri", "test"]).args(suite);
         if let Some(target) = target {
             test.args(["--target", target]);
         }
         test.arg("--target-dir").arg(workspace.target.join("miri"));
-        test.env("MIRIFLAGS", [&[provenance], flags].concat().join(" "));
+        test.env("MIRIFLAGS", [&[provenance][..], flags].concat().join(" "));
         run_counting(&mut test)?;
     }
     Ok(())

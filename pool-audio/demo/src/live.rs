@@ -18,13 +18,14 @@ mod server;
 
 use std::error::Error;
 use std::fs;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pool_audio::{Account, BufferKey, CallbackProfiler, RealtimePool, Worker};
-use rtrb::RingBuffer;
+use rtrb::{Producer, RingBuffer};
 
 use crate::args::Args;
 use crate::kit;
@@ -57,6 +58,16 @@ pub(super) struct Flags {
     pub(super) server_gone: AtomicBool,
     /// The decoder has filled every voice's ring once.
     pub(super) primed: AtomicBool,
+}
+
+/// Writes to every slot of a new ring: its pages are there before the audio thread meets them, which comes round to the
+/// last ones only after seconds if voices are few. The voices' rings are filled by the decoder instead.
+fn touch<T>(ring: &mut Producer<T>) {
+    if let Ok(mut chunk) = ring.write_chunk_uninit(ring.slots()) {
+        let (first, second) = chunk.as_mut_slices();
+        first.iter_mut().chain(second).for_each(|slot| *slot = MaybeUninit::zeroed());
+        // Dropped uncommitted: nothing was sent.
+    }
 }
 
 /// Plays, measures, records and reports. An error if nothing could be played; a server that went while it played is told
@@ -113,7 +124,8 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     };
     let decoder = thread::Builder::new().name("decoder".into()).spawn(move || decoder.run())?;
 
-    let (to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
+    let (mut to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
+    touch(&mut to_recorder);
     let recorder = Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing)?;
     let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
 
@@ -188,4 +200,25 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     };
     report.write(&args.out)?;
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Would catch a ring that is full, or shorter, after it was touched.
+    #[test]
+    fn a_touched_ring_is_as_empty_as_before() {
+        let (mut producer, mut consumer) = RingBuffer::new(3);
+        touch(&mut producer);
+        assert!(consumer.pop().is_err());
+        for value in ["a", "b", "c"] {
+            producer.push(value.to_owned()).unwrap();
+        }
+        assert!(producer.is_full());
+        assert_eq!(
+            [consumer.pop(), consumer.pop(), consumer.pop()],
+            ["a", "b", "c"].map(|value| Ok(value.to_owned()))
+        );
+    }
 }

@@ -95,6 +95,18 @@ fn a_server_that_is_killed_ends_the_show_and_loses_nothing() {
     assert!(check_counts(&out, &report) > 4 * 48_000, "{said}");
 }
 
+/// Would catch memory that the audio thread is the first to touch: with one voice, rings come round to their last slots
+/// only after the warm-up.
+#[test]
+fn one_voice_meets_no_page_fault() {
+    let out = folder("jack-one-voice");
+    let run = demo(&out, &["--seconds", "4", "--voices", "1"]).output().unwrap();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let report = report(&out);
+    assert_eq!(report["page_faults"], 0);
+    check_counts(&out, &report);
+}
+
 /// Would catch a bad file that stops the good ones, one that is not named, and channels or rates that break the mix.
 #[test]
 fn odd_files_are_played_or_named() {

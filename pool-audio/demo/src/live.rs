@@ -56,8 +56,20 @@ pub(super) struct Flags {
     pub(super) stop: AtomicBool,
     /// The server has gone. Set by a signal handler of its library.
     pub(super) server_gone: AtomicBool,
+    /// The user asked to stop: SIGINT, SIGTERM or SIGHUP. Says nothing but itself, so relaxed.
+    pub(super) interrupted: AtomicBool,
     /// The decoder has filled every voice's ring once.
     pub(super) primed: AtomicBool,
+}
+
+/// The first signal that asks to end ends the show, and what was played is reported; a second ends the process at once,
+/// for the case that this hangs.
+fn listen_to_signals(flags: Arc<Flags>) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(move || {
+        if flags.interrupted.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
 }
 
 /// Writes to every slot of a new ring: its pages are there before the audio thread meets them, which comes round to the
@@ -76,7 +88,11 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let files = kit::files(args)?;
     fs::create_dir_all(&args.out)
         .map_err(|error| format!("{} cannot be made: {error}", args.out.display()))?;
-    let server = Server::start(&args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
+    // SAFETY: this is the main thread, and it has started no other yet.
+    let name = unsafe { server::choose_name() };
+    let flags = Arc::new(Flags::default());
+    listen_to_signals(Arc::clone(&flags))?;
+    let server = Server::start(&name, &args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
     println!("{server}");
     let (client, _) = jack::Client::new("pool-audio", jack::ClientOptions::NO_START_SERVER)
         .map_err(|error| format!("the JACK server takes no client: {error}"))?;
@@ -85,7 +101,6 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     }
 
     let account = Account::builder("audio").hard_limit(args.budget).build();
-    let flags = Arc::new(Flags::default());
     let chunk = BufferKey { channels: 2, frames: CHUNK_FRAMES, sample_rate: SAMPLE_RATE };
     let block = BufferKey { channels: 2, frames: PERIOD, sample_rate: SAMPLE_RATE };
     let line = BufferKey { channels: 1, frames: LINE_FRAMES, sample_rate: SAMPLE_RATE };
@@ -131,6 +146,9 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
 
     // The first callback finds every voice's ring full.
     while !flags.primed.load(Ordering::Acquire) && !decoder.is_finished() {
+        if flags.interrupted.load(Ordering::Relaxed) {
+            return Err("interrupted before anything was played".into());
+        }
         thread::sleep(Duration::from_millis(1));
     }
     let profiler = CallbackProfiler::new(SAMPLE_RATE);
@@ -154,7 +172,11 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let give_up = Duration::from_secs_f64(args.seconds * 2.0) + PATIENCE;
     while monitor.snapshot().frames < wanted {
         thread::sleep(Duration::from_millis(50));
-        if flags.server_gone.load(Ordering::Acquire) || decoder.is_finished() || start.elapsed() > give_up {
+        if flags.server_gone.load(Ordering::Acquire)
+            || flags.interrupted.load(Ordering::Relaxed)
+            || decoder.is_finished()
+            || start.elapsed() > give_up
+        {
             break;
         }
         let seconds = start.elapsed().as_secs();
@@ -174,7 +196,11 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     } else {
         // Drops the callback: its rings end, and the recorder with them.
         drop(active.deactivate()?);
-        (monitor.snapshot().frames < wanted).then(|| "the JACK server stopped calling".to_owned())
+        let short = monitor.snapshot().frames < wanted;
+        short.then(|| match flags.interrupted.load(Ordering::Relaxed) {
+            true => format!("interrupted after {:.1} s", start.elapsed().as_secs_f64()),
+            false => "the JACK server stopped calling".to_owned(),
+        })
     };
     flags.stop.store(true, Ordering::Release);
     let loaded = decoder.join().map_err(|_| "the decoder panicked")?;

@@ -36,6 +36,16 @@ fn report(folder: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(folder.join("native.json")).unwrap()).unwrap()
 }
 
+/// The server's process, from `server   jackd, process 123, dummy driver, ...`.
+fn server_of(said: &str) -> String {
+    said.split("process ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
+}
+
+/// Whether there is such a process, other than one that has ended and that nobody has asked about.
+fn runs(process: &str) -> bool {
+    fs::read_to_string(Path::new("/proc").join(process).join("stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
 /// What was played is what was recorded, and what the file holds.
 fn check_counts(out: &Path, report: &Value) -> u64 {
     let count = |key: &str| report[key].as_u64().unwrap_or_else(|| panic!("{key} is no count"));
@@ -75,9 +85,7 @@ fn a_server_that_is_killed_ends_the_show_and_loses_nothing() {
     let out = folder("jack-killed");
     let mut child = demo(&out, &["--seconds", "60"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // `server   jackd, process 123, dummy driver, ...`
-    let line = lines.find(|line| line.starts_with("server ")).expect("no server was started");
-    let server = line.split("process ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+    let server = server_of(&lines.find(|line| line.starts_with("server ")).expect("no server was started"));
     lines.find(|line| line.starts_with("playing ")).expect("it did not begin to play");
     assert!(Command::new("kill").args(["-KILL", &server]).status().unwrap().success());
     let killed = Instant::now();
@@ -93,6 +101,37 @@ fn a_server_that_is_killed_ends_the_show_and_loses_nothing() {
     assert!(report["ended_early"].as_str().unwrap().starts_with("the JACK server ended"));
     // It had played for five seconds when it said so.
     assert!(check_counts(&out, &report) > 4 * 48_000, "{said}");
+}
+
+/// Would catch a signal that leaves the server running, and one that loses the report of what was played.
+#[test]
+fn a_signal_ends_the_show_and_the_server() {
+    for signal in ["INT", "TERM", "KILL"] {
+        let out = folder(&format!("jack-signal-{signal}"));
+        let mut child = demo(&out, &["--seconds", "60"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let server =
+            server_of(&lines.find(|line| line.starts_with("server ")).expect("no server was started"));
+        lines.find(|line| line.starts_with("playing ")).expect("it did not begin to play");
+        let told = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+        assert!(told.unwrap().success());
+        let rest = thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+        let run: Output = child.wait_with_output().unwrap();
+        let (said, errors) = (rest.join().unwrap(), text(&run.stderr));
+        if signal == "KILL" {
+            // Nobody waits for the server then.
+            let killed = Instant::now();
+            while runs(&server) && killed.elapsed() < Duration::from_secs(10) {
+                thread::sleep(Duration::from_millis(50));
+            }
+        } else {
+            assert_eq!(run.status.code(), Some(1), "{said}\n{errors}");
+            let report = report(&out);
+            assert!(report["ended_early"].as_str().unwrap().starts_with("interrupted after"), "{errors}");
+            assert!(check_counts(&out, &report) > 4 * 48_000, "{said}");
+        }
+        assert!(!runs(&server), "{signal}: the server goes on");
+    }
 }
 
 /// Would catch memory that the audio thread is the first to touch: with one voice, rings come round to their last slots
@@ -164,10 +203,7 @@ fn what_cannot_be_played_is_said() {
         assert_eq!(run.status.code(), Some(1), "{arguments:?}: {errors}");
         assert!(errors.contains(message), "{arguments:?}: {errors}");
         assert!(!errors.contains("panicked"), "{errors}");
-        let said = text(&run.stdout);
-        let server =
-            said.split("process ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
-        assert!(!Path::new("/proc").join(server).exists(), "the server goes on");
+        assert!(!runs(&server_of(&text(&run.stdout))), "the server goes on");
     }
     assert!(!out.join("native.json").exists());
     // With a path on which there is no server.

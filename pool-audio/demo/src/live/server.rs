@@ -11,7 +11,20 @@ use std::time::{Duration, Instant};
 /// How long the server may take to begin and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The server; it ends with this.
+/// Gives the server that will be started a name of its own, so that no other is disturbed, by setting the environment's
+/// `JACK_DEFAULT_SERVER`.
+///
+/// # Safety
+///
+/// There is no other thread.
+pub(super) unsafe fn choose_name() -> String {
+    let name = format!("pool-audio-{}", std::process::id());
+    // SAFETY: the caller has said that no other thread could read the environment meanwhile.
+    unsafe { std::env::set_var("JACK_DEFAULT_SERVER", &name) };
+    name
+}
+
+/// The server; it ends with this, and on Linux with this process, however that ends.
 pub(crate) struct Server {
     child: Child,
     log: PathBuf,
@@ -19,19 +32,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server under a name of its own, so that no other is disturbed. With real-time priority if the system
-    /// grants it, else without.
+    /// Starts a server of this name, see [`choose_name`]. With real-time priority if the system grants it, else without.
     ///
-    /// Sets the environment's `JACK_DEFAULT_SERVER`: call it while there is no other thread.
-    pub(crate) fn start(log: &Path, period: u32, rate: NonZeroU32) -> Result<Self, String> {
-        let name = format!("pool-audio-{}", std::process::id());
-        // SAFETY: no other thread of this program is running yet that could read the environment.
-        unsafe { std::env::set_var("JACK_DEFAULT_SERVER", &name) };
+    /// Call it on the main thread: on Linux the server ends with the thread that started it.
+    pub(crate) fn start(name: &str, log: &Path, period: u32, rate: NonZeroU32) -> Result<Self, String> {
         // The library would complain until the server is there.
         jack::set_logger(jack::LoggerType::None);
         let mut problem = String::new();
         for realtime in [true, false] {
-            match Self::try_start(log, &name, period, rate, realtime) {
+            match Self::try_start(log, name, period, rate, realtime) {
                 Ok(server) => return Ok(server),
                 Err(error) => problem = error,
             }
@@ -58,6 +67,8 @@ impl Server {
         }
         command.args(["-d", "dummy", "-C", "2", "-P", "2"]);
         command.args(["-r", &rate.to_string(), "-p", &period.to_string()]);
+        #[cfg(target_os = "linux")]
+        end_with_us(&mut command);
         let child = command
             .stdin(Stdio::null())
             .stdout(file)
@@ -107,6 +118,25 @@ impl Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command's process is told to end when this thread has ended, even if it was killed and can tell nobody.
+#[cfg(target_os = "linux")]
+fn end_with_us(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+
+    let parent = std::process::id();
+    let ask = move || {
+        // SAFETY: two system calls with numbers for arguments; both may be made between fork and exec.
+        let alive = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM as libc::c_ulong);
+            libc::getppid()
+        };
+        // It may have ended before the request was made.
+        if u32::try_from(alive) == Ok(parent) { Ok(()) } else { Err(std::io::ErrorKind::NotFound.into()) }
+    };
+    // SAFETY: what runs between fork and exec neither allocates nor locks: system calls and a comparison.
+    unsafe { command.pre_exec(ask) };
 }
 
 impl Drop for Server {

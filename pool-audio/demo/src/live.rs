@@ -20,7 +20,7 @@ use std::error::Error;
 use std::fs;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,10 @@ const ECHO_EVERY: usize = 4;
 const LINE_FRAMES: u32 = 14_400;
 /// How long the server may take to notice that we stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Callbacks that do nothing before the library ends their thread: some may be due already.
+const QUIET_CALLBACKS: u64 = 8;
+/// How long they may take to come.
+const QUIET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What all threads look at.
 #[derive(Debug, Default)]
@@ -58,6 +62,12 @@ pub(super) struct Flags {
     pub(super) server_gone: AtomicBool,
     /// The user asked to stop: SIGINT, SIGTERM or SIGHUP. Says nothing but itself, so relaxed.
     pub(super) interrupted: AtomicBool,
+    /// The callback is to do nothing any more.
+    pub(super) hush: AtomicBool,
+    /// Callbacks that have ended and did nothing.
+    pub(super) hushed: AtomicU64,
+    /// There are no more callbacks: what the recorder has not got by now does not come.
+    pub(super) played: AtomicBool,
     /// The decoder has filled every voice's ring once.
     pub(super) primed: AtomicBool,
 }
@@ -69,6 +79,38 @@ fn listen_to_signals(flags: Arc<Flags>) -> Result<(), ctrlc::Error> {
         if flags.interrupted.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
+    })
+}
+
+/// Has the callback do nothing any more, and waits until it has begun to. The library ends its thread wherever that is at
+/// the moment; within the callback of a machine that is overloaded, that would end the process.
+fn hush(flags: &Flags) {
+    flags.hush.store(true, Ordering::Release);
+    let start = Instant::now();
+    while flags.hushed.load(Ordering::Acquire) < QUIET_CALLBACKS && start.elapsed() < QUIET_PATIENCE {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Ends the callbacks and drops what they own, so that their rings end, and the recorder with them.
+///
+/// The library asks the server to let go and waits for the answer as long as it takes; a server that is frozen is
+/// killed, which is an answer as well.
+///
+/// # Errors
+///
+/// The server did not answer.
+fn end_callbacks(
+    active: jack::AsyncClient<Notifications, Callback>,
+    server: &mut Server,
+) -> Result<(), String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(active.deactivate().map(drop).map_err(|error| error.to_string())));
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        server.kill();
+        // What the library says now is what comes of the killing.
+        let _ = receiver.recv_timeout(PATIENCE);
+        Err(format!("the JACK server did not answer for {} s and was killed", PATIENCE.as_secs()))
     })
 }
 
@@ -92,7 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let name = unsafe { server::choose_name() };
     let flags = Arc::new(Flags::default());
     listen_to_signals(Arc::clone(&flags))?;
-    let server = Server::start(&name, &args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
+    let mut server = Server::start(&name, &args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
     println!("{server}");
     let (client, _) = jack::Client::new("pool-audio", jack::ClientOptions::NO_START_SERVER)
         .map_err(|error| format!("the JACK server takes no client: {error}"))?;
@@ -141,7 +183,8 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
 
     let (mut to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
     touch(&mut to_recorder);
-    let recorder = Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing)?;
+    let recorder =
+        Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing, Arc::clone(&flags))?;
     let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
 
     // The first callback finds every voice's ring full.
@@ -155,8 +198,16 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let monitor = profiler.monitor();
     let ports = ["left", "right"].map(|name| client.register_port(name, jack::AudioOut::default()));
     let [left, right] = ports;
-    let callback =
-        Callback::new(profiler, [left?, right?], voices, blocks, lines, to_recorder, args.stall_every);
+    let callback = Callback::new(
+        profiler,
+        [left?, right?],
+        voices,
+        blocks,
+        lines,
+        to_recorder,
+        Arc::clone(&flags),
+        args.stall_every,
+    );
     let counts = callback.counts();
     let notifications = Notifications { monitor: monitor.clone(), flags: Arc::clone(&flags) };
     let active = client.activate_async(notifications, callback)?;
@@ -186,21 +237,23 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
         }
     }
 
+    let played = start.elapsed().as_secs_f64();
+    let short = monitor.snapshot().frames < wanted;
     let gone = flags.server_gone.load(Ordering::Acquire);
-    // A server that has gone takes the client's thread with it; asking it to let go would wait for its answer.
+    if !gone {
+        hush(&flags);
+    }
+    let let_go = end_callbacks(active, &mut server);
+    // Where even that hangs, nobody calls any more, and the recorder need not wait for the callback to be dropped.
+    flags.played.store(true, Ordering::Release);
     let ended = if gone {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        thread::spawn(move || sender.send(active.deactivate().map(drop).map_err(|error| error.to_string())));
-        drop(receiver.recv_timeout(PATIENCE));
-        Some(format!("the JACK server ended after {:.1} s", start.elapsed().as_secs_f64()))
+        Some(format!("the JACK server ended after {played:.1} s"))
+    } else if let Err(error) = let_go {
+        Some(error)
+    } else if flags.interrupted.load(Ordering::Relaxed) && short {
+        Some(format!("interrupted after {played:.1} s"))
     } else {
-        // Drops the callback: its rings end, and the recorder with them.
-        drop(active.deactivate()?);
-        let short = monitor.snapshot().frames < wanted;
-        short.then(|| match flags.interrupted.load(Ordering::Relaxed) {
-            true => format!("interrupted after {:.1} s", start.elapsed().as_secs_f64()),
-            false => "the JACK server stopped calling".to_owned(),
-        })
+        short.then(|| "the JACK server stopped calling".to_owned())
     };
     flags.stop.store(true, Ordering::Release);
     let loaded = decoder.join().map_err(|_| "the decoder panicked")?;

@@ -134,6 +134,41 @@ fn a_signal_ends_the_show_and_the_server() {
     }
 }
 
+/// Would catch a process that is ended by its audio library, since a callback was running when that ended the thread.
+#[test]
+fn a_stall_in_every_callback_is_reported() {
+    for every in ["1", "2"] {
+        let out = folder(&format!("jack-overload-{every}"));
+        let run = demo(&out, &["--seconds", "1", "--stall-every", every]).output().unwrap();
+        assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+        let report = report(&out);
+        assert!(report["stalls_planted"].as_u64().unwrap() > 100, "{report}");
+        check_counts(&out, &report);
+        assert!(!runs(&server_of(&text(&run.stdout))), "the server goes on");
+    }
+}
+
+/// Would catch a demo that waits for a frozen server until that goes on.
+#[test]
+fn a_frozen_server_is_given_up() {
+    let out = folder("jack-frozen");
+    let mut child = demo(&out, &["--seconds", "6"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let server = server_of(&lines.find(|line| line.starts_with("server ")).expect("no server was started"));
+    lines.find(|line| line.starts_with("playing ")).expect("it did not begin to play");
+    assert!(Command::new("kill").args(["-STOP", &server]).status().unwrap().success());
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let frozen = Instant::now();
+    let rest = thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+    let run: Output = child.wait_with_output().unwrap();
+    assert!(frozen.elapsed() < Duration::from_secs(20), "it took {:?} to end", frozen.elapsed());
+    let (said, errors) = (rest.join().unwrap(), text(&run.stderr));
+    assert_eq!(run.status.code(), Some(1), "{said}\n{errors}");
+    assert!(errors.contains("error: the JACK server did not answer"), "{errors}");
+    assert!(!runs(&server), "the server goes on");
+    check_counts(&out, &report(&out));
+}
+
 /// Would catch memory that the audio thread is the first to touch: with one voice, rings come round to their last slots
 /// only after the warm-up.
 #[test]

@@ -136,6 +136,7 @@ pub(super) struct Callback {
     profiler: CallbackProfiler<InstantClock>,
     ports: [jack::Port<jack::AudioOut>; 2],
     mixer: Mixer,
+    flags: Arc<Flags>,
     stall_every: u64,
     count: u64,
     faults_before: u64,
@@ -158,10 +159,11 @@ impl Callback {
         blocks: RealtimeHandle,
         lines: RealtimeHandle,
         to_recorder: Producer<Recorded>,
+        flags: Arc<Flags>,
         stall_every: u64,
     ) -> Self {
         let mixer = Mixer { voices, blocks, lines, to_recorder, counts: Arc::default() };
-        Self { profiler, ports, mixer, stall_every, count: 0, faults_before: 0 }
+        Self { profiler, ports, mixer, flags, stall_every, count: 0, faults_before: 0 }
     }
 
     pub(super) fn counts(&self) -> Arc<Counts> {
@@ -182,6 +184,12 @@ impl Callback {
 
 impl jack::ProcessHandler for Callback {
     fn process(&mut self, client: &jack::Client, scope: &jack::ProcessScope) -> jack::Control {
+        if self.flags.hush.load(Ordering::Acquire) {
+            self.ports.iter_mut().for_each(|port| port.as_mut_slice(scope).fill(0.0));
+            // Release: who sees it sees what the callbacks before this one did as well.
+            self.flags.hushed.fetch_add(1, Ordering::Release);
+            return jack::Control::Continue;
+        }
         let frames = scope.n_frames();
         self.count += 1;
         self.profiler.begin(frames);

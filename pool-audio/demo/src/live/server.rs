@@ -105,6 +105,12 @@ impl Server {
         xruns(&self.said())
     }
 
+    /// Ends it at once, even if it is frozen.
+    pub(super) fn kill(&mut self) {
+        // Fails if it has ended already.
+        let _ = self.child.kill();
+    }
+
     fn end(&mut self) {
         // Fails if it has ended already.
         let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();

@@ -51,8 +51,14 @@ enum Counted {
     EchoesRefused,
     /// Most voices that sounded at once.
     MostVoices,
-    /// Sum of the voices that sounded, over all callbacks.
+    /// Sum of the voices that sounded, over all [`Mixes`](Self::Mixes).
     VoiceSum,
+    /// Parts of at most [`PERIOD`] frames that were mixed: one of each callback, and more of those that are larger.
+    Mixes,
+    /// Frames of the smallest callback; 0 before the first.
+    FewestFrames,
+    /// Frames of the largest callback.
+    MostFrames,
     /// Stalls that were planted.
     Stalls,
     /// Samples that the limiter bent.
@@ -79,10 +85,20 @@ pub(crate) struct CountsRead {
     pub(crate) echoes_refused: u64,
     pub(crate) most_voices: u64,
     pub(crate) voice_sum: u64,
+    pub(crate) mixes: u64,
+    pub(crate) fewest_frames: u64,
+    pub(crate) most_frames: u64,
     pub(crate) stalls: u64,
     pub(crate) limited: u64,
     pub(crate) frames: u64,
     pub(crate) parts: u64,
+}
+
+impl CountsRead {
+    /// Voices that sounded at once, on average.
+    pub(crate) fn mean_voices(&self) -> f64 {
+        self.voice_sum as f64 / self.mixes.max(1) as f64
+    }
 }
 
 impl Counts {
@@ -93,6 +109,11 @@ impl Counts {
     /// One writer: a load and a store.
     fn add(&self, what: Counted, more: u64) {
         self.values[what as usize].store(self.get(what) + more, Ordering::Relaxed);
+    }
+
+    /// Likewise.
+    fn set(&self, what: Counted, value: u64) {
+        self.values[what as usize].store(value, Ordering::Relaxed);
     }
 
     pub(crate) fn read(&self) -> CountsRead {
@@ -106,6 +127,9 @@ impl Counts {
             echoes_refused: self.get(Counted::EchoesRefused),
             most_voices: self.get(Counted::MostVoices),
             voice_sum: self.get(Counted::VoiceSum),
+            mixes: self.get(Counted::Mixes),
+            fewest_frames: self.get(Counted::FewestFrames),
+            most_frames: self.get(Counted::MostFrames),
             stalls: self.get(Counted::Stalls),
             limited: self.get(Counted::Limited),
             frames: self.get(Counted::Frames),
@@ -221,7 +245,13 @@ impl jack::ProcessHandler for Callback {
 impl Mixer {
     /// A callback of any length, in parts of at most a block.
     fn mix(&mut self, [left, right]: [&mut [f32]; 2]) {
-        let part = PERIOD as usize;
+        let (part, frames) = (PERIOD as usize, left.len() as u64);
+        let fewest = match self.counts.get(Counted::FewestFrames) {
+            0 => frames,
+            fewest => fewest.min(frames),
+        };
+        self.counts.set(Counted::FewestFrames, fewest);
+        self.counts.set(Counted::MostFrames, self.counts.get(Counted::MostFrames).max(frames));
         if left.len() > part {
             self.counts.add(Counted::Parts, 1);
         }
@@ -258,8 +288,8 @@ impl Mixer {
             *sample = bent;
         }
         self.record(&out);
-        let most = self.counts.get(Counted::MostVoices).max(sounding);
-        self.counts.values[Counted::MostVoices as usize].store(most, Ordering::Relaxed);
+        self.counts.set(Counted::MostVoices, self.counts.get(Counted::MostVoices).max(sounding));
+        self.counts.add(Counted::Mixes, 1);
         self.counts.add(Counted::VoiceSum, sounding);
         self.counts.add(Counted::Limited, limited);
         self.counts.add(Counted::Frames, frames as u64);
@@ -388,7 +418,8 @@ mod tests {
         (mixer, recorded)
     }
 
-    /// Would catch a callback larger than a block that is cut, panics, or is recorded in the wrong order.
+    /// Would catch a callback larger than a block that is cut, panics, is recorded in the wrong order, or whose parts are
+    /// counted as callbacks of their own.
     #[test]
     fn a_callback_larger_than_the_capacity_is_made_in_parts() {
         let mut pool = RealtimePool::builder("test").build();
@@ -402,6 +433,10 @@ mod tests {
         assert_eq!(left, right);
         let counts = mixer.counts.read();
         assert_eq!((counts.parts, counts.frames, counts.unrecorded, counts.starved), (1, 300, 0, 2));
+        // Two parts of three had sound. On average, no more voices than at most.
+        assert_eq!((counts.mixes, counts.voice_sum, counts.most_voices), (3, 2, 1));
+        assert!(counts.mean_voices() <= 1.0);
+        assert_eq!((counts.fewest_frames, counts.most_frames), (300, 300));
         let mut lengths = Vec::new();
         while let Ok(sent) = recorded.pop() {
             if let Recorded::Block(block) = sent {

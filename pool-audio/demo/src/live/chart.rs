@@ -29,6 +29,8 @@ pub(crate) struct Timeline {
     columns: Vec<Column>,
     executions: Bins,
     gaps: Bins,
+    /// The executions once more, finer.
+    fine: Fine,
 }
 
 /// What fell into one column of the timeline, in seconds.
@@ -43,6 +45,52 @@ struct Column {
 /// Counts by order of magnitude.
 #[derive(Debug)]
 struct Bins([u32; PER_DECADE * DECADES]);
+
+/// Bins per factor of ten for percentiles: each is 0.5 % wide.
+const FINE_PER_DECADE: usize = 460;
+/// From 0.1 us to 10 s.
+const FINE_FROM: f64 = 1e-7;
+const FINE_BINS: usize = FINE_PER_DECADE * 8;
+
+/// Counts that are fine enough for percentiles. Of times, not of loads: a server may change its period as it plays, and a
+/// load tells the time of one period only.
+#[derive(Debug)]
+struct Fine {
+    bins: Vec<u32>,
+    count: u64,
+}
+
+impl Fine {
+    fn new() -> Self {
+        Self { bins: vec![0; FINE_BINS], count: 0 }
+    }
+
+    fn add(&mut self, seconds: f64) {
+        let at = ((seconds / FINE_FROM).max(1.0).log10() * FINE_PER_DECADE as f64) as usize;
+        self.bins[at.min(FINE_BINS - 1)] += 1;
+        self.count += 1;
+    }
+
+    /// The least of a bin, so that it is never more than the longest.
+    fn percentile(&self, fraction: f64) -> Option<f64> {
+        let rank = ((self.count as f64 * fraction).ceil() as u64).max(1);
+        let mut seen = 0;
+        let at = self.bins.iter().position(|&count| {
+            seen += u64::from(count);
+            seen >= rank
+        })?;
+        Some(FINE_FROM * 10.0_f64.powf(at as f64 / FINE_PER_DECADE as f64))
+    }
+}
+
+/// How long callbacks took, in seconds: half took no more than `p50`, and so on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Executions {
+    pub(super) p50: f64,
+    pub(super) p95: f64,
+    pub(super) p99: f64,
+    pub(super) p999: f64,
+}
 
 impl Bins {
     fn add(&mut self, seconds: f64) {
@@ -60,7 +108,13 @@ impl Timeline {
     pub(super) fn new(seconds: f64, period: f64) -> Self {
         let bins = || Bins([0; PER_DECADE * DECADES]);
         let columns = vec![Column::default(); COLUMNS];
-        Self { seconds, period, first: None, columns, executions: bins(), gaps: bins() }
+        Self { seconds, period, first: None, columns, executions: bins(), gaps: bins(), fine: Fine::new() }
+    }
+
+    /// Nothing if there was no callback.
+    pub(super) fn executions(&self) -> Option<Executions> {
+        let at = |fraction| self.fine.percentile(fraction);
+        Some(Executions { p50: at(0.5)?, p95: at(0.95)?, p99: at(0.99)?, p999: at(0.999)? })
     }
 
     /// One more callback, its times in nanoseconds.
@@ -75,6 +129,7 @@ impl Timeline {
         column.execution_max = column.execution_max.max(execution);
         column.gap_max = column.gap_max.max(gap);
         self.executions.add(execution);
+        self.fine.add(execution);
         if gap > 0.0 {
             self.gaps.add(gap);
         }
@@ -182,14 +237,13 @@ pub(super) fn histogram(timeline: &Timeline, profile: &ProfileSnapshot) -> Strin
         let due = x(timeline.period);
         line(&mut text, (due, top - 4.0), (due, bottom), RED, true);
         label(&mut text, due + 4.0, top - 10.0, "start", RED, &format!("period {}", time(timeline.period)));
-        if let (0, Some(load)) = (index, profile.load) {
-            let micros = |load: f64| load * timeline.period * 1e6;
+        if let (0, Some(times)) = (index, timeline.executions()) {
             let words = format!(
                 "p50 {:.1}, p95 {:.1}, p99 {:.1}, p99.9 {:.1} us",
-                micros(load.p50),
-                micros(load.p95),
-                micros(load.p99),
-                micros(load.p999)
+                times.p50 * 1e6,
+                times.p95 * 1e6,
+                times.p99 * 1e6,
+                times.p999 * 1e6
             );
             label(&mut text, LEFT + 130.0, top - 10.0, "start", GREY, &words);
         }
@@ -288,5 +342,20 @@ mod tests {
         assert_eq!(bins.0.iter().sum::<u32>(), 7);
         assert_eq!((bins.0[0], bins.0[PER_DECADE * DECADES - 1]), (3, 3));
         assert_eq!(bins.most(), 3);
+    }
+
+    /// Would catch percentiles that are off by a rank or by more than a bin, and one above the longest time.
+    #[test]
+    fn percentiles_are_those_of_the_times() {
+        let mut fine = Fine::new();
+        assert_eq!(fine.percentile(0.5), None);
+        (1..=1000).for_each(|micros| fine.add(f64::from(micros) * 1e-6));
+        for (fraction, wanted) in [(0.5, 500e-6), (0.95, 950e-6), (0.999, 999e-6), (1.0, 1000e-6)] {
+            let found = fine.percentile(fraction).unwrap();
+            assert!(found <= wanted * 1.000_001 && found > wanted * 0.994, "{fraction}: {found}");
+        }
+        fine.add(0.0);
+        fine.add(1e9);
+        assert_eq!(fine.percentile(0.0), Some(FINE_FROM));
     }
 }

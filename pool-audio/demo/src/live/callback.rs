@@ -39,6 +39,8 @@ enum Counted {
     Allocations,
     /// Page faults after the warm-up.
     PageFaults,
+    /// Buffers that it was handed.
+    HandedOut,
     /// Times that a voice had nothing to play.
     Starved,
     /// Frames that were played and could not be recorded: no block, or no room in the ring.
@@ -78,6 +80,7 @@ impl Counted {
 pub(crate) struct CountsRead {
     pub(crate) allocations: u64,
     pub(crate) page_faults: u64,
+    pub(crate) handed_out: u64,
     pub(crate) starved: u64,
     pub(crate) unrecorded: u64,
     pub(crate) refused: u64,
@@ -120,6 +123,7 @@ impl Counts {
         CountsRead {
             allocations: self.get(Counted::Allocations),
             page_faults: self.get(Counted::PageFaults),
+            handed_out: self.get(Counted::HandedOut),
             starved: self.get(Counted::Starved),
             unrecorded: self.get(Counted::Unrecorded),
             refused: self.get(Counted::Refused),
@@ -263,13 +267,14 @@ impl Mixer {
     fn mix_part(&mut self, mut out: [&mut [f32]; 2]) {
         let frames = out[0].len();
         out.iter_mut().for_each(|plane| plane.fill(0.0));
-        let mut sounding = 0;
+        let (mut sounding, mut handed_out) = (0, 0);
         for voice in &mut self.voices {
             let Some(mut scratch) = self.blocks.acquire_zeroed() else {
                 // This voice is silent for a moment, and stays where it is; the others go on.
                 self.counts.add(Counted::Refused, 1);
                 continue;
             };
+            handed_out += 1;
             if scratch.set_len(frames).is_err() {
                 continue;
             }
@@ -290,6 +295,7 @@ impl Mixer {
         self.record(&out);
         self.counts.set(Counted::MostVoices, self.counts.get(Counted::MostVoices).max(sounding));
         self.counts.add(Counted::Mixes, 1);
+        self.counts.add(Counted::HandedOut, handed_out);
         self.counts.add(Counted::VoiceSum, sounding);
         self.counts.add(Counted::Limited, limited);
         self.counts.add(Counted::Frames, frames as u64);
@@ -300,6 +306,7 @@ impl Mixer {
     fn record(&mut self, out: &[&mut [f32]; 2]) {
         let frames = out[0].len();
         let recorded = self.blocks.acquire_dirty_shared().and_then(|mut block| {
+            self.counts.add(Counted::HandedOut, 1);
             block.set_len(frames).ok()?;
             block.planes_mut().zip(out).for_each(|(plane, out)| plane.copy_from_slice(out));
             // Full: the block is dropped here, which frees nothing.
@@ -366,7 +373,12 @@ impl Voice {
         self.line = None;
         self.line = lines.acquire_zeroed_shared();
         self.line_position = 0;
-        counts.add(if self.line.is_some() { Counted::Echoes } else { Counted::EchoesRefused }, 1);
+        if self.line.is_some() {
+            counts.add(Counted::HandedOut, 1);
+            counts.add(Counted::Echoes, 1);
+        } else {
+            counts.add(Counted::EchoesRefused, 1);
+        }
     }
 }
 
@@ -434,6 +446,8 @@ mod tests {
         let counts = mixer.counts.read();
         assert_eq!((counts.parts, counts.frames, counts.unrecorded, counts.starved), (1, 300, 0, 2));
         // Two parts of three had sound. On average, no more voices than at most.
+        // A buffer for the voice and one for the recorder in each, and what the voice was sent was not taken here.
+        assert_eq!(counts.handed_out, 6);
         assert_eq!((counts.mixes, counts.voice_sum, counts.most_voices), (3, 2, 1));
         assert!(counts.mean_voices() <= 1.0);
         assert_eq!((counts.fewest_frames, counts.most_frames), (300, 300));

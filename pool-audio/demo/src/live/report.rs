@@ -39,7 +39,6 @@ pub(crate) struct Report {
 /// Buffers of all classes added up.
 struct Totals {
     created: u64,
-    served: u64,
     evicted: u64,
     exhausted: u64,
     inline_clears: u64,
@@ -57,11 +56,16 @@ impl Report {
         let created = sum(|class| class.created);
         Totals {
             created,
-            served: sum(|class| class.served),
             evicted: sum(|class| class.evicted),
             exhausted: sum(|class| class.exhausted as u64),
             inline_clears: sum(|class| class.inline_clears as u64),
         }
+    }
+
+    /// Buffers that the callback and the decoder were handed. The pool's own count is larger: it has what its worker takes
+    /// to clear as well.
+    fn handed_out(&self) -> u64 {
+        self.counts.handed_out + self.loaded.chunks
     }
 
     /// `128`, or `128 to 1024` if the server changed its mind.
@@ -147,7 +151,7 @@ impl Report {
             "echoes": counts.echoes,
             "echoes_refused": counts.echoes_refused,
             "created": totals.created,
-            "reused": totals.served,
+            "handed_out": self.handed_out(),
             "evicted": totals.evicted,
             "exhausted": totals.exhausted,
             "inline_clears": totals.inline_clears,
@@ -243,9 +247,9 @@ impl fmt::Display for Report {
         let totals = self.totals();
         writeln!(
             f,
-            "buffers  {} created, {} served, {} evicted, {} times none to be had, {} large ones cleared in the callback of {} taken",
+            "buffers  {} created, {} times one was handed out, {} evicted, {} times none to be had, {} large ones cleared in the callback of {} taken",
             totals.created,
-            totals.served,
+            self.handed_out(),
             totals.evicted,
             totals.exhausted,
             totals.inline_clears,

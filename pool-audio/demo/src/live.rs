@@ -18,7 +18,9 @@ mod server;
 
 use std::error::Error;
 use std::fs;
+use std::io::ErrorKind;
 use std::mem::MaybeUninit;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -80,6 +82,19 @@ fn listen_to_signals(flags: Arc<Flags>) -> Result<(), ctrlc::Error> {
             std::process::exit(130);
         }
     })
+}
+
+/// Removes what an earlier run left, so that it does not pass for this one's if this one ends before its report.
+fn remove_earlier(out: &Path) -> Result<(), String> {
+    for path in report::FILES.map(|name| out.join(name)) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(format!("{} cannot be removed: {error}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Has the callback do nothing any more, and waits until it has begun to. The library ends its thread wherever that is at
@@ -181,12 +196,6 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     };
     let decoder = thread::Builder::new().name("decoder".into()).spawn(move || decoder.run())?;
 
-    let (mut to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
-    touch(&mut to_recorder);
-    let recorder =
-        Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing, Arc::clone(&flags))?;
-    let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
-
     // The first callback finds every voice's ring full.
     while !flags.primed.load(Ordering::Acquire) && !decoder.is_finished() {
         if flags.interrupted.load(Ordering::Relaxed) {
@@ -194,6 +203,17 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
         }
         thread::sleep(Duration::from_millis(1));
     }
+    if decoder.is_finished() {
+        decoder.join().map_err(|_| "the decoder panicked")??;
+        return Err("the decoder ended before anything was played".into());
+    }
+    // Only now that there is something to play: until here, what an earlier run left is whole.
+    remove_earlier(&args.out)?;
+    let (mut to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
+    touch(&mut to_recorder);
+    let recorder =
+        Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing, Arc::clone(&flags))?;
+    let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
     let profiler = CallbackProfiler::new(SAMPLE_RATE);
     let monitor = profiler.monitor();
     let ports = ["left", "right"].map(|name| client.register_port(name, jack::AudioOut::default()));

@@ -223,10 +223,13 @@ fn odd_files_are_played_or_named() {
     check_counts(&out, &report);
 }
 
-/// Would catch a budget that is passed, a panic, a message without numbers, and a server that is left behind.
+/// Would catch a budget that is passed, a panic, a message without numbers, a server that is left behind, and an earlier
+/// run's recording that gives way to nothing.
 #[test]
 fn what_cannot_be_played_is_said() {
     let out = folder("jack-none");
+    let earlier = ["mix.wav", "timeline.svg"].map(|name| out.join(name));
+    earlier.iter().for_each(|path| fs::write(path, "of an earlier run").unwrap());
     for (arguments, message) in [
         // Not one voice; voices but no recording; no file.
         (&["--budget", "5000"][..], "the budget is too small for 64 voices: account"),
@@ -241,6 +244,7 @@ fn what_cannot_be_played_is_said() {
         assert!(!runs(&server_of(&text(&run.stdout))), "the server goes on");
     }
     assert!(!out.join("native.json").exists());
+    assert!(earlier.iter().all(|path| fs::read_to_string(path).unwrap() == "of an earlier run"));
     // With a path on which there is no server.
     let run = demo(&out, &[]).env("PATH", "").output().unwrap();
     assert!(text(&run.stderr).contains("the JACK server `jackd` cannot be started"), "{}", text(&run.stderr));

@@ -18,6 +18,7 @@ const PLOT: f64 = WIDTH - LEFT - RIGHT;
 const BLUE: &str = "#0969da";
 const ORANGE: &str = "#bc4c00";
 const GREY: &str = "#57606a";
+const LIGHT_BLUE: &str = "#54aeff";
 const RED: &str = "#cf222e";
 
 /// Times of callbacks, as many as there may be, in a fixed amount of memory.
@@ -40,6 +41,13 @@ struct Column {
     execution_sum: f64,
     execution_max: f64,
     gap_max: f64,
+}
+
+/// How what is over one and a half periods is drawn.
+#[derive(Clone, Copy)]
+enum Late {
+    Dot,
+    Ring,
 }
 
 /// Counts by order of magnitude.
@@ -260,6 +268,20 @@ fn tick(decade: i32) -> String {
         .to_owned()
 }
 
+/// Seconds from one tick to the next, so that there are at most ten, and the digits that tell them apart: 1, 2 or 5 times a
+/// power of ten, so that no label is rounded.
+fn tick_seconds(seconds: f64) -> (f64, usize) {
+    for exponent in -2..6_i32 {
+        for factor in [1.0, 2.0, 5.0] {
+            let every = factor * 10.0_f64.powi(exponent);
+            if seconds / every <= 10.0 {
+                return (every, (-exponent).max(0) as usize);
+            }
+        }
+    }
+    (seconds, 0)
+}
+
 /// When callbacks were long, and when they came late: the worst of each moment, on a logarithmic scale.
 pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String {
     const PANEL: f64 = 260.0;
@@ -282,23 +304,27 @@ pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String
     }
     let step = PLOT / COLUMNS as f64;
     let x = |column: usize| LEFT + (column as f64 + 0.5) * step;
-    let mut dots = |of: fn(&Column) -> f64, colour: &str, radius: f64| {
+    let mut dots = |of: fn(&Column) -> f64, colour: &str, radius: f64, late: Late| {
         for (index, column) in timeline.columns.iter().enumerate().filter(|(_, column)| column.count > 0) {
             let (at, value) = (x(index), of(column));
-            // Late or over its period: larger, so that it is not overlooked.
-            let radius = if value > 1.5 * timeline.period { 2.5 * radius } else { radius };
+            // Larger, so that it is not overlooked. One is a ring and the other a dot: a stall makes both, often in the
+            // same place.
+            let (radius, fill) = match late {
+                _ if value <= 1.5 * timeline.period => (radius, format!("fill=\"{colour}\"")),
+                Late::Dot => (2.5 * radius, format!("fill=\"{colour}\"")),
+                Late::Ring => {
+                    (4.0 * radius, format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\""))
+                }
+            };
             put(
                 &mut text,
-                format_args!(
-                    "<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" fill=\"{colour}\"/>",
-                    y(value)
-                ),
+                format_args!("<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" {fill}/>", y(value)),
             );
         }
     };
-    dots(|column| column.gap_max, ORANGE, 1.3);
-    dots(|column| column.execution_max, BLUE, 1.3);
-    dots(|column| column.execution_sum / f64::from(column.count), "#54aeff", 0.9);
+    dots(|column| column.gap_max, ORANGE, 1.3, Late::Ring);
+    dots(|column| column.execution_max, BLUE, 1.3, Late::Dot);
+    dots(|column| column.execution_sum / f64::from(column.count), LIGHT_BLUE, 0.9, Late::Dot);
     line(&mut text, (LEFT, y(timeline.period)), (LEFT + PLOT, y(timeline.period)), RED, true);
     label(
         &mut text,
@@ -309,20 +335,27 @@ pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String
         &format!("period {}", time(timeline.period)),
     );
     let legend = [
-        ("begin to begin, longest", ORANGE),
-        ("begin to end, longest", BLUE),
-        ("begin to end, mean", "#54aeff"),
+        ("begin to begin, longest", ORANGE, false),
+        ("more than 1.5 periods: late", ORANGE, true),
+        ("begin to end, longest", BLUE, false),
+        ("begin to end, mean", LIGHT_BLUE, false),
     ];
-    for (index, (words, colour)) in legend.into_iter().enumerate() {
-        let at = LEFT + index as f64 * 190.0;
-        put(&mut text, format_args!("<circle cx=\"{at:.1}\" cy=\"70\" r=\"4\" fill=\"{colour}\"/>"));
+    for (index, (words, colour, ring)) in legend.into_iter().enumerate() {
+        let at = LEFT + index as f64 * 195.0;
+        let fill = if ring { "none" } else { colour };
+        put(
+            &mut text,
+            format_args!("<circle cx=\"{at:.1}\" cy=\"70\" r=\"4\" fill=\"{fill}\" stroke=\"{colour}\"/>"),
+        );
         label(&mut text, at + 9.0, 74.0, "start", GREY, words);
     }
     line(&mut text, (LEFT, BOTTOM), (LEFT + PLOT, BOTTOM), GREY, false);
-    for part in 0..=8 {
-        let seconds = timeline.seconds * f64::from(part) / 8.0;
-        let at = LEFT + PLOT * f64::from(part) / 8.0;
-        label(&mut text, at, BOTTOM + 18.0, "middle", GREY, &format!("{seconds:.1} s"));
+    let (every, digits) = tick_seconds(timeline.seconds);
+    for part in 0..=(timeline.seconds / every + 1e-9) as u32 {
+        let seconds = every * f64::from(part);
+        let at = LEFT + PLOT * seconds / timeline.seconds;
+        line(&mut text, (at, BOTTOM), (at, BOTTOM + 4.0), GREY, false);
+        label(&mut text, at, BOTTOM + 18.0, "middle", GREY, &format!("{seconds:.digits$} s"));
     }
     text.push_str("</svg>\n");
     text
@@ -357,5 +390,20 @@ mod tests {
         fine.add(0.0);
         fine.add(1e9);
         assert_eq!(fine.percentile(0.0), Some(FINE_FROM));
+    }
+
+    /// Would catch ticks whose labels are rounded, that crowd, or of which there are none.
+    #[test]
+    fn labels_of_ticks_are_exact() {
+        for seconds in [0.1, 0.75, 1.0, 2.5, 6.0, 12.0, 16.0, 61.0, 3600.0] {
+            let (every, digits) = tick_seconds(seconds);
+            let count = (seconds / every + 1e-9) as u32;
+            assert!((2..=10).contains(&count), "{seconds}: {count}");
+            for part in 0..=count {
+                let tick = every * f64::from(part);
+                let told: f64 = format!("{tick:.digits$}").parse().unwrap();
+                assert!((told - tick).abs() < 1e-9, "{seconds}: {told} for {tick}");
+            }
+        }
     }
 }

@@ -14,6 +14,9 @@ use super::decoder::Loaded;
 use super::recorder::Recording;
 use crate::mixer::SAMPLE_RATE;
 
+/// What is written in the end, beside the recording.
+pub(super) const FILES: [&str; 3] = ["native.json", "histogram.svg", "timeline.svg"];
+
 /// Everything worth telling about one performance.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -81,9 +84,12 @@ impl Report {
             fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
         };
         let json = serde_json::to_string_pretty(&self.to_json()).map_err(|error| error.to_string())?;
-        file("native.json", json + "\n")?;
-        file("histogram.svg", chart::histogram(&self.recorded.timeline, &self.profile))?;
-        file("timeline.svg", chart::timeline(&self.recorded.timeline, &self.profile))
+        let contents = [
+            json + "\n",
+            chart::histogram(&self.recorded.timeline, &self.profile),
+            chart::timeline(&self.recorded.timeline, &self.profile),
+        ];
+        FILES.into_iter().zip(contents).try_for_each(|(name, text)| file(name, text))
     }
 
     /// The contents of `native.json`. What is not known is `null`.

@@ -189,8 +189,8 @@ fn odd_files_are_played_or_named() {
     let whole = fs::read(choir).unwrap();
     let files = [
         ("8-channels.wav", wav(8, 48_000, 4000), true),
-        // More than the decoder knows places for.
-        ("32-channels.wav", wav(32, 48_000, 4000), false),
+        // More than the decoder knows places for: read without it.
+        ("32-channels.wav", wav(32, 48_000, 4000), true),
         ("1-hertz.wav", wav(1, 1, 4000), true),
         ("768-kilohertz.wav", wav(2, 768_000, 4000), true),
         ("truncated.flac", whole[..whole.len() / 2].to_vec(), true),
@@ -213,7 +213,7 @@ fn odd_files_are_played_or_named() {
         let named = failed.iter().any(|entry| entry["file"].as_str().unwrap().ends_with(name));
         assert_eq!(named, !playable, "{name}: {errors}");
     }
-    assert_eq!((report["files"].as_u64(), failed.len()), (Some(4), 5), "{errors}");
+    assert_eq!((report["files"].as_u64(), failed.len()), (Some(5), 4), "{errors}");
     assert!(
         errors.contains("truncated.flac: ") && errors.contains("missing.flac: there is no such file"),
         "{errors}"

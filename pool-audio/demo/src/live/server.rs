@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,16 @@ pub(super) unsafe fn choose_name() -> String {
     name
 }
 
+/// How long the place of a server that was killed may take to be freed, twice.
+const FREEING: Duration = Duration::from_secs(2);
+
 /// The server; it ends with this, and on Linux with this process, however that ends.
 pub(crate) struct Server {
     child: Child,
+    name: String,
     log: PathBuf,
+    /// It was seen to.
+    ended: bool,
     realtime: bool,
 }
 
@@ -75,7 +81,7 @@ impl Server {
             .stderr(copy)
             .spawn()
             .map_err(|error| format!("the JACK server `jackd` cannot be started: {error}"))?;
-        let mut server = Self { child, log: log.to_owned(), realtime };
+        let mut server = Self { child, name: name.to_owned(), log: log.to_owned(), ended: false, realtime };
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if server.child.try_wait().is_ok_and(|status| status.is_some()) {
@@ -112,17 +118,53 @@ impl Server {
     }
 
     fn end(&mut self) {
-        // Fails if it has ended already.
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return self.after(status);
+        }
+        // Fails if it has ended this moment; nobody else has its number before it is waited for.
         let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
-                return;
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return self.after(status);
             }
             thread::sleep(Duration::from_millis(10));
         }
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Ok(status) = self.child.wait() {
+            self.after(status);
+        }
+    }
+
+    /// A server that was killed keeps its place among the eight that a machine has, and after eight of them none begins
+    /// any more. Only a server of the same name frees it: one begins and ends.
+    fn after(&self, status: ExitStatus) {
+        if status.code().is_some() {
+            return;
+        }
+        let mut command = Command::new("jackd");
+        command.args(["-n", &self.name, "-r", "-d", "dummy"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        #[cfg(target_os = "linux")]
+        end_with_us(&mut command);
+        let Ok(mut child) = command.spawn() else { return };
+        // Told to end before it listens, it would leave the place once more.
+        let start = Instant::now();
+        while !self.takes_clients()
+            && start.elapsed() < FREEING
+            && !child.try_wait().is_ok_and(|s| s.is_some())
+        {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+        while start.elapsed() < 2 * FREEING && !child.try_wait().is_ok_and(|status| status.is_some()) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

@@ -218,16 +218,9 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let monitor = profiler.monitor();
     let ports = ["left", "right"].map(|name| client.register_port(name, jack::AudioOut::default()));
     let [left, right] = ports;
-    let callback = Callback::new(
-        profiler,
-        [left?, right?],
-        voices,
-        blocks,
-        lines,
-        to_recorder,
-        Arc::clone(&flags),
-        args.stall_every,
-    );
+    let mut callback =
+        Callback::new(profiler, [left?, right?], voices, blocks, lines, to_recorder, Arc::clone(&flags));
+    callback.plant_stalls(args.stall_every);
     let counts = callback.counts();
     let notifications = Notifications { monitor: monitor.clone(), flags: Arc::clone(&flags) };
     let active = client.activate_async(notifications, callback)?;

@@ -188,10 +188,14 @@ impl Callback {
         lines: RealtimeHandle,
         to_recorder: Producer<Recorded>,
         flags: Arc<Flags>,
-        stall_every: u64,
     ) -> Self {
         let mixer = Mixer { voices, blocks, lines, to_recorder, counts: Arc::default() };
-        Self { profiler, ports, mixer, flags, stall_every, count: 0, faults_before: 0 }
+        Self { profiler, ports, mixer, flags, stall_every: 0, count: 0, faults_before: 0 }
+    }
+
+    /// Plants a stall in each `every`th callback; 0 for none.
+    pub(super) fn plant_stalls(&mut self, every: u64) {
+        self.stall_every = every;
     }
 
     pub(super) fn counts(&self) -> Arc<Counts> {

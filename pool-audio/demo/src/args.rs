@@ -16,7 +16,8 @@ usage: pool-audio-demo [OPTIONS] [FILES...]
   --voices V       voices that sound at once, at the least, 1 to 4096   [64]
   --budget BYTES   memory for samples and buffers together     [96000000]
   --jack           play through a JACK server with 128-frame callbacks, which is started for it, and record
-                   that; writes histogram.svg and timeline.svg as well
+                   that; writes histogram.svg and timeline.svg as well. Ctrl-C ends it early, with everything
+                   written; the exit code is 1 then
   --stall-every N  with --jack: plants a stall of 4 ms in each Nth callback, to see that it is counted   [0: none]
   --help           this text
 

@@ -18,13 +18,16 @@ mod server;
 
 use std::error::Error;
 use std::fs;
+use std::io::ErrorKind;
+use std::mem::MaybeUninit;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pool_audio::{Account, BufferKey, CallbackProfiler, RealtimePool, Worker};
-use rtrb::RingBuffer;
+use rtrb::{Producer, RingBuffer};
 
 use crate::args::Args;
 use crate::kit;
@@ -47,6 +50,10 @@ const ECHO_EVERY: usize = 4;
 const LINE_FRAMES: u32 = 14_400;
 /// How long the server may take to notice that we stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Callbacks that do nothing before the library ends their thread: some may be due already.
+const QUIET_CALLBACKS: u64 = 8;
+/// How long they may take to come.
+const QUIET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What all threads look at.
 #[derive(Debug, Default)]
@@ -55,8 +62,81 @@ pub(super) struct Flags {
     pub(super) stop: AtomicBool,
     /// The server has gone. Set by a signal handler of its library.
     pub(super) server_gone: AtomicBool,
+    /// The user asked to stop: SIGINT, SIGTERM or SIGHUP. Says nothing but itself, so relaxed.
+    pub(super) interrupted: AtomicBool,
+    /// The callback is to do nothing any more.
+    pub(super) hush: AtomicBool,
+    /// Callbacks that have ended and did nothing.
+    pub(super) hushed: AtomicU64,
+    /// There are no more callbacks: what the recorder has not got by now does not come.
+    pub(super) played: AtomicBool,
     /// The decoder has filled every voice's ring once.
     pub(super) primed: AtomicBool,
+}
+
+/// The first signal that asks to end ends the show, and what was played is reported; a second ends the process at once,
+/// for the case that this hangs.
+fn listen_to_signals(flags: Arc<Flags>) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(move || {
+        if flags.interrupted.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+}
+
+/// Removes what an earlier run left, so that it does not pass for this one's if this one ends before its report.
+fn remove_earlier(out: &Path) -> Result<(), String> {
+    for path in report::FILES.map(|name| out.join(name)) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(format!("{} cannot be removed: {error}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Has the callback do nothing any more, and waits until it has begun to. The library ends its thread wherever that is at
+/// the moment; within the callback of a machine that is overloaded, that would end the process.
+fn hush(flags: &Flags) {
+    flags.hush.store(true, Ordering::Release);
+    let start = Instant::now();
+    while flags.hushed.load(Ordering::Acquire) < QUIET_CALLBACKS && start.elapsed() < QUIET_PATIENCE {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Ends the callbacks and drops what they own, so that their rings end, and the recorder with them.
+///
+/// The library asks the server to let go and waits for the answer as long as it takes; a server that is frozen is
+/// killed, which is an answer as well.
+///
+/// # Errors
+///
+/// The server did not answer.
+fn end_callbacks(
+    active: jack::AsyncClient<Notifications, Callback>,
+    server: &mut Server,
+) -> Result<(), String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(active.deactivate().map(drop).map_err(|error| error.to_string())));
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        server.kill();
+        // What the library says now is what comes of the killing.
+        let _ = receiver.recv_timeout(PATIENCE);
+        Err(format!("the JACK server did not answer for {} s and was killed", PATIENCE.as_secs()))
+    })
+}
+
+/// Writes to every slot of a new ring: its pages are there before the audio thread meets them, which comes round to the
+/// last ones only after seconds if voices are few. The voices' rings are filled by the decoder instead.
+fn touch<T>(ring: &mut Producer<T>) {
+    if let Ok(mut chunk) = ring.write_chunk_uninit(ring.slots()) {
+        let (first, second) = chunk.as_mut_slices();
+        first.iter_mut().chain(second).for_each(|slot| *slot = MaybeUninit::zeroed());
+        // Dropped uncommitted: nothing was sent.
+    }
 }
 
 /// Plays, measures, records and reports. An error if nothing could be played; a server that went while it played is told
@@ -65,7 +145,11 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let files = kit::files(args)?;
     fs::create_dir_all(&args.out)
         .map_err(|error| format!("{} cannot be made: {error}", args.out.display()))?;
-    let server = Server::start(&args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
+    // SAFETY: this is the main thread, and it has started no other yet.
+    let name = unsafe { server::choose_name() };
+    let flags = Arc::new(Flags::default());
+    listen_to_signals(Arc::clone(&flags))?;
+    let mut server = Server::start(&name, &args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
     println!("{server}");
     let (client, _) = jack::Client::new("pool-audio", jack::ClientOptions::NO_START_SERVER)
         .map_err(|error| format!("the JACK server takes no client: {error}"))?;
@@ -74,7 +158,6 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     }
 
     let account = Account::builder("audio").hard_limit(args.budget).build();
-    let flags = Arc::new(Flags::default());
     let chunk = BufferKey { channels: 2, frames: CHUNK_FRAMES, sample_rate: SAMPLE_RATE };
     let block = BufferKey { channels: 2, frames: PERIOD, sample_rate: SAMPLE_RATE };
     let line = BufferKey { channels: 1, frames: LINE_FRAMES, sample_rate: SAMPLE_RATE };
@@ -113,20 +196,31 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     };
     let decoder = thread::Builder::new().name("decoder".into()).spawn(move || decoder.run())?;
 
-    let (to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
-    let recorder = Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing)?;
-    let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
-
     // The first callback finds every voice's ring full.
     while !flags.primed.load(Ordering::Acquire) && !decoder.is_finished() {
+        if flags.interrupted.load(Ordering::Relaxed) {
+            return Err("interrupted before anything was played".into());
+        }
         thread::sleep(Duration::from_millis(1));
     }
+    if decoder.is_finished() {
+        decoder.join().map_err(|_| "the decoder panicked")??;
+        return Err("the decoder ended before anything was played".into());
+    }
+    // Only now that there is something to play: until here, what an earlier run left is whole.
+    remove_earlier(&args.out)?;
+    let (mut to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
+    touch(&mut to_recorder);
+    let recorder =
+        Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing, Arc::clone(&flags))?;
+    let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
     let profiler = CallbackProfiler::new(SAMPLE_RATE);
     let monitor = profiler.monitor();
     let ports = ["left", "right"].map(|name| client.register_port(name, jack::AudioOut::default()));
     let [left, right] = ports;
-    let callback =
-        Callback::new(profiler, [left?, right?], voices, blocks, lines, to_recorder, args.stall_every);
+    let mut callback =
+        Callback::new(profiler, [left?, right?], voices, blocks, lines, to_recorder, Arc::clone(&flags));
+    callback.plant_stalls(args.stall_every);
     let counts = callback.counts();
     let notifications = Notifications { monitor: monitor.clone(), flags: Arc::clone(&flags) };
     let active = client.activate_async(notifications, callback)?;
@@ -142,7 +236,11 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let give_up = Duration::from_secs_f64(args.seconds * 2.0) + PATIENCE;
     while monitor.snapshot().frames < wanted {
         thread::sleep(Duration::from_millis(50));
-        if flags.server_gone.load(Ordering::Acquire) || decoder.is_finished() || start.elapsed() > give_up {
+        if flags.server_gone.load(Ordering::Acquire)
+            || flags.interrupted.load(Ordering::Relaxed)
+            || decoder.is_finished()
+            || start.elapsed() > give_up
+        {
             break;
         }
         let seconds = start.elapsed().as_secs();
@@ -152,17 +250,23 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
         }
     }
 
+    let played = start.elapsed().as_secs_f64();
+    let short = monitor.snapshot().frames < wanted;
     let gone = flags.server_gone.load(Ordering::Acquire);
-    // A server that has gone takes the client's thread with it; asking it to let go would wait for its answer.
+    if !gone {
+        hush(&flags);
+    }
+    let let_go = end_callbacks(active, &mut server);
+    // Where even that hangs, nobody calls any more, and the recorder need not wait for the callback to be dropped.
+    flags.played.store(true, Ordering::Release);
     let ended = if gone {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        thread::spawn(move || sender.send(active.deactivate().map(drop).map_err(|error| error.to_string())));
-        drop(receiver.recv_timeout(PATIENCE));
-        Some(format!("the JACK server ended after {:.1} s", start.elapsed().as_secs_f64()))
+        Some(format!("the JACK server ended after {played:.1} s"))
+    } else if let Err(error) = let_go {
+        Some(error)
+    } else if flags.interrupted.load(Ordering::Relaxed) && short {
+        Some(format!("interrupted after {played:.1} s"))
     } else {
-        // Drops the callback: its rings end, and the recorder with them.
-        drop(active.deactivate()?);
-        (monitor.snapshot().frames < wanted).then(|| "the JACK server stopped calling".to_owned())
+        short.then(|| "the JACK server stopped calling".to_owned())
     };
     flags.stop.store(true, Ordering::Release);
     let loaded = decoder.join().map_err(|_| "the decoder panicked")?;
@@ -188,4 +292,25 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     };
     report.write(&args.out)?;
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Would catch a ring that is full, or shorter, after it was touched.
+    #[test]
+    fn a_touched_ring_is_as_empty_as_before() {
+        let (mut producer, mut consumer) = RingBuffer::new(3);
+        touch(&mut producer);
+        assert!(consumer.pop().is_err());
+        for value in ["a", "b", "c"] {
+            producer.push(value.to_owned()).unwrap();
+        }
+        assert!(producer.is_full());
+        assert_eq!(
+            [consumer.pop(), consumer.pop(), consumer.pop()],
+            ["a", "b", "c"].map(|value| Ok(value.to_owned()))
+        );
+    }
 }

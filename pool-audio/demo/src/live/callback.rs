@@ -39,6 +39,8 @@ enum Counted {
     Allocations,
     /// Page faults after the warm-up.
     PageFaults,
+    /// Buffers that it was handed.
+    HandedOut,
     /// Times that a voice had nothing to play.
     Starved,
     /// Frames that were played and could not be recorded: no block, or no room in the ring.
@@ -51,8 +53,14 @@ enum Counted {
     EchoesRefused,
     /// Most voices that sounded at once.
     MostVoices,
-    /// Sum of the voices that sounded, over all callbacks.
+    /// Sum of the voices that sounded, over all [`Mixes`](Self::Mixes).
     VoiceSum,
+    /// Parts of at most [`PERIOD`] frames that were mixed: one of each callback, and more of those that are larger.
+    Mixes,
+    /// Frames of the smallest callback; 0 before the first.
+    FewestFrames,
+    /// Frames of the largest callback.
+    MostFrames,
     /// Stalls that were planted.
     Stalls,
     /// Samples that the limiter bent.
@@ -72,6 +80,7 @@ impl Counted {
 pub(crate) struct CountsRead {
     pub(crate) allocations: u64,
     pub(crate) page_faults: u64,
+    pub(crate) handed_out: u64,
     pub(crate) starved: u64,
     pub(crate) unrecorded: u64,
     pub(crate) refused: u64,
@@ -79,10 +88,20 @@ pub(crate) struct CountsRead {
     pub(crate) echoes_refused: u64,
     pub(crate) most_voices: u64,
     pub(crate) voice_sum: u64,
+    pub(crate) mixes: u64,
+    pub(crate) fewest_frames: u64,
+    pub(crate) most_frames: u64,
     pub(crate) stalls: u64,
     pub(crate) limited: u64,
     pub(crate) frames: u64,
     pub(crate) parts: u64,
+}
+
+impl CountsRead {
+    /// Voices that sounded at once, on average.
+    pub(crate) fn mean_voices(&self) -> f64 {
+        self.voice_sum as f64 / self.mixes.max(1) as f64
+    }
 }
 
 impl Counts {
@@ -95,10 +114,16 @@ impl Counts {
         self.values[what as usize].store(self.get(what) + more, Ordering::Relaxed);
     }
 
+    /// Likewise.
+    fn set(&self, what: Counted, value: u64) {
+        self.values[what as usize].store(value, Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self) -> CountsRead {
         CountsRead {
             allocations: self.get(Counted::Allocations),
             page_faults: self.get(Counted::PageFaults),
+            handed_out: self.get(Counted::HandedOut),
             starved: self.get(Counted::Starved),
             unrecorded: self.get(Counted::Unrecorded),
             refused: self.get(Counted::Refused),
@@ -106,6 +131,9 @@ impl Counts {
             echoes_refused: self.get(Counted::EchoesRefused),
             most_voices: self.get(Counted::MostVoices),
             voice_sum: self.get(Counted::VoiceSum),
+            mixes: self.get(Counted::Mixes),
+            fewest_frames: self.get(Counted::FewestFrames),
+            most_frames: self.get(Counted::MostFrames),
             stalls: self.get(Counted::Stalls),
             limited: self.get(Counted::Limited),
             frames: self.get(Counted::Frames),
@@ -136,6 +164,7 @@ pub(super) struct Callback {
     profiler: CallbackProfiler<InstantClock>,
     ports: [jack::Port<jack::AudioOut>; 2],
     mixer: Mixer,
+    flags: Arc<Flags>,
     stall_every: u64,
     count: u64,
     faults_before: u64,
@@ -158,10 +187,15 @@ impl Callback {
         blocks: RealtimeHandle,
         lines: RealtimeHandle,
         to_recorder: Producer<Recorded>,
-        stall_every: u64,
+        flags: Arc<Flags>,
     ) -> Self {
         let mixer = Mixer { voices, blocks, lines, to_recorder, counts: Arc::default() };
-        Self { profiler, ports, mixer, stall_every, count: 0, faults_before: 0 }
+        Self { profiler, ports, mixer, flags, stall_every: 0, count: 0, faults_before: 0 }
+    }
+
+    /// Plants a stall in each `every`th callback; 0 for none.
+    pub(super) fn plant_stalls(&mut self, every: u64) {
+        self.stall_every = every;
     }
 
     pub(super) fn counts(&self) -> Arc<Counts> {
@@ -182,6 +216,12 @@ impl Callback {
 
 impl jack::ProcessHandler for Callback {
     fn process(&mut self, client: &jack::Client, scope: &jack::ProcessScope) -> jack::Control {
+        if self.flags.hush.load(Ordering::Acquire) {
+            self.ports.iter_mut().for_each(|port| port.as_mut_slice(scope).fill(0.0));
+            // Release: who sees it sees what the callbacks before this one did as well.
+            self.flags.hushed.fetch_add(1, Ordering::Release);
+            return jack::Control::Continue;
+        }
         let frames = scope.n_frames();
         self.count += 1;
         self.profiler.begin(frames);
@@ -213,7 +253,13 @@ impl jack::ProcessHandler for Callback {
 impl Mixer {
     /// A callback of any length, in parts of at most a block.
     fn mix(&mut self, [left, right]: [&mut [f32]; 2]) {
-        let part = PERIOD as usize;
+        let (part, frames) = (PERIOD as usize, left.len() as u64);
+        let fewest = match self.counts.get(Counted::FewestFrames) {
+            0 => frames,
+            fewest => fewest.min(frames),
+        };
+        self.counts.set(Counted::FewestFrames, fewest);
+        self.counts.set(Counted::MostFrames, self.counts.get(Counted::MostFrames).max(frames));
         if left.len() > part {
             self.counts.add(Counted::Parts, 1);
         }
@@ -225,13 +271,14 @@ impl Mixer {
     fn mix_part(&mut self, mut out: [&mut [f32]; 2]) {
         let frames = out[0].len();
         out.iter_mut().for_each(|plane| plane.fill(0.0));
-        let mut sounding = 0;
+        let (mut sounding, mut handed_out) = (0, 0);
         for voice in &mut self.voices {
             let Some(mut scratch) = self.blocks.acquire_zeroed() else {
                 // This voice is silent for a moment, and stays where it is; the others go on.
                 self.counts.add(Counted::Refused, 1);
                 continue;
             };
+            handed_out += 1;
             if scratch.set_len(frames).is_err() {
                 continue;
             }
@@ -250,8 +297,9 @@ impl Mixer {
             *sample = bent;
         }
         self.record(&out);
-        let most = self.counts.get(Counted::MostVoices).max(sounding);
-        self.counts.values[Counted::MostVoices as usize].store(most, Ordering::Relaxed);
+        self.counts.set(Counted::MostVoices, self.counts.get(Counted::MostVoices).max(sounding));
+        self.counts.add(Counted::Mixes, 1);
+        self.counts.add(Counted::HandedOut, handed_out);
         self.counts.add(Counted::VoiceSum, sounding);
         self.counts.add(Counted::Limited, limited);
         self.counts.add(Counted::Frames, frames as u64);
@@ -262,6 +310,7 @@ impl Mixer {
     fn record(&mut self, out: &[&mut [f32]; 2]) {
         let frames = out[0].len();
         let recorded = self.blocks.acquire_dirty_shared().and_then(|mut block| {
+            self.counts.add(Counted::HandedOut, 1);
             block.set_len(frames).ok()?;
             block.planes_mut().zip(out).for_each(|(plane, out)| plane.copy_from_slice(out));
             // Full: the block is dropped here, which frees nothing.
@@ -328,7 +377,12 @@ impl Voice {
         self.line = None;
         self.line = lines.acquire_zeroed_shared();
         self.line_position = 0;
-        counts.add(if self.line.is_some() { Counted::Echoes } else { Counted::EchoesRefused }, 1);
+        if self.line.is_some() {
+            counts.add(Counted::HandedOut, 1);
+            counts.add(Counted::Echoes, 1);
+        } else {
+            counts.add(Counted::EchoesRefused, 1);
+        }
     }
 }
 
@@ -380,7 +434,8 @@ mod tests {
         (mixer, recorded)
     }
 
-    /// Would catch a callback larger than a block that is cut, panics, or is recorded in the wrong order.
+    /// Would catch a callback larger than a block that is cut, panics, is recorded in the wrong order, or whose parts are
+    /// counted as callbacks of their own.
     #[test]
     fn a_callback_larger_than_the_capacity_is_made_in_parts() {
         let mut pool = RealtimePool::builder("test").build();
@@ -394,6 +449,12 @@ mod tests {
         assert_eq!(left, right);
         let counts = mixer.counts.read();
         assert_eq!((counts.parts, counts.frames, counts.unrecorded, counts.starved), (1, 300, 0, 2));
+        // Two parts of three had sound. On average, no more voices than at most.
+        // A buffer for the voice and one for the recorder in each, and what the voice was sent was not taken here.
+        assert_eq!(counts.handed_out, 6);
+        assert_eq!((counts.mixes, counts.voice_sum, counts.most_voices), (3, 2, 1));
+        assert!(counts.mean_voices() <= 1.0);
+        assert_eq!((counts.fewest_frames, counts.most_frames), (300, 300));
         let mut lengths = Vec::new();
         while let Ok(sent) = recorded.pop() {
             if let Recorded::Block(block) = sent {

@@ -18,6 +18,7 @@ const PLOT: f64 = WIDTH - LEFT - RIGHT;
 const BLUE: &str = "#0969da";
 const ORANGE: &str = "#bc4c00";
 const GREY: &str = "#57606a";
+const LIGHT_BLUE: &str = "#54aeff";
 const RED: &str = "#cf222e";
 
 /// Times of callbacks, as many as there may be, in a fixed amount of memory.
@@ -29,6 +30,8 @@ pub(crate) struct Timeline {
     columns: Vec<Column>,
     executions: Bins,
     gaps: Bins,
+    /// The executions once more, finer.
+    fine: Fine,
 }
 
 /// What fell into one column of the timeline, in seconds.
@@ -40,9 +43,62 @@ struct Column {
     gap_max: f64,
 }
 
+/// How what is over one and a half periods is drawn.
+#[derive(Clone, Copy)]
+enum Late {
+    Dot,
+    Ring,
+}
+
 /// Counts by order of magnitude.
 #[derive(Debug)]
 struct Bins([u32; PER_DECADE * DECADES]);
+
+/// Bins per factor of ten for percentiles: each is 0.5 % wide.
+const FINE_PER_DECADE: usize = 460;
+/// From 0.1 us to 10 s.
+const FINE_FROM: f64 = 1e-7;
+const FINE_BINS: usize = FINE_PER_DECADE * 8;
+
+/// Counts that are fine enough for percentiles. Of times, not of loads: a server may change its period as it plays, and a
+/// load tells the time of one period only.
+#[derive(Debug)]
+struct Fine {
+    bins: Vec<u32>,
+    count: u64,
+}
+
+impl Fine {
+    fn new() -> Self {
+        Self { bins: vec![0; FINE_BINS], count: 0 }
+    }
+
+    fn add(&mut self, seconds: f64) {
+        let at = ((seconds / FINE_FROM).max(1.0).log10() * FINE_PER_DECADE as f64) as usize;
+        self.bins[at.min(FINE_BINS - 1)] += 1;
+        self.count += 1;
+    }
+
+    /// The least of a bin, so that it is never more than the longest.
+    fn percentile(&self, fraction: f64) -> Option<f64> {
+        let rank = ((self.count as f64 * fraction).ceil() as u64).max(1);
+        let mut seen = 0;
+        let at = self.bins.iter().position(|&count| {
+            seen += u64::from(count);
+            seen >= rank
+        })?;
+        Some(FINE_FROM * 10.0_f64.powf(at as f64 / FINE_PER_DECADE as f64))
+    }
+}
+
+/// How long callbacks took, in seconds: half took no more than `p50`, and so on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Executions {
+    pub(super) p50: f64,
+    pub(super) p95: f64,
+    pub(super) p99: f64,
+    pub(super) p999: f64,
+}
 
 impl Bins {
     fn add(&mut self, seconds: f64) {
@@ -60,7 +116,13 @@ impl Timeline {
     pub(super) fn new(seconds: f64, period: f64) -> Self {
         let bins = || Bins([0; PER_DECADE * DECADES]);
         let columns = vec![Column::default(); COLUMNS];
-        Self { seconds, period, first: None, columns, executions: bins(), gaps: bins() }
+        Self { seconds, period, first: None, columns, executions: bins(), gaps: bins(), fine: Fine::new() }
+    }
+
+    /// Nothing if there was no callback.
+    pub(super) fn executions(&self) -> Option<Executions> {
+        let at = |fraction| self.fine.percentile(fraction);
+        Some(Executions { p50: at(0.5)?, p95: at(0.95)?, p99: at(0.99)?, p999: at(0.999)? })
     }
 
     /// One more callback, its times in nanoseconds.
@@ -75,6 +137,7 @@ impl Timeline {
         column.execution_max = column.execution_max.max(execution);
         column.gap_max = column.gap_max.max(gap);
         self.executions.add(execution);
+        self.fine.add(execution);
         if gap > 0.0 {
             self.gaps.add(gap);
         }
@@ -182,14 +245,13 @@ pub(super) fn histogram(timeline: &Timeline, profile: &ProfileSnapshot) -> Strin
         let due = x(timeline.period);
         line(&mut text, (due, top - 4.0), (due, bottom), RED, true);
         label(&mut text, due + 4.0, top - 10.0, "start", RED, &format!("period {}", time(timeline.period)));
-        if let (0, Some(load)) = (index, profile.load) {
-            let micros = |load: f64| load * timeline.period * 1e6;
+        if let (0, Some(times)) = (index, timeline.executions()) {
             let words = format!(
                 "p50 {:.1}, p95 {:.1}, p99 {:.1}, p99.9 {:.1} us",
-                micros(load.p50),
-                micros(load.p95),
-                micros(load.p99),
-                micros(load.p999)
+                times.p50 * 1e6,
+                times.p95 * 1e6,
+                times.p99 * 1e6,
+                times.p999 * 1e6
             );
             label(&mut text, LEFT + 130.0, top - 10.0, "start", GREY, &words);
         }
@@ -204,6 +266,20 @@ fn tick(decade: i32) -> String {
         .copied()
         .unwrap_or("")
         .to_owned()
+}
+
+/// Seconds from one tick to the next, so that there are at most ten, and the digits that tell them apart: 1, 2 or 5 times a
+/// power of ten, so that no label is rounded.
+fn tick_seconds(seconds: f64) -> (f64, usize) {
+    for exponent in -2..6_i32 {
+        for factor in [1.0, 2.0, 5.0] {
+            let every = factor * 10.0_f64.powi(exponent);
+            if seconds / every <= 10.0 {
+                return (every, (-exponent).max(0) as usize);
+            }
+        }
+    }
+    (seconds, 0)
 }
 
 /// When callbacks were long, and when they came late: the worst of each moment, on a logarithmic scale.
@@ -228,23 +304,27 @@ pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String
     }
     let step = PLOT / COLUMNS as f64;
     let x = |column: usize| LEFT + (column as f64 + 0.5) * step;
-    let mut dots = |of: fn(&Column) -> f64, colour: &str, radius: f64| {
+    let mut dots = |of: fn(&Column) -> f64, colour: &str, radius: f64, late: Late| {
         for (index, column) in timeline.columns.iter().enumerate().filter(|(_, column)| column.count > 0) {
             let (at, value) = (x(index), of(column));
-            // Late or over its period: larger, so that it is not overlooked.
-            let radius = if value > 1.5 * timeline.period { 2.5 * radius } else { radius };
+            // Larger, so that it is not overlooked. One is a ring and the other a dot: a stall makes both, often in the
+            // same place.
+            let (radius, fill) = match late {
+                _ if value <= 1.5 * timeline.period => (radius, format!("fill=\"{colour}\"")),
+                Late::Dot => (2.5 * radius, format!("fill=\"{colour}\"")),
+                Late::Ring => {
+                    (4.0 * radius, format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\""))
+                }
+            };
             put(
                 &mut text,
-                format_args!(
-                    "<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" fill=\"{colour}\"/>",
-                    y(value)
-                ),
+                format_args!("<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" {fill}/>", y(value)),
             );
         }
     };
-    dots(|column| column.gap_max, ORANGE, 1.3);
-    dots(|column| column.execution_max, BLUE, 1.3);
-    dots(|column| column.execution_sum / f64::from(column.count), "#54aeff", 0.9);
+    dots(|column| column.gap_max, ORANGE, 1.3, Late::Ring);
+    dots(|column| column.execution_max, BLUE, 1.3, Late::Dot);
+    dots(|column| column.execution_sum / f64::from(column.count), LIGHT_BLUE, 0.9, Late::Dot);
     line(&mut text, (LEFT, y(timeline.period)), (LEFT + PLOT, y(timeline.period)), RED, true);
     label(
         &mut text,
@@ -255,20 +335,27 @@ pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String
         &format!("period {}", time(timeline.period)),
     );
     let legend = [
-        ("begin to begin, longest", ORANGE),
-        ("begin to end, longest", BLUE),
-        ("begin to end, mean", "#54aeff"),
+        ("begin to begin, longest", ORANGE, false),
+        ("more than 1.5 periods: late", ORANGE, true),
+        ("begin to end, longest", BLUE, false),
+        ("begin to end, mean", LIGHT_BLUE, false),
     ];
-    for (index, (words, colour)) in legend.into_iter().enumerate() {
-        let at = LEFT + index as f64 * 190.0;
-        put(&mut text, format_args!("<circle cx=\"{at:.1}\" cy=\"70\" r=\"4\" fill=\"{colour}\"/>"));
+    for (index, (words, colour, ring)) in legend.into_iter().enumerate() {
+        let at = LEFT + index as f64 * 195.0;
+        let fill = if ring { "none" } else { colour };
+        put(
+            &mut text,
+            format_args!("<circle cx=\"{at:.1}\" cy=\"70\" r=\"4\" fill=\"{fill}\" stroke=\"{colour}\"/>"),
+        );
         label(&mut text, at + 9.0, 74.0, "start", GREY, words);
     }
     line(&mut text, (LEFT, BOTTOM), (LEFT + PLOT, BOTTOM), GREY, false);
-    for part in 0..=8 {
-        let seconds = timeline.seconds * f64::from(part) / 8.0;
-        let at = LEFT + PLOT * f64::from(part) / 8.0;
-        label(&mut text, at, BOTTOM + 18.0, "middle", GREY, &format!("{seconds:.1} s"));
+    let (every, digits) = tick_seconds(timeline.seconds);
+    for part in 0..=(timeline.seconds / every + 1e-9) as u32 {
+        let seconds = every * f64::from(part);
+        let at = LEFT + PLOT * seconds / timeline.seconds;
+        line(&mut text, (at, BOTTOM), (at, BOTTOM + 4.0), GREY, false);
+        label(&mut text, at, BOTTOM + 18.0, "middle", GREY, &format!("{seconds:.digits$} s"));
     }
     text.push_str("</svg>\n");
     text
@@ -288,5 +375,35 @@ mod tests {
         assert_eq!(bins.0.iter().sum::<u32>(), 7);
         assert_eq!((bins.0[0], bins.0[PER_DECADE * DECADES - 1]), (3, 3));
         assert_eq!(bins.most(), 3);
+    }
+
+    /// Would catch percentiles that are off by a rank or by more than a bin, and one above the longest time.
+    #[test]
+    fn percentiles_are_those_of_the_times() {
+        let mut fine = Fine::new();
+        assert_eq!(fine.percentile(0.5), None);
+        (1..=1000).for_each(|micros| fine.add(f64::from(micros) * 1e-6));
+        for (fraction, wanted) in [(0.5, 500e-6), (0.95, 950e-6), (0.999, 999e-6), (1.0, 1000e-6)] {
+            let found = fine.percentile(fraction).unwrap();
+            assert!(found <= wanted * 1.000_001 && found > wanted * 0.994, "{fraction}: {found}");
+        }
+        fine.add(0.0);
+        fine.add(1e9);
+        assert_eq!(fine.percentile(0.0), Some(FINE_FROM));
+    }
+
+    /// Would catch ticks whose labels are rounded, that crowd, or of which there are none.
+    #[test]
+    fn labels_of_ticks_are_exact() {
+        for seconds in [0.1, 0.75, 1.0, 2.5, 6.0, 12.0, 16.0, 61.0, 3600.0] {
+            let (every, digits) = tick_seconds(seconds);
+            let count = (seconds / every + 1e-9) as u32;
+            assert!((2..=10).contains(&count), "{seconds}: {count}");
+            for part in 0..=count {
+                let tick = every * f64::from(part);
+                let told: f64 = format!("{tick:.digits$}").parse().unwrap();
+                assert!((told - tick).abs() < 1e-9, "{seconds}: {told} for {tick}");
+            }
+        }
     }
 }

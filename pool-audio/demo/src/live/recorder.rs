@@ -1,14 +1,16 @@
 //! The recorder thread: writes what was played, and drops every buffer.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use pool_audio::{CallbackTiming, RealtimeHandle, SharedLease};
 use rtrb::Consumer;
 
-use super::PERIOD;
 use super::chart::Timeline;
+use super::{Flags, PERIOD};
 use crate::mixer::SAMPLE_RATE;
 use crate::wav::{Loudness, WavFile};
 
@@ -41,6 +43,7 @@ pub(super) struct Recorder {
     /// To give buffers back in batches.
     blocks: RealtimeHandle,
     timeline: Timeline,
+    flags: Arc<Flags>,
 }
 
 impl Recorder {
@@ -49,12 +52,13 @@ impl Recorder {
         seconds: f64,
         from_audio: Consumer<Recorded>,
         blocks: RealtimeHandle,
+        flags: Arc<Flags>,
     ) -> Result<Self, String> {
         let rate = f64::from(SAMPLE_RATE.get());
         let wav = WavFile::create(path, (seconds * rate) as u64)
             .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         let period = f64::from(PERIOD) / rate;
-        Ok(Self { wav, from_audio, blocks, timeline: Timeline::new(seconds, period) })
+        Ok(Self { wav, from_audio, blocks, timeline: Timeline::new(seconds, period), flags })
     }
 
     /// Until the audio thread is gone and everything that it sent is written.
@@ -63,7 +67,7 @@ impl Recorder {
         let (mut frames, mut flushed) = (0, 0);
         loop {
             // First, so that what was sent before it went is still seen.
-            let gone = self.from_audio.is_abandoned();
+            let gone = self.from_audio.is_abandoned() || self.flags.played.load(Ordering::Acquire);
             while let Ok(recorded) = self.from_audio.pop() {
                 match recorded {
                     Recorded::Block(block) => {

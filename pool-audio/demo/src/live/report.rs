@@ -14,6 +14,9 @@ use super::decoder::Loaded;
 use super::recorder::Recording;
 use crate::mixer::SAMPLE_RATE;
 
+/// What is written in the end, beside the recording.
+pub(super) const FILES: [&str; 3] = ["native.json", "histogram.svg", "timeline.svg"];
+
 /// Everything worth telling about one performance.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -39,7 +42,6 @@ pub(crate) struct Report {
 /// Buffers of all classes added up.
 struct Totals {
     created: u64,
-    served: u64,
     evicted: u64,
     exhausted: u64,
     inline_clears: u64,
@@ -51,25 +53,28 @@ impl Report {
         self.ended.as_deref().or(self.left.as_deref())
     }
 
-    fn period(&self) -> f64 {
-        f64::from(PERIOD) / f64::from(SAMPLE_RATE.get())
-    }
-
     fn totals(&self) -> Totals {
         let classes = &self.pool.classes;
         let sum = |count: fn(&pool_audio::ClassStats) -> u64| classes.iter().map(count).sum();
         let created = sum(|class| class.created);
         Totals {
             created,
-            served: sum(|class| class.served),
             evicted: sum(|class| class.evicted),
             exhausted: sum(|class| class.exhausted as u64),
             inline_clears: sum(|class| class.inline_clears as u64),
         }
     }
 
-    fn mean_voices(&self) -> f64 {
-        self.counts.voice_sum as f64 / self.profile.callbacks.max(1) as f64
+    /// Buffers that the callback and the decoder were handed. The pool's own count is larger: it has what its worker takes
+    /// to clear as well.
+    fn handed_out(&self) -> u64 {
+        self.counts.handed_out + self.loaded.chunks
+    }
+
+    /// `128`, or `128 to 1024` if the server changed its mind.
+    fn callback_frames(&self) -> String {
+        let (fewest, most) = (self.counts.fewest_frames, self.counts.most_frames);
+        if fewest == most { format!("{most}") } else { format!("{fewest} to {most}") }
     }
 
     /// Writes `native.json` and the charts.
@@ -79,27 +84,28 @@ impl Report {
             fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
         };
         let json = serde_json::to_string_pretty(&self.to_json()).map_err(|error| error.to_string())?;
-        file("native.json", json + "\n")?;
-        file("histogram.svg", chart::histogram(&self.recorded.timeline, &self.profile))?;
-        file("timeline.svg", chart::timeline(&self.recorded.timeline, &self.profile))
+        let contents = [
+            json + "\n",
+            chart::histogram(&self.recorded.timeline, &self.profile),
+            chart::timeline(&self.recorded.timeline, &self.profile),
+        ];
+        FILES.into_iter().zip(contents).try_for_each(|(name, text)| file(name, text))
     }
 
     /// The contents of `native.json`. What is not known is `null`.
     fn to_json(&self) -> Value {
         let Self { loaded, profile, counts, recorded, .. } = self;
         let totals = self.totals();
-        let period = self.period();
         let load = profile.load.map(|load| {
             json!({
                 "p50": load.p50, "p95": load.p95, "p99": load.p99, "p999": load.p999,
                 "max": load.max, "mean": load.mean,
             })
         });
-        let execution = profile.load.map(|load| {
-            let micros = |load: f64| load * period * 1e6;
+        let execution = recorded.timeline.executions().map(|times| {
             json!({
-                "p50": micros(load.p50), "p95": micros(load.p95), "p99": micros(load.p99),
-                "p999": micros(load.p999), "max": profile.longest_execution.map(|seconds| seconds * 1e6),
+                "p50": times.p50 * 1e6, "p95": times.p95 * 1e6, "p99": times.p99 * 1e6,
+                "p999": times.p999 * 1e6, "max": profile.longest_execution.map(|seconds| seconds * 1e6),
             })
         });
         let latency = profile.latency.map(|latency| {
@@ -124,6 +130,8 @@ impl Report {
             "frames_recorded": recorded.frames,
             "frames_unrecorded": counts.unrecorded,
             "callbacks_in_parts": counts.parts,
+            "callback_frames_min": counts.fewest_frames,
+            "callback_frames_max": counts.most_frames,
             "load": load,
             "execution_us": execution,
             "latency_us": latency,
@@ -141,7 +149,7 @@ impl Report {
         let sound = json!({
             "voices": self.voices,
             "max_overlap": counts.most_voices,
-            "mean_overlap": self.mean_voices(),
+            "mean_overlap": counts.mean_voices(),
             "recordings_started": loaded.started,
             "chunks_decoded": loaded.chunks,
             "voice_starved": counts.starved,
@@ -149,7 +157,7 @@ impl Report {
             "echoes": counts.echoes,
             "echoes_refused": counts.echoes_refused,
             "created": totals.created,
-            "reused": totals.served,
+            "handed_out": self.handed_out(),
             "evicted": totals.evicted,
             "exhausted": totals.exhausted,
             "inline_clears": totals.inline_clears,
@@ -178,11 +186,12 @@ impl fmt::Display for Report {
         let rate = f64::from(SAMPLE_RATE.get());
         writeln!(
             f,
-            "played   {:.1} s of {} recordings ({} could not be used) in {} callbacks of {PERIOD} frames",
+            "played   {:.1} s of {} recordings ({} could not be used) in {} callbacks of {} frames",
             counts.frames as f64 / rate,
             loaded.names.len(),
             loaded.failed.len(),
-            profile.callbacks
+            profile.callbacks,
+            self.callback_frames()
         )?;
         if let Some(ended) = &self.ended {
             writeln!(f, "ENDED    {ended}; what was played until then is recorded")?;
@@ -190,26 +199,28 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "voices   {:.0} at once on average, {} at most, of {}; {} recordings begun, {} times nothing to play",
-            self.mean_voices(),
+            counts.mean_voices(),
             counts.most_voices,
             self.voices,
             loaded.started,
             counts.starved
         )?;
-        if let (Some(load), Some(longest)) = (profile.load, profile.longest_execution) {
-            let micros = self.period() * 1e6;
-            let line = |f: &mut fmt::Formatter<'_>, name: &str, scale: f64, unit: &str, max: f64| {
-                writeln!(
-                    f,
-                    "{name:<8} p50 {:.1} {unit}, p95 {:.1} {unit}, p99 {:.1} {unit}, p99.9 {:.1} {unit}, max {max:.1} {unit}",
-                    load.p50 * scale,
-                    load.p95 * scale,
-                    load.p99 * scale,
-                    load.p999 * scale
-                )
-            };
-            line(f, "time", micros, "us", longest * 1e6)?;
-            line(f, "load", 100.0, "%", load.max * 100.0)?;
+        let mut line = |name: &str, [p50, p95, p99, p999, max]: [f64; 5], scale: f64, unit: &str| {
+            writeln!(
+                f,
+                "{name:<8} p50 {:.1} {unit}, p95 {:.1} {unit}, p99 {:.1} {unit}, p99.9 {:.1} {unit}, max {:.1} {unit}",
+                p50 * scale,
+                p95 * scale,
+                p99 * scale,
+                p999 * scale,
+                max * scale
+            )
+        };
+        if let (Some(times), Some(max)) = (recorded.timeline.executions(), profile.longest_execution) {
+            line("time", [times.p50, times.p95, times.p99, times.p999, max], 1e6, "us")?;
+        }
+        if let Some(load) = profile.load {
+            line("load", [load.p50, load.p95, load.p99, load.p999, load.max], 100.0, "%")?;
         }
         writeln!(
             f,
@@ -242,9 +253,9 @@ impl fmt::Display for Report {
         let totals = self.totals();
         writeln!(
             f,
-            "buffers  {} created, {} served, {} evicted, {} times none to be had, {} large ones cleared in the callback of {} taken",
+            "buffers  {} created, {} times one was handed out, {} evicted, {} times none to be had, {} large ones cleared in the callback of {} taken",
             totals.created,
-            totals.served,
+            self.handed_out(),
             totals.evicted,
             totals.exhausted,
             totals.inline_clears,

@@ -4,34 +4,49 @@ use std::fmt;
 use std::fs::{self, File};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the server may take to begin and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The server; it ends with this.
+/// Gives the server that will be started a name of its own, so that no other is disturbed, by setting the environment's
+/// `JACK_DEFAULT_SERVER`.
+///
+/// # Safety
+///
+/// There is no other thread.
+pub(super) unsafe fn choose_name() -> String {
+    let name = format!("pool-audio-{}", std::process::id());
+    // SAFETY: the caller has said that no other thread could read the environment meanwhile.
+    unsafe { std::env::set_var("JACK_DEFAULT_SERVER", &name) };
+    name
+}
+
+/// How long the place of a server that was killed may take to be freed, twice.
+const FREEING: Duration = Duration::from_secs(2);
+
+/// The server; it ends with this, and on Linux with this process, however that ends.
 pub(crate) struct Server {
     child: Child,
+    name: String,
     log: PathBuf,
+    /// It was seen to.
+    ended: bool,
     realtime: bool,
 }
 
 impl Server {
-    /// Starts a server under a name of its own, so that no other is disturbed. With real-time priority if the system
-    /// grants it, else without.
+    /// Starts a server of this name, see [`choose_name`]. With real-time priority if the system grants it, else without.
     ///
-    /// Sets the environment's `JACK_DEFAULT_SERVER`: call it while there is no other thread.
-    pub(crate) fn start(log: &Path, period: u32, rate: NonZeroU32) -> Result<Self, String> {
-        let name = format!("pool-audio-{}", std::process::id());
-        // SAFETY: no other thread of this program is running yet that could read the environment.
-        unsafe { std::env::set_var("JACK_DEFAULT_SERVER", &name) };
+    /// Call it on the main thread: on Linux the server ends with the thread that started it.
+    pub(crate) fn start(name: &str, log: &Path, period: u32, rate: NonZeroU32) -> Result<Self, String> {
         // The library would complain until the server is there.
         jack::set_logger(jack::LoggerType::None);
         let mut problem = String::new();
         for realtime in [true, false] {
-            match Self::try_start(log, &name, period, rate, realtime) {
+            match Self::try_start(log, name, period, rate, realtime) {
                 Ok(server) => return Ok(server),
                 Err(error) => problem = error,
             }
@@ -58,13 +73,15 @@ impl Server {
         }
         command.args(["-d", "dummy", "-C", "2", "-P", "2"]);
         command.args(["-r", &rate.to_string(), "-p", &period.to_string()]);
+        #[cfg(target_os = "linux")]
+        end_with_us(&mut command);
         let child = command
             .stdin(Stdio::null())
             .stdout(file)
             .stderr(copy)
             .spawn()
             .map_err(|error| format!("the JACK server `jackd` cannot be started: {error}"))?;
-        let mut server = Self { child, log: log.to_owned(), realtime };
+        let mut server = Self { child, name: name.to_owned(), log: log.to_owned(), ended: false, realtime };
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if server.child.try_wait().is_ok_and(|status| status.is_some()) {
@@ -94,19 +111,80 @@ impl Server {
         xruns(&self.said())
     }
 
-    fn end(&mut self) {
+    /// Ends it at once, even if it is frozen.
+    pub(super) fn kill(&mut self) {
         // Fails if it has ended already.
+        let _ = self.child.kill();
+    }
+
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return self.after(status);
+        }
+        // Fails if it has ended this moment; nobody else has its number before it is waited for.
         let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
-                return;
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return self.after(status);
             }
             thread::sleep(Duration::from_millis(10));
         }
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Ok(status) = self.child.wait() {
+            self.after(status);
+        }
     }
+
+    /// A server that was killed keeps its place among the eight that a machine has, and after eight of them none begins
+    /// any more. Only a server of the same name frees it: one begins and ends.
+    fn after(&self, status: ExitStatus) {
+        if status.code().is_some() {
+            return;
+        }
+        let mut command = Command::new("jackd");
+        command.args(["-n", &self.name, "-r", "-d", "dummy"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        #[cfg(target_os = "linux")]
+        end_with_us(&mut command);
+        let Ok(mut child) = command.spawn() else { return };
+        // Told to end before it listens, it would leave the place once more.
+        let start = Instant::now();
+        while !self.takes_clients()
+            && start.elapsed() < FREEING
+            && !child.try_wait().is_ok_and(|s| s.is_some())
+        {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+        while start.elapsed() < 2 * FREEING && !child.try_wait().is_ok_and(|status| status.is_some()) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// The command's process is told to end when this thread has ended, even if it was killed and can tell nobody.
+#[cfg(target_os = "linux")]
+fn end_with_us(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+
+    let parent = std::process::id();
+    let ask = move || {
+        // SAFETY: two system calls with numbers for arguments; both may be made between fork and exec.
+        let alive = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM as libc::c_ulong);
+            libc::getppid()
+        };
+        // It may have ended before the request was made.
+        if u32::try_from(alive) == Ok(parent) { Ok(()) } else { Err(std::io::ErrorKind::NotFound.into()) }
+    };
+    // SAFETY: what runs between fork and exec neither allocates nor locks: system calls and a comparison.
+    unsafe { command.pre_exec(ask) };
 }
 
 impl Drop for Server {

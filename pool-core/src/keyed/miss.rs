@@ -69,7 +69,7 @@ where
             self.observer.refused(key, refusal(error));
         }
         let (slot, object, bytes) = result?;
-        if let Some(sampling) = self.sampling {
+        if let Some(sampling) = self.sampling() {
             let timing = Held { pool: self, slot, abandon: Self::abandon_reset };
             let now = self.clock.now();
             mem::forget(timing);

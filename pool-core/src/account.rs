@@ -373,6 +373,7 @@ impl<M: Mode> Account<M> {
     }
 
     /// Adds `bytes` to every level, or to none. What is lent is recalled before a charge is refused for want of it.
+    // A page downloads each copy, so there it is not copied.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let outcome = self.charge_once(bytes, external);
@@ -480,6 +481,7 @@ impl<M: Mode> Account<M> {
 
     /// Gives back bytes of an earlier charge. Crate-private: outside, a [`Reservation`] does it, and cannot give
     /// back more than it holds.
+    // A page downloads each copy, so there it is not copied.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn uncharge(&self, bytes: usize, external: bool) {
         if self.uncharge_quietly(bytes, external).0 {

@@ -29,8 +29,8 @@ const INLINING: &str = "-inline-threshold=16";
 const MODULE: &str = "pool_web";
 /// The file of the bindings.
 const BINDINGS: &str = "pool_web_bg.js";
-/// The packed archive may have this many bytes: what it has now, and some. The goal, which is missed, is 60 000.
-const MAX_PACKED_BYTES: u64 = 73_000;
+/// The packed archive may have this many bytes: what it has now, and 2 % more. The goal, which is missed, is 60 000.
+const MAX_PACKED_BYTES: u64 = 69_400;
 /// Acquires and releases after which the browser must hold no more than before.
 const CHURN: u32 = 100_000;
 /// Handlers that may come and go by themselves.

@@ -24,7 +24,7 @@ const FEATURES: [&str; 6] = [
     "multivalue",
 ];
 /// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short.
-const MANGLED: &str = "--mangle-props=^__?[a-zA-Z]";
+const MANGLED: &str = "--mangle-props=^_[a-zA-Z]";
 /// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
 /// which no engine uses, are in the way of compression.
 const PASSES: [&str; 8] =

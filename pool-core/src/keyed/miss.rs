@@ -271,7 +271,8 @@ where
     }
 
     /// Takes an idle object out to make room. Its bytes stay charged, and are the claim's from now on.
-    #[inline(always)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     fn take_victim(
         &self,
         state: &mut State<K, S>,

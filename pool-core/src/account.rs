@@ -373,7 +373,8 @@ impl<M: Mode> Account<M> {
     }
 
     /// Adds `bytes` to every level, or to none. What is lent is recalled before a charge is refused for want of it.
-    #[inline(always)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let outcome = self.charge_once(bytes, external);
         #[cfg(feature = "alloc")]
@@ -480,7 +481,8 @@ impl<M: Mode> Account<M> {
 
     /// Gives back bytes of an earlier charge. Crate-private: outside, a [`Reservation`] does it, and cannot give
     /// back more than it holds.
-    #[inline(always)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn uncharge(&self, bytes: usize, external: bool) {
         if self.uncharge_quietly(bytes, external).0 {
             self.watch();

@@ -344,6 +344,12 @@ where
         None
     }
 
+    /// Which leases are watched: only the observer is told of leaks, so where nobody listens none is.
+    #[inline(always)]
+    fn sampling(&self) -> Option<Sampling> {
+        if O::LISTENS { self.sampling } else { None }
+    }
+
     fn now(&self) -> Tick {
         if self.timed { self.clock.now() } else { Tick(0) }
     }
@@ -400,7 +406,7 @@ where
                 continue;
             }
             state.take(slot);
-            if let Some(sampling) = self.sampling {
+            if let Some(sampling) = self.sampling() {
                 state.watch.leased(sampling, slot, now, site);
             }
             return Some((slot, self.cells.at(slot).object()));

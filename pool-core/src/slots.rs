@@ -87,7 +87,7 @@ impl<L: lock_api::RawMutex> Storage for Locked<L> {
     const THREAD_CACHES: bool = false;
     type Column<T: Copy + Default> = growing::Array<T>;
     type List<T> = alloc::vec::Vec<T>;
-    type Index = hashbrown::HashTable<u32>;
+    type Index = KeyIndex;
     type Hasher = KeyHasher;
     type Exclusive<T> = lock_api::Mutex<L, T>;
     const MAX_SLOTS: usize = growing::SLOTS as usize;
@@ -140,7 +140,7 @@ impl Storage for Growing {
     const THREAD_CACHES: bool = true;
     type Column<T: Copy + Default> = growing::Array<T>;
     type List<T> = alloc::vec::Vec<T>;
-    type Index = hashbrown::HashTable<u32>;
+    type Index = KeyIndex;
     type Hasher = KeyHasher;
     type Exclusive<T> = RefCell<T>;
     const MAX_SLOTS: usize = growing::SLOTS as usize;
@@ -152,7 +152,7 @@ impl<const N: usize> Storage for Fixed<N> {
     const THREAD_CACHES: bool = false;
     type Column<T: Copy + Default> = Inline<Cell<T>, N>;
     type List<T> = heapless::Vec<T, N>;
-    type Index = Chains<N>;
+    type Index = Chains<[u32; N]>;
     type Hasher = BuildHasherDefault<Fnv>;
     type Exclusive<T> = RefCell<T>;
     const MAX_SLOTS: usize = {
@@ -206,7 +206,7 @@ pub trait Index: Default {
     fn remove(&mut self, hash: u64, class: u32);
 }
 
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", not(target_family = "wasm")))]
 impl Index for hashbrown::HashTable<u32> {
     #[inline]
     fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
@@ -224,57 +224,58 @@ impl Index for hashbrown::HashTable<u32> {
     }
 }
 
-/// A hash table of `N` chains through an array of `N` classes.
+/// A hash table of chains: as many as there may be classes, each linked through an array of classes. With `[u32; N]` it has
+/// room for `N`; with `Vec<u32>` it grows.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Chains<const N: usize> {
-    heads: [u32; N],
-    next: [u32; N],
+pub struct Chains<L> {
+    heads: L,
+    next: L,
 }
 
 const END: u32 = u32::MAX;
 
-impl<const N: usize> Default for Chains<N> {
+impl<const N: usize> Default for Chains<[u32; N]> {
     fn default() -> Self {
         Self { heads: [END; N], next: [END; N] }
     }
 }
 
-impl<const N: usize> Chains<N> {
-    fn head(hash: u64) -> usize {
-        // The high half of the product spreads over any `N` without a division.
-        ((u64::from(hash as u32) * N as u64) >> 32) as usize
+impl<L: AsRef<[u32]> + AsMut<[u32]>> Chains<L> {
+    /// The head of a chain; there is room for at least one class.
+    fn head(&self, hash: u64) -> usize {
+        // The high half of the product spreads over any number without a division.
+        ((u64::from(hash as u32) * self.heads.as_ref().len() as u64) >> 32) as usize
     }
-}
 
-impl<const N: usize> Index for Chains<N> {
     fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut at = self.heads[Self::head(hash)];
+        // There is no head where there is no room for any class.
+        let mut at = *self.heads.as_ref().get(self.head(hash))?;
         while at != END && !is(at) {
-            at = self.next[at as usize];
+            at = self.next.as_ref()[at as usize];
         }
         (at != END).then_some(at)
     }
 
-    fn insert(&mut self, hash: u64, class: u32, _: impl Fn(u32) -> u64) {
-        let head = &mut self.heads[Self::head(hash)];
-        self.next[class as usize] = core::mem::replace(head, class);
+    /// Adds a class that there is room for.
+    fn link(&mut self, hash: u64, class: u32) {
+        let head = self.head(hash);
+        let head = &mut self.heads.as_mut()[head];
+        self.next.as_mut()[class as usize] = core::mem::replace(head, class);
     }
 
     fn remove(&mut self, hash: u64, class: u32) {
-        let mut link = &mut self.heads[Self::head(hash)];
-        // Two borrows of `next`, so by index rather than by reference.
-        if *link == class {
-            *link = self.next[class as usize];
+        let head = self.head(hash);
+        let (heads, next) = (self.heads.as_mut(), self.next.as_mut());
+        if heads[head] == class {
+            heads[head] = next[class as usize];
             return;
         }
-        let mut at = *link;
+        let mut at = heads[head];
         while at != END {
-            let following = self.next[at as usize];
+            let following = next[at as usize];
             if following == class {
-                link = &mut self.next[at as usize];
-                *link = END;
-                self.next[at as usize] = core::mem::replace(&mut self.next[class as usize], END);
+                next[at as usize] = core::mem::replace(&mut next[class as usize], END);
                 return;
             }
             at = following;
@@ -282,7 +283,76 @@ impl<const N: usize> Index for Chains<N> {
     }
 }
 
-/// How growing pools hash keys. A page downloads the code: there it is the small one.
+impl<const N: usize> Index for Chains<[u32; N]> {
+    fn find(&self, hash: u64, is: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.find(hash, is)
+    }
+
+    fn insert(&mut self, hash: u64, class: u32, _: impl Fn(u32) -> u64) {
+        self.link(hash, class);
+    }
+
+    fn remove(&mut self, hash: u64, class: u32) {
+        self.remove(hash, class);
+    }
+}
+
+#[cfg(all(feature = "alloc", any(test, target_family = "wasm")))]
+mod growing_chains {
+    use super::{Chains, END, Index};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    impl Default for Chains<Vec<u32>> {
+        fn default() -> Self {
+            Self { heads: Vec::new(), next: Vec::new() }
+        }
+    }
+
+    impl Chains<Vec<u32>> {
+        /// Makes room for `class`: numbers of classes are used again, so there are not many more than there were classes at
+        /// one time.
+        #[inline(never)]
+        fn grow(&mut self, class: u32, hash_of: &dyn Fn(u32) -> u64) {
+            let len = (class as usize + 1).next_power_of_two().max(8);
+            // Put in place at the end: hashing is user code, which may panic.
+            let mut grown = Self { heads: vec![END; len], next: vec![END; len] };
+            for &head in &self.heads {
+                let mut at = head;
+                while at != END {
+                    grown.link(hash_of(at), at);
+                    at = self.next[at as usize];
+                }
+            }
+            *self = grown;
+        }
+    }
+
+    impl Index for Chains<Vec<u32>> {
+        fn find(&self, hash: u64, is: impl FnMut(u32) -> bool) -> Option<u32> {
+            self.find(hash, is)
+        }
+
+        fn insert(&mut self, hash: u64, class: u32, hash_of: impl Fn(u32) -> u64) {
+            if class as usize >= self.next.len() {
+                self.grow(class, &hash_of);
+            }
+            self.link(hash, class);
+        }
+
+        fn remove(&mut self, hash: u64, class: u32) {
+            self.remove(hash, class);
+        }
+    }
+}
+
+/// How growing pools find keys. A page downloads the code: there it is the small one.
+#[cfg(all(feature = "alloc", not(target_family = "wasm")))]
+type KeyIndex = hashbrown::HashTable<u32>;
+#[cfg(all(feature = "alloc", target_family = "wasm"))]
+type KeyIndex = Chains<alloc::vec::Vec<u32>>;
+
+/// How they hash keys, likewise.
 #[cfg(all(feature = "alloc", not(target_family = "wasm")))]
 type KeyHasher = hashbrown::DefaultHashBuilder;
 #[cfg(all(feature = "alloc", target_family = "wasm"))]
@@ -685,7 +755,7 @@ mod tests {
     // A chain cut short by removing its head, middle or end.
     #[test]
     fn chains_find_what_is_there() {
-        let mut chains = Chains::<8>::default();
+        let mut chains = Chains::<[u32; 8]>::default();
         // Two hashes, so two chains; four classes in one of them.
         let hash_of = |class: u32| if class < 4 { 0 } else { u64::from(u32::MAX) };
         for class in 0..8 {
@@ -700,5 +770,29 @@ mod tests {
         }
         chains.insert(0, 2, hash_of);
         assert_eq!(chains.find(0, |_| true), Some(2));
+    }
+
+    // A class that is lost when the table grows, found after it was removed, or a table that looks into no room.
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn chains_that_grow_find_what_is_there() {
+        let mut chains = Chains::<alloc::vec::Vec<u32>>::default();
+        assert_eq!(chains.find(7, |_| true), None);
+        // Many to a chain, and chains that part when the table grows.
+        let hash_of = |class: u32| u64::from((class / 3).wrapping_mul(0x9e37_79b9));
+        let gone = |class: u32| class % 5 == 2;
+        for class in 0..100 {
+            chains.insert(hash_of(class), class, hash_of);
+            if class > 0 && gone(class - 1) {
+                chains.remove(hash_of(class - 1), class - 1);
+            }
+        }
+        for class in 0..99 {
+            let expected = (!gone(class)).then_some(class);
+            assert_eq!(chains.find(hash_of(class), |other| other == class), expected);
+        }
+        // A number that is used again needs no room.
+        chains.insert(hash_of(50), 2, hash_of);
+        assert_eq!(chains.find(hash_of(50), |other| other == 2), Some(2));
     }
 }

@@ -105,8 +105,6 @@ extern "C" {
     pub(crate) fn underrun_events(this: &RawPlaybackStats) -> Option<f64>;
     #[wasm_bindgen(method, getter, structural, js_name = underrunDuration)]
     pub(crate) fn underrun_duration(this: &RawPlaybackStats) -> Option<f64>;
-    #[wasm_bindgen(method, getter, structural, js_name = averageLatency)]
-    pub(crate) fn average_latency(this: &RawPlaybackStats) -> Option<f64>;
 
     #[wasm_bindgen(catch, js_name = fetch)]
     fn fetch(url: &str) -> Result<js_sys::Promise, JsValue>;

@@ -5,7 +5,7 @@ use core::fmt;
 use pool_core::{OverBudget, ReleaseError};
 
 /// Why a request could not be served. Nothing was changed by it: counts and bytes are as before.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WebError {
     /// The browser threw.

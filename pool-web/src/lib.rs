@@ -30,7 +30,7 @@ pub use key::{BufferKey, DELAY_LIMIT, DelayKey, IirKey, MAX_CHANNELS, buffer_byt
 pub use memory::{AudioMemory, AudioMemoryBuilder, DEFAULT_BUDGET, Member, MemoryStats};
 pub use metrics::{LatencyInfo, Metrics, UnderrunCount};
 pub use pool_audio::Histogram;
-pub use pool_core::{Bytes, LeaseId, OverBudget, PoolStats, ReleaseError, Verdict};
+pub use pool_core::{Bytes, LeaseId, OverBudget, PoolStats, ReleaseError, Reservation, Verdict};
 pub use timing::{CallbackTiming, LoadSummary};
 
 #[cfg(feature = "web-sys")]

@@ -248,11 +248,7 @@ impl AudioMemory {
     /// [`OverBudget`] only if the count itself would overflow; nothing is changed by it.
     pub fn track(&self, id: &str, bytes: usize) -> Result<Option<usize>, OverBudget> {
         let before = self.0.tracker.borrow_mut().track(id.to_owned(), bytes)?;
-        let over = self.0.account.overcommitted();
-        if over > 0 {
-            self.make_room(over);
-        }
-        self.deliver();
+        self.settle();
         Ok(before)
     }
 
@@ -357,11 +353,8 @@ impl AudioMemory {
 
     /// Changes the budget. Idle objects that no longer fit are evicted; returns the bytes that are over all the same.
     pub fn set_limit(&self, bytes: usize) -> usize {
-        let over = self.0.account.set_hard_limit(bytes);
-        if over > 0 {
-            self.make_room(over);
-        }
-        self.deliver();
+        self.0.account.set_hard_limit(bytes);
+        self.settle();
         self.0.account.overcommitted()
     }
 
@@ -432,10 +425,15 @@ impl AudioMemory {
         freed
     }
 
-    /// As `make_room`, for those who hold what does not fit.
-    #[cfg(feature = "web-sys")]
-    pub(crate) fn evict_idle(&self, bytes: usize) -> usize {
-        self.make_room(bytes)
+    /// What follows a charge that asked nobody: idle objects go as far as the budget is passed, and callbacks that are due
+    /// are called.
+    #[doc(hidden)]
+    pub fn settle(&self) {
+        let over = self.0.account.overcommitted();
+        if over > 0 {
+            self.make_room(over);
+        }
+        self.deliver();
     }
 
     /// Calls the callbacks that are due, with nothing borrowed. One atomic load if there is no news.

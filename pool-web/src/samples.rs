@@ -8,7 +8,7 @@ use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::ops::Deref;
 use js_sys::{ArrayBuffer, Promise};
 use pool_core::{PoolStats, Tracker};
@@ -25,6 +25,16 @@ struct Sample {
     stamp: Cell<u64>,
 }
 
+/// One that is under way.
+#[derive(Clone)]
+struct Decoding {
+    /// For when it is over; it is never rejected.
+    over: Promise,
+    /// What it has come to, for all who wait. It has a lease: else others who make room could take the sound before those
+    /// who wait for it run.
+    outcome: Rc<OnceCell<Result<SampleLease, WebError>>>,
+}
+
 struct Inner {
     context: BaseAudioContext,
     memory: AudioMemory,
@@ -35,7 +45,7 @@ struct Inner {
     idle: RefCell<BTreeMap<u64, String>>,
     clock: Cell<u64>,
     /// Decodings that are under way.
-    pending: RefCell<BTreeMap<String, Promise>>,
+    pending: RefCell<BTreeMap<String, Decoding>>,
     stats: Cell<PoolStats>,
 }
 
@@ -65,20 +75,16 @@ impl Inner {
         sample.stamp.set(stamp);
         self.idle.borrow_mut().insert(stamp, id.to_owned());
         // A budget that was passed while it was out gets it back now.
-        let over = self.memory.account().overcommitted();
-        if over > 0 {
-            self.evict(over);
-        }
-        self.memory.deliver();
+        self.memory.settle();
     }
 
-    fn keep(&self, id: &str, buffer: AudioBuffer) -> Result<(), WebError> {
+    fn keep(self: &Rc<Self>, id: &str, buffer: AudioBuffer) -> Result<SampleLease, WebError> {
         let bytes = buffer_bytes(buffer.number_of_channels(), buffer.length()).unwrap_or(usize::MAX);
         self.charges.borrow_mut().track(id.to_owned(), bytes).map_err(WebError::OverBudget)?;
-        let sample = Rc::new(Sample { buffer, bytes, leases: Cell::new(0), stamp: Cell::new(0) });
-        self.samples.borrow_mut().insert(id.to_owned(), sample);
+        let sample = Rc::new(Sample { buffer, bytes, leases: Cell::new(1), stamp: Cell::new(0) });
+        self.samples.borrow_mut().insert(id.to_owned(), Rc::clone(&sample));
         self.count(|stats| stats.created += 1);
-        Ok(())
+        Ok(SampleLease { sample, id: id.to_owned(), cache: Rc::clone(self) })
     }
 }
 
@@ -186,7 +192,7 @@ impl SampleCache {
     pub async fn decode_url(&self, url: &str) -> Result<SampleLease, WebError> {
         let (context, address) = (self.0.context.clone(), url.to_owned());
         let fetched = async move {
-            let bytes = bindings::fetch_bytes(&address).await?;
+            let bytes = bindings::fetch_bytes(&address).await.map_err(Exception::of("fetch"))?;
             decode(&context, &bytes).await
         };
         self.once(url, fetched).await
@@ -195,34 +201,37 @@ impl SampleCache {
     async fn once(
         &self,
         id: &str,
-        work: impl Future<Output = Result<AudioBuffer, JsValue>> + 'static,
+        work: impl Future<Output = Result<AudioBuffer, WebError>> + 'static,
     ) -> Result<SampleLease, WebError> {
         if let Some(lease) = self.get(id) {
             return Ok(lease);
         }
         let under_way = self.0.pending.borrow().get(id).cloned();
-        let promise = under_way.unwrap_or_else(|| {
-            let cache = Rc::clone(&self.0);
-            let id = id.to_owned();
-            let key = id.clone();
-            let promise = wasm_bindgen_futures::future_to_promise(async move {
-                let decoded = work.await;
-                cache.pending.borrow_mut().remove(&id);
-                cache.keep(&id, decoded?).map_err(JsValue::from)?;
-                Ok(JsValue::UNDEFINED)
-            });
-            self.0.pending.borrow_mut().insert(key, promise.clone());
-            promise
+        let decoding = under_way.unwrap_or_else(|| self.begin(id, work));
+        // What it has come to is told by the outcome.
+        let _ = JsFuture::from(decoding.over).await;
+        decoding.outcome.get().cloned().unwrap_or(Err(WebError::PoolClosed))
+    }
+
+    fn begin(
+        &self,
+        id: &str,
+        work: impl Future<Output = Result<AudioBuffer, WebError>> + 'static,
+    ) -> Decoding {
+        let outcome = Rc::new(OnceCell::new());
+        let (cache, told, key) = (Rc::clone(&self.0), Rc::clone(&outcome), id.to_owned());
+        let over = wasm_bindgen_futures::future_to_promise(async move {
+            let decoded = work.await;
+            cache.pending.borrow_mut().remove(&key);
+            // It is told once, here.
+            let _ = told.set(decoded.and_then(|buffer| cache.keep(&key, buffer)));
+            // Room for it is made now that it is leased, so that it does not go itself.
+            cache.memory.settle();
+            Ok(JsValue::UNDEFINED)
         });
-        JsFuture::from(promise).await.map_err(Exception::of("decodeAudioData"))?;
-        let lease = self.0.lease(id);
-        // Room for it is made once it is leased, so that it does not go itself.
-        let over = self.0.memory.account().overcommitted();
-        if over > 0 {
-            self.0.memory.evict_idle(over);
-        }
-        self.0.memory.deliver();
-        lease.ok_or(WebError::PoolClosed)
+        let decoding = Decoding { over, outcome };
+        self.0.pending.borrow_mut().insert(id.to_owned(), decoding.clone());
+        decoding
     }
 
     /// Lets go of every sound that nobody has leased.
@@ -238,8 +247,12 @@ impl SampleCache {
     }
 }
 
-async fn decode(context: &BaseAudioContext, bytes: &ArrayBuffer) -> Result<AudioBuffer, JsValue> {
-    JsFuture::from(context.decode_audio_data(bytes)?).await.map(JsCast::unchecked_into)
+async fn decode(context: &BaseAudioContext, bytes: &ArrayBuffer) -> Result<AudioBuffer, WebError> {
+    let failed = Exception::of("decodeAudioData");
+    match context.decode_audio_data(bytes) {
+        Ok(decoded) => JsFuture::from(decoded).await.map(JsCast::unchecked_into).map_err(failed),
+        Err(thrown) => Err(failed(thrown)),
+    }
 }
 
 /// A decoded sound, in use. Dereferences to the `AudioBuffer`; do not write to it, as others may play it.

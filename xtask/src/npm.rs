@@ -29,14 +29,14 @@ const INLINING: &str = "-inline-threshold=16";
 const MODULE: &str = "pool_web";
 /// The file of the bindings.
 const BINDINGS: &str = "pool_web_bg.js";
-/// The packed archive may have this many bytes: what it has now, and some. The goal, which is missed, is 60 000.
-const MAX_PACKED_BYTES: u64 = 69_000;
+/// The packed archive may have this many bytes: what it has now, and 2 % more. The goal, which is missed, is 60 000.
+const MAX_PACKED_BYTES: u64 = 69_400;
 /// Acquires and releases after which the browser must hold no more than before.
 const CHURN: u32 = 100_000;
 /// Handlers that may come and go by themselves.
 const HANDLER_TOLERANCE: f64 = 8.0;
 /// How many checks the Vite project must report at least; one that reports none would pass unseen.
-const MIN_CHECKS: usize = 7;
+const MIN_CHECKS: usize = 12;
 
 /// Builds the package, and tries it if asked.
 pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<()> {
@@ -211,6 +211,13 @@ fn checks_of(folder: &Path, page: &str, churn: Option<u32>) -> Result<Vec<String
         if after > before + HANDLER_TOLERANCE {
             bail!("{rounds} acquires and releases took the browser's handlers from {before} to {after}");
         }
+        session.run_async("await window.poolWebForget();")?;
+        // It collects the garbage.
+        handlers(&session)?;
+        if session.run_async("return window.poolWebForgotten();")? != json!(true) {
+            bail!("sounds whose leases were forgotten are still leased after a garbage collection");
+        }
+        passed.push(String::from("leases of sounds that were forgotten come back"));
         passed.push(format!("{rounds} acquires and releases: {before} audio handlers before, {after} after"));
     }
     Ok(passed)

@@ -195,7 +195,8 @@ impl<'a, M: Mode> Claim<'a, M> {
     /// limit: the bytes by which it is over, where it is over by most; [`shortfall`](Self::shortfall) says more.
     ///
     /// Calls no handler, so a lock may be held; [`settle`](Self::settle) follows when it is not.
-    #[inline(always)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn fill(&mut self, total: usize) -> Result<(), usize> {
         // Most accounts are like this: one count and one limit.
         if !self.account.is_alone() {

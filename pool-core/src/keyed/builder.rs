@@ -237,7 +237,7 @@ where
         let mut limits = self.limits;
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
         let timed = limits.have_time();
-        let attentive = timed || self.sampling.is_some();
+        let attentive = timed || O::LISTENS && self.sampling.is_some();
         let weighs = self.account.is_some() || limits.max_retained_bytes != usize::MAX;
         KeyedPool {
             factory: self.factory,

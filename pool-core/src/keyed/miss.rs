@@ -69,7 +69,7 @@ where
             self.observer.refused(key, refusal(error));
         }
         let (slot, object, bytes) = result?;
-        if let Some(sampling) = self.sampling {
+        if let Some(sampling) = self.sampling() {
             let timing = Held { pool: self, slot, abandon: Self::abandon_reset };
             let now = self.clock.now();
             mem::forget(timing);
@@ -273,7 +273,8 @@ where
     }
 
     /// Takes an idle object out to make room. Its bytes stay charged, and are the claim's from now on.
-    #[inline(always)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     fn take_victim(
         &self,
         state: &mut State<K, S>,

@@ -53,7 +53,7 @@ where
             None => Err(Discard::Verdict),
             Some(bytes) if self.weighs && !self.settle_bytes(slot, bytes) => Err(Discard::Grown),
             Some(_) => {
-                if self.sampling.is_some() {
+                if self.sampling().is_some() {
                     self.end_watch(slot);
                 }
                 Ok(())
@@ -150,7 +150,7 @@ where
     ///
     /// The caller holds the slot, and from then on no more.
     unsafe fn remove_leased(&self, slot: u32, why: Removal) -> F::Object {
-        if self.sampling.is_some() {
+        if self.sampling().is_some() {
             // By then the lease is gone: if the observer or the clock panics, nobody else would take the object out.
             let telling = Held { pool: self, slot, abandon: Self::abandon_reset };
             self.end_watch(slot);

@@ -637,7 +637,8 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// Forgets a slot's object: idle, inspected, leased or token. The caller then takes the object, before anybody else can
     /// use the slot. `tell` makes the note for observers.
-    #[inline(always)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(super) fn remove(&mut self, slot: u32, why: Removal, tell: bool) -> Left<K>
     where
         K: Clone,

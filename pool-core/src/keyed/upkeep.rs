@@ -231,7 +231,7 @@ where
 
     /// Tells of leases that are out for too long, each once.
     fn tell_leaks(&self, most: usize) {
-        let Some(sampling) = self.sampling else { return };
+        let Some(sampling) = self.sampling() else { return };
         let now = self.clock.now();
         for _ in 0..most {
             let (key, leak) = {

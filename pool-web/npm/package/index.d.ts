@@ -125,6 +125,11 @@ interface NodeDesk {
   free(): void;
 }
 
+/** For `JSON.stringify`: what `getStats()` returns. */
+interface Reports<Stats> {
+  toJSON(): Stats;
+}
+
 /**
  * Nodes made by a function of yours.
  *
@@ -155,7 +160,7 @@ export class AudioNodePool<T extends AudioNode> {
   prewarm(count: number): number;
   getStats(): PoolStats;
 }
-export interface AudioNodePool<T extends AudioNode> extends NodeDesk {}
+export interface AudioNodePool<T extends AudioNode> extends NodeDesk, Reports<PoolStats> {}
 
 /** A pool of each type of node that needs no code of yours. */
 export class AudioNodePoolManager {
@@ -196,22 +201,25 @@ export class AudioNodePoolManager {
   ready(): Promise<boolean>;
   /** Makes nodes until so many of each are available. Returns how many were made. */
   prewarm(gains: number, filters: number, panners: number): number;
-  getStats(): Record<
-    | "gain"
-    | "filter"
-    | "delay"
-    | "panner"
-    | "spatialPanner"
-    | "convolver"
-    | "waveShaper"
-    | "iirFilter"
-    | "analyser"
-    | "splitter"
-    | "merger",
-    PoolStats
-  >;
+  getStats(): NodeManagerStats;
 }
-export interface AudioNodePoolManager extends NodeDesk {}
+export interface AudioNodePoolManager extends NodeDesk, Reports<NodeManagerStats> {}
+
+/** How the pool of each type is doing. */
+export type NodeManagerStats = Record<
+  | "gain"
+  | "filter"
+  | "delay"
+  | "panner"
+  | "spatialPanner"
+  | "convolver"
+  | "waveShaper"
+  | "iirFilter"
+  | "analyser"
+  | "splitter"
+  | "merger",
+  PoolStats
+>;
 
 /** Options of a buffer pool. */
 export interface BufferPoolOptions {
@@ -251,24 +259,113 @@ export class AudioBufferPool {
   maintain(): number;
   /** Gives up waiting buffers, the longest waiting first, until so many are left. Returns how many went. */
   trim(available: number): number;
-  getStats(): {
-    /** Shapes of which there are buffers. */
-    poolCount: number;
-    totalBuffers: number;
-    inUse: number;
-    available: number;
-    bytes: number;
-    created: number;
-    destroyed: number;
-    hits: number;
-    misses: number;
-    discarded: number;
-  };
+  getStats(): BufferPoolStats;
   /** Evicts all buffers that wait. */
   clear(): void;
   /** Refuses all further acquires, and clears. Buffers in use stay usable. */
   dispose(): void;
   free(): void;
+}
+export interface AudioBufferPool extends Reports<BufferPoolStats> {}
+
+/** How a pool of buffers is doing. */
+export interface BufferPoolStats {
+  /** Shapes of which there are buffers. */
+  poolCount: number;
+  totalBuffers: number;
+  inUse: number;
+  available: number;
+  bytes: number;
+  created: number;
+  destroyed: number;
+  hits: number;
+  misses: number;
+  discarded: number;
+}
+
+/** A decoded sound, in use. Do not write into the buffer: others may play it. */
+export interface SampleLease {
+  readonly id: string;
+  readonly buffer: AudioBuffer;
+  /**
+   * Gives it back; the garbage collector does so for those that are forgotten.
+   * @throws {@link PoolError} `"released-twice"`; nothing is changed then
+   */
+  release(): void;
+}
+
+/** How a cache of sounds is doing. */
+export interface SampleCacheStats {
+  /** Sounds that are there: in use and available. */
+  total: number;
+  /** Sounds that somebody has a lease of. */
+  inUse: number;
+  /** Sounds that nobody has, and that go when the budget needs room. */
+  available: number;
+  /** Of all of them. */
+  bytes: number;
+  /** Decoded so far. */
+  created: number;
+  /** Let go of so far. */
+  destroyed: number;
+  /** Times a sound was there when it was asked for. */
+  hits: number;
+  /** Times it was not, or was still being decoded. */
+  misses: number;
+}
+
+/**
+ * Sounds by id, each decoded once and leased to any number of sources at a time. What is leased stays; the rest goes when the
+ * budget needs room, the sound given back longest ago first. What was decoded counts even over the budget.
+ *
+ * ```ts
+ * const kick = await sounds.decodeUrl("kick.flac"); // the second time from the cache
+ * source.buffer = kick.buffer;
+ * whenEnded(source, () => kick.release());
+ * ```
+ */
+export class SampleCache {
+  /** @param options - the budget; default: one of its own, of 96 MB */
+  constructor(context: BaseAudioContext, options?: { memory?: AudioMemoryManager });
+  /** The sound, if it is there. */
+  get(id: string): SampleLease | undefined;
+  /**
+   * The sound, decoded from `bytes` (which are empty afterwards) unless it is there or being decoded.
+   * @throws {@link PoolError} `"exception"` of `"decodeAudioData"`; nothing is kept then, and it may be tried again
+   */
+  decode(id: string, bytes: ArrayBuffer): Promise<SampleLease>;
+  /**
+   * The same from an address, which is its id.
+   * @throws {@link PoolError} `"exception"` of `"fetch"`, also if the answer is no success, or of `"decodeAudioData"`
+   */
+  decodeUrl(url: string): Promise<SampleLease>;
+  /** Lets go of every sound that nobody has. */
+  clear(): void;
+  getStats(): SampleCacheStats;
+  free(): void;
+}
+export interface SampleCache extends Reports<SampleCacheStats> {}
+
+/** What audio holds, in bytes if it is no number of nodes or buffers. */
+export interface AudioMemoryStats {
+  /** Charged now: in use, available and tracked. */
+  estimatedBufferMemory: number;
+  /** Nodes that are in use, or counted by `trackNode`. */
+  activeNodes: number;
+  /** Buffers tracked by id. */
+  cachedBuffers: number;
+  /** The most that was charged at one time, since `resetPeak`. */
+  peakMemory: number;
+  /** Pooled objects and sounds that are out, or wait to be silent. */
+  inUse: number;
+  /** Those that wait to be used again. */
+  available: number;
+  /** Buffers tracked by id. */
+  tracked: number;
+  budget: number;
+  overBudget: number;
+  /** Nodes that wait to be used again. */
+  idleNodes: number;
 }
 
 /** One budget in bytes for pooled buffers, delay lines and buffers of your own. */
@@ -293,19 +390,7 @@ export class AudioMemoryManager {
   untrackNode(): void;
   /** Bytes charged now. */
   getEstimatedMemory(): number;
-  getStats(): {
-    /** Bytes charged now: in use, available and tracked. */
-    estimatedBufferMemory: number;
-    activeNodes: number;
-    cachedBuffers: number;
-    peakMemory: number;
-    inUse: number;
-    available: number;
-    tracked: number;
-    budget: number;
-    overBudget: number;
-    idleNodes: number;
-  };
+  getStats(): AudioMemoryStats;
   /** Changes the budget; returns the bytes that are over it all the same. */
   setBudget(bytes: number): number;
   /** Tracks only the ids in `keepIds` from now on; returns the bytes of the others. */
@@ -321,6 +406,7 @@ export class AudioMemoryManager {
   clear(): void;
   free(): void;
 }
+export interface AudioMemoryManager extends Reports<AudioMemoryStats> {}
 
 /** How an audio context is doing. What cannot be known is `null`, never a guess. */
 export interface AudioPerformanceMetrics {
@@ -335,6 +421,11 @@ export interface AudioPerformanceMetrics {
   /** Milliseconds between callbacks of the sound device. */
   averageCallbackTime: number | null;
   quanta: number;
+  /**
+   * How the load was distributed since the last reset, over stretches of a quarter of a second; percentiles are at most 3.2 %
+   * too large, `max` is exact, and `count` is the number of stretches.
+   */
+  loads: Record<"p50" | "p95" | "p99" | "max" | "count", number> | null;
 }
 
 /** One callback of the sound device. */
@@ -357,6 +448,8 @@ export class AudioPerformanceProfiler {
   stopMonitoring(): void;
   readonly isMonitoring: boolean;
   getMetrics(): AudioPerformanceMetrics;
+  /** For `JSON.stringify`: the metrics. */
+  toJSON(): AudioPerformanceMetrics;
   /** In seconds; `input` is another name of `base`. */
   getLatencyInfo(): Record<"input" | "base" | "output" | "total", number | null>;
   /** The latest 1000 callbacks, oldest first. */

@@ -4,7 +4,7 @@ import * as raw from "./pool_web_bg.js";
 import * as glue from "./glue.js";
 import * as errors from "./error.js";
 
-const { PoolError, exception, formatBytes } = errors;
+const { PoolError, exception, formatBytes, make_error } = errors;
 const { on_ended, probe } = glue;
 
 const url = new URL("./pool_web_bg.wasm", import.meta.url);
@@ -53,14 +53,18 @@ function number(options, name, otherwise = Infinity) {
   return value === Infinity ? otherwise : value;
 }
 
-/** What all pools have: most that wait, most in all, seconds to wait, and the number of the budget. */
-function bounds(options, waiting, most) {
-  const { memory } = options;
+/** The number of the budget. */
+function budget({ memory }) {
   // One that was freed is none any more.
   if (memory !== undefined && !(memory instanceof AudioMemoryManager && memory.__wbg_ptr)) {
     throw bad("`memory` must be an AudioMemoryManager");
   }
-  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds"), memory?._key() ?? Infinity];
+  return memory?._key() ?? Infinity;
+}
+
+/** What all pools have: most that wait, most in all, seconds to wait, and the budget. */
+function bounds(options, waiting, most) {
+  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds"), budget(options)];
 }
 
 /** An object of names and figures; what is not known is no number in WASM, and null here. */
@@ -69,6 +73,15 @@ function report(names, figures, start = 0) {
     const figure = figures[start + index];
     return [name, Number.isNaN(figure) ? null : figure];
   }));
+}
+
+/** What is thrown in `work` says what was being done. */
+async function attempt(operation, work) {
+  try {
+    return await work();
+  } catch (error) {
+    throw exception(operation, error);
+  }
 }
 
 function group(title, lines) {
@@ -95,6 +108,10 @@ class NodeDesk extends raw.Nodes {
 
   connectParam(source, destination, param) {
     this._connect(source, destination, 0, 0, param);
+  }
+
+  toJSON() {
+    return this.getStats();
   }
 }
 
@@ -219,6 +236,149 @@ export class AudioBufferPool extends raw.AudioBufferPool {
       this._stats(),
     );
   }
+
+  toJSON() {
+    return this.getStats();
+  }
+}
+
+/** Leases that are collected without a release are released. */
+const forgotten = new FinalizationRegistry((end) => end());
+
+class SampleLease {
+  #end;
+
+  constructor({ id, buffer }, end) {
+    Object.assign(this, { id, buffer });
+    this.#end = end;
+    forgotten.register(this, end, this);
+  }
+
+  release() {
+    if (!forgotten.unregister(this)) throw make_error("released-twice", [], "sample");
+    this.#end();
+  }
+}
+
+export class SampleCache extends raw.Samples {
+  #context;
+  /** By id: the buffer, its bytes, and how many have it. */
+  #samples = new Map();
+  /** Those that nobody has, the one given back longest ago first. */
+  #idle = new Set();
+  /** Decodings under way. */
+  #pending = new Map();
+  #bytes = 0;
+  #counts = { created: 0, destroyed: 0, hits: 0, misses: 0 };
+
+  constructor(context, options) {
+    let cache;
+    // The WASM must not keep the cache.
+    super(budget(read(options, "")), (bytes) => cache.deref()?.#evict(bytes));
+    cache = new WeakRef(this);
+    this.#context = context;
+  }
+
+  get(id) {
+    const sample = this.#samples.get(id);
+    this.#counts[sample ? "hits" : "misses"]++;
+    if (!sample) return undefined;
+    if (sample.leases++ === 0) {
+      this.#idle.delete(sample);
+      this.#shift(0, -sample.bytes);
+    }
+    return this.#lease(sample);
+  }
+
+  async decode(id, bytes) {
+    return this.#once(id, () => this.#decode(bytes));
+  }
+
+  async decodeUrl(url) {
+    return this.#once(url, async () => {
+      const bytes = await attempt("fetch", async () => {
+        const answer = await fetch(url);
+        if (!answer.ok) throw new Error(`${url}: the server answered ${answer.status}`);
+        return answer.arrayBuffer();
+      });
+      return this.#decode(bytes);
+    });
+  }
+
+  clear() {
+    this.#evict(Infinity);
+    this._settle();
+  }
+
+  getStats() {
+    const [total, available] = [this.#samples.size, this.#idle.size];
+    return { total, inUse: total - available, available, bytes: this.#bytes, ...this.#counts };
+  }
+
+  toJSON() {
+    return this.getStats();
+  }
+
+  #decode(bytes) {
+    return attempt("decodeAudioData", () => this.#context.decodeAudioData(bytes));
+  }
+
+  async #once(id, work) {
+    const there = this.get(id);
+    if (there) return there;
+    let decoding = this.#pending.get(id);
+    if (!decoding) {
+      this.#pending.set(id, (decoding = { waiting: 0 }));
+      decoding.over = this.#keep(id, decoding, work);
+    }
+    decoding.waiting++;
+    return this.#lease(await decoding.over);
+  }
+
+  async #keep(id, decoding, work) {
+    try {
+      const buffer = await work();
+      const bytes = 4 * buffer.numberOfChannels * buffer.length;
+      this.#shift(bytes, 0);
+      // All who wait have it from now on: else others who make room could take it before they run.
+      const sample = { id, buffer, bytes, leases: decoding.waiting };
+      this.#samples.set(id, sample);
+      this.#counts.created++;
+      this._settle();
+      return sample;
+    } finally {
+      this.#pending.delete(id);
+    }
+  }
+
+  /** One of those that `sample.leases` counts. */
+  #lease(sample) {
+    return new SampleLease(sample, () => {
+      // After `free` there is no budget to give back to.
+      if (--sample.leases > 0 || !this.__wbg_ptr) return;
+      this.#idle.add(sample);
+      this.#shift(0, sample.bytes);
+      this._settle();
+    });
+  }
+
+  #shift(bytes, idle) {
+    this.#bytes = this._shift(bytes, idle);
+  }
+
+  /** Gives up idle samples of at least so many bytes, or all; returns what they had. */
+  #evict(bytes) {
+    let freed = 0;
+    for (const sample of this.#idle) {
+      if (freed >= bytes) break;
+      freed += sample.bytes;
+      this.#idle.delete(sample);
+      this.#samples.delete(sample.id);
+      this.#counts.destroyed++;
+    }
+    this.#shift(-freed, -freed);
+    return freed;
+  }
 }
 
 /** What a callback throws must not end what the pools are doing: it is thrown on in a task of its own. */
@@ -267,6 +427,10 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
     return formatBytes(bytes);
   }
 
+  toJSON() {
+    return this.getStats();
+  }
+
   #lines() {
     const stats = this.getStats();
     const bytes = (name) => formatBytes(stats[name]);
@@ -302,19 +466,24 @@ export class AudioPerformanceProfiler extends raw.AudioPerformanceProfiler {
     const added = this._begin();
     if (!added) return;
     const turn = this._turn();
-    try {
-      await added;
-    } catch (error) {
-      throw exception("addModule", error);
-    }
+    await attempt("addModule", () => added);
     this._finish(turn);
   }
 
   getMetrics() {
-    return report(
-      "contextTime baseLatency outputLatency bufferUnderruns underrunSeconds processingLoad averageCallbackTime quanta",
-      this._metrics(),
-    );
+    const figures = this._metrics();
+    const loads = report("p50 p95 p99 max count", figures, 8);
+    return {
+      ...report(
+        "contextTime baseLatency outputLatency bufferUnderruns underrunSeconds processingLoad averageCallbackTime quanta",
+        figures,
+      ),
+      loads: loads.count && loads,
+    };
+  }
+
+  toJSON() {
+    return this.getMetrics();
   }
 
   getLatencyInfo() {

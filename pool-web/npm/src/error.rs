@@ -1,7 +1,7 @@
 //! Errors as JavaScript sees them: a `PoolError` with a code and the numbers. Its text is put together in `error.js`: what
 //! formats numbers is there already.
 
-use pool_web::{BufferFault, Exception, WebError};
+use pool_web::{BufferFault, Exception, OverBudget, WebError};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/error.js")]
@@ -19,6 +19,11 @@ pub(crate) fn fail(code: &str, what: &str) -> JsValue {
 /// An exception in words.
 pub(crate) fn in_words(exception: &Exception) -> JsValue {
     describe(exception.operation, &exception.name, &exception.message)
+}
+
+/// For `map_err`.
+pub(crate) fn refused(refusal: OverBudget) -> JsValue {
+    thrown(WebError::OverBudget(refusal))
 }
 
 /// For `map_err`.

@@ -7,6 +7,7 @@
 //! | `registry` | which raw node is whose |
 //! | `shared` | what the pools of one context share |
 //! | `nodes`, `buffers` | the pools |
+//! | `samples` | what a cache of decoded sounds charges |
 //! | `memory`, `profiler` | the budget, and how the context is doing |
 
 #![cfg(target_arch = "wasm32")]
@@ -23,6 +24,7 @@ mod nodes;
 mod options;
 mod profiler;
 mod registry;
+mod samples;
 mod shared;
 
 use wasm_bindgen::prelude::*;

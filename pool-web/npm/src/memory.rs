@@ -10,7 +10,7 @@ use pool_web::{AudioMemory, DEFAULT_BUDGET};
 use wasm_bindgen::prelude::*;
 use web_sys::AudioBuffer;
 
-use crate::error::thrown;
+use crate::error::refused;
 use crate::options::finite;
 
 pool_web::per_thread! {
@@ -80,7 +80,7 @@ impl AudioMemoryManager {
     #[wasm_bindgen(js_name = trackBuffer)]
     pub fn track_buffer(&self, id: &str, buffer: &AudioBuffer) -> Result<(), JsValue> {
         let tracked = self.memory.track_buffer(id, buffer);
-        tracked.map(drop).map_err(|refusal| thrown(pool_web::WebError::OverBudget(refusal)))
+        tracked.map(drop).map_err(refused)
     }
 
     #[wasm_bindgen(js_name = untrackBuffer)]

@@ -61,6 +61,7 @@ impl AudioPerformanceProfiler {
     #[wasm_bindgen(js_name = _metrics)]
     pub fn metrics(&self) -> Box<[f64]> {
         let metrics = self.profiler.metrics();
+        let loads = metrics.loads;
         Box::new([
             metrics.context_time,
             known(metrics.base_latency),
@@ -70,6 +71,11 @@ impl AudioPerformanceProfiler {
             known(metrics.load),
             known(metrics.average_callback_interval),
             metrics.quanta as f64,
+            known(loads.map(|loads| loads.p50)),
+            known(loads.map(|loads| loads.p95)),
+            known(loads.map(|loads| loads.p99)),
+            known(loads.map(|loads| loads.max)),
+            known(loads.map(|loads| loads.count as f64)),
         ])
     }
 

@@ -1,8 +1,9 @@
 //! Sounds that are decoded once.
 
-use crate::support::{close, live};
+use crate::support::{close, live, until};
 use js_sys::{ArrayBuffer, Uint8Array};
 use pool_web::{AudioMemory, SampleCache, WebError};
+use std::task::{Context, Waker};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A mono WAV file of 16 bits with so many frames, at the rate of the tests.
@@ -85,7 +86,9 @@ async fn what_cannot_be_decoded_is_an_error() {
         other => panic!("{other:?}"),
     }
     let error = sounds.decode_url("/there-is-no-such-sound").await.map(drop);
-    assert!(matches!(error, Err(WebError::Exception(e)) if e.message.contains("404")));
+    assert!(
+        matches!(error, Err(WebError::Exception(e)) if e.operation == "fetch" && e.message.contains("404"))
+    );
     assert_eq!((memory.used(), sounds.stats().created), (0, 0));
     assert!(sounds.decode("noise", wav(480)).await.is_ok(), "it may be tried again");
     close(&context).await;
@@ -118,5 +121,21 @@ async fn idle_sounds_make_room_in_lru_order() {
     let length = (2 * bytes / 4) as u32;
     assert!(buffers.acquire_at_context_rate(1, length).is_ok(), "idle sounds make room for pools");
     assert_eq!(sounds.stats().idle, 1);
+    close(&context).await;
+}
+
+// Somebody who gave up waiting left a sound behind that was nobody's and never went.
+#[wasm_bindgen_test]
+async fn a_sound_that_nobody_waits_for_any_more_is_idle() {
+    let context = live().await;
+    let memory = AudioMemory::new();
+    let sounds = SampleCache::new(&context, &memory);
+    let mut waiting = Box::pin(sounds.decode("lost", wav(480)));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(waiting);
+    until("it is decoded", || memory.used() > 0).await;
+    until("nobody has it", || memory.stats().leased == 0).await;
+    sounds.clear();
+    assert_eq!((memory.used(), sounds.stats().evicted), (0, 1));
     close(&context).await;
 }

@@ -7,6 +7,8 @@ import {
   AudioPerformanceProfiler,
   PoolError,
   type PoolErrorCode,
+  type SampleLease,
+  SampleCache,
   nodeTypes,
   whenEnded,
 } from "pool-web";
@@ -15,6 +17,8 @@ declare global {
   interface Window {
     poolWebCheck: Promise<string[]>;
     poolWebChurn: (rounds: number) => Promise<void>;
+    poolWebForget: () => Promise<void>;
+    poolWebForgotten: () => boolean;
   }
 }
 
@@ -43,6 +47,30 @@ async function until(what: string, done: () => boolean): Promise<void> {
     await sleep(20);
   }
   throw new Error(`waited in vain for: ${what}`);
+}
+
+async function rejected(code: PoolErrorCode, work: Promise<unknown>): Promise<PoolError> {
+  const error = await work.then(() => undefined, (error: unknown) => error);
+  return refused(code, () => {
+    if (error !== undefined) throw error;
+  });
+}
+
+/** A mono WAV file of so many frames of 16 bits. */
+function wav(frames: number): ArrayBuffer {
+  const bytes = new DataView(new ArrayBuffer(44 + 2 * frames));
+  const text = (at: number, word: string) => [...word].forEach((c, i) => bytes.setUint8(at + i, c.charCodeAt(0)));
+  text(0, "RIFF");
+  bytes.setUint32(4, 36 + 2 * frames, true);
+  text(8, "WAVEfmt ");
+  bytes.setUint32(16, 16, true);
+  [1, 1].forEach((half, i) => bytes.setUint16(20 + 2 * i, half, true));
+  bytes.setUint32(24, context.sampleRate, true);
+  bytes.setUint32(28, 2 * context.sampleRate, true);
+  [2, 16].forEach((half, i) => bytes.setUint16(32 + 2 * i, half, true));
+  text(36, "data");
+  bytes.setUint32(40, 2 * frames, true);
+  return bytes.buffer as ArrayBuffer;
 }
 
 const context = new AudioContext();
@@ -238,6 +266,100 @@ const checks: Record<string, () => void | Promise<void>> = {
     equal(memory.untrackBuffer("song"), undefined, "it is gone");
   },
 
+  "sounds are decoded once, and leased": async () => {
+    const memory = new AudioMemoryManager();
+    const sounds = new SampleCache(context, { memory });
+    equal(sounds.get("kick"), undefined, "it is not there");
+    // The second asks while the first is under way, and its bytes are left alone.
+    const spare = wav(4800);
+    const [kick, same] = await Promise.all([sounds.decode("kick", wav(4800)), sounds.decode("kick", spare)]);
+    equal([kick.buffer === same.buffer, spare.byteLength > 0], [true, true], "decoded once");
+    equal([kick.id, kick.buffer.length], ["kick", 4800], "the sound");
+    const third: SampleLease | undefined = sounds.get("kick");
+    for (const lease of [kick, same]) lease.release();
+    refused("released-twice", () => kick.release());
+    const bytes = 4 * 4800;
+    equal([memory.getStats().inUse, memory.getStats().available], [bytes, 0], "one lease is left");
+    third?.release();
+    equal([memory.getStats().inUse, memory.getStats().available], [0, bytes], "none is left");
+    const stats = { total: 1, inUse: 0, available: 1, bytes, created: 1, destroyed: 0, hits: 1, misses: 3 };
+    equal(sounds.getStats(), stats, "the stats");
+    equal(JSON.stringify(sounds), JSON.stringify(stats), "as JSON");
+    const late = await sounds.decode("kick", new ArrayBuffer(0));
+    sounds.clear();
+    equal(sounds.getStats().total, 1, "what is leased stays");
+    sounds.free();
+    equal(memory.getEstimatedMemory(), 0, "the budget has it back");
+    late.release();
+  },
+
+  "what cannot be decoded costs nothing": async () => {
+    const memory = new AudioMemoryManager();
+    const sounds = new SampleCache(context, { memory });
+    const noise = await rejected("exception", sounds.decode("noise", new ArrayBuffer(7)));
+    equal(noise.details, { operation: "decodeAudioData", exception: "EncodingError" }, "what failed");
+    const missing = await rejected("exception", sounds.decodeUrl("/there-is-no-such-sound"));
+    equal([missing.details["operation"], missing.message.includes("404")], ["fetch", true], "what the server said");
+    equal([memory.getEstimatedMemory(), sounds.getStats().created], [0, 0], "nothing is kept");
+    (await sounds.decode("noise", wav(480))).release();
+    const url = URL.createObjectURL(new Blob([wav(480)]));
+    const [first, second] = [await sounds.decodeUrl(url), await sounds.decodeUrl(url)];
+    equal([first.id === url, first.buffer === second.buffer], [true, true], "from an address");
+    equal(memory.getEstimatedMemory(), 2 * 4 * 480, "two sounds");
+    refused("bad-option", () => new SampleCache(context, { memory: {} as AudioMemoryManager }));
+  },
+
+  "sounds nobody has make room, the oldest first": async () => {
+    const warnings: number[] = [];
+    const bytes = 4 * 4800;
+    const memory = new AudioMemoryManager(undefined, (usage) => warnings.push(usage), { budgetBytes: 3 * bytes });
+    const sounds = new SampleCache(context, { memory });
+    const decode = (id: string) => sounds.decode(id, wav(4800));
+    for (const id of ["a", "b", "c"]) (await decode(id)).release();
+    equal(warnings, [3 * bytes], "a warning");
+    sounds.get("a")?.release();
+    const held = [sounds.get("b"), await decode("d")];
+    equal(sounds.get("c"), undefined, "given back longest ago");
+    held.push(await decode("e"));
+    equal([sounds.get("a"), memory.getStats().overBudget], [undefined, 0], "the next");
+    const over = await decode("f");
+    equal(memory.getStats().overBudget, bytes, "what exists counts");
+    over.release();
+    equal([memory.getStats().overBudget, memory.getEstimatedMemory()], [0, 3 * bytes], "back under");
+    for (const lease of held) lease?.release();
+    new AudioBufferPool(context, { memory }).acquire(1, 2 * 4800);
+    equal([sounds.getStats().available, sounds.getStats().destroyed], [1, 5], "pools get the room");
+  },
+
+  "a sound somebody waits for is not thrown away": async () => {
+    // Two come at the same moment, and do not both fit.
+    const offline = new OfflineAudioContext(1, 1, 48000);
+    const both = sleep(20).then(() => offline.createBuffer(1, 480, 48000));
+    offline.decodeAudioData = () => both;
+    const memory = new AudioMemoryManager(undefined, undefined, 1000);
+    const sounds = new SampleCache(offline, { memory });
+    const decode = (id: string) => sounds.decode(id, new ArrayBuffer(8));
+    const leases = await Promise.all([decode("one"), decode("other")]);
+    equal([sounds.getStats().inUse, memory.getEstimatedMemory()], [2, 2 * 4 * 480], "both are leased");
+    for (const lease of leases) lease.release();
+    equal(memory.getEstimatedMemory(), 0, "neither fits");
+  },
+
+  "reports as JSON": () => {
+    const memory = new AudioMemoryManager(undefined, undefined, 1_000_000);
+    memory.trackBuffer("song", context.createBuffer(1, 1000, 48000));
+    const expected =
+      '{"estimatedBufferMemory":4000,"activeNodes":0,"cachedBuffers":1,"peakMemory":4000,"inUse":0,"available":0,' +
+      '"tracked":4000,"budget":1000000,"overBudget":0,"idleNodes":0}';
+    equal(JSON.stringify(memory), expected, "the memory");
+    const nodes = new AudioNodePoolManager(context, { memory });
+    const pool = new AudioNodePool(context, (ctx) => ctx.createGain());
+    const buffers = new AudioBufferPool(context, { memory });
+    equal(JSON.stringify([nodes, pool, buffers]), JSON.stringify([nodes.getStats(), pool.getStats(), buffers.getStats()]), "pools");
+    const profiler = new AudioPerformanceProfiler(context);
+    equal(JSON.parse(JSON.stringify(profiler)).loads, null, "what is not known");
+  },
+
   "the design note's profiler": async () => {
     const profiler = new AudioPerformanceProfiler(context);
     await profiler.startMonitoring();
@@ -250,9 +372,16 @@ const checks: Record<string, () => void | Promise<void>> = {
     equal(metrics.baseLatency, context.baseLatency, "the context's latency");
     equal(profiler.getLatencyInfo().input, context.baseLatency, "by the design note's name");
     equal(typeof metrics.processingLoad, known ? "number" : "object", "a load, or null");
+    if (known) await until("loads", () => (profiler.getMetrics().loads?.count ?? 0) > 1);
+    const { loads } = profiler.getMetrics();
+    equal(loads !== null, known, "loads, or null");
+    if (loads) {
+      const { p50, p95, p99, max } = loads;
+      equal([0 <= p50, p50 <= p95, p95 <= p99, p99 <= max, max < 10], [true, true, true, true, true], "percentiles");
+    }
     profiler.stopMonitoring();
     profiler.resetStats();
-    equal(profiler.getTimingHistory(), [], "nothing is left");
+    equal([profiler.getTimingHistory(), profiler.getMetrics().loads], [[], null], "nothing is left");
     profiler.dispose();
   },
 };
@@ -291,5 +420,15 @@ window.poolWebChurn = async (rounds) => {
   const { gain } = churned.getStats();
   if (gain.inUse !== 0 || gain.total > 1) throw new Error(`gains: ${JSON.stringify(gain)}`);
 };
+
+const forgotten = new SampleCache(context);
+
+/** Leases that nobody releases. */
+window.poolWebForget = async () => {
+  for (let round = 0; round < 100; round++) await forgotten.decode("lost", wav(48));
+};
+
+/** Whether they came back, now that the garbage was collected. */
+window.poolWebForgotten = () => forgotten.getStats().inUse === 0;
 
 window.poolWebCheck = run();

@@ -824,3 +824,12 @@ fn peaks_are_those_of_who_looks_after_each_step() {
         assert!(leased > 10, "nothing was tested");
     }
 }
+
+// Debug output that says nothing, or all that is in it.
+#[test]
+fn debug_is_a_line_of_numbers() {
+    let pool = builder().build();
+    fill(&pool, &[10, 20]);
+    assert_eq!(format!("{pool:?}"), format!("KeyedPool({})", pool.stats()));
+    assert!(format!("{pool:?}").contains("idle 2/2"), "{pool:?}");
+}

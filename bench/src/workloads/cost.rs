@@ -43,8 +43,12 @@ pub(crate) const BARE: Rows = [
     ("SharedPool, no caches, 100 000", 100_000),
     ("SharedPool, no caches, 1 000 000", 1_000_000),
 ];
-pub(crate) const EVICTED: Rows =
-    [("10 idle", 10), ("1 000 idle", 1_000), ("100 000 idle", 100_000), ("1 000 000 idle", 1_000_000)];
+pub(crate) const EVICTED: Rows = [
+    ("SharedPool, 10", 10),
+    ("SharedPool, 1 000", 1_000),
+    ("SharedPool, 100 000", 100_000),
+    ("SharedPool, 1 000 000", 1_000_000),
+];
 type Rows = [(&'static str, usize); 4];
 pub(crate) const KEYED: [(&str, u32); 3] =
     [("KeyedPool, 10", 10), ("KeyedPool, 1 000", 1_000), ("KeyedPool, 100 000", 100_000)];

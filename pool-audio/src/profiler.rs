@@ -257,8 +257,9 @@ impl<C: Clock> CallbackProfiler<C> {
             figures.held.set_f64(load);
         }
         figures.note_recent(load);
+        let steps = load * LOAD_STEPS;
         // Up, so that what is told is never too low.
-        figures.loads.record((load * LOAD_STEPS).ceil() as u64);
+        figures.loads.record(steps as u64 + u64::from(steps as u64 as f64 != steps));
         figures.callbacks.add(1);
 
         let timing = CallbackTiming { begin, gap, execution, frames, load, late };

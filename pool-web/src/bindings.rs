@@ -23,7 +23,8 @@ extern "C" {
     fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
     fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue) -> usize;
     pub(crate) fn channels(buffer: &AudioBuffer) -> Array;
-    pub(crate) fn zero(views: &Array, frames: u32, dirty: u32) -> bool;
+    pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
+    pub(crate) fn after(milliseconds: f64, callback: &js_sys::Function);
     pub(crate) fn set_dispatch(callback: &JsValue);
     pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32);
 }
@@ -213,6 +214,11 @@ pub(crate) fn hold_param(param: &AudioParam, time: f64) -> Result<bool, JsValue>
         return Ok(false);
     }
     param.cancel_and_hold_at_time(time).map(|_| true)
+}
+
+/// Whether an attribute has this value. 1 call.
+pub(crate) fn holds(node: &AudioNode, name: &str, value: &str) -> bool {
+    js_sys::Reflect::get(node, &JsValue::from_str(name)).is_ok_and(|held| held == value)
 }
 
 /// Writes an attribute; name and value are strings that already live in JavaScript.

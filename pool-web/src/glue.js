@@ -58,7 +58,12 @@ export function perform(node, params, plan) {
         case 0: node.disconnect(); break;
         case 1: params[key].cancelScheduledValues(0); break;
         case 2: params[key].value = value; break;
-        case 3: if (params[key].automationRate !== value) params[key].automationRate = value; break;
+        case 3: {
+          const rate = params[key].automationRate;
+          // Where there is none (Firefox), writing it would leave a property behind that means nothing.
+          if (rate !== value && rate !== undefined) params[key].automationRate = value;
+          break;
+        }
         default: if (node[key] !== value) node[key] = value;
       }
     }
@@ -87,13 +92,23 @@ export function channels(buffer) {
   return views;
 }
 
-// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away.
-export function zero(views, frames, dirty) {
-  for (let channel = 0; channel < views.length; channel++) {
-    if (views[channel].length !== frames) return false;
-    if (dirty > 0) views[channel].fill(0, 0, dirty);
+// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away. In Firefox a source that
+// starts takes the data with it, out of the views, and the buffer has it again when it is asked for new ones.
+export function zero(buffer, views, frames, dirty) {
+  try {
+    for (let channel = 0; channel < views.length; channel++) {
+      if (views[channel].length !== frames) views[channel] = buffer.getChannelData(channel);
+      if (views[channel].length !== frames) return false;
+      if (dirty > 0) views[channel].fill(0, 0, dirty);
+    }
+    return true;
+  } catch {
+    return false;
   }
-  return true;
+}
+
+export function after(milliseconds, callback) {
+  setTimeout(callback, milliseconds);
 }
 
 // What is to be done when a source ends: numbers, told to one function for all. The source itself carries them, so

@@ -142,7 +142,7 @@ impl AudioNodePoolManagerBuilder {
                 raw.create_channel_merger_with_number_of_inputs(*inputs)
             })),
         };
-        probe::want(Probe::Biquad);
+        probe::want(Probe::Biquad, context.sample_rate());
         manager
     }
 }

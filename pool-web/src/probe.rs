@@ -5,12 +5,16 @@ use crate::recipe::Probe;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AudioBuffer, AudioBufferSourceNode, AudioNode, OfflineAudioContext};
 
-const RATE: f32 = 48000.0;
 const QUANTUM: u32 = 128;
+/// How long a rendering may take. Chromium's hangs at times if it begins while the tables of HRTF are being loaded.
+const PATIENCE_MS: f64 = 10_000.0;
 /// Quanta of sound into the node, then quanta of zeros.
 const FED: u32 = 8;
 const WATCHED: u32 = 16;
@@ -56,20 +60,20 @@ pub(crate) fn answer(probe: Probe) -> Option<bool> {
 }
 
 /// Asks in the background, unless that was done.
-pub(crate) fn want(probe: Probe) {
+pub(crate) fn want(probe: Probe, rate: f32) {
     if state(probe) == State::Unasked {
         set_state(probe, State::Asked);
         wasm_bindgen_futures::spawn_local(async move {
-            find_out(probe).await;
+            find_out(probe, rate).await;
         });
     }
 }
 
-/// Waits for the answer.
-pub(crate) async fn ask(probe: Probe) -> bool {
+/// Waits for the answer. `rate` is the one of the context that it is for: its tables of HRTF are loaded or will be.
+pub(crate) async fn ask(probe: Probe, rate: f32) -> bool {
     if state(probe) == State::Unasked {
         set_state(probe, State::Asked);
-        return find_out(probe).await;
+        return find_out(probe, rate).await;
     }
     loop {
         if let Some(works) = answer(probe) {
@@ -83,9 +87,9 @@ pub(crate) async fn ask(probe: Probe) -> bool {
     }
 }
 
-async fn find_out(probe: Probe) -> bool {
+async fn find_out(probe: Probe, rate: f32) -> bool {
     // Whatever goes wrong, the cautious answer is right: then nodes are pulled with zeros or thrown away.
-    let works = leaves_nothing(probe).await.unwrap_or(false);
+    let works = within(PATIENCE_MS, leaves_nothing(probe, rate)).await.unwrap_or(false);
     set_state(probe, State::Known(works));
     let waiting = ANSWERS.with(|answers| answers.waiting.take());
     for resolve in waiting {
@@ -95,24 +99,39 @@ async fn find_out(probe: Probe) -> bool {
     works
 }
 
+/// What `answer` gives, or no if that takes too long.
+async fn within(
+    milliseconds: f64,
+    answer: impl Future<Output = Result<bool, JsValue>>,
+) -> Result<bool, JsValue> {
+    let mut answer = pin!(answer);
+    let timeout = js_sys::Promise::new(&mut |resolve, _| bindings::after(milliseconds, &resolve));
+    let mut timeout = pin!(JsFuture::from(timeout));
+    poll_fn(|task| match answer.as_mut().poll(task) {
+        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Pending => timeout.as_mut().poll(task).map(|_| Ok(false)),
+    })
+    .await
+}
+
 /// Feeds a node, cuts it off in mid-render, resets it, and watches what comes out of it on zeros. Mono all the way,
 /// since a change of the channel count alone would clear it, and prove nothing.
-async fn leaves_nothing(probe: Probe) -> Result<bool, JsValue> {
+async fn leaves_nothing(probe: Probe, rate: f32) -> Result<bool, JsValue> {
     let context = OfflineAudioContext::new_with_number_of_channels_and_length_and_sample_rate(
         1,
         (FED + WATCHED) * QUANTUM,
-        RATE,
+        rate,
     )?;
     let raw = context.unchecked_ref::<RawContext>();
     if raw.suspend_method().is_undefined() {
         return Ok(false);
     }
     let node = make(&context, probe)?;
-    let loud = looping(&context, 1.0)?;
+    let loud = looping(&context, 1.0, rate)?;
     loud.connect_with_audio_node(&node)?;
     node.connect_with_audio_node(&context.destination())?;
 
-    let cut = JsFuture::from(raw.suspend_at(f64::from(FED * QUANTUM) / f64::from(RATE))?);
+    let cut = JsFuture::from(raw.suspend_at(f64::from(FED * QUANTUM) / f64::from(rate))?);
     let rendering = JsFuture::from(context.start_rendering()?);
     cut.await?;
     loud.disconnect()?;
@@ -121,10 +140,11 @@ async fn leaves_nothing(probe: Probe) -> Result<bool, JsValue> {
     for (name, value) in match probe {
         Probe::Biquad => [("type", "highpass"), ("type", "lowpass")],
         Probe::WaveShaper => [("oversample", "none"), ("oversample", "4x")],
+        Probe::Panner => [("panningModel", "equalpower"), ("panningModel", "HRTF")],
     } {
         bindings::set_attribute(&node, &JsValue::from_str(name), &JsValue::from_str(value))?;
     }
-    looping(&context, 0.0)?.connect_with_audio_node(&node)?;
+    looping(&context, 0.0, rate)?.connect_with_audio_node(&node)?;
     node.connect_with_audio_node(&context.destination())?;
     // Its promise tells no more than the one of the rendering.
     let _ = context.resume()?;
@@ -140,6 +160,11 @@ async fn leaves_nothing(probe: Probe) -> Result<bool, JsValue> {
 fn make(context: &OfflineAudioContext, probe: Probe) -> Result<AudioNode, JsValue> {
     Ok(match probe {
         Probe::Biquad => context.create_biquad_filter()?.into(),
+        Probe::Panner => {
+            let panner = context.create_panner()?;
+            bindings::set_attribute(&panner, &JsValue::from_str("panningModel"), &JsValue::from_str("HRTF"))?;
+            panner.into()
+        }
         Probe::WaveShaper => {
             let shaper = context.create_wave_shaper()?;
             let curve = js_sys::Float32Array::from([-1.0, 0.0, 1.0].as_slice());
@@ -150,8 +175,8 @@ fn make(context: &OfflineAudioContext, probe: Probe) -> Result<AudioNode, JsValu
     })
 }
 
-fn looping(context: &OfflineAudioContext, value: f32) -> Result<AudioBufferSourceNode, JsValue> {
-    let buffer = context.create_buffer(1, QUANTUM, RATE)?;
+fn looping(context: &OfflineAudioContext, value: f32, rate: f32) -> Result<AudioBufferSourceNode, JsValue> {
+    let buffer = context.create_buffer(1, QUANTUM, rate)?;
     bindings::channel_data(&buffer, 0)?.fill(value, 0, QUANTUM);
     let source = context.create_buffer_source()?;
     bindings::set_source_buffer(&source, &buffer)?;

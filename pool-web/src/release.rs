@@ -136,7 +136,7 @@ impl Factory<AnyKey> for NodeFactory {
             }
             None => (params_of(&node, facts.spec.params)?, None),
         };
-        context.want_probe(facts.spec);
+        context.want_probe_at_once(facts.spec);
         Ok(Pooled {
             node,
             spec: facts.spec,

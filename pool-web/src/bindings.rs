@@ -23,7 +23,7 @@ extern "C" {
     fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
     fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue) -> usize;
     pub(crate) fn channels(buffer: &AudioBuffer) -> Array;
-    pub(crate) fn zero(views: &Array, frames: u32, dirty: u32) -> bool;
+    pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
     pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32);
     #[wasm_bindgen(catch)]
@@ -50,7 +50,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn stop_monitor(monitor: &JsValue) -> Result<(), JsValue>;
     pub(crate) fn drain(monitor: &JsValue, under_way: u32) -> Box<[f64]>;
-    pub(crate) fn probe(kind: u32) -> js_sys::Promise;
+    pub(crate) fn probe(kind: u32, rate: f32) -> js_sys::Promise;
     pub(crate) fn probed(kind: u32) -> u32;
     /// `None` where there are no worklets.
     pub(crate) fn add_module(
@@ -236,6 +236,11 @@ pub(crate) fn hold_param(param: &AudioParam, time: f64) -> Result<bool, JsValue>
         return Ok(false);
     }
     param.cancel_and_hold_at_time(time).map(|_| true)
+}
+
+/// Whether an attribute has this value. 1 call.
+pub(crate) fn holds(node: &AudioNode, name: &str, value: &str) -> bool {
+    js_sys::Reflect::get(node, &JsValue::from_str(name)).is_ok_and(|held| held == value)
 }
 
 /// The samples themselves, not a copy as with web-sys.

@@ -371,7 +371,7 @@ fn clean(lease: &mut CoreLease, zeroed: bool) -> bool {
     }
     let dirty = if zeroed { pooled.dirty.get() } else { 0 };
     let views = pooled.views.get_or_insert_with(|| bindings::channels(&pooled.buffer));
-    if !bindings::zero(views, pooled.key.frames(), dirty) {
+    if !bindings::zero(&pooled.buffer, views, pooled.key.frames(), dirty) {
         return false;
     }
     if zeroed {

@@ -4,7 +4,7 @@ use crate::bindings::{self, RawContext};
 use crate::edges::{EdgeId, EdgeTable, NodeId};
 use crate::error::{Exception, WebError};
 use crate::probe;
-use crate::recipe::{NodeSpec, Probe, StateClass};
+use crate::recipe::{NodeSpec, Otherwise, Probe, StateClass};
 use alloc::rc::Rc;
 use core::cell::{OnceCell, RefCell};
 use wasm_bindgen::{JsCast, JsValue};
@@ -130,9 +130,9 @@ impl PoolContext {
     /// Finds out, once per page, whether writing an attribute empties nodes of a type in this browser, and returns it.
     /// Until it is known, they are pulled with zeros or thrown away after each use, which works anywhere. Renders 24
     /// quanta of an offline context; a browser that cannot suspend one (Firefox) is taken for one where it does not
-    /// work. A pool asks by itself when it makes its first node.
+    /// work. A pool asks by itself: when it makes its first node, or of panners when the first with HRTF is released.
     pub async fn probe(&self, probe: Probe) -> bool {
-        probe::ask(probe).await
+        probe::ask(probe, self.0.sample_rate).await
     }
 
     /// Whether the probe has said yes.
@@ -141,10 +141,19 @@ impl PoolContext {
         probe::answer(probe).unwrap_or(false)
     }
 
+    /// Starts the probe of a type that needs it for every node, unless that was done.
+    pub(crate) fn want_probe_at_once(&self, spec: &NodeSpec) {
+        match spec.state {
+            // The tables of HRTF are loaded for it, which a page of plain panners shall not pay for.
+            StateClass::AttributeReset { otherwise: Otherwise::DiscardIf(..), .. } => {}
+            _ => self.want_probe(spec),
+        }
+    }
+
     /// Starts the probe of a type, unless that was done.
     pub(crate) fn want_probe(&self, spec: &NodeSpec) {
         if let StateClass::AttributeReset { probe, .. } = spec.state {
-            probe::want(probe);
+            probe::want(probe, self.0.sample_rate);
         }
     }
 

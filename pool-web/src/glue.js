@@ -58,7 +58,12 @@ export function perform(node, params, plan) {
         case 0: node.disconnect(); break;
         case 1: params[key].cancelScheduledValues(0); break;
         case 2: params[key].value = value; break;
-        case 3: if (params[key].automationRate !== value) params[key].automationRate = value; break;
+        case 3: {
+          const rate = params[key].automationRate;
+          // Where there is none (Firefox), writing it would leave a property behind that means nothing.
+          if (rate !== value && rate !== undefined) params[key].automationRate = value;
+          break;
+        }
         default: if (node[key] !== value) node[key] = value;
       }
     }
@@ -99,13 +104,19 @@ export function channels(buffer) {
   return views;
 }
 
-// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away.
-export function zero(views, frames, dirty) {
-  for (let channel = 0; channel < views.length; channel++) {
-    if (views[channel].length !== frames) return false;
-    if (dirty > 0) views[channel].fill(0, 0, dirty);
+// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away. In Firefox a source that
+// starts takes the data with it, out of the views, and the buffer has it again when it is asked for new ones.
+export function zero(buffer, views, frames, dirty) {
+  try {
+    for (let channel = 0; channel < views.length; channel++) {
+      if (views[channel].length !== frames) views[channel] = buffer.getChannelData(channel);
+      if (views[channel].length !== frames) return false;
+      if (dirty > 0) views[channel].fill(0, 0, dirty);
+    }
+    return true;
+  } catch {
+    return false;
   }
-  return true;
 }
 
 // What is to be done when a source ends: numbers, told to one function for all. The source itself carries them, so
@@ -140,8 +151,8 @@ export function on_ended(source, action) {
 
 // Feeds a node, cuts it off in mid-render, resets it, and watches what comes out of it on zeros: whether writing an attribute
 // has emptied it. Mono all the way, since a change of the channel count alone would clear it, and prove nothing.
-async function leaves_nothing(kind) {
-  const [quantum, rate] = [128, 48000];
+async function leaves_nothing(kind, rate) {
+  const quantum = 128;
   // Quanta of sound into the node, then quanta of zeros.
   const [fed, watched] = [8, 16];
   const context = new OfflineAudioContext(1, (fed + watched) * quantum, rate);
@@ -158,10 +169,13 @@ async function leaves_nothing(kind) {
   };
   let node;
   if (kind === 0) node = context.createBiquadFilter();
-  else {
+  else if (kind === 1) {
     node = context.createWaveShaper();
     node.curve = new Float32Array([-1, 0, 1]);
     node.oversample = "4x";
+  } else {
+    node = context.createPanner();
+    node.panningModel = "HRTF";
   }
   const loud = looping(1);
   loud.connect(node).connect(context.destination);
@@ -171,7 +185,11 @@ async function leaves_nothing(kind) {
   loud.disconnect();
   node.disconnect();
   // As a release does it, and as the next user sets it up again.
-  const [name, values] = kind === 0 ? ["type", ["highpass", "lowpass"]] : ["oversample", ["none", "4x"]];
+  const [name, ...values] = [
+    ["type", "highpass", "lowpass"],
+    ["oversample", "none", "4x"],
+    ["panningModel", "equalpower", "HRTF"],
+  ][kind];
   for (const value of values) node[name] = value;
   looping(0).connect(node).connect(context.destination);
   context.resume();
@@ -185,10 +203,13 @@ const probes = [];
 
 // The answer for a type of node, as in `recipe::Probe`: a promise that never rejects. Whatever goes wrong, the cautious
 // answer is right: then nodes are pulled with zeros or thrown away.
-export function probe(kind) {
+export function probe(kind, rate) {
   if (!probes[kind]) {
     const asked = (probes[kind] = {});
-    asked.answer = leaves_nothing(kind).catch(() => false).then((works) => (asked.works = works));
+    // Chromium's rendering hangs at times if it begins while the tables of HRTF are being loaded.
+    const patience = new Promise((resolve) => setTimeout(resolve, 10_000, false));
+    const answer = Promise.race([leaves_nothing(kind, rate), patience]);
+    asked.answer = answer.catch(() => false).then((works) => (asked.works = works));
   }
   return probes[kind].answer;
 }

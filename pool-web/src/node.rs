@@ -120,10 +120,16 @@ impl Home {
 
     /// Releases: to the idle set, or by way of the quarantine.
     pub(crate) fn give_back(&self, lease: CoreLease) {
-        let next = lease.spec.next(|probe| self.context.works(probe), lease.flush_seconds);
+        let works = |probe| self.context.works(probe);
+        let holds = |name, value| bindings::holds(&lease.node, name, value);
+        let next = lease.spec.next(works, holds, lease.flush_seconds);
         match next {
             Next::Idle => drop(lease),
-            Next::Discard => lease.discard(),
+            Next::Discard => {
+                // Perhaps it was only not asked for yet.
+                self.context.want_probe(lease.spec);
+                lease.discard();
+            }
             Next::Quarantine(seconds) => self.quarantine(lease, seconds),
         }
         if let Some(memory) = &self.memory {

@@ -191,8 +191,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// `end_time` in seconds; what was scheduled from now on is dropped. 5 calls into JavaScript.
     ///
     /// This anchors the ramp at the present. A ramp without an anchor starts at the parameter's last event, and the
-    /// reset at the latest release was one. The limit: Firefox tells the value that was set last, and not where
-    /// automation has got to, so there a ramp that begins during another one begins with a step.
+    /// reset at the latest release was one.
     ///
     /// # Errors
     ///

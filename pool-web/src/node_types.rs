@@ -97,7 +97,8 @@ pub const CONVOLVER: NodeSpec = NodeSpec {
     ..GAIN
 };
 
-/// `PannerNode`. With equal power it holds nothing; with HRTF convolvers, which go when `panningModel` changes.
+/// `PannerNode`. With equal power it holds nothing; with HRTF convolvers, which go when `panningModel` changes in
+/// Chromium. In Firefox they stay, and the next HRTF user would hear 128 frames of the last one.
 pub const PANNER: NodeSpec = NodeSpec {
     interface: "PannerNode",
     params: &[
@@ -119,7 +120,10 @@ pub const PANNER: NodeSpec = NodeSpec {
         write("coneOuterGain", Number(0.0)),
     ],
     count_mode: Some(CountMode::ClampedMax),
-    state: StateClass::Written,
+    state: StateClass::AttributeReset {
+        probe: Probe::Panner,
+        otherwise: Otherwise::DiscardIf("panningModel", "HRTF"),
+    },
     ..GAIN
 };
 
@@ -240,6 +244,7 @@ mod tests {
                 let otherwise = match otherwise {
                     Otherwise::Flush(seconds) => format!("{seconds} s of zeros"),
                     Otherwise::Discard => "it is discarded".into(),
+                    Otherwise::DiscardIf(_, value) => format!("it is discarded if that was `{value}`"),
                 };
                 format!(
                     "sync reset | {} is written; where a probe finds that this is not enough, {otherwise}",

@@ -138,7 +138,7 @@ impl AudioNodePoolManagerBuilder {
             splitter: self.pool("createChannelSplitter", channels),
             merger: self.pool("createChannelMerger", channels),
         };
-        probe::want(Probe::Biquad);
+        probe::want(Probe::Biquad, context.sample_rate());
         manager
     }
 }

@@ -45,17 +45,18 @@ pub(crate) fn answer(probe: Probe) -> Option<bool> {
     Some(works)
 }
 
-/// Asks in the background, unless that was done.
-pub(crate) fn want(probe: Probe) {
+/// Asks in the background, unless that was done. `rate` is the one of the context that it is for: its tables of HRTF are
+/// loaded or will be.
+pub(crate) fn want(probe: Probe, rate: f32) {
     if state(probe) == State::Unasked {
         set_state(probe, State::Asked);
         // The promise is kept there; it never rejects.
-        let _ = bindings::probe(probe as u32);
+        let _ = bindings::probe(probe as u32, rate);
     }
 }
 
 /// Waits for the answer.
-pub(crate) async fn ask(probe: Probe) -> bool {
-    want(probe);
-    JsFuture::from(bindings::probe(probe as u32)).await.is_ok_and(|works| works.is_truthy())
+pub(crate) async fn ask(probe: Probe, rate: f32) -> bool {
+    want(probe, rate);
+    JsFuture::from(bindings::probe(probe as u32, rate)).await.is_ok_and(|works| works.is_truthy())
 }

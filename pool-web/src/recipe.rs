@@ -83,11 +83,13 @@ pub enum Probe {
     Biquad,
     /// `oversample` of a `WaveShaperNode`, away and back.
     WaveShaper,
+    /// `panningModel` of a `PannerNode`, away and back.
+    Panner,
 }
 
 impl Probe {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Biquad, Self::WaveShaper];
+    pub const ALL: [Self; 3] = [Self::Biquad, Self::WaveShaper, Self::Panner];
 }
 
 /// What is done with a node where writing its attributes does not empty it.
@@ -97,6 +99,8 @@ pub enum Otherwise {
     Flush(f64),
     /// Nothing helps: it is thrown away.
     Discard,
+    /// Nothing helps if this attribute has this value at the release: then it is thrown away. Else it holds nothing.
+    DiscardIf(&'static str, &'static str),
 }
 
 /// What it takes to rid a node of the signal that went through it, once all its settings are reset.
@@ -198,14 +202,23 @@ impl NodeSpec {
             .chain(channels.into_iter().flatten())
     }
 
-    /// Where a used node goes. `works` is what a probe of this browser has answered, and `key_seconds` how long the
-    /// node's key asks for zeros; more than [`LONGEST_FLUSH`] is not worth the wait.
+    /// Where a used node goes. `works` is what a probe of this browser has answered, `holds` whether an attribute of the
+    /// node has a value, and `key_seconds` how long the node's key asks for zeros; more than [`LONGEST_FLUSH`] is not
+    /// worth the wait.
     #[must_use]
-    pub fn next(&self, works: impl Fn(Probe) -> bool, key_seconds: f64) -> Next {
+    pub fn next(
+        &self,
+        works: impl Fn(Probe) -> bool,
+        holds: impl Fn(&'static str, &'static str) -> bool,
+        key_seconds: f64,
+    ) -> Next {
         let seconds = match self.state {
             StateClass::Stateless | StateClass::Written => return Next::Idle,
             StateClass::AttributeReset { probe, .. } if works(probe) => return Next::Idle,
             StateClass::AttributeReset { otherwise: Otherwise::Discard, .. } => return Next::Discard,
+            StateClass::AttributeReset { otherwise: Otherwise::DiscardIf(name, value), .. } => {
+                return if holds(name, value) { Next::Discard } else { Next::Idle };
+            }
             StateClass::AttributeReset { otherwise: Otherwise::Flush(seconds), .. } => seconds,
             StateClass::Flush | StateClass::Protocol => key_seconds,
         };
@@ -477,16 +490,20 @@ mod tests {
     #[test]
     fn what_holds_a_signal_is_flushed_or_given_up() {
         let none = |_| false;
-        assert_eq!(GAIN.next(none, 9.0), Next::Idle);
-        assert_eq!(STEREO_PANNER.next(none, 9.0), Next::Idle);
-        assert_eq!(BIQUAD.next(|probe| probe == Probe::Biquad, 9.0), Next::Idle);
-        assert_eq!(BIQUAD.next(|probe| probe != Probe::Biquad, 9.0), Next::Quarantine(0.2));
-        assert_eq!(WAVE_SHAPER.next(none, 9.0), Next::Discard);
-        assert_eq!(WAVE_SHAPER.next(|probe| probe == Probe::WaveShaper, 9.0), Next::Idle);
-        assert_eq!(PANNER.next(none, 9.0), Next::Idle);
-        assert_eq!(DELAY.next(|_| true, 5.0), Next::Quarantine(5.0));
+        let as_new = |_: &str, _: &str| false;
+        let hrtf = |name: &str, value: &str| (name, value) == ("panningModel", "HRTF");
+        assert_eq!(GAIN.next(none, as_new, 9.0), Next::Idle);
+        assert_eq!(STEREO_PANNER.next(none, as_new, 9.0), Next::Idle);
+        assert_eq!(BIQUAD.next(|probe| probe == Probe::Biquad, as_new, 9.0), Next::Idle);
+        assert_eq!(BIQUAD.next(|probe| probe != Probe::Biquad, as_new, 9.0), Next::Quarantine(0.2));
+        assert_eq!(WAVE_SHAPER.next(none, as_new, 9.0), Next::Discard);
+        assert_eq!(WAVE_SHAPER.next(|probe| probe == Probe::WaveShaper, as_new, 9.0), Next::Idle);
+        assert_eq!(PANNER.next(none, as_new, 9.0), Next::Idle);
+        assert_eq!(PANNER.next(none, hrtf, 9.0), Next::Discard);
+        assert_eq!(PANNER.next(|probe| probe == Probe::Panner, hrtf, 9.0), Next::Idle);
+        assert_eq!(DELAY.next(|_| true, as_new, 5.0), Next::Quarantine(5.0));
         for never in [f64::INFINITY, f64::NAN, 181.0] {
-            assert_eq!(DELAY.next(|_| true, never), Next::Discard);
+            assert_eq!(DELAY.next(|_| true, as_new, never), Next::Discard);
         }
     }
 }

@@ -142,7 +142,7 @@ impl NodeFactory {
             }
             None => (params_of(&node, facts.spec.params)?, None),
         };
-        context.want_probe(facts.spec);
+        context.want_probe_at_once(facts.spec);
         Ok(Pooled {
             node,
             spec: facts.spec,

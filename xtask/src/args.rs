@@ -15,8 +15,9 @@ cargo xtask demo --native [OPTIONS] [FILES...]
     Mixes audio files (default: the bundled kit) through pool-audio; writes mix.wav and native.json
     under target/demo/. Options go to the demo: see `cargo xtask demo --native --help`.
     With --jack it plays through the callbacks of a JACK server that it starts, and charts them.
-cargo xtask test [--host | --browser]
-    Every test: on the host with doctests, then in headless Chromium.
+cargo xtask test [--host | --browser | --firefox]
+    Every test: on the host with doctests, then in headless Chromium. --firefox runs those of the
+    browser in headless Firefox instead, which has to hear everything live: it takes longer.
 cargo xtask bench [--quick] [--tolerance F]
     The pools against their peers, in turns in one process, and instructions counted by valgrind;
     writes report.json, table.md and a chart per workload under target/bench/. Fails if a target is
@@ -49,12 +50,12 @@ cargo xtask realtime [--deep]
     An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
     RealtimeSanitizer; each but the lock types with a fault planted that it must find.
 cargo xtask deep [--self-check]
-    The deep form of these five, a minute of every fuzz target, and the self-check: each check must
-    turn red when a fault is planted.
+    The deep form of these five, a minute of every fuzz target, the browser's tests in Firefox, and
+    the self-check: each check must turn red when a fault is planted.
 
-What a command needs (targets and components of rustc, nightly, Chromium and its driver, valgrind,
-QEMU, cargo-fuzz, cargo-mutants, JACK and ALSA) it looks for first and installs if it is missing, saying
-what and why.";
+What a command needs (targets and components of rustc, nightly, Chromium and Firefox with their
+drivers, valgrind, QEMU, cargo-fuzz, cargo-mutants, JACK, ALSA and PulseAudio) it looks for first and
+installs if it is missing, saying what and why.";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -137,8 +138,10 @@ pub(crate) enum TestScope {
     All,
     /// On the host only.
     Host,
-    /// In the browser only.
+    /// In Chromium only.
     Browser,
+    /// In Firefox only.
+    Firefox,
 }
 
 /// Which steps of the continuous integration to run.
@@ -234,13 +237,17 @@ fn parse_test(args: impl Iterator<Item = OsString>) -> Result<Task> {
             Some("--help" | "-h") => return Ok(Task::Help),
             Some("--host") => TestScope::Host,
             Some("--browser") => TestScope::Browser,
+            Some("--firefox") => TestScope::Firefox,
             _ => bail!("`test` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
         };
-        // Both halves asked for one by one are the whole.
-        scope = if scope == TestScope::All || scope == asked {
-            asked
-        } else {
-            return Ok(Task::Test(TestScope::All));
+        scope = match (scope, asked) {
+            (TestScope::All, _) => asked,
+            (before, asked) if before == asked => asked,
+            (TestScope::Firefox, _) | (_, TestScope::Firefox) => {
+                bail!("`--firefox` is no part of the whole: it goes alone")
+            }
+            // Both halves asked for one by one are the whole.
+            _ => return Ok(Task::Test(TestScope::All)),
         };
     }
     Ok(Task::Test(scope))
@@ -345,6 +352,7 @@ mod tests {
         assert_eq!(parsed("test").unwrap(), Task::Test(TestScope::All));
         assert_eq!(parsed("test --browser").unwrap(), Task::Test(TestScope::Browser));
         assert_eq!(parsed("test --browser --host").unwrap(), Task::Test(TestScope::All));
+        assert_eq!(parsed("test --firefox").unwrap(), Task::Test(TestScope::Firefox));
         assert_eq!(parsed("bench").unwrap(), Task::Bench(BenchOptions::default()));
         let options = BenchOptions { quick: true, tolerance: Some(1.5), web: false };
         assert_eq!(
@@ -390,7 +398,9 @@ mod tests {
             ("demo --port 70000", "70000"),
             ("demo --seconds 5", "--headless"),
             ("demo --headless --port 9000", "--port"),
-            ("test --firefox", "--firefox"),
+            ("test --safari", "--safari"),
+            ("test --host --firefox", "--firefox"),
+            ("test --firefox --browser", "--firefox"),
             ("bench --fast", "--fast"),
             ("bench --tolerance 0.5", "`0.5`"),
             ("bench --tolerance NaN", "`NaN`"),

@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use crate::args::Depth;
 use crate::workspace::Workspace;
-use crate::{embedded, fuzzing, loom, miri, planted, realtime, soak, tsan};
+use crate::{embedded, fuzzing, loom, miri, planted, realtime, soak, testing, tsan};
 
-/// Runs the deep form of every check that has one, and whether each can turn red.
+/// Runs the deep form of every check that has one, the tests in the other browser, and whether each can turn red.
 pub(crate) fn run(workspace: &Workspace, only_self_check: bool) -> Result<()> {
     if !only_self_check {
         loom::run(workspace, Depth::Deep)?;
@@ -16,6 +16,7 @@ pub(crate) fn run(workspace: &Workspace, only_self_check: bool) -> Result<()> {
         embedded::run(workspace, Depth::Deep)?;
         realtime::run(workspace, Depth::Deep)?;
         fuzzing::run(workspace, Depth::Deep)?;
+        testing::in_firefox(workspace)?;
     }
     planted::run(workspace)
 }

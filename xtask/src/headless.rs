@@ -119,7 +119,7 @@ fn run_mode(
     results: &Results,
 ) -> Result<Run> {
     let driver = Driver::start(&browser.driver)?;
-    let session = driver.session(&chromium::measuring_capabilities(&browser.chromium))?;
+    let session = driver.session(&chromium::measuring_capabilities(&browser.program))?;
     let outcome = measure(&session, address, mode, options, results);
     let mut problems = console_problems(&session.drain_log("browser").unwrap_or_default());
     match outcome {

@@ -8,6 +8,7 @@
 //! | `setup` | what is installed if it is missing |
 //! | `site`, `server` | the demo's site, built and served |
 //! | `chromium`, `webdriver` | the browser's flags; a client of its driver |
+//! | `firefox`, `pulse` | the other browser's capabilities; the sound server that it needs |
 //! | `trace`, `memory` | garbage collections and memory, measured from outside the page |
 //! | `headless`, `native`, `jack` | the demos: in the browser, native, on an audio server |
 //! | `report`, `picture`, `sound` | checks of what they leave |
@@ -31,6 +32,7 @@ mod deep;
 mod elf;
 mod embedded;
 mod features;
+mod firefox;
 mod fuzzing;
 mod headless;
 mod interrupt;
@@ -45,6 +47,7 @@ mod picture;
 mod planted;
 mod process;
 mod publishing;
+mod pulse;
 mod realtime;
 mod report;
 mod server;

@@ -186,7 +186,7 @@ fn checks_of(folder: &Path, page: &str, churn: Option<u32>) -> Result<Vec<String
     let browser = setup::browser()?;
     let server = SiteServer::start(folder, 0)?;
     let driver = Driver::start(&browser.driver)?;
-    let session = driver.session(&chromium::measuring_capabilities(&browser.chromium))?;
+    let session = driver.session(&chromium::measuring_capabilities(&browser.program))?;
     session.open(&format!("{}{page}", server.address()))?;
     let outcome = session.run_async(
         "for (let i = 0; i < 500 && !window.poolWebCheck; i++) await new Promise((done) => setTimeout(done, 20));

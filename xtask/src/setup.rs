@@ -97,25 +97,35 @@ pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<Option<PathBuf>> {
 
 /// Makes sure that `cargo NAME` is there, as installed by somebody or under the target folder.
 fn cargo_tool(workspace: &Workspace, name: &str, what: &str) -> Result<Option<PathBuf>> {
-    let tools = workspace.target.join("tools");
-    let ours = tools.join("bin");
     let package = format!("cargo-{name}");
+    let ours = tools(workspace);
     if ours.join(&package).with_extension(std::env::consts::EXE_EXTENSION).is_file() {
         return Ok(Some(ours));
     }
     if process::succeeds(process::cargo().args([name, "--version"])) {
         return Ok(None);
     }
-    println!("Installing {package} under {}: {what}.", tools.display());
+    build_tool(workspace, &package, what)?;
+    Ok(Some(ours))
+}
+
+/// Where programs are that were built here because they were missing.
+fn tools(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools").join("bin")
+}
+
+/// Builds a program of crates.io into [`tools`].
+fn build_tool(workspace: &Workspace, package: &str, what: &str) -> Result<()> {
+    let root = workspace.target.join("tools");
+    println!("Installing {package} under {}: {what}.", root.display());
     let mut install = process::cargo();
-    install.args(["install", &package, "--locked", "--root"]).arg(&tools);
-    match process::run(&mut install) {
-        Ok(()) => Ok(Some(ours)),
-        Err(error) => Err(error.context(format!(
+    install.args(["install", package, "--locked", "--root"]).arg(&root);
+    process::run(&mut install).map_err(|error| {
+        error.context(format!(
             "{package} is missing and could not be built.\n\
              Remedy: `cargo install {package}` where crates.io can be reached"
-        ))),
-    }
+        ))
+    })
 }
 
 /// Makes sure that there is cargo-mutants; the folder to put on the path if it is one of ours.
@@ -127,9 +137,9 @@ pub(crate) fn cargo_mutants(workspace: &Workspace) -> Result<Option<PathBuf>> {
 /// A browser and the driver that speaks WebDriver for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Browser {
-    /// Chromium or Chrome.
-    pub(crate) chromium: PathBuf,
-    /// The chromedriver of the same version.
+    /// The browser itself.
+    pub(crate) program: PathBuf,
+    /// Its driver; Chromium's is of the same version.
     pub(crate) driver: PathBuf,
 }
 
@@ -151,6 +161,57 @@ pub(crate) fn browser() -> Result<Browser> {
     match find_browser()? {
         Some(browser) => Ok(browser),
         None => bail!("the packages are installed, but Chromium and its driver are not on PATH.\n{REMEDY}"),
+    }
+}
+
+const FIREFOX_NAMES: &[&str] = &["firefox-esr", "firefox"];
+const FIREFOX_PLACES: &[&str] = &["/Applications/Firefox.app/Contents/MacOS/firefox"];
+const FIREFOX_REMEDY: &str = "Remedy: install Firefox by hand (Debian: `apt-get install firefox-esr`), or name the program \
+     in the variable FIREFOX";
+
+/// Finds Firefox and its driver, or installs them.
+pub(crate) fn firefox(workspace: &Workspace) -> Result<Browser> {
+    if find_firefox()?.is_none() {
+        install_packages("Firefox", "tests run in a second browser", &["firefox-esr"], FIREFOX_REMEDY)?;
+    }
+    let Some(program) = find_firefox()? else {
+        bail!("the package is installed, but Firefox is not on PATH.\n{FIREFOX_REMEDY}");
+    };
+    Ok(Browser { program, driver: geckodriver(workspace)? })
+}
+
+fn find_firefox() -> Result<Option<PathBuf>> {
+    Ok(named_by("FIREFOX")?
+        .or_else(|| find_on_path(FIREFOX_NAMES))
+        .or_else(|| FIREFOX_PLACES.iter().map(PathBuf::from).find(|path| path.is_file())))
+}
+
+/// Finds Firefox's driver, or builds it: Debian has no package of it.
+fn geckodriver(workspace: &Workspace) -> Result<PathBuf> {
+    const NAME: &str = "geckodriver";
+    let ours = tools(workspace).join(NAME).with_extension(std::env::consts::EXE_EXTENSION);
+    let found = named_by("GECKODRIVER")?
+        .or_else(|| in_folder_of("GECKOWEBDRIVER", NAME))
+        .or_else(|| find_on_path(&[NAME]));
+    if let Some(driver) = found.or_else(|| ours.is_file().then(|| ours.clone())) {
+        return Ok(driver);
+    }
+    build_tool(workspace, NAME, "it speaks WebDriver for Firefox")?;
+    Ok(ours)
+}
+
+/// Finds the sound server, or installs it.
+pub(crate) fn pulseaudio() -> Result<PathBuf> {
+    const NAME: &str = "pulseaudio";
+    const REMEDY: &str = "Remedy: install PulseAudio by hand (Debian: `apt-get install pulseaudio`)";
+    if let Some(program) = find_on_path(&[NAME]) {
+        return Ok(program);
+    }
+    let why = "Firefox plays nothing without a sound server, and this one needs no sound card";
+    install_packages("the sound server PulseAudio", why, &[NAME], REMEDY)?;
+    match find_on_path(&[NAME]) {
+        Some(program) => Ok(program),
+        None => bail!("the package is installed, but {NAME} is not on PATH.\n{REMEDY}"),
     }
 }
 
@@ -273,14 +334,16 @@ fn find_browser() -> Result<Option<Browser>> {
     let chromium = named_by("CHROME")?
         .or_else(|| find_on_path(CHROMIUM_NAMES))
         .or_else(|| CHROMIUM_PLACES.iter().map(PathBuf::from).find(|path| path.is_file()));
-    // GitHub's machines name the driver's folder in CHROMEWEBDRIVER.
-    let in_folder = || {
-        let folder = PathBuf::from(std::env::var_os("CHROMEWEBDRIVER")?);
-        Some(folder.join("chromedriver").with_extension(std::env::consts::EXE_EXTENSION))
-            .filter(|path| path.is_file())
-    };
-    let driver = named_by("CHROMEDRIVER")?.or_else(in_folder).or_else(|| find_on_path(&["chromedriver"]));
-    Ok(chromium.zip(driver).map(|(chromium, driver)| Browser { chromium, driver }))
+    let driver = named_by("CHROMEDRIVER")?
+        .or_else(|| in_folder_of("CHROMEWEBDRIVER", "chromedriver"))
+        .or_else(|| find_on_path(&["chromedriver"]));
+    Ok(chromium.zip(driver).map(|(program, driver)| Browser { program, driver }))
+}
+
+/// A driver in the folder that a variable names, as GitHub's machines have it.
+fn in_folder_of(variable: &str, name: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os(variable)?);
+    Some(folder.join(name).with_extension(std::env::consts::EXE_EXTENSION)).filter(|path| path.is_file())
 }
 
 /// The program that an environment variable names; an error if it names none that exists.

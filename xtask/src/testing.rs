@@ -1,14 +1,17 @@
-//! Every test: on the host, and in a browser with this program as cargo's runner.
+//! Every test: on the host, and in browsers with this program as cargo's runner.
 
 use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::args::TestScope;
 use crate::chromium;
+use crate::firefox;
 use crate::process;
+use crate::pulse::SoundServer;
 use crate::setup;
 use crate::site::WASM_TARGET;
 use crate::workspace::Workspace;
@@ -22,13 +25,16 @@ const DRIVER_TIMEOUT: &str = "30";
 
 /// Runs the tests.
 pub(crate) fn run(workspace: &Workspace, scope: TestScope) -> Result<()> {
-    if scope != TestScope::Browser {
+    if matches!(scope, TestScope::All | TestScope::Host) {
         println!("\nTests on the host");
         host(workspace)?;
     }
-    if scope != TestScope::Host {
+    if matches!(scope, TestScope::All | TestScope::Browser) {
         println!("\nTests in headless Chromium");
-        browser(workspace)?;
+        run_counting(&mut in_browser(workspace, "browser", &[])?)?;
+    }
+    if scope == TestScope::Firefox {
+        in_firefox(workspace)?;
     }
     Ok(())
 }
@@ -47,18 +53,35 @@ fn host(workspace: &Workspace) -> Result<()> {
     run_counting(&mut bare)
 }
 
-fn browser(workspace: &Workspace) -> Result<()> {
-    run_counting(&mut in_browser(workspace, "browser", &[])?)
+/// The command that runs one of the test targets of the web crate in Chromium.
+pub(crate) fn in_browser(workspace: &Workspace, target: &str, words: &[&str]) -> Result<Command> {
+    let browser = setup::browser()?;
+    let mut test = browser_tests(workspace, target, &chromium::test_capabilities(&browser.program))?;
+    test.args(words).env("CHROMEDRIVER", &browser.driver);
+    Ok(test)
 }
 
-/// The command that runs one of the test targets of the web crate in the browser.
-pub(crate) fn in_browser(workspace: &Workspace, target: &str, words: &[&str]) -> Result<Command> {
+/// Runs the browser's tests in Firefox.
+pub(crate) fn in_firefox(workspace: &Workspace) -> Result<()> {
+    println!("\nTests in headless Firefox");
+    let browser = setup::firefox(workspace)?;
+    // It lives as long as the tests run.
+    let sound = if cfg!(target_os = "linux") { Some(SoundServer::start(workspace)?) } else { None };
+    let mut test = browser_tests(workspace, "browser", &firefox::test_capabilities(&browser.program))?;
+    test.env("GECKODRIVER", &browser.driver);
+    if let Some(sound) = &sound {
+        test.envs(sound.variables());
+    }
+    run_counting(&mut test)
+}
+
+/// The command that runs tests with these capabilities, but for the driver.
+fn browser_tests(workspace: &Workspace, target: &str, capabilities: &Value) -> Result<Command> {
     setup::rust_target(WASM_TARGET, "the browser's tests are WebAssembly")?;
-    let browser = setup::browser()?;
-    let capabilities = workspace.target.join("webdriver.json");
+    let path = workspace.target.join("webdriver.json");
     fs::create_dir_all(&workspace.target)?;
-    fs::write(&capabilities, serde_json::to_string_pretty(&chromium::test_capabilities(&browser.chromium))?)
-        .with_context(|| format!("cannot write {}", capabilities.display()))?;
+    fs::write(&path, serde_json::to_string_pretty(capabilities)?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
 
     let ourselves = std::env::current_exe().context("this program does not know its own path")?;
     // As an array a path with spaces stays one word; JSON's strings are TOML's.
@@ -68,15 +91,11 @@ pub(crate) fn in_browser(workspace: &Workspace, target: &str, words: &[&str]) ->
     test.args(["test", "--package", BROWSER_PACKAGE, "--all-features", "--test", target]);
     test.args(["--target", WASM_TARGET, "--target-dir"]).arg(&workspace.target);
     test.arg("--config").arg(format!("target.{WASM_TARGET}.runner={runner}"));
-    test.args(words);
-    for other in
-        ["GECKODRIVER", "GECKODRIVER_REMOTE", "SAFARIDRIVER", "SAFARIDRIVER_REMOTE", "CHROMEDRIVER_REMOTE"]
-    {
-        // The runner would prefer these.
-        test.env_remove(other);
+    for driver in ["CHROMEDRIVER", "GECKODRIVER", "SAFARIDRIVER", "MSEDGEDRIVER"] {
+        // The runner takes the first of these that is there, and the caller sets the one that is meant.
+        test.env_remove(driver).env_remove(format!("{driver}_REMOTE"));
     }
-    test.env("CHROMEDRIVER", &browser.driver)
-        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &capabilities)
+    test.env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &path)
         .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TIMEOUT)
         .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", DRIVER_TIMEOUT)
         .env("WASM_BINDGEN_USE_BROWSER", "1");

@@ -4,10 +4,12 @@
 #![allow(clippy::expect_used, reason = "tests")]
 
 mod buffers;
+mod differences;
 mod nodes;
 mod profiler;
 mod recycled;
 mod samples;
+mod stage;
 mod support;
 mod table;
 

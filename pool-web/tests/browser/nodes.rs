@@ -1,5 +1,6 @@
 //! Node pools: connections, errors, quarantine, the manager.
 
+use crate::stage::Stage;
 use crate::support::{QUANTUM, RATE, close, gains, get, live, noise, offline, samples_of, until};
 use pool_web::recipe::Step;
 use pool_web::{
@@ -11,9 +12,7 @@ use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web_sys::{
-    AnalyserNode, AudioBuffer, AudioNode, AudioWorkletNode, BaseAudioContext, DelayNode, GainNode,
-};
+use web_sys::{AnalyserNode, AudioNode, AudioWorkletNode, BaseAudioContext, DelayNode, GainNode};
 
 fn balanced(stats: NodeStats) -> bool {
     stats.created == (stats.leased + stats.quarantined + stats.idle) as u64 + stats.destroyed + stats.detached
@@ -217,7 +216,7 @@ async fn a_delay_waits_in_quarantine_and_stays_charged() {
 async fn leases_may_be_dropped_at_any_time() {
     let context = live().await;
     let nodes = AudioNodePoolManager::builder(&context).build();
-    assert!(nodes.ready().await);
+    let at_once = nodes.ready().await;
     let chain = || {
         let source = noise(&context, 2, 0.01, 3);
         let (filter, gain) =
@@ -241,11 +240,13 @@ async fn leases_may_be_dropped_at_any_time() {
     JsFuture::from(context.suspend().expect("a promise")).await.expect("it is suspended");
     drop((delay, filter, panner, gain));
     let total = nodes.stats().total();
-    assert_eq!((total.leased, total.discarded, nodes.context().connections()), (0, 0, 2), "two delays rest");
+    // Two delays, and two filters where they have to.
+    let resting = if at_once { 2 } else { 4 };
+    assert_eq!((total.leased, total.discarded, nodes.context().connections()), (0, 0, resting), "they rest");
     JsFuture::from(context.resume().expect("a promise")).await.expect("it goes on");
     until("they are silent", || {
         nodes.maintain();
-        nodes.stats().delay.quarantined == 0
+        nodes.stats().total().quarantined == 0
     })
     .await;
     let last = chain();
@@ -317,7 +318,7 @@ async fn voices_are_recycled_when_they_end() {
     let context = live().await;
     let memory = AudioMemory::new();
     let nodes = AudioNodePoolManager::builder(&context).memory(&memory).build();
-    assert!(nodes.ready().await, "Chromium resets filters at once");
+    nodes.ready().await;
     let buffers = AudioBufferPool::builder(&context).memory(&memory).build();
     assert_eq!(nodes.prewarm(2, 1, 1).expect("room"), 4);
     for round in 0..3 {
@@ -342,6 +343,7 @@ async fn voices_are_recycled_when_they_end() {
         }
         assert_eq!(nodes.stats().total().leased, 12);
         until("all ended", || nodes.stats().total().leased == 0 && buffers.stats().leased == 0).await;
+        until("all have rested", || nodes.maintain() == 0 && nodes.stats().total().quarantined == 0).await;
         assert!(nodes.take_failure().is_none(), "round {round}");
     }
     let stats = nodes.stats();
@@ -361,32 +363,34 @@ async fn voices_are_recycled_when_they_end() {
 // A ramp without an anchor starts at the reset of the last release, and not at the present.
 #[wasm_bindgen_test]
 async fn a_ramp_starts_at_the_present() {
-    let context = offline(1, 0.1);
-    let pool = gains(&context);
+    const LENGTH: f64 = 0.2;
+    let stage = Stage::new(1, 0.4).await;
+    let pool = gains(stage.context());
     drop(pool.acquire().expect("a gain"));
     let gain = pool.acquire().expect("a gain");
-    gain.connect_from(&constant(&context)).expect("a connection");
-    gain.connect_to(&context.destination()).expect("a connection");
+    gain.connect_from(&constant(stage.context())).expect("a connection");
+    gain.connect_to(stage.output()).expect("a connection");
     gain.set("gain", 0.0).expect("a value");
-    let at = 18.0 * QUANTUM;
-    let there = crate::support::suspend_at(&context, at);
-    let rendering = JsFuture::from(context.start_rendering().expect("a promise"));
-    there.await.expect("it gets there");
-    gain.ramp_to("gain", 1.0, at + 0.02).expect("a ramp");
-    let _ = context.resume().expect("it goes on");
-    let rendered: AudioBuffer = rendering.await.expect("a rendering").unchecked_into();
-    let sound = samples_of(&rendered, 0).to_vec();
-    let frame = (at * f64::from(RATE)) as usize;
-    assert!(sound[..frame].iter().all(|sample| *sample == 0.0));
-    assert!((sound[frame + 480] - 0.5).abs() < 0.01, "half-way: {}", sound[frame + 480]);
-    assert_eq!(sound[frame + 1000], 1.0);
+    stage.reach(stage.now() + 18.0 * QUANTUM).await;
+    let at = stage.now();
+    gain.ramp_to("gain", 1.0, at + LENGTH).expect("a ramp");
+    let sound = stage.finish(LENGTH + 0.02).await.swap_remove(0);
+    let frame = |part: f64| stage.frame(at + part * LENGTH);
+    assert!(sound[..frame(0.0)].iter().all(|sample| *sample == 0.0));
+    assert!((sound[frame(0.5)] - 0.5).abs() < 0.01, "half-way: {}", sound[frame(0.5)]);
+    assert_eq!(sound[frame(1.0) + 40], 1.0);
+    stage.close().await;
 }
 
 /// Ones, for ever.
-fn constant(context: &web_sys::OfflineAudioContext) -> AudioNode {
-    let source = noise(context, 1, 0.0, 1);
-    let buffer = source.buffer().expect("a buffer");
-    samples_of(&buffer, 0).fill(1.0, 0, buffer.length());
+fn constant(context: &BaseAudioContext) -> AudioNode {
+    let buffer = context.create_buffer(1, 128, RATE).expect("a buffer");
+    samples_of(&buffer, 0).fill(1.0, 0, 128);
+    let source = context.create_buffer_source().expect("a source");
+    // Only now: Firefox takes the samples as they are when it starts.
+    source.set_buffer(Some(&buffer));
+    source.set_loop(true);
+    source.start().expect("it starts");
     source.into()
 }
 
@@ -572,7 +576,7 @@ const HOARDER: &str = "registerProcessor('hoarder', class extends AudioWorkletPr
 #[wasm_bindgen_test]
 async fn worklets_come_back_when_they_have_answered() {
     let context = live().await;
-    crate::profiler::add(&context, HOARDER).await;
+    crate::support::add(&context, HOARDER).await;
     let shared = PoolContext::new(&context);
     let builder = || {
         AudioNodePool::<AudioWorkletNode>::builder(&shared, |raw, ()| AudioWorkletNode::new(raw, "hoarder"))
@@ -584,6 +588,8 @@ async fn worklets_come_back_when_they_have_answered() {
     let pool = builder().protocol("reset", "done").build();
     let lease = pool.acquire().expect("a worklet");
     let amount = lease.param("amount").expect("its own parameter").clone();
+    let rate = get(&amount, "automationRate");
+    assert!(rate == "k-rate" || rate.is_undefined());
     lease.set("amount", 0.75).expect("a value");
     lease.connect_from(&noise(&context, 1, 0.5, 1)).expect("a connection");
     let meter = context.create_analyser().expect("an analyser");
@@ -603,7 +609,8 @@ async fn worklets_come_back_when_they_have_answered() {
     })
     .await;
     assert_eq!(amount.value(), 0.25, "the default that the processor declared");
-    assert_eq!(get(&amount, "automationRate").as_string().as_deref(), Some("k-rate"));
+    // Where there are no rates, none may be made up.
+    assert_eq!(get(&amount, "automationRate"), rate, "the rate that the processor declared");
     let again = pool.acquire().expect("the same");
     assert_eq!(pool.stats().hits, 1);
     let second = context.create_analyser().expect("an analyser");

@@ -1,15 +1,16 @@
 //! A recycled node against a fresh one, sample by sample, and each step of the release shown to be needed.
 
-use crate::support::{QUANTUM, RATE, Tested, USES, Use, difference, get, noise, offline, samples_of, set};
+use crate::stage::{Stage, stops_offline};
+use crate::support::{
+    QUANTUM, RATE, Tested, USES, Use, all, close, difference, get, noise, offline, set, with_hrtf,
+};
 use pool_web::recipe::Step;
 use pool_web::{AudioNodePool, AudioNodePoolBuilder, DelayKey, IirKey, PoolContext};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
 use web_sys::{
     AnalyserNode, AudioBuffer, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode,
-    ConvolverNode, DelayNode, GainNode, IirFilterNode, OfflineAudioContext, PannerNode, StereoPannerNode,
-    WaveShaperNode,
+    ConvolverNode, DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
 };
 
 impl Tested for GainNode {
@@ -114,6 +115,9 @@ impl Tested for WaveShaperNode {
     fn fresh(context: &BaseAudioContext) -> Self {
         context.create_wave_shaper().expect("a shaper")
     }
+    fn is_given_up(_: usize) -> bool {
+        true
+    }
     fn spoil(_: &BaseAudioContext, node: &Self, way: usize) {
         curve(node);
         set(node, "oversample", ["4x", "2x", "none"][way]);
@@ -160,13 +164,16 @@ impl Tested for ConvolverNode {
 impl Tested for PannerNode {
     const VALUES: &'static [(f32, f32)] =
         &[(0.8, 0.5), (0.4, 0.5), (-0.7, 0.5), (-0.5, 0.9), (0.6, 0.9), (0.7, 0.9)];
-    const WAYS: &'static [(usize, usize)] = &[(0, 0), (0, 1), (0, 2), (0, 3), (1, 4)];
+    const WAYS: &'static [(usize, usize)] = &[(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 4)];
     fn pool(context: &PoolContext) -> AudioNodePoolBuilder<Self> {
         AudioNodePool::builder(context, |raw, ()| raw.create_panner())
     }
     fn key() {}
     fn fresh(context: &BaseAudioContext) -> Self {
         context.create_panner().expect("a panner")
+    }
+    fn is_given_up(way: usize) -> bool {
+        way == 1
     }
     fn spoil(_: &BaseAudioContext, node: &Self, way: usize) {
         set(node, "panningModel", ["equalpower", "HRTF"][way]);
@@ -283,34 +290,58 @@ impl Tested for ChannelMergerNode {
     }
 }
 
+/// Comparisons at the same time, where they are made live and so take as long as they sound.
+const AT_ONCE: usize = 8;
+
+/// Steps that cannot be heard in a browser that stops no offline rendering (Firefox): there are no rates; writing a filter's
+/// type away empties nothing; and the nodes that this step is for are thrown away. The documentation says so.
+fn is_silent(interface: &str, step: Step) -> bool {
+    match step {
+        Step::RateParam(_) => true,
+        Step::Attribute(0) => ["BiquadFilterNode", "PannerNode"].contains(&interface),
+        _ => false,
+    }
+}
+
 /// Every use equal, and without each step at least one that is not; returns how many steps there were, but for the
 /// one that removes listeners, which are not heard.
 async fn prove<N: Tested>(tolerance: impl Fn(Use) -> f32) -> usize {
     let name = N::SPEC.interface;
-    for &way in N::WAYS {
-        for second in USES {
-            let off = difference::<N>(way, second, None).await;
-            let off = off.unwrap_or_else(|| panic!("{name}, {second:?}: the node did not come back"));
-            assert!(off <= tolerance(second), "{name}, {way:?}, then {second:?}: off by {off}");
-        }
+    let live = !stops_offline();
+    let at_once = if live { AT_ONCE } else { 1 };
+    let cases = || N::WAYS.iter().flat_map(|&way| USES.map(|second| (way, second)));
+    let given_up = |(spoil, _): (usize, usize)| live && N::is_given_up(spoil);
+    // A curve in flight costs Firefox the node: then it is not among the uses, but has a line of its own.
+    let compare =
+        |way, second, left_out| difference::<N>(way, second, left_out, !live && second == Use::Stereo);
+    let jobs = cases().map(|(way, second)| Box::pin(compare(way, second, None)) as _).collect();
+    for ((way, second), off) in cases().zip(all::<Option<f32>>(jobs, at_once).await) {
+        assert_eq!(off.is_none(), given_up(way), "{name}, {way:?}, then {second:?}: whether it was lost");
+        let off = off.unwrap_or(0.0);
+        assert!(off <= tolerance(second), "{name}, {way:?}, then {second:?}: off by {off}");
     }
-    let mut steps = 0;
-    for step in N::SPEC.steps().filter(|step| *step != Step::RemoveListeners) {
-        let mut heard = false;
-        'search: for &way in N::WAYS {
-            for second in USES {
-                // A node that did not come back was noticed too.
-                let off = difference::<N>(way, second, Some(step)).await;
-                heard = off.is_none_or(|off| off > 10.0 * tolerance(second).max(1e-7));
-                if heard {
-                    break 'search;
-                }
+    if live && !N::SPEC.params.is_empty() {
+        let off = difference::<N>(N::WAYS[0], Use::Stereo, None, true).await;
+        assert_eq!(off, None, "{name}: a curve in flight can be cancelled after all");
+    }
+    let steps: Vec<_> = N::SPEC.steps().filter(|step| *step != Step::RemoveListeners).collect();
+    let is_heard = async |step| {
+        for (way, second) in cases().filter(|(way, _)| !given_up(*way)) {
+            // A node that did not come back was noticed too.
+            let off = compare(way, second, Some(step)).await;
+            if off.is_none_or(|off| off > 10.0 * tolerance(second).max(1e-7)) {
+                return true;
             }
         }
-        assert!(heard, "{name}: without {step:?} nothing was heard");
-        steps += 1;
+        false
+    };
+    let jobs = steps.iter().map(|step| Box::pin(is_heard(*step)) as _).collect();
+    let all_given_up = N::WAYS.iter().all(|way| given_up(*way));
+    for (step, heard) in steps.iter().zip(all::<bool>(jobs, at_once).await) {
+        let silent = live && (all_given_up || is_silent(name, *step));
+        assert_eq!(heard, !silent, "{name}: whether anything was heard without {step:?}");
     }
-    steps
+    steps.len()
 }
 
 // Each of these: something of the first user is heard by the second one.
@@ -353,12 +384,9 @@ async fn a_recycled_convolver_is_like_a_fresh_one() {
 
 #[wasm_bindgen_test]
 async fn a_recycled_spatial_panner_is_like_a_fresh_one() {
-    // The tables of HRTF are loaded as long as somebody has use for them; to load them for each rendering takes long.
-    let keeper = offline(1, 0.01);
-    let panner = PannerNode::fresh(&keeper);
-    set(&panner, "panningModel", "HRTF");
+    let context = with_hrtf().await;
     assert_eq!(prove::<PannerNode>(|_| 0.0).await, 31);
-    drop(panner);
+    close(&context).await;
 }
 
 #[wasm_bindgen_test]
@@ -378,28 +406,28 @@ async fn a_recycled_merger_is_like_a_fresh_one() {
     assert_eq!(prove::<ChannelMergerNode>(tolerance).await, 3);
 }
 
-/// What comes out of a delay on silence, after a first use that `reuse` ends at `seconds`.
+/// What comes out of a delay on silence, after a first use that `reuse` ends.
 async fn echo_of_a_first_use(
     channels: u32,
-    reuse: impl Fn(&OfflineAudioContext, DelayNode) -> DelayNode,
+    reuse: impl Fn(&BaseAudioContext, DelayNode) -> DelayNode,
 ) -> f32 {
-    let context = offline(2, 0.2);
+    let stage = Stage::new(2, 0.2).await;
+    let context = stage.context();
     let delay = context.create_delay_with_max_delay_time(0.1).expect("a delay");
-    let source = noise(&context, channels, 0.5, 3);
+    let source = noise(context, channels, 0.5, 3);
     source.connect_with_audio_node(&delay).expect("a connection");
+    // Not to where it is recorded: what is heard there later is the second user's.
     delay.connect_with_audio_node(&context.destination()).expect("a connection");
-    let suspendable = crate::support::suspend_at(&context, 24.0 * QUANTUM);
-    let rendering = JsFuture::from(context.start_rendering().expect("a promise"));
-    suspendable.await.expect("it gets there");
+    stage.reach(stage.now() + 24.0 * QUANTUM).await;
     source.disconnect().expect("it was connected");
     delay.disconnect().expect("it was connected");
-    let again = reuse(&context, delay);
+    let again = reuse(context, delay);
     again.delay_time().set_value(0.05);
-    noise(&context, channels, 0.0, 3).connect_with_audio_node(&again).expect("a connection");
-    again.connect_with_audio_node(&context.destination()).expect("a connection");
-    let _ = context.resume().expect("it goes on");
-    let rendered: AudioBuffer = rendering.await.expect("a rendering").unchecked_into();
-    let heard = samples_of(&rendered, 0).to_vec().split_off(24 * 128);
+    noise(context, channels, 0.0, 3).connect_with_audio_node(&again).expect("a connection");
+    again.connect_with_audio_node(stage.output()).expect("a connection");
+    let from = stage.now();
+    let heard = stage.finish(0.1).await.swap_remove(0).split_off(stage.frame(from));
+    stage.close().await;
     heard.iter().fold(0.0_f32, |most, sample| most.max(sample.abs()))
 }
 
@@ -409,9 +437,8 @@ async fn without_quarantine_a_delay_repeats_its_last_user() {
     for channels in [1, 2] {
         let leaked = echo_of_a_first_use(channels, |_, delay| delay).await;
         assert!(leaked > 0.1, "{channels} channels: {leaked}");
-        let fresh = |context: &OfflineAudioContext, _| {
-            context.create_delay_with_max_delay_time(0.1).expect("a delay")
-        };
+        let fresh =
+            |context: &BaseAudioContext, _| context.create_delay_with_max_delay_time(0.1).expect("a delay");
         assert_eq!(echo_of_a_first_use(channels, fresh).await, 0.0);
     }
 }

@@ -1,12 +1,16 @@
 //! What the tests share: contexts, sounds, and a comparison of a recycled node with a fresh one.
 
+use crate::stage::Stage;
 use pool_web::recipe::{StateClass, Step};
 use pool_web::{AudioNodePool, NodeLease, PoolContext, PoolNode};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     AudioBuffer, AudioBufferSourceNode, AudioContext, AudioContextState, AudioNode, AudioParam,
-    BaseAudioContext, OfflineAudioContext,
+    BaseAudioContext, Blob, BlobPropertyBag, OfflineAudioContext, Url,
 };
 
 pub(crate) const RATE: f32 = 48_000.0;
@@ -14,9 +18,6 @@ pub(crate) const QUANTUM: f64 = 128.0 / RATE as f64;
 
 #[wasm_bindgen]
 extern "C" {
-    type Suspendable;
-    #[wasm_bindgen(method, structural, catch)]
-    fn suspend(this: &Suspendable, time: f64) -> Result<js_sys::Promise, JsValue>;
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(callback: &js_sys::Function, milliseconds: f64);
     #[wasm_bindgen(js_name = structuredClone)]
@@ -51,10 +52,44 @@ pub(crate) async fn close(context: &AudioContext) {
     JsFuture::from(context.close().expect("a promise")).await.expect("it closes");
 }
 
+/// A module in a URL of its own.
+pub(crate) fn module(source: &str) -> String {
+    let kind = BlobPropertyBag::new();
+    kind.set_type("text/javascript");
+    let parts = js_sys::Array::of1(&JsValue::from_str(source));
+    let blob = Blob::new_with_str_sequence_and_options(&parts, &kind).expect("a blob");
+    Url::create_object_url_with_blob(&blob).expect("a URL")
+}
+
+pub(crate) async fn add(context: &AudioContext, source: &str) {
+    let added = context.audio_worklet().expect("worklets").add_module(&module(source)).expect("a promise");
+    JsFuture::from(added).await.expect("a module");
+}
+
 pub(crate) fn offline(channels: u32, seconds: f64) -> OfflineAudioContext {
     let frames = (seconds * f64::from(RATE)) as u32;
     OfflineAudioContext::new_with_number_of_channels_and_length_and_sample_rate(channels, frames, RATE)
         .expect("an offline context")
+}
+
+/// A context in which HRTF is heard: its tables are loaded, and stay so as long as it lives. To load them for each
+/// rendering takes long, and renderings of Chromium that begin meanwhile hang at times.
+pub(crate) async fn with_hrtf() -> AudioContext {
+    let context = crate::stage::context();
+    JsFuture::from(context.resume().expect("a promise")).await.expect("it runs");
+    let panner = context.create_panner().expect("a panner");
+    set(&panner, "panningModel", "HRTF");
+    noise(&context, 1, 0.5, 1).connect_with_audio_node(&panner).expect("a connection");
+    let meter = context.create_analyser().expect("an analyser");
+    panner.connect_with_audio_node(&meter).expect("a connection");
+    meter.connect_with_audio_node(&context.destination()).expect("a connection");
+    until("HRTF is heard", || {
+        let mut samples = [0.0; 32];
+        meter.get_float_time_domain_data(&mut samples);
+        samples.iter().any(|sample| *sample != 0.0)
+    })
+    .await;
+    context
 }
 
 /// Takes the data of a channel away, as a transfer to a worker does.
@@ -138,6 +173,10 @@ pub(crate) trait Tested: PoolNode {
     fn spoil_late(_node: &Self) {}
     /// What the second user sets.
     fn prepare(_context: &BaseAudioContext, _node: &Self, _way: usize, _second: Use) {}
+    /// Whether a node that was left so is thrown away where no rendering can be stopped, and no probe can be made.
+    fn is_given_up(_spoil: usize) -> bool {
+        false
+    }
     /// Whether a fresh node is heard then.
     fn is_heard(_way: usize) -> bool {
         true
@@ -152,6 +191,8 @@ pub(crate) trait Tested: PoolNode {
 const RELEASE: f64 = 18.0 * QUANTUM;
 /// How long the second user has it.
 const SECOND: f64 = 24.0 * QUANTUM;
+/// Live, nobody knows when the second user will have it: what is to happen then happens again and again, up to here.
+const LONGEST_REST: f64 = 4.0;
 
 /// The loudest difference between a recycled node and a fresh one, in one context and fed the same; `None` if the
 /// node did not come back to the pool.
@@ -159,12 +200,14 @@ pub(crate) async fn difference<N: Tested>(
     (spoil, prepare): (usize, usize),
     second: Use,
     left_out: Option<Step>,
+    curve: bool,
 ) -> Option<f32> {
-    let acquire = RELEASE + N::REST;
-    let context = offline(4, acquire + SECOND);
-    let pooled = PoolContext::new(&context);
+    let stage = Stage::new(4, RELEASE + N::REST + SECOND).await;
+    let context = stage.context();
+    let pooled = PoolContext::new(context);
     if let StateClass::AttributeReset { probe, .. } = N::SPEC.state {
-        assert!(pooled.probe(probe).await, "{} can be reset in this browser", N::SPEC.interface);
+        // Where no rendering can be stopped, there is no probe.
+        assert_eq!(pooled.probe(probe).await, !stage.is_live(), "{} can be reset", N::SPEC.interface);
     }
     let mut pool = N::pool(&pooled);
     if let Some(step) = left_out {
@@ -174,7 +217,7 @@ pub(crate) async fn difference<N: Tested>(
 
     // Outputs 0 and 1 are the fresh node's, 2 and 3 the recycled one's.
     let merger = context.create_channel_merger_with_number_of_inputs(4).expect("a merger");
-    merger.connect_with_audio_node(&context.destination()).expect("a connection");
+    merger.connect_with_audio_node(stage.output()).expect("a connection");
     let path = |node: &AudioNode, first: u32| {
         let splitter = context.create_channel_splitter_with_number_of_outputs(2).expect("a splitter");
         node.connect_with_audio_node(&splitter).expect("a connection");
@@ -185,54 +228,56 @@ pub(crate) async fn difference<N: Tested>(
         }
     };
 
+    let begin = stage.now();
     let lease = pool.acquire_key(&N::key()).expect("a node");
-    misuse(&context, &lease, spoil, second, &merger, acquire);
-
-    let suspendable = context.unchecked_ref::<Suspendable>();
-    let released = JsFuture::from(suspendable.suspend(RELEASE).expect("a promise"));
-    let acquired = JsFuture::from(suspendable.suspend(acquire).expect("a promise"));
-    let rendering = JsFuture::from(context.start_rendering().expect("a promise"));
-    released.await.expect("it gets there");
+    misuse(&stage, &lease, spoil, second, &merger, curve);
+    stage.reach(begin + RELEASE).await;
     N::spoil_late(&lease);
     drop(lease);
-    let _ = context.resume().expect("it goes on");
-    acquired.await.expect("it gets there");
+    let released = stage.now();
+    stage
+        .reach_and(released + N::REST, || {
+            pool.maintain();
+            pool.stats().quarantined == 0
+        })
+        .await;
 
     let recycled = pool.acquire_key(&N::key()).expect("a node");
     let came_back = pool.stats().hits == 1;
-    let fresh = N::fresh(&context);
+    let fresh = N::fresh(context);
     path(fresh.as_ref(), 0);
     path(N::as_ref(&recycled), 2);
     for node in [&fresh, &*recycled] {
-        exercise::<N>(&context, node, prepare, second);
+        exercise::<N>(context, node, prepare, second);
     }
-    let _ = context.resume().expect("it goes on");
-    let rendered: AudioBuffer = rendering.await.expect("a rendering").unchecked_into();
-
-    // From the release on: in between, nothing may be heard of either.
-    let from = (RELEASE * f64::from(RATE)) as usize;
-    let channel = |index| samples_of(&rendered, index).to_vec().split_off(from);
-    let [left, right, recycled_left, recycled_right] = [0, 1, 2, 3].map(channel);
-    let loudest = left.iter().chain(&right).fold(0.0_f32, |most, sample| most.max(sample.abs()));
+    // From the release on: in between, nothing may be heard of either. Live, the first user is heard until the audio
+    // thread knows of the release, so there it is from the second user on.
+    let from = if stage.is_live() { stage.now() } else { released };
+    let recorded = stage.finish(SECOND).await;
+    let from = stage.frame(from);
+    let [left, right, recycled_left, recycled_right] = [0, 1, 2, 3].map(|channel| &recorded[channel][from..]);
+    let loudest = left.iter().chain(right).fold(0.0_f32, |most, sample| most.max(sample.abs()));
     assert!(loudest > 0.05 || !N::is_heard(prepare), "the fresh node is heard: {loudest}");
     let (seen, recycled_seen) = (N::observe(&fresh), N::observe(&recycled));
-    let heard = left.iter().zip(&recycled_left).chain(right.iter().zip(&recycled_right));
+    let heard = left.iter().zip(recycled_left).chain(right.iter().zip(recycled_right));
     let pairs = heard.chain(seen.iter().zip(&recycled_seen));
     // Infinite minus infinite, as spectra of silence have it, is no difference.
     let off = |(a, b): (&f32, &f32)| if a == b { 0.0 } else { (a - b).abs() };
     let worst = pairs.map(off).fold(0.0_f32, |most, off| if off > most || off.is_nan() { off } else { most });
+    stage.close().await;
     came_back.then_some(if seen.len() == recycled_seen.len() { worst } else { f32::INFINITY })
 }
 
-/// Leaves everything behind that can be left behind.
+/// Leaves everything behind that can be left behind; a curve in flight if it is asked for, and else events to come.
 fn misuse<N: Tested>(
-    context: &OfflineAudioContext,
+    stage: &Stage,
     lease: &NodeLease<N>,
     spoil: usize,
     second: Use,
     merger: &AudioNode,
-    acquire: f64,
+    curve: bool,
 ) {
+    let (context, begin) = (stage.context(), stage.now());
     let raw: &AudioNode = lease.as_raw().as_ref();
     N::spoil(context, lease, spoil);
     // In mono for the mono user, so that the number of channels does not change between them.
@@ -244,13 +289,20 @@ fn misuse<N: Tested>(
         let param = lease.param(spec.name).expect("a parameter");
         set(param, "automationRate", "k-rate");
         lease.connect_param_from(&modulator, spec.name).expect("a connection");
-        if second == Use::Stereo {
+        let soon = begin + 0.5 * RELEASE;
+        if curve {
             // A curve in flight, far beyond the second user's time.
             let mut curve = [value * 0.5, value * 1.3, value * 0.7];
-            param.set_value_curve_at_time(&mut curve, 0.5 * RELEASE, 10.0).expect("a curve");
+            param.set_value_curve_at_time(&mut curve, soon, 10.0).expect("a curve");
             continue;
         }
-        for (time, factor) in [(0.5 * RELEASE, 0.5), (acquire + 6.0 * QUANTUM, 1.3)] {
+        let mut events = vec![(soon, 0.5), (begin + RELEASE + N::REST + 6.0 * QUANTUM, 1.3)];
+        if stage.is_live() {
+            let again = |i: u32| (events[1].0 + f64::from(i) * 8.0 * QUANTUM, [1.3, 0.5][i as usize % 2]);
+            let more = (LONGEST_REST / (8.0 * QUANTUM)) as u32;
+            events = std::iter::once(events[0]).chain((0..more).map(again)).collect();
+        }
+        for (time, factor) in events {
             param.set_value_at_time(value * factor, time).expect("an event");
         }
     }
@@ -270,7 +322,7 @@ fn misuse<N: Tested>(
 }
 
 /// The same for the fresh and the recycled node: seeds make the noise the same.
-fn exercise<N: Tested>(context: &OfflineAudioContext, node: &N, prepare: usize, second: Use) {
+fn exercise<N: Tested>(context: &BaseAudioContext, node: &N, prepare: usize, second: Use) {
     let raw: &AudioNode = node.as_ref();
     let feed = |channels, seed| {
         noise(context, channels, 0.5, seed).connect_with_audio_node(raw).expect("a connection");
@@ -304,7 +356,25 @@ pub(crate) fn gains(context: &BaseAudioContext) -> AudioNodePool<web_sys::GainNo
     AudioNodePool::builder(&PoolContext::new(context), |raw, ()| raw.create_gain()).build()
 }
 
-/// A future that is ready when the rendering has got to `time` and waits there.
-pub(crate) fn suspend_at(context: &OfflineAudioContext, time: f64) -> JsFuture {
-    JsFuture::from(context.unchecked_ref::<Suspendable>().suspend(time).expect("a promise"))
+/// Does jobs, so many at once, and returns what each has given in their order.
+pub(crate) async fn all<T>(jobs: Vec<Pin<Box<dyn Future<Output = T> + '_>>>, at_once: usize) -> Vec<T> {
+    let mut results: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
+    let mut jobs: Vec<_> = jobs.into_iter().enumerate().collect();
+    poll_fn(|task| {
+        let mut place = 0;
+        while place < jobs.len().min(at_once) {
+            let (index, job) = &mut jobs[place];
+            match job.as_mut().poll(task) {
+                Poll::Ready(result) => {
+                    results[*index] = Some(result);
+                    // The next one moves up, and is polled for the first time.
+                    drop(jobs.remove(place));
+                }
+                Poll::Pending => place += 1,
+            }
+        }
+        if jobs.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results.into_iter().flatten().collect()
 }

@@ -151,7 +151,8 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     listen_to_signals(Arc::clone(&flags))?;
     let mut server = Server::start(&name, &args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
     println!("{server}");
-    let (client, _) = jack::Client::new("pool-audio", jack::ClientOptions::NO_START_SERVER)
+    // Not just "pool-audio": clients of one name share a socket, even those of different servers.
+    let (client, _) = jack::Client::new(&name, jack::ClientOptions::NO_START_SERVER)
         .map_err(|error| format!("the JACK server takes no client: {error}"))?;
     if client.sample_rate() != SAMPLE_RATE.get() {
         return Err(format!("the JACK server runs at {} Hz, not {SAMPLE_RATE}", client.sample_rate()).into());

@@ -98,7 +98,8 @@ impl Server {
 
     /// Whether it answers.
     fn takes_clients(&self) -> bool {
-        jack::Client::new("pool-audio-probe", jack::ClientOptions::NO_START_SERVER).is_ok()
+        let name = format!("{}-probe", self.name);
+        jack::Client::new(&name, jack::ClientOptions::NO_START_SERVER).is_ok()
     }
 
     fn said(&self) -> String {

@@ -351,7 +351,7 @@ fn filling_never_leaves_less() {
         assert!(now >= held && now <= count.max(held), "{now} after {held}, asked for {count}");
         held = now;
     }
-    assert_eq!(held, 64, "a group");
+    assert_eq!(held, usize::BITS as usize, "a group");
     drop(cache);
     check(&pool, 0, 65);
 }

@@ -39,6 +39,26 @@ impl Factory<usize> for Blocks {
     }
 }
 
+/// As [`Blocks`], which cost to make again what this says of their key.
+struct Costly(fn(usize) -> u32);
+
+impl Factory<usize> for Costly {
+    type Object = Block;
+    type Error = Infallible;
+    fn create(&self, bytes: &usize) -> Result<Block, Infallible> {
+        Blocks.create(bytes)
+    }
+    fn estimate(&self, bytes: &usize) -> usize {
+        Blocks.estimate(bytes)
+    }
+    fn measure(&self, block: &Block) -> usize {
+        Blocks.measure(block)
+    }
+    fn cost(&self, &key: &usize, _: &Block) -> u32 {
+        (self.0)(key)
+    }
+}
+
 type Pool = Arc<SharedKeyedPool<usize, Blocks, RawMutex>>;
 
 fn pool(account: &Account) -> Pool {
@@ -453,25 +473,8 @@ fn a_lowered_limit_evicts_in_the_order_of_release_and_says_so() {
             self.0.lock().unwrap().push((key, why));
         }
     }
-    struct Costly;
-    impl Factory<usize> for Costly {
-        type Object = Block;
-        type Error = Infallible;
-        fn create(&self, &bytes: &usize) -> Result<Block, Infallible> {
-            Ok(Block(bytes))
-        }
-        fn estimate(&self, &bytes: &usize) -> usize {
-            bytes
-        }
-        fn measure(&self, block: &Block) -> usize {
-            block.0
-        }
-        fn cost(&self, &key: &usize, _: &Block) -> u32 {
-            if key == 100 { 1_000_000 } else { 1 }
-        }
-    }
     let account = Account::new("a", 1000);
-    let pool = KeyedPoolBuilder::new(Costly)
+    let pool = KeyedPoolBuilder::new(Costly(|key| if key == 100 { 1_000_000 } else { 1 }))
         .account(account.clone())
         .observer(Heard::default())
         .evict_cheapest_of(8)
@@ -487,29 +490,12 @@ fn a_lowered_limit_evicts_in_the_order_of_release_and_says_so() {
 // A decoded sample that goes for a gain node, because it is of another pool; or one that stays for ever.
 #[test]
 fn pools_that_weigh_cost_weigh_it_across_pools() {
-    struct Costs(u32);
-    impl Factory<usize> for Costs {
-        type Object = Block;
-        type Error = Infallible;
-        fn create(&self, &bytes: &usize) -> Result<Block, Infallible> {
-            Ok(Block(bytes))
-        }
-        fn estimate(&self, &bytes: &usize) -> usize {
-            bytes
-        }
-        fn measure(&self, block: &Block) -> usize {
-            block.0
-        }
-        fn cost(&self, _: &usize, _: &Block) -> u32 {
-            self.0
-        }
-    }
     let account = Account::local("page", 300);
-    let of = |cost, window| {
-        let builder = KeyedPoolBuilder::new(Costs(cost)).account(account.clone());
+    let of = |cost: fn(usize) -> u32, window| {
+        let builder = KeyedPoolBuilder::new(Costly(cost)).account(account.clone());
         builder.evict_cheapest_of(window).build_rc()
     };
-    let (samples, gains, plain) = (of(1_000_000, 8), of(1, 8), of(1, 1));
+    let (samples, gains, plain) = (of(|_| 1_000_000, 8), of(|_| 1, 8), of(|_| 1, 1));
     drop(samples.acquire(&100).unwrap());
     drop(gains.acquire(&101).unwrap());
     drop(plain.acquire(&99).unwrap());

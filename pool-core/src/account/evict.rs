@@ -16,8 +16,10 @@ use super::{Account, Claim};
 
 #[cfg(feature = "alloc")]
 use crate::sync::Ordering::Relaxed;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+use alloc::sync::Weak as WeakArc;
 #[cfg(feature = "alloc")]
-use alloc::boxed::Box;
+use alloc::{boxed::Box, rc::Weak as WeakRc};
 
 /// A pool's idle objects, as others under the same account see them. Called with nothing locked, and at any time
 /// between two steps of the pool.
@@ -327,52 +329,37 @@ impl<M: Mode> Claim<'_, M> {
 pub(crate) struct Member<W>(pub(crate) W);
 
 #[cfg(feature = "alloc")]
-impl<P: Evict> Evict for Member<alloc::rc::Weak<P>> {
-    fn oldest(&self) -> Option<(u64, usize)> {
-        self.0.upgrade()?.oldest()
-    }
-    fn evictable(&self) -> usize {
-        self.0.upgrade().map_or(0, |pool| pool.evictable())
-    }
-    fn evictable_up_to(&self, enough: usize) -> usize {
-        self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
-    }
-    fn worth(&self) -> Option<u16> {
-        self.0.upgrade()?.worth()
-    }
-    fn pass_over(&self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.pass_over();
+macro_rules! gives_while_it_lives {
+    ($weak:ident) => {
+        impl<P: Evict> Evict for Member<$weak<P>> {
+            fn oldest(&self) -> Option<(u64, usize)> {
+                self.0.upgrade()?.oldest()
+            }
+            fn evictable(&self) -> usize {
+                self.0.upgrade().map_or(0, |pool| pool.evictable())
+            }
+            fn evictable_up_to(&self, enough: usize) -> usize {
+                self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
+            }
+            fn worth(&self) -> Option<u16> {
+                self.0.upgrade()?.worth()
+            }
+            fn pass_over(&self) {
+                if let Some(pool) = self.0.upgrade() {
+                    pool.pass_over();
+                }
+            }
+            fn evict_oldest(&self, why: Cause) -> Option<usize> {
+                self.0.upgrade()?.evict_oldest(why)
+            }
         }
-    }
-    fn evict_oldest(&self, why: Cause) -> Option<usize> {
-        self.0.upgrade()?.evict_oldest(why)
-    }
+    };
 }
 
+#[cfg(feature = "alloc")]
+gives_while_it_lives!(WeakRc);
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-impl<P: Evict> Evict for Member<alloc::sync::Weak<P>> {
-    fn oldest(&self) -> Option<(u64, usize)> {
-        self.0.upgrade()?.oldest()
-    }
-    fn evictable(&self) -> usize {
-        self.0.upgrade().map_or(0, |pool| pool.evictable())
-    }
-    fn evictable_up_to(&self, enough: usize) -> usize {
-        self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
-    }
-    fn worth(&self) -> Option<u16> {
-        self.0.upgrade()?.worth()
-    }
-    fn pass_over(&self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.pass_over();
-        }
-    }
-    fn evict_oldest(&self, why: Cause) -> Option<usize> {
-        self.0.upgrade()?.evict_oldest(why)
-    }
-}
+gives_while_it_lives!(WeakArc);
 
 #[cfg(test)]
 #[cfg(feature = "std")]

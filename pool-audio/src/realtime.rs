@@ -222,17 +222,16 @@ impl Class {
         }
     }
 
-    /// Notes whether it was used since this was last called.
-    fn note_use(&mut self, epoch: u64) {
-        let served = self.pool.stats().hits.wrapping_add(self.signals.exhausted() as u64);
+    /// Notes whether it was used since this was last called, by what the pool has served by now.
+    fn note_use(&mut self, hits: u64, epoch: u64) {
+        let served = hits.wrapping_add(self.signals.exhausted() as u64);
         if served != self.served {
             (self.served, self.last_used) = (served, epoch);
         }
     }
 
     /// Notes what it had to spare since the last call.
-    fn note_spare(&mut self) {
-        let idle = self.pool.stats().idle;
+    fn note_spare(&mut self, idle: usize) {
         self.spare = self.idle_before.min(idle);
         self.idle_before = idle;
     }
@@ -401,7 +400,8 @@ impl RealtimePool {
     ) -> (usize, usize) {
         self.epoch += 1;
         for class in &mut self.classes {
-            class.note_use(self.epoch);
+            let hits = class.pool.stats().hits;
+            class.note_use(hits, self.epoch);
         }
         let mut order: Vec<usize> = (0..self.classes.len()).collect();
         order.sort_by_key(|&index| self.classes[index].last_used);
@@ -434,8 +434,9 @@ impl RealtimePool {
             |done: &Maintained| work_limit - (done.made + done.cleared + done.destroyed).min(work_limit);
         self.epoch += 1;
         for class in &mut self.classes {
-            class.note_use(self.epoch);
-            class.note_spare();
+            let stats = class.pool.stats();
+            class.note_use(stats.hits, self.epoch);
+            class.note_spare(stats.idle);
             done.destroyed += class.pool.maintain(left(&done));
         }
         if self.account.pressure() != Pressure::None {

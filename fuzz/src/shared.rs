@@ -12,7 +12,7 @@
 use crate::ops::{KEYS, cost_of, estimate_of};
 use crate::world::{Planned, Refused, planned};
 use arbitrary::Arbitrary;
-use parking_lot::RawMutex;
+use parking_lot::{RawMutex, RwLock};
 use pool_core::{
     Account, AcquireError, Factory, KeyClass, KeyedPoolBuilder, Lease, ManualClock, PoolStats, Resetter,
     SharedKeyedPool, SharedPool, SharedPoolBuilder, Silent, Tick, Verdict,
@@ -240,8 +240,9 @@ pub struct Shared {
     below: Account,
     keyed: [Arc<Keyed>; 2],
     plain: Arc<Plain>,
-    /// A limit was changed, so that a peak may be above it.
-    lowered: AtomicBool,
+    /// A limit was changed, so that a peak may be above it. Held while one is, and while they are compared: a limit that
+    /// falls between two looks would seem to have been passed.
+    lowered: RwLock<bool>,
 }
 
 enum Held<'p> {
@@ -291,7 +292,7 @@ impl Shared {
             clock,
             top,
             below,
-            lowered: AtomicBool::new(false),
+            lowered: RwLock::new(false),
         }
     }
 
@@ -449,7 +450,8 @@ impl<'p> Hand<'p> {
             SharedOp::Shed { pool, how, target } => self.shed(pool % 4, how % 4, usize::from(target)),
             SharedOp::SetHardLimit { top, bytes } => {
                 let account = if top { &pools.top } else { &pools.below };
-                pools.lowered.store(true, Relaxed);
+                let mut lowered = pools.lowered.write();
+                *lowered = true;
                 account.set_hard_limit(usize::from(bytes) * 8);
             }
             SharedOp::Pass { bytes } => drop(pools.below.try_reserve(usize::from(bytes) * 4)),
@@ -486,11 +488,11 @@ impl<'p> Hand<'p> {
 
     fn check(&self) {
         let pools = self.pools;
+        let lowered = pools.lowered.read();
         for account in [&pools.top, &pools.below] {
-            if !pools.lowered.load(Relaxed) {
-                assert!(account.peak() <= account.hard_limit(), "a limit was passed: {account:?}");
-            }
+            assert!(*lowered || account.peak() <= account.hard_limit(), "a limit was passed: {account:?}");
         }
+        drop(lowered);
         if !self.alone {
             return;
         }

@@ -29,8 +29,13 @@ const INLINING: &str = "-inline-threshold=16";
 const MODULE: &str = "pool_web";
 /// The file of the bindings.
 const BINDINGS: &str = "pool_web_bg.js";
-/// The packed archive may have this many bytes: what it has now, and 2 % more. The goal, which is missed, is 60 000.
-const MAX_PACKED_BYTES: u64 = 69_400;
+/// The packed archive may have this many bytes: what it has now, and 1 % more. The goal, which is missed, is 60 000.
+const MAX_PACKED_BYTES: u64 = 66_000;
+/// What stands above the text of the MIT license: that of the other, of which either may be chosen, is four kilobytes packed.
+const OTHER_LICENSE: &str = "\
+Licensed, at your option, under the Apache License, Version 2.0
+(https://www.apache.org/licenses/LICENSE-2.0), or under the MIT license:
+";
 /// Acquires and releases after which the browser must hold no more than before.
 const CHURN: u32 = 100_000;
 /// Handlers that may come and go by themselves.
@@ -73,9 +78,8 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     tools.optimise(&parts.join(&bound), &package.join(&bound))?;
     tools.bundle(&parts.join("index.js"), &entry)?;
 
-    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        copy(&workspace.root.join(license), &package.join(license))?;
-    }
+    let license = read(&workspace.root.join("LICENSE-MIT"))?;
+    write(&package.join("LICENSE"), &format!("{OTHER_LICENSE}\n{license}"))?;
     let manifest = package.join("package.json");
     let mut fields: Value = serde_json::from_str(&read(&manifest)?)?;
     fields["version"] = json!(workspace.version_of(PACKAGE)?);

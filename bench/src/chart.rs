@@ -54,14 +54,14 @@ pub(crate) fn of_worst(worst: &[Worst], workload: &str) -> String {
         .map(|worst| Bar {
             label: worst.name.to_owned(),
             detail: worst.version.clone().unwrap_or_default(),
-            value: worst.max as f64,
+            value: worst.repeated as f64,
             kind: worst.kind,
         })
         .collect();
     bars.sort_by(|one, other| one.value.total_cmp(&other.value));
     let quanta = of().map(|worst| worst.quanta as usize).max().unwrap_or_default();
     let note = format!(
-        "Of {} quanta the longest, in the thread's own time: other programs do not count.",
+        "Of {} quanta the longest, in the thread's own time, that came in each of three runs: other programs and interrupts do not.",
         spaced(quanta)
     );
     svg(&format!("The worst case: {workload}"), &note, "ns, the longest", &bars)

@@ -106,9 +106,10 @@ impl Report {
         println!("      the longest of many quanta of audio");
         let program = std::env::current_exe().context("this program does not know its own path")?;
         let worst = worst::measure(&program, if quick { WORST_OF_QUICK } else { WORST_OF })?;
-        for Worst { workload, name, median, max, page_faults, .. } in &worst {
+        for Worst { workload, name, median, max, repeated, page_faults, .. } in &worst {
             println!(
-                "      {workload}: {name:<28} {median:>9} ns, longest {max:>9} ns, {page_faults} page faults"
+                "      {workload}: {name:<28} {median:>9} ns, longest {max:>9} ns, each time {repeated:>9} ns, \
+                 {page_faults} page faults"
             );
         }
         let targets = targets::judge(&measured, &memory, &worst)?;
@@ -221,6 +222,7 @@ impl Report {
                 "median_ns": worst.median,
                 "p9999_ns": worst.p9999,
                 "max_ns": worst.max,
+                "repeated_ns": worst.repeated,
                 "page_faults": worst.page_faults,
             })
         });

@@ -246,3 +246,59 @@ fn hound_writes_and_reads_wav() {
         assert!(mono.read_wav(&mut reader).is_err() && mono.is_silent());
     }
 }
+
+/// Would catch frames that are lost with the part of a file that is not there, and half a frame that is given as one.
+#[test]
+fn what_is_before_the_cut_of_a_file_is_read() {
+    use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
+
+    let spec = WavSpec {
+        channels: 2,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut file = Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut file, spec).unwrap();
+    let source = ramp(2, 300);
+    source.write_wav(&mut writer).unwrap();
+    writer.finalize().unwrap();
+
+    // 200 frames more than half a sample are gone.
+    let mut bytes = file.into_inner();
+    bytes.truncate(bytes.len() - 200 * 4 - 3);
+    let mut reader = WavReader::new(Cursor::new(bytes)).unwrap();
+    let mut back = SampleBuffer::new(2, 64, 48_000).unwrap();
+    assert_eq!(back.read_wav(&mut reader).unwrap(), 64);
+    assert!(back.read_wav(&mut reader).is_err());
+    assert_eq!(back.len(), 99 - 64);
+    assert!((back[1][34] - source[1][98]).abs() < 1e-4, "{} of {}", back[1][34], source[1][98]);
+}
+
+/// Would catch whole numbers that are rounded in one way for files and in another for interleaved samples.
+#[test]
+fn samples_are_rounded_alike_everywhere() {
+    use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
+
+    let spec = WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut source = SampleBuffer::new(1, 8, 48_000).unwrap();
+    let halves = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5].map(|step: f32| step / 32_768.0);
+    source[0][..6].copy_from_slice(&halves);
+    source[0][6..].copy_from_slice(&[2.0, f32::NAN]);
+    let mut interleaved = [0_i16; 8];
+    source.copy_to_interleaved(&mut interleaved).unwrap();
+    assert_eq!(interleaved, [0, 2, 2, 0, -2, -2, i16::MAX, 0]);
+
+    let mut file = Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut file, spec).unwrap();
+    source.write_wav(&mut writer).unwrap();
+    writer.finalize().unwrap();
+    let mut reader = WavReader::new(Cursor::new(file.into_inner())).unwrap();
+    let written: Vec<i16> = reader.samples().map(Result::unwrap).collect();
+    assert_eq!(written, interleaved);
+}

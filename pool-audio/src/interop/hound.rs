@@ -14,7 +14,8 @@ fn full_scale(bits: u16) -> f64 {
 
 impl SampleBuffer {
     /// Appends the frames in use, in the file's own format: floats as they are, whole numbers of so many bits rounded to the
-    /// nearest and held at full scale. Not for an audio thread: it writes a file.
+    /// nearest, of two as near to the even one, and held at full scale, as by
+    /// [`copy_to_interleaved`](Self::copy_to_interleaved). Not for an audio thread: it writes a file.
     ///
     /// # Errors
     ///
@@ -32,7 +33,7 @@ impl SampleBuffer {
                     SampleFormat::Float => file.write_sample(plane[frame])?,
                     // `as` holds what is out of range at its end, and full scale is one step above the largest.
                     SampleFormat::Int => {
-                        let scaled = (f64::from(plane[frame]) * full).round();
+                        let scaled = (f64::from(plane[frame]) * full).round_ties_even();
                         file.write_sample(scaled.clamp(-full, full - 1.0) as i32)?;
                     }
                 }
@@ -46,8 +47,8 @@ impl SampleBuffer {
     ///
     /// # Errors
     ///
-    /// hound's, when the file cannot be read. A file of another number of channels is [`Error::Unsupported`]; then nothing is
-    /// read.
+    /// hound's, when the file cannot be read, as one that was cut short: the length is then that of the frames read before,
+    /// and they are there. A file of another number of channels is [`Error::Unsupported`]; then nothing is read.
     pub fn read_wav<R: Read>(&mut self, file: &mut WavReader<R>) -> Result<usize, Error> {
         let spec = file.spec();
         if usize::from(spec.channels) != self.channels() {
@@ -56,7 +57,7 @@ impl SampleBuffer {
         // From here on every sample is written, or the length is cut to what was.
         let capacity = self.frames();
         self.set_len(capacity).map_err(|_| Error::TooWide)?;
-        let frames = match spec.sample_format {
+        let (read, end) = match spec.sample_format {
             SampleFormat::Float => self.fill_frames(file.samples::<f32>()),
             SampleFormat::Int => {
                 let full = full_scale(spec.bits_per_sample);
@@ -64,21 +65,27 @@ impl SampleBuffer {
                 self.fill_frames(file.samples::<i32>().map(|sample| sample.map(scaled)))
             }
         };
-        let read = *frames.as_ref().unwrap_or(&0);
         self.set_len(read).map_err(|_| Error::TooWide)?;
-        frames
+        end.map(|()| read)
     }
 
-    fn fill_frames(&mut self, mut samples: impl Iterator<Item = Result<f32, Error>>) -> Result<usize, Error> {
+    /// How many whole frames came, and whether that is because of an error.
+    fn fill_frames(
+        &mut self,
+        mut samples: impl Iterator<Item = Result<f32, Error>>,
+    ) -> (usize, Result<(), Error>) {
         for frame in 0..self.len() {
             for channel in 0..self.channels() {
                 match samples.next() {
-                    Some(sample) => self[channel][frame] = sample?,
-                    None if channel == 0 => return Ok(frame),
-                    None => return Err(Error::FormatError("the file ends in the middle of a frame")),
+                    Some(Ok(sample)) => self[channel][frame] = sample,
+                    Some(Err(error)) => return (frame, Err(error)),
+                    None if channel == 0 => return (frame, Ok(())),
+                    None => {
+                        return (frame, Err(Error::FormatError("the file ends in the middle of a frame")));
+                    }
                 }
             }
         }
-        Ok(self.len())
+        (self.len(), Ok(()))
     }
 }

@@ -2,6 +2,8 @@
 #![cfg_attr(feature = "std", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "std"), doc = "Pooled sample buffers and a callback profiler; see the README.")]
 #![no_std]
+// On docs.rs each item says which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Denied and not forbidden: the traits of `audioadapter` are unsafe to implement, which one file does.
 #![deny(unsafe_code)]
 #![deny(missing_docs)]

@@ -49,6 +49,8 @@
 //! - none: no allocator and no std, down to Cortex-M0. On cores without compare-and-swap the program has to supply
 //!   a `critical-section` implementation, as HALs do.
 #![no_std]
+// On docs.rs each item says which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
 #[cfg(feature = "alloc")]

@@ -6,6 +6,8 @@
 )]
 #![deny(missing_docs)]
 #![no_std]
+// On docs.rs each item says which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 // Where there may be several threads, for what each of them has of its own.

@@ -74,28 +74,28 @@ async function fetchOrThrow(path) {
   return answer;
 }
 
-async function loadKit(demo, context) {
-  const files = await (await fetchOrThrow("audio/index.json")).json();
+async function loadKit(demo) {
+  const urls = (await (await fetchOrThrow("audio/index.json")).json()).map((file) => `audio/${file}`);
   let done = 0;
   const failed = [];
-  const decoded = await Promise.all(files.map(async (file) => {
+  const decoded = await Promise.all(urls.map(async (url) => {
     try {
-      const bytes = await (await fetchOrThrow(`audio/${file}`)).arrayBuffer();
-      return await context.decodeAudioData(bytes);
+      await demo.decode(url);
+      return true;
     } catch (error) {
-      failed.push(`${file}: ${error.message}`);
-      return null;
+      failed.push(`${url}: ${error.message}`);
+      return false;
     } finally {
-      status(`Decoding the recordings: ${++done} of ${files.length}`);
+      status(`Decoding the recordings: ${++done} of ${urls.length}`);
     }
   }));
   // In the order of the index, whichever came first, so that every load plays the same.
-  files.forEach((file, index) => {
-    if (decoded[index]) demo.addRecording(file, decoded[index]);
+  urls.forEach((url, index) => {
+    if (decoded[index]) demo.addRecording(url);
   });
   failed.forEach(note);
-  if (failed.length === files.length) throw new Error(`No recording could be decoded. ${failed[0] ?? "The kit is empty."}`);
-  return { count: files.length - failed.length, failed: failed.length };
+  if (failed.length === urls.length) throw new Error(`No recording could be decoded. ${failed[0] ?? "The kit is empty."}`);
+  return { count: urls.length - failed.length, failed: failed.length };
 }
 
 async function prepare() {
@@ -105,7 +105,7 @@ async function prepare() {
   const demo = new Demo(context, Number($("limit").value) * 1024 * 1024);
   page.context = context;
   page.demo = demo;
-  const kit = await loadKit(demo, context);
+  const kit = await loadKit(demo);
   page.names = Demo.fields().split(",");
   page.numbers = new Float64Array(page.names.length);
   page.names.forEach((name, index) => (page.place[name] = index));
@@ -234,6 +234,7 @@ function report() {
     tracked_peak_bytes: now.peak_bytes,
     underruns: known(now.underruns),
     load: known(now.load),
+    load_p95: known(now.load_p95),
     latency_ms: known(now.latency_ms),
     context_state: page.context.state,
     errors: [...page.errors, ...page.demo.errors()],
@@ -262,6 +263,7 @@ function sample() {
   // A handful of voices says nothing: the last of them end while none begin.
   point.script_us = voices >= Math.min(5, page.rate / 8) && page.playing ? ((now.busy_ms - before.busy) * 1000) / voices : NaN;
   point.load = now.load;
+  point.load_p95 = now.load_p95;
   point.underruns = before ? now.underruns - before.underruns : 0;
   point.base_ms = now.base_latency_ms;
   point.output_ms = now.output_latency_ms;
@@ -292,7 +294,53 @@ function show(all) {
   showMeter(texts);
   if (!texts) return;
   showTable();
+  showKit();
   if (page.playing) showState();
+}
+
+/** What the cache of recordings has done. */
+function showKit() {
+  const { recordings_decoded: decoded, recordings_leases: leases, kit_bytes: bytes } = page.now;
+  const text = `${formatCount(decoded)} recordings in ${formatBytes(bytes)}, each decoded once, and leased ${formatCount(leases)} times since: by every voice, for as long as it copies its slice.`;
+  if ($("kit").textContent !== text) $("kit").textContent = text;
+}
+
+// ---- types of nodes ----------------------------------------------------------------------------------------------
+
+/** Fills the table of types; each row is interface, state class, what became of it, and whether its class promises that. */
+function showTypes(rows) {
+  $("types").replaceChildren(...rows.map(([type, stateClass, outcome, right]) => {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = type.replace(/Node$/, "");
+    head.title = type;
+    row.append(head);
+    for (const text of [stateClass, right ? outcome : `${outcome}: not what its class promises`]) row.insertCell().textContent = text;
+    row.toggleAttribute("data-wrong", !right);
+    return row;
+  }));
+}
+
+/** Uses and releases a node of every type; resolves to what became of each. */
+async function tryTypes() {
+  await poolDemo.ready;
+  const button = $("try-types");
+  const line = $("types-status");
+  button.disabled = true;
+  line.textContent = "Trying: some types have to rest …";
+  try {
+    const rows = await page.demo.tryTypes();
+    showTypes(rows);
+    const wrong = rows.filter(([, , , right]) => !right).length;
+    line.textContent = wrong === 0 ? `All ${rows.length} types did what their classes promise.` : `${wrong} of ${rows.length} types did not do what their classes promise.`;
+    return rows.map(([type, stateClass, outcome, right]) => ({ type, class: stateClass, outcome, right }));
+  } catch (error) {
+    line.textContent = error.message;
+    throw error;
+  } finally {
+    button.disabled = false;
+  }
 }
 
 function showTable() {
@@ -380,6 +428,7 @@ function buildPage(demo, context) {
     misses: rate,
     script_us: us,
     load: share,
+    load_p95: share,
     underruns: count,
     base_ms: milliseconds,
     output_ms: milliseconds,
@@ -445,12 +494,15 @@ function buildPage(demo, context) {
   });
   const load = new TimeChart(charts, palette, history, {
     title: "Load of the audio thread",
-    hint: "Share of its time that the browser's audio thread needs. Triangles mark underruns, which one would hear as a gap.",
+    hint: "Share of its time that the browser's audio thread needs. Of the quarters of a second since the last reset, 50, 95 and 99 % needed no more than p50, p95 and p99. Triangles mark underruns, which one would hear as a gap.",
     alt: "Load of the audio thread and underruns over the last minute",
     unit: "percent",
     empty: "Not known yet",
     series: [
       { label: "Load", column: "load", color: "load", style: "line", read: latest("load", percent) },
+      { label: "p50", style: "none", read: () => percent(page.now.load_p50) },
+      { label: "p95", column: "load_p95", color: "second", style: "dashed", read: latest("load_p95", percent) },
+      { label: "p99", style: "none", read: () => percent(page.now.load_p99) },
       { label: "Underruns", column: "underruns", color: "miss", style: "mark", read: () => formatCount(page.now.underruns) },
     ],
   });
@@ -467,6 +519,9 @@ function buildPage(demo, context) {
   });
   page.charts = [memory, page.bars, hits, script, load, latency];
 
+  showTypes(Demo.types());
+  $("try-types").addEventListener("click", () => tryTypes().catch(() => {}));
+  $("try-types").disabled = false;
   $("play").addEventListener("click", () => (page.playing ? stop() : start()).catch(note));
   $("rate").addEventListener("input", () => setRate($("rate").value));
   $("volume").addEventListener("input", () => {
@@ -502,7 +557,7 @@ function buildPage(demo, context) {
   show(true);
 }
 
-const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report };
+const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report, tryTypes };
 window.poolDemo = poolDemo;
 poolDemo.ready = prepare();
 poolDemo.ready.then(

@@ -4,7 +4,7 @@
 //! All of it is done with pools of its own, so that those of the voices count nothing of it.
 //!
 //! The page gets an array of rows, each of four: interface, state class, what became of it, and whether that is what the
-//! class promises.
+//! class promises: null if that was not tried.
 
 use js_sys::{Array, Function, Promise, Reflect};
 use pool_web::{
@@ -164,8 +164,22 @@ const UNPOOLED: [(&str, &str); 4] = [
     ("DynamicsCompressorNode", "createDynamicsCompressor"),
 ];
 
-/// What became of a node, and whether its class promises that.
-struct Outcome(String, bool);
+/// What became of a node, and whether its class promises that; `None` if it was not tried.
+struct Outcome(String, Option<bool>);
+
+impl Outcome {
+    fn seen(text: &str, right: bool) -> Self {
+        Self(text.to_owned(), Some(right))
+    }
+
+    fn failed(error: &WebError) -> Self {
+        Self(format!("Failed: {error}"), Some(false))
+    }
+
+    fn not_tried(reason: &str) -> Self {
+        Self(format!("Not tried: {reason}"), None)
+    }
+}
 
 struct Trial {
     context: AudioContext,
@@ -210,7 +224,7 @@ impl Trial {
             Recycling::Pooled(spec) => {
                 let Some(worklets) = &self.worklets else {
                     if spec.state == StateClass::Protocol {
-                        return Outcome("Not tried: this page may use no worklets".to_owned(), true);
+                        return Outcome::not_tried("this page may use no worklets");
                     }
                     return self.kind(spec).await;
                 };
@@ -226,7 +240,7 @@ impl Trial {
 
     async fn kind(&self, spec: &'static NodeSpec) -> Outcome {
         let Some(kind) = KINDS.iter().find(|kind| kind.interface == spec.interface) else {
-            return Outcome("Not tried: the page does not know this type".to_owned(), false);
+            return Outcome::seen("The page does not know this type", false);
         };
         let seconds = (kind.seconds)(self.shared.sample_rate());
         let stats = || (kind.stats)(&self.nodes.stats());
@@ -244,7 +258,7 @@ impl Trial {
         maintain: &dyn Fn() -> usize,
     ) -> Outcome {
         let tried = self.pooled(spec, seconds, setting, &acquire, stats, maintain).await;
-        tried.unwrap_or_else(|error| Outcome(format!("Failed: {error}"), false))
+        tried.unwrap_or_else(|error| Outcome::failed(&error))
     }
 
     /// Acquires a node, uses it, releases it, and acquires until it comes again or is known to be gone.
@@ -274,16 +288,16 @@ impl Trial {
         let next = acquire()?;
         if JsValue::from(next.as_raw()) == node {
             let right = expected == Next::Idle && changed && setting.value(&next) == before;
-            return Ok(Outcome("Reused at once".to_owned(), right));
+            return Ok(Outcome::seen("Reused at once", right));
         }
         next.discard();
         if stats().quarantined == 0 {
-            return Ok(Outcome("Discarded; the next one is new".to_owned(), expected == Next::Discard));
+            return Ok(Outcome::seen("Discarded; the next one is new", expected == Next::Discard));
         }
         let mut looks = 0;
         while stats().idle == 0 {
             if looks == MOST_LOOKS || stats().quarantined == 0 {
-                return Ok(Outcome("It rested, and did not come back".to_owned(), false));
+                return Ok(Outcome::seen("It rested, and did not come back", false));
             }
             looks += 1;
             sleep(LOOK_MS).await;
@@ -295,22 +309,23 @@ impl Trial {
             && matches!(expected, Next::Quarantine(seconds) if rested >= seconds)
             && changed
             && setting.value(&again) == before;
-        Ok(Outcome(format!("Reused after a rest of {} ms", (rested * 1_000.0) as u32), right))
+        let text = format!("Reused after a rest of {} ms", (rested * 1_000.0) as u32);
+        Ok(Outcome::seen(&text, right))
     }
 
     /// A pool of whatever a factory makes refuses what must not be pooled.
     fn refused(&self, entry: &NodeType, reason: &str) -> Outcome {
         let Some((_, method)) = UNPOOLED.iter().find(|(interface, _)| *interface == entry.interface) else {
-            return Outcome(format!("Not tried: {reason}"), true);
+            return Outcome::not_tried(reason);
         };
         let make = |context: &BaseAudioContext, (): &()| {
             let method: Function = Reflect::get(context, &(*method).into())?.dyn_into()?;
             method.call0(context).map(JsCast::unchecked_into::<AudioNode>)
         };
         match AudioNodePool::builder(&self.shared, make).build().acquire() {
-            Err(WebError::NotPoolable { reason, .. }) => Outcome(format!("Refused: {reason}"), true),
-            Err(error) => Outcome(format!("Failed: {error}"), false),
-            Ok(_) => Outcome("Pooled, which it must not be".to_owned(), false),
+            Err(WebError::NotPoolable { reason, .. }) => Outcome::seen(&format!("Refused: {reason}"), true),
+            Err(error) => Outcome::failed(&error),
+            Ok(_) => Outcome::seen("Pooled, which it must not be", false),
         }
     }
 }
@@ -365,12 +380,18 @@ fn class(entry: &NodeType) -> &'static str {
 
 fn row(entry: &NodeType, outcome: &Outcome) -> JsValue {
     let Outcome(text, right) = outcome;
-    Array::of4(&entry.interface.into(), &class(entry).into(), &text.into(), &(*right).into()).into()
+    Array::of4(
+        &entry.interface.into(),
+        &class(entry).into(),
+        &text.into(),
+        &right.map_or(JsValue::NULL, JsValue::from_bool),
+    )
+    .into()
 }
 
 /// The rows before anything was tried.
 pub(crate) fn untried() -> Array {
-    NODE_TYPES.iter().map(|entry| row(entry, &Outcome("–".to_owned(), true))).collect()
+    NODE_TYPES.iter().map(|entry| row(entry, &Outcome("–".to_owned(), None))).collect()
 }
 
 /// Tries all types, one after the other.

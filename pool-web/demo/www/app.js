@@ -307,7 +307,7 @@ function showKit() {
 
 // ---- types of nodes ----------------------------------------------------------------------------------------------
 
-/** Fills the table of types; each row is interface, state class, what became of it, and whether its class promises that. */
+/** Fills the table of types; each row is interface, state class, what became of it, and whether its class promises that: null if not tried. */
 function showTypes(rows) {
   $("types").replaceChildren(...rows.map(([type, stateClass, outcome, right]) => {
     const row = document.createElement("tr");
@@ -316,8 +316,8 @@ function showTypes(rows) {
     head.textContent = type.replace(/Node$/, "");
     head.title = type;
     row.append(head);
-    for (const text of [stateClass, right ? outcome : `${outcome}: not what its class promises`]) row.insertCell().textContent = text;
-    row.toggleAttribute("data-wrong", !right);
+    for (const text of [stateClass, right === false ? `${outcome}: not what its class promises` : outcome]) row.insertCell().textContent = text;
+    row.toggleAttribute("data-wrong", right === false);
     return row;
   }));
 }
@@ -332,8 +332,9 @@ async function tryTypes() {
   try {
     const rows = await page.demo.tryTypes();
     showTypes(rows);
-    const wrong = rows.filter(([, , , right]) => !right).length;
-    line.textContent = wrong === 0 ? `All ${rows.length} types did what their classes promise.` : `${wrong} of ${rows.length} types did not do what their classes promise.`;
+    const count = (answer) => rows.filter(([, , , right]) => right === answer).length;
+    const kept = count(false) === 0 ? "and all of them did" : `and ${count(false)} of them did not do`;
+    line.textContent = `${count(true) + count(false)} types were tried, ${kept} what their classes promise; ${count(null)} were not tried.`;
     return rows.map(([type, stateClass, outcome, right]) => ({ type, class: stateClass, outcome, right }));
   } catch (error) {
     line.textContent = error.message;
@@ -494,7 +495,7 @@ function buildPage(demo, context) {
   });
   const load = new TimeChart(charts, palette, history, {
     title: "Load of the audio thread",
-    hint: "Share of its time that the browser's audio thread needs. Of the quarters of a second since the last reset, 50, 95 and 99 % needed no more than p50, p95 and p99. Triangles mark underruns, which one would hear as a gap.",
+    hint: "Share of its time that the browser's audio thread needs; p50, p95 and p99 of all quarter seconds since the last reset. Triangles mark underruns, which one would hear as a gap.",
     alt: "Load of the audio thread and underruns over the last minute",
     unit: "percent",
     empty: "Not known yet",

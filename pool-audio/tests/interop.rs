@@ -252,12 +252,8 @@ fn hound_writes_and_reads_wav() {
 fn what_is_before_the_cut_of_a_file_is_read() {
     use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 
-    let spec = WavSpec {
-        channels: 2,
-        sample_rate: 48_000,
-        bits_per_sample: 16,
-        sample_format: SampleFormat::Int,
-    };
+    let spec =
+        WavSpec { channels: 2, sample_rate: 48_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
     let mut file = Cursor::new(Vec::new());
     let mut writer = WavWriter::new(&mut file, spec).unwrap();
     let source = ramp(2, 300);
@@ -280,12 +276,8 @@ fn what_is_before_the_cut_of_a_file_is_read() {
 fn samples_are_rounded_alike_everywhere() {
     use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 
-    let spec = WavSpec {
-        channels: 1,
-        sample_rate: 48_000,
-        bits_per_sample: 16,
-        sample_format: SampleFormat::Int,
-    };
+    let spec =
+        WavSpec { channels: 1, sample_rate: 48_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
     let mut source = SampleBuffer::new(1, 8, 48_000).unwrap();
     let halves = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5].map(|step: f32| step / 32_768.0);
     source[0][..6].copy_from_slice(&halves);

@@ -22,7 +22,15 @@ extern "C" {
     fn automate_param(param: &AudioParam, kind: u32, value: f32, time: f64) -> bool;
     fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
     fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue) -> usize;
-    pub(crate) fn channels(buffer: &AudioBuffer) -> Array;
+    #[wasm_bindgen(js_name = cut)]
+    fn cut_node(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> bool;
+    #[wasm_bindgen(js_name = cut_param)]
+    fn cut_from_param(source: &AudioNode, target: &AudioParam, output: u32) -> bool;
+    #[wasm_bindgen(js_name = set_source_buffer)]
+    fn write_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> bool;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn channels(buffer: &AudioBuffer) -> Result<Array, JsValue>;
+    fn channel(buffer: &AudioBuffer, views: &Array, index: u32, frames: u32) -> Option<Float32Array>;
     pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
     pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32);
@@ -78,14 +86,6 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch, js_name = removeEventListener)]
     fn remove_event_listener(this: &RawNode, kind: &JsValue, listener: &JsValue) -> Result<(), JsValue>;
 
-    pub(crate) type RawBuffer;
-    #[wasm_bindgen(method, structural, catch, js_name = getChannelData)]
-    fn channel_data(this: &RawBuffer, channel: u32) -> Result<Float32Array, JsValue>;
-
-    pub(crate) type RawSource;
-    #[wasm_bindgen(method, setter, structural, catch, js_name = buffer)]
-    fn set_buffer(this: &RawSource, buffer: &AudioBuffer) -> Result<(), JsValue>;
-
     /// An audio context with what the specification gained lately; each may be missing.
     pub(crate) type RawContext;
     #[wasm_bindgen(method, getter, structural, js_name = baseLatency)]
@@ -138,6 +138,16 @@ pub(crate) fn join(source: &AudioNode, target: &AudioNode, output: u32, input: u
 /// From an output to a parameter. 1 call.
 pub(crate) fn join_param(source: &AudioNode, target: &AudioParam, output: u32) -> Thrown {
     outcome(connect_param(source, target, output))
+}
+
+/// Takes such a connection away. 1 call.
+pub(crate) fn cut(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> Thrown {
+    outcome(cut_node(source, target, output, input))
+}
+
+/// Takes a connection to a parameter away. 1 call.
+pub(crate) fn cut_param(source: &AudioNode, target: &AudioParam, output: u32) -> Thrown {
+    outcome(cut_from_param(source, target, output))
 }
 
 /// What a parameter does at, or up to, a time.
@@ -243,14 +253,20 @@ pub(crate) fn holds(node: &AudioNode, name: &str, value: &str) -> bool {
     js_sys::Reflect::get(node, &JsValue::from_str(name)).is_ok_and(|held| held == value)
 }
 
-/// The samples themselves, not a copy as with web-sys.
-pub(crate) fn channel_data(buffer: &AudioBuffer, channel: u32) -> Result<Float32Array, JsValue> {
-    buffer.unchecked_ref::<RawBuffer>().channel_data(channel)
+/// The samples themselves, not a copy as with web-sys: the view of them that is at hand, or a new one if they are no longer
+/// there. 1 call.
+pub(crate) fn channel_data(
+    buffer: &AudioBuffer,
+    views: &Array,
+    index: u32,
+    frames: u32,
+) -> Result<Float32Array, JsValue> {
+    channel(buffer, views, index, frames).ok_or_else(take_thrown)
 }
 
 /// Sets the buffer of a source; a second time is an exception, which web-sys lets through.
 pub(crate) fn set_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> Thrown {
-    source.unchecked_ref::<RawSource>().set_buffer(buffer)
+    outcome(write_source_buffer(source, buffer))
 }
 
 /// web-sys takes the coefficients as an array of values, which costs a call for each.

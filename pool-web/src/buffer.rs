@@ -9,8 +9,9 @@ use crate::key::BufferKey;
 use crate::memory::{AudioMemory, Member};
 use crate::pool_error;
 use alloc::rc::{Rc, Weak};
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use pool_core::{LeaseId, PoolStats};
+use wasm_bindgen::JsValue;
 use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
 
 /// A buffer in the pool.
@@ -18,7 +19,7 @@ pub(crate) struct Pooled {
     buffer: AudioBuffer,
     key: BufferKey,
     /// Its channels, fetched once.
-    views: Option<js_sys::Array>,
+    views: OnceCell<js_sys::Array>,
     /// So many frames of each channel may hold something else than zeros.
     dirty: Cell<u32>,
     /// Whether somebody had it since its data was last seen to be there.
@@ -59,7 +60,7 @@ impl BufferFactory {
             Ok(buffer) => Ok(Pooled {
                 buffer,
                 key,
-                views: None,
+                views: OnceCell::new(),
                 dirty: Cell::new(0),
                 unchecked: false,
                 holds: Rc::default(),
@@ -75,6 +76,14 @@ impl BufferFactory {
 impl Pooled {
     pub(crate) fn bytes(&self) -> usize {
         self.key.bytes()
+    }
+
+    fn views(&self) -> Result<&js_sys::Array, JsValue> {
+        if let Some(views) = self.views.get() {
+            return Ok(views);
+        }
+        let views = bindings::channels(&self.buffer)?;
+        Ok(self.views.get_or_init(|| views))
     }
 
     /// Somebody had it. Zeroing waits until somebody wants zeros.
@@ -370,7 +379,8 @@ fn clean(lease: &mut CoreLease, zeroed: bool) -> bool {
         return true;
     }
     let dirty = if zeroed { pooled.dirty.get() } else { 0 };
-    let views = pooled.views.get_or_insert_with(|| bindings::channels(&pooled.buffer));
+    // One that does not give its channels is of no more use.
+    let Ok(views) = pooled.views() else { return false };
     if !bindings::zero(&pooled.buffer, views, pooled.key.frames(), dirty) {
         return false;
     }
@@ -415,7 +425,8 @@ impl BufferLease {
         self.pooled().key
     }
 
-    /// Copies `samples` into a channel, from its first frame on. 3 calls into JavaScript.
+    /// Copies `samples` into a channel, from its first frame on. 3 calls into JavaScript, and a view of the samples as
+    /// garbage; [`write_array`](Self::write_array) leaves none.
     ///
     /// # Errors
     ///
@@ -444,12 +455,16 @@ impl BufferLease {
     }
 
     fn channel(&self, channel: u32, samples: usize) -> Result<js_sys::Float32Array, WebError> {
-        let Pooled { buffer, key, dirty, .. } = self.pooled();
+        let pooled = self.pooled();
+        let Pooled { buffer, key, dirty, .. } = pooled;
         let (channels, frames) = (key.channels(), key.frames());
         if channel >= channels || samples > frames as usize {
             return Err(WebError::OutOfRange { channel, samples, channels, frames });
         }
-        let data = bindings::channel_data(buffer, channel).map_err(Exception::of("getChannelData"))?;
+        let data = pooled
+            .views()
+            .and_then(|views| bindings::channel_data(buffer, views, channel, frames))
+            .map_err(Exception::of("getChannelData"))?;
         if data.length() != frames {
             return Err(WebError::Detached { channel });
         }

@@ -22,12 +22,8 @@ impl Wire {
     /// Cuts it. One call into JavaScript. That it was cut before, behind our back, is no failure.
     pub(crate) fn cut(&self) -> Result<(), JsValue> {
         let cut = match self {
-            Self::Node { source, target, output, input } => {
-                source.disconnect_with_audio_node_and_output_and_input(target, *output, *input)
-            }
-            Self::Param { source, target, output } => {
-                source.disconnect_with_audio_param_and_output(target, *output)
-            }
+            Self::Node { source, target, output, input } => bindings::cut(source, target, *output, *input),
+            Self::Param { source, target, output } => bindings::cut_param(source, target, *output),
         };
         cut.or_else(|thrown| {
             let exception = Exception::from_js("disconnect", &thrown);

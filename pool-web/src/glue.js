@@ -33,6 +33,36 @@ export function connect_param(source, target, output) {
   }
 }
 
+export function cut(source, target, output, input) {
+  try {
+    source.disconnect(target, output, input);
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
+  }
+}
+
+export function cut_param(source, target, output) {
+  try {
+    source.disconnect(target, output);
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
+  }
+}
+
+export function set_source_buffer(source, buffer) {
+  try {
+    source.buffer = buffer;
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
+  }
+}
+
 // Automation: 0 sets a value at a time, 1 and 2 go there in a straight line and by equal ratios.
 export function automate(param, kind, value, time) {
   try {
@@ -104,8 +134,19 @@ export function channels(buffer) {
   return views;
 }
 
-// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away. In Firefox a source that
-// starts takes the data with it, out of the views, and the buffer has it again when it is asked for new ones.
+// The samples of one channel, of which there should be so many frames; undefined if the browser refuses. In Firefox a source
+// that starts takes the data with it, out of the views, and the buffer has it again when it is asked for new ones.
+export function channel(buffer, views, index, frames) {
+  try {
+    if (views[index].length !== frames) views[index] = buffer.getChannelData(index);
+    return views[index];
+  } catch (error) {
+    thrown = error;
+    return undefined;
+  }
+}
+
+// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away.
 export function zero(buffer, views, frames, dirty) {
   try {
     for (let channel = 0; channel < views.length; channel++) {

@@ -5,9 +5,10 @@ use crate::error::{Exception, WebError};
 use crate::key::buffer_bytes;
 use crate::memory::{AudioMemory, Member};
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::ops::Deref;
 use js_sys::{ArrayBuffer, Promise};
@@ -18,11 +19,19 @@ use web_sys::{AudioBuffer, BaseAudioContext};
 
 /// A decoded sound.
 struct Sample {
+    id: String,
     buffer: AudioBuffer,
     bytes: usize,
     leases: Cell<usize>,
     /// When it was last given back, by the cache's own count; meaningless while it is leased.
     stamp: Cell<u64>,
+}
+
+impl Sample {
+    /// Whether nobody has had it since it was given back at `stamp`.
+    fn is_idle_since(&self, stamp: u64) -> bool {
+        self.leases.get() == 0 && self.stamp.get() == stamp
+    }
 }
 
 /// One that is under way.
@@ -41,11 +50,12 @@ struct Inner {
     samples: RefCell<BTreeMap<String, Rc<Sample>>>,
     /// Charges the samples to the budget, whether they fit or not: a decoder asks nobody.
     charges: RefCell<Tracker<String>>,
-    /// Idle samples by stamp: the first was given back longest ago.
-    idle: RefCell<BTreeMap<u64, String>>,
+    /// What was given back, and when, the longest ago first. An entry counts only if the sample was not leased since: so no
+    /// lease has to look for its own.
+    idle: RefCell<VecDeque<(u64, Rc<Sample>)>>,
     clock: Cell<u64>,
-    /// Decodings that are under way.
-    pending: RefCell<BTreeMap<String, Decoding>>,
+    /// Decodings that are under way: mostly none, and seldom many.
+    pending: RefCell<Vec<(String, Decoding)>>,
     stats: Cell<PoolStats>,
 }
 
@@ -58,13 +68,11 @@ impl Inner {
 
     fn lease(self: &Rc<Self>, id: &str) -> Option<SampleLease> {
         let sample = Rc::clone(self.samples.borrow().get(id)?);
-        if sample.leases.replace(sample.leases.get() + 1) == 0 {
-            self.idle.borrow_mut().remove(&sample.stamp.get());
-        }
-        Some(SampleLease { sample, id: id.to_owned(), cache: Rc::clone(self) })
+        sample.leases.set(sample.leases.get() + 1);
+        Some(SampleLease { sample, cache: Rc::clone(self) })
     }
 
-    fn release(&self, id: &str, sample: &Sample) {
+    fn release(&self, sample: &Rc<Sample>) {
         let left = sample.leases.get() - 1;
         sample.leases.set(left);
         if left > 0 {
@@ -73,7 +81,13 @@ impl Inner {
         let stamp = self.clock.get();
         self.clock.set(stamp + 1);
         sample.stamp.set(stamp);
-        self.idle.borrow_mut().insert(stamp, id.to_owned());
+        let mut idle = self.idle.borrow_mut();
+        idle.push_back((stamp, Rc::clone(sample)));
+        // At most one entry of each sample counts. The others go when they are as many, which costs each release O(1).
+        if idle.len() > 2 * self.samples.borrow().len() {
+            idle.retain(|(stamp, sample)| sample.is_idle_since(*stamp));
+        }
+        drop(idle);
         // A budget that was passed while it was out gets it back now.
         self.memory.settle();
     }
@@ -81,10 +95,12 @@ impl Inner {
     fn keep(self: &Rc<Self>, id: &str, buffer: AudioBuffer) -> Result<SampleLease, WebError> {
         let bytes = buffer_bytes(buffer.number_of_channels(), buffer.length()).unwrap_or(usize::MAX);
         self.charges.borrow_mut().track(id.to_owned(), bytes).map_err(WebError::OverBudget)?;
-        let sample = Rc::new(Sample { buffer, bytes, leases: Cell::new(1), stamp: Cell::new(0) });
-        self.samples.borrow_mut().insert(id.to_owned(), Rc::clone(&sample));
+        let id = id.to_owned();
+        let sample =
+            Rc::new(Sample { id: id.clone(), buffer, bytes, leases: Cell::new(1), stamp: Cell::new(0) });
+        self.samples.borrow_mut().insert(id, Rc::clone(&sample));
         self.count(|stats| stats.created += 1);
-        Ok(SampleLease { sample, id: id.to_owned(), cache: Rc::clone(self) })
+        Ok(SampleLease { sample, cache: Rc::clone(self) })
     }
 }
 
@@ -110,11 +126,13 @@ impl Member for Inner {
     fn evict(&self, bytes: usize) -> usize {
         let mut freed = 0;
         while freed < bytes {
-            let Some((_, id)) = self.idle.borrow_mut().pop_first() else { break };
-            // Uncharged before the buffer is let go of.
-            freed += self.charges.borrow_mut().untrack(&id).unwrap_or(0);
-            let gone = self.samples.borrow_mut().remove(&id);
-            drop(gone);
+            let Some((stamp, sample)) = self.idle.borrow_mut().pop_front() else { break };
+            if !sample.is_idle_since(stamp) {
+                continue;
+            }
+            // Uncharged before the buffer is let go of. Older entries of it were before this one.
+            freed += self.charges.borrow_mut().untrack(&sample.id).unwrap_or(0);
+            self.samples.borrow_mut().remove(&sample.id);
             self.count(|stats| {
                 stats.destroyed += 1;
                 stats.evicted += 1;
@@ -206,7 +224,13 @@ impl SampleCache {
         if let Some(lease) = self.get(id) {
             return Ok(lease);
         }
-        let under_way = self.0.pending.borrow().get(id).cloned();
+        let under_way = self
+            .0
+            .pending
+            .borrow()
+            .iter()
+            .find(|(other, _)| other == id)
+            .map(|(_, decoding)| decoding.clone());
         let decoding = under_way.unwrap_or_else(|| self.begin(id, work));
         // What it has come to is told by the outcome.
         let _ = JsFuture::from(decoding.over).await;
@@ -222,7 +246,7 @@ impl SampleCache {
         let (cache, told, key) = (Rc::clone(&self.0), Rc::clone(&outcome), id.to_owned());
         let over = wasm_bindgen_futures::future_to_promise(async move {
             let decoded = work.await;
-            cache.pending.borrow_mut().remove(&key);
+            cache.pending.borrow_mut().retain(|(other, _)| *other != key);
             // It is told once, here.
             let _ = told.set(decoded.and_then(|buffer| cache.keep(&key, buffer)));
             // Room for it is made now that it is leased, so that it does not go itself.
@@ -230,7 +254,7 @@ impl SampleCache {
             Ok(JsValue::UNDEFINED)
         });
         let decoding = Decoding { over, outcome };
-        self.0.pending.borrow_mut().insert(id.to_owned(), decoding.clone());
+        self.0.pending.borrow_mut().push((id.to_owned(), decoding.clone()));
         decoding
     }
 
@@ -259,7 +283,6 @@ async fn decode(context: &BaseAudioContext, bytes: &ArrayBuffer) -> Result<Audio
 #[must_use = "dropping a lease lets the sound go when room is needed"]
 pub struct SampleLease {
     sample: Rc<Sample>,
-    id: String,
     cache: Rc<Inner>,
 }
 
@@ -267,7 +290,7 @@ impl SampleLease {
     /// Its id in the cache.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.sample.id
     }
 }
 
@@ -282,12 +305,12 @@ impl Deref for SampleLease {
 impl Clone for SampleLease {
     fn clone(&self) -> Self {
         self.sample.leases.set(self.sample.leases.get() + 1);
-        Self { sample: Rc::clone(&self.sample), id: self.id.clone(), cache: Rc::clone(&self.cache) }
+        Self { sample: Rc::clone(&self.sample), cache: Rc::clone(&self.cache) }
     }
 }
 
 impl Drop for SampleLease {
     fn drop(&mut self) {
-        self.cache.release(&self.id, &self.sample);
+        self.cache.release(&self.sample);
     }
 }

@@ -31,6 +31,8 @@ const TRACE_END: Duration = Duration::from_secs(15);
 const DESKTOP: Viewport = Viewport { width: 1280, height: 900, mobile: false };
 /// The size of the page in CSS pixels in a hand.
 const PHONE: Viewport = Viewport { width: 390, height: 844, mobile: true };
+/// The types of nodes that the page must have tried: all that the Web Audio API has.
+const MIN_TYPES: usize = 22;
 /// A picture of a page that is longer than this is cut.
 const MAX_PICTURE_HEIGHT: f64 = 8000.0;
 
@@ -167,6 +169,7 @@ fn measure(
 
     let mut problems = page_problems(&page, mode);
     if mode == Mode::Pooled {
+        problems.extend(type_problems(&session.run_async("return await poolDemo.tryTypes();")?));
         take_picture(session, &results.page)?;
         set_viewport(session, &PHONE)?;
         // The charts draw once a second or so; they must have drawn at the new width.
@@ -341,6 +344,22 @@ fn page_problems(page: &Value, mode: Mode) -> Vec<String> {
     problems
 }
 
+/// The node types of the page's table that did not do what their state classes promise.
+fn type_problems(rows: &Value) -> Vec<String> {
+    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut problems = Vec::new();
+    if rows.len() < MIN_TYPES {
+        problems
+            .push(format!("the page tried {} types of nodes, there are at least {MIN_TYPES}", rows.len()));
+    }
+    // What cannot be made without a microphone or the like is of class discard, and need not be tried.
+    let kept = |row: &Value| row["right"] == true || (row["right"].is_null() && row["class"] == "discard");
+    for row in rows.iter().filter(|row| !kept(row)) {
+        problems.push(format!("{} of class {}: {}", row["type"], row["class"], row["outcome"]));
+    }
+    problems
+}
+
 fn overflow_problem(session: &Session<'_>) -> Result<Option<String>> {
     let width = session.run_async("return document.documentElement.scrollWidth;")?;
     let fits = width.as_f64().is_some_and(|width| width <= f64::from(PHONE.width));
@@ -356,6 +375,23 @@ fn console_problems(entries: &[Value]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Catches: a type of node that breaks its promise, or that is not tried at all, and nobody is told.
+    #[test]
+    fn a_type_that_breaks_its_promise_is_told() {
+        let row = |right| json!({ "type": "DelayNode", "class": "flush", "outcome": "Reused at once", "right": right });
+        let mut rows = vec![row(json!(true)); MIN_TYPES];
+        assert_eq!(type_problems(&json!(rows)), Vec::<String>::new());
+        for wrong in [json!(false), json!(null)] {
+            rows[3] = row(wrong);
+            assert_eq!(type_problems(&json!(rows)).len(), 1);
+        }
+        rows[3]["class"] = json!("discard");
+        assert_eq!(type_problems(&json!(rows)), Vec::<String>::new(), "not tried, and need not be");
+        rows.truncate(3);
+        assert_eq!(type_problems(&json!(rows)).len(), 1);
+        assert_eq!(type_problems(&json!(null)).len(), 1);
+    }
 
     /// Catches: an exception of the page, a suspended context or a refused mode that goes unnoticed.
     #[test]

@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "private_peak_bytes",
     "underruns",
     "load",
+    "load_p95",
 ];
 /// Of what pooled voices are to need less than fresh ones.
 const COMPARED: &[&str] =
@@ -245,6 +246,7 @@ mod tests {
             "buffers_created": 4, "buffers_reused": 1996, "hit_rate": 0.998, "tracked_bytes": 4_000_000,
             "tracked_peak_bytes": 5_000_000, "script_ms": 120.5, "gc_ms": 3.25, "gc_longest_ms": 1.5,
             "renderer_peak_bytes": 176_000_000, "private_peak_bytes": 60_000_000, "underruns": 0, "load": null,
+            "load_p95": 0.2,
         });
         let mut fresh = pooled.clone();
         for (key, value) in

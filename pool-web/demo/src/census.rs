@@ -101,6 +101,8 @@ pub struct Played {
 pub struct Health {
     /// Part of its time that the audio thread needs.
     pub load: Option<f64>,
+    /// That part in half, in 95 and in 99 of 100 quarters of a second since the last reset: no more than this.
+    pub loads: Option<[f64; 3]>,
     /// Underruns since the last reset.
     pub underruns: Option<u64>,
     /// Seconds from the graph to the browser's audio system.
@@ -109,9 +111,19 @@ pub struct Health {
     pub output_latency: Option<f64>,
 }
 
+/// What the cache of recordings has done since the page was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cached {
+    /// Recordings that were decoded.
+    pub decoded: u64,
+    /// How often one was leased without decoding it again.
+    pub leases: u64,
+}
+
 /// Names of the numbers of [`flatten`], in its order.
 pub const FIELDS: &str = "voices,sounding,late,refused,busy_ms,seconds,\
 load,underruns,base_latency_ms,output_latency_ms,latency_ms,\
+load_p50,load_p95,load_p99,recordings_decoded,recordings_leases,\
 leased_bytes,idle_bytes,kit_bytes,used_bytes,peak_bytes,limit_bytes,evicted,\
 nodes_created,nodes_reused,buffers_created,buffers_reused,\
 gain_leased,gain_resting,gain_idle,gain_created,gain_reused,\
@@ -121,11 +133,11 @@ delay_leased,delay_resting,delay_idle,delay_created,delay_reused,\
 buffer_leased,buffer_resting,buffer_idle,buffer_created,buffer_reused";
 
 /// How many numbers [`flatten`] yields.
-pub const FIELD_COUNT: usize = 22 + 5 * Kind::ALL.len();
+pub const FIELD_COUNT: usize = 27 + 5 * Kind::ALL.len();
 
 /// The counts as plain numbers, so that the page reads them several times a second without garbage. What is not known
 /// is NaN.
-pub fn flatten(played: &Played, health: &Health, census: &Census) -> [f64; FIELD_COUNT] {
+pub fn flatten(played: &Played, health: &Health, cached: &Cached, census: &Census) -> [f64; FIELD_COUNT] {
     let (nodes_created, nodes_reused) = census.nodes();
     let buffers = census.kind(Kind::Buffer);
     let mut numbers = [0.0; FIELD_COUNT];
@@ -146,6 +158,8 @@ pub fn flatten(played: &Played, health: &Health, census: &Census) -> [f64; FIELD
         ms(health.output_latency),
         ms(both),
     ]);
+    let [p50, p95, p99] = health.loads.unwrap_or([f64::NAN; 3]);
+    numbers[11..16].copy_from_slice(&[p50, p95, p99, cached.decoded as f64, cached.leases as f64]);
     let counts = [
         census.leased_bytes,
         census.idle_bytes,
@@ -159,10 +173,10 @@ pub fn flatten(played: &Played, health: &Health, census: &Census) -> [f64; FIELD
         buffers.created,
         buffers.reused,
     ];
-    for (number, count) in numbers[11..].iter_mut().zip(counts) {
+    for (number, count) in numbers[16..].iter_mut().zip(counts) {
         *number = count as f64;
     }
-    for (chunk, count) in numbers[22..].chunks_exact_mut(5).zip(census.kinds) {
+    for (chunk, count) in numbers[27..].chunks_exact_mut(5).zip(census.kinds) {
         let values = [count.leased, count.resting, count.idle, count.created, count.reused];
         for (number, value) in chunk.iter_mut().zip(values) {
             *number = value as f64;
@@ -193,14 +207,18 @@ mod tests {
         }
         census.evicted = 7;
         let played = Played { voices: 1, busy_ms: 2.5, seconds: 3.5, ..Played::default() };
-        let health = Health { load: Some(0.25), base_latency: Some(0.01), ..Health::default() };
-        let numbers = flatten(&played, &health, &census);
+        let loads = Some([0.2, 0.3, 0.4]);
+        let health = Health { load: Some(0.25), loads, base_latency: Some(0.01), ..Health::default() };
+        let cached = Cached { decoded: 16, leases: 99 };
+        let numbers = flatten(&played, &health, &cached, &census);
         let get = |name: &str| numbers[names.iter().position(|&other| other == name).unwrap()];
         assert_eq!(get("voices"), 1.0);
         assert_eq!(get("busy_ms"), 2.5);
         assert_eq!(get("seconds"), 3.5);
         assert_eq!(get("load"), 0.25);
         assert_eq!(get("base_latency_ms"), 10.0);
+        assert_eq!([get("load_p50"), get("load_p95"), get("load_p99")], [0.2, 0.3, 0.4]);
+        assert_eq!((get("recordings_decoded"), get("recordings_leases")), (16.0, 99.0));
         // Half of a sum that is unknown is no sum.
         assert!(get("latency_ms").is_nan() && get("underruns").is_nan());
         assert_eq!(get("used_bytes"), 60.0);

@@ -9,23 +9,27 @@
 
 use std::{
     cell::RefCell,
+    pin::Pin,
     rc::{Rc, Weak},
 };
 
-use pool_web::AudioProfiler;
+use js_sys::{Array, Promise};
+use pool_web::{AudioMemory, AudioProfiler, SampleCache, SampleLease};
 use wasm_bindgen::prelude::*;
 use web_sys::{
-    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioContextState, AudioNode, AudioScheduledSourceNode,
+    AudioBufferSourceNode, AudioContext, AudioContextState, AudioNode, AudioScheduledSourceNode,
     BiquadFilterNode, BiquadFilterType, DelayNode, DynamicsCompressorNode, GainNode, StereoPannerNode,
 };
 
 use crate::{
-    census::{FIELDS, Health, Played, flatten},
+    census::{Cached, FIELDS, Health, Played, flatten},
     kit::{Kit, Recording},
-    pattern::{Hit, Pattern, SHORT, Track},
+    pattern::{Hit, LONG, Pattern, SHORT, Track},
     rng::Rng,
     schedule::{Scheduler, TEMPO},
+    scratch::{Samples, Scratch},
     supply::{Chain, Fresh, MAX_DELAY, Pooled, Supply, describe},
+    trial,
 };
 
 /// Voices at once; beyond it something is wrong (the context never ends its sources), and voices are refused.
@@ -61,8 +65,6 @@ struct Inner {
     /// Seconds that were played between resets and the last stop.
     seconds: f64,
     busy_ms: f64,
-    /// The budget of pooled voices in bytes.
-    limit: usize,
     /// When the pools' housekeeping ran last, on the audio clock.
     last_care: f64,
     profiler: Rc<AudioProfiler>,
@@ -73,6 +75,11 @@ struct Inner {
 struct Band {
     context: AudioContext,
     supply: Supply,
+    /// The budget of the recordings, and of pooled voices.
+    memory: AudioMemory,
+    recordings: SampleCache,
+    /// What was decoded. As long as they are leased they stay, however short memory is.
+    held: Vec<SampleLease>,
     kit: Kit,
     rng: Rng,
     bus: Bus,
@@ -82,8 +89,7 @@ struct Band {
     ringing: Vec<(usize, f64)>,
     /// Of the context, which does not change.
     sample_rate: f32,
-    left: Vec<f32>,
-    right: Vec<f32>,
+    scratch: Scratch,
     voices: u64,
     refused: u64,
     /// Gain of a grain at the present rate.
@@ -118,11 +124,15 @@ impl Demo {
     /// What the browser throws when the master bus cannot be built, as when the context is closed.
     #[wasm_bindgen(constructor)]
     pub fn new(context: &AudioContext, limit_bytes: f64) -> Result<Self, JsValue> {
-        let limit = limit_bytes as usize;
         let bus = Bus::new(context)?;
+        let memory = AudioMemory::builder().budget(limit_bytes as usize).build();
+        let recordings = SampleCache::new(context, &memory);
         let mut band = Band {
             context: context.clone(),
-            supply: Supply::Pooled(Box::new(Pooled::new(context, limit, 0).map_err(thrown)?)),
+            supply: Supply::Pooled(Box::new(Pooled::new(context, &memory, &recordings))),
+            memory,
+            recordings,
+            held: Vec::new(),
             kit: Kit::default(),
             rng: Rng::new(0),
             bus,
@@ -130,8 +140,7 @@ impl Demo {
             free: Vec::new(),
             ringing: Vec::new(),
             sample_rate: context.sample_rate(),
-            left: Vec::new(),
-            right: Vec::new(),
+            scratch: Scratch::new(LONG),
             voices: 0,
             refused: 0,
             grain_gain: 0.0,
@@ -147,7 +156,6 @@ impl Demo {
             since: 0.0,
             seconds: 0.0,
             busy_ms: 0.0,
-            limit,
             last_care: 0.0,
             profiler: Rc::new(AudioProfiler::new(context)),
             band,
@@ -155,19 +163,44 @@ impl Demo {
         Ok(Self { inner: Rc::new(RefCell::new(inner)) })
     }
 
-    /// Adds a decoded recording under its file name.
+    /// Fetches and decodes the recording at `url`, once for all voices. A promise, which is rejected with the reason if that
+    /// cannot be done.
+    pub fn decode(&self, url: String) -> Promise {
+        let inner = Rc::clone(&self.inner);
+        promise(async move {
+            let recordings = inner.borrow().band.recordings.clone();
+            let lease = recordings.decode_url(&url).await?;
+            inner.borrow_mut().band.held.push(lease);
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Lets voices play what was decoded from `url`.
     ///
     /// # Errors
-    /// What the browser throws while its channels are read, or a message if it holds no sound.
+    /// A message if that was not decoded, or holds no sound.
     #[wasm_bindgen(js_name = addRecording)]
-    pub fn add_recording(&self, file: &str, buffer: &AudioBuffer) -> Result<(), JsValue> {
-        // Two sides are played; what a surround recording has beyond them is left out.
-        let planes: Result<Vec<_>, _> =
-            (0..buffer.number_of_channels().min(2)).map(|channel| buffer.get_channel_data(channel)).collect();
-        let recording =
-            Recording::new(planes?).ok_or_else(|| js_sys::Error::new(&format!("{file} holds no sound")))?;
-        self.inner.borrow_mut().band.kit.add(file, recording);
+    pub fn add_recording(&self, url: &str) -> Result<(), JsValue> {
+        let band = &mut self.inner.borrow_mut().band;
+        let lease = band.held.iter().find(|lease| lease.id() == url);
+        let recording = lease
+            .and_then(|lease| Recording::new(url, lease.number_of_channels(), lease.length()))
+            .ok_or_else(|| js_sys::Error::new(&format!("{url} holds no sound")))?;
+        band.kit.add(recording);
         Ok(())
+    }
+
+    /// Tries every type of node: a promise of an array of objects, see the module `trial`. The context must be running, as
+    /// some types have to rest on its clock.
+    #[wasm_bindgen(js_name = tryTypes)]
+    pub fn try_types(&self) -> Promise {
+        let context = self.inner.borrow().context.clone();
+        promise(trial::every_type(context))
+    }
+
+    /// Every type of node and its state class, untried, in the same shape.
+    pub fn types() -> Array {
+        trial::untried()
     }
 
     /// Begins to measure the load of the audio thread; what goes wrong is told by [`Self::errors`].
@@ -231,25 +264,25 @@ impl Demo {
     /// Fresh or pooled voices from now on. Pools start empty; the old ones go as the last of their voices ends.
     ///
     /// # Errors
-    /// A message if the recordings' bytes cannot be counted.
+    /// A message if the bytes of an echo cannot be counted.
     #[wasm_bindgen(js_name = setMode)]
     pub fn set_mode(&self, fresh: bool) -> Result<(), JsValue> {
-        let inner = &mut *self.inner.borrow_mut();
-        let (context, kit) = (&inner.context, inner.band.kit.bytes());
-        inner.band.supply = if fresh {
-            Supply::Fresh(Fresh::new(context, kit).map_err(thrown)?)
+        let band = &mut self.inner.borrow_mut().band;
+        let context = &band.context;
+        band.supply = if fresh {
+            Supply::Fresh(Fresh::new(context, band.recordings.stats().bytes()).map_err(thrown)?)
         } else {
-            Supply::Pooled(Box::new(Pooled::new(context, inner.limit, kit).map_err(thrown)?))
+            Supply::Pooled(Box::new(Pooled::new(context, &band.memory, &band.recordings)))
         };
         Ok(())
     }
 
-    /// The budget of pooled voices in bytes. What no longer fits is evicted if it is idle, and refused if it is new.
+    /// The budget of the recordings and of pooled voices in bytes. What no longer fits is evicted if it is idle, and refused
+    /// if it is new.
     #[wasm_bindgen(js_name = setLimit)]
     pub fn set_limit(&self, bytes: f64) {
-        let inner = &mut *self.inner.borrow_mut();
-        inner.limit = bytes as usize;
-        inner.band.supply.set_limit(inner.limit);
+        // What is over it all the same is leased: it goes as its voices end, and shows in the chart.
+        self.inner.borrow().band.memory.set_limit(bytes as usize);
     }
 
     /// Voices per second from the next beat on.
@@ -334,11 +367,14 @@ impl Demo {
         let metrics = inner.profiler.metrics();
         let health = Health {
             load: metrics.load,
+            loads: metrics.loads.map(|loads| [loads.p50, loads.p95, loads.p99]),
             underruns: metrics.underruns,
             base_latency: metrics.base_latency,
             output_latency: metrics.output_latency,
         };
-        let values = flatten(&played, &health, &band.supply.census());
+        let recordings = band.recordings.stats();
+        let cached = Cached { decoded: recordings.created, leases: recordings.hits };
+        let values = flatten(&played, &health, &cached, &band.supply.census());
         for (number, value) in numbers.iter_mut().zip(values) {
             *number = value;
         }
@@ -353,6 +389,12 @@ impl Demo {
 /// What a message says before its first figure.
 fn kind_of(message: &str) -> &str {
     message.split(|c: char| c.is_ascii_digit()).next().unwrap_or(message)
+}
+
+/// A promise of a future. All are of one type, so that what drives them is there once.
+fn promise(future: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
+    let future: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(future);
+    wasm_bindgen_futures::future_to_promise(future)
 }
 
 /// A message as something to throw.
@@ -416,14 +458,24 @@ impl Band {
     fn try_play(&mut self, hit: &Hit, now: f64, inner: &Weak<RefCell<Inner>>) -> Result<(), String> {
         // Drawn first, so that a refused voice does not change those after it.
         let recording = self.kit.choose(hit.track, &mut self.rng).ok_or("no recording was decoded")?;
-        let frames = hit.frames as usize;
-        self.left.resize(frames, 0.0);
-        self.right.resize(frames, 0.0);
-        recording.slice(hit.offset, &mut self.left, &mut self.right);
+        let frames = hit.frames.min(LONG);
+        let slice = recording.slice(hit.offset, frames);
+        let views = self.scratch.views(frames);
+        {
+            // Decoded once, leased by each voice for as long as it copies.
+            let sample = self.recordings.get(recording.id()).ok_or("the recording is gone")?;
+            for (view, channel) in views.iter().zip(recording.sides()) {
+                sample.unchecked_ref::<Samples>().read(view, channel, slice.start);
+            }
+        }
+        for side in self.scratch.sides() {
+            slice.shape(&mut side[..frames as usize]);
+        }
 
         let chain = self.supply.chain(hit.frames, hit.echo)?;
         let source = self.context.create_buffer_source().map_err(|error| describe(&error))?;
-        chain.sound.load(&self.left, &self.right, &source)?;
+        // Anew: what was made since may have made the memory grow.
+        chain.sound.load(self.scratch.views(frames), &source)?;
         self.wire(&source, &chain)?;
         self.start_source(hit, now, &source, &chain).map_err(|error| describe(&error))?;
         let slot = self.take_slot(inner).ok_or_else(|| format!("more than {MOST_VOICES} voices at once"))?;

@@ -1,44 +1,62 @@
 //! The decoded recordings, and how a slice of one becomes the content of a voice's buffer.
+//!
+//! The samples themselves are in the browser, in a cache of `pool-web`; here is what is to be known to cut a slice.
 
 use crate::{pattern::Track, rng::Rng};
 
 /// Frames over which a slice fades in and out, so that no voice clicks (1.3 ms at 48 kHz).
 const FADE: usize = 64;
 
-/// One decoded recording: one or two planes of equal length.
-#[derive(Debug)]
+/// One decoded recording.
+#[derive(Debug, Clone)]
 pub struct Recording {
-    planes: Vec<Vec<f32>>,
-    frames: usize,
+    id: String,
+    channels: u32,
+    frames: u32,
+}
+
+/// Which frames of a recording a voice plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// The first of them.
+    pub start: u32,
+    /// How many the recording has from there on, at most as many as the voice wants.
+    pub frames: u32,
 }
 
 impl Recording {
-    /// A recording of these planes; `None` if there are none, or if they are empty or differ in length.
-    pub fn new(planes: Vec<Vec<f32>>) -> Option<Self> {
-        let frames = planes.first()?.len();
-        (frames > 0 && planes.iter().all(|plane| plane.len() == frames)).then_some(Self { planes, frames })
+    /// What is in the cache under `id`; `None` if it holds no sound.
+    pub fn new(id: &str, channels: u32, frames: u32) -> Option<Self> {
+        // Two sides are played; what a surround recording has beyond them is left out.
+        (channels > 0 && frames > 0).then(|| Self { id: id.to_owned(), channels: channels.min(2), frames })
     }
 
-    /// Bytes of its samples.
-    pub fn bytes(&self) -> usize {
-        self.planes.len() * self.frames * size_of::<f32>()
+    /// Its name in the cache.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    /// Copies the slice that starts at `offset` (0 to 1) into `left` and `right`, faded at both ends.
-    ///
-    /// A mono recording goes to both sides. What lies beyond the recording's end is silence; every frame of both
-    /// sides is written, so nothing of a recycled buffer is left.
-    pub fn slice(&self, offset: f32, left: &mut [f32], right: &mut [f32]) {
-        let spare = self.frames.saturating_sub(left.len());
-        let start = (spare as f32 * offset.clamp(0.0, 1.0)) as usize;
-        for (plane, out) in [(0, left), (self.planes.len() - 1, right)] {
-            let source = &self.planes[plane][start.min(self.frames)..];
-            let length = source.len().min(out.len());
-            out[..length].copy_from_slice(&source[..length]);
-            out[length..].fill(0.0);
-            // The attack of a drum is its first millisecond: a slice that starts there needs no fade in.
-            fade(&mut out[..length], start > 0);
-        }
+    /// The channels for the left and the right side: a mono recording goes to both.
+    pub fn sides(&self) -> [u32; 2] {
+        [0, self.channels - 1]
+    }
+
+    /// The slice of up to `wanted` frames that starts at `offset`: 0 is the attack, 1 the last place that still fills it.
+    pub fn slice(&self, offset: f32, wanted: u32) -> Slice {
+        let spare = self.frames.saturating_sub(wanted);
+        let start = (spare as f32 * offset.clamp(0.0, 1.0)) as u32;
+        Slice { start, frames: (self.frames - start.min(self.frames)).min(wanted) }
+    }
+}
+
+impl Slice {
+    /// Fades what was copied to the front of `samples` at both ends, and silences what lies beyond the recording's end: so
+    /// that nothing of their last use is left.
+    pub fn shape(&self, samples: &mut [f32]) {
+        let length = (self.frames as usize).min(samples.len());
+        samples[length..].fill(0.0);
+        // The attack of a drum is its first millisecond: a slice that starts there needs no fade in.
+        fade(&mut samples[..length], self.start > 0);
     }
 }
 
@@ -61,9 +79,10 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// Adds a recording under its file name (with or without extension and folder); an unknown name serves grains.
-    pub fn add(&mut self, file: &str, recording: Recording) {
-        let name = file.rsplit('/').next().unwrap_or(file);
+    /// Adds a recording under its id, which is its file name (with or without extension and folder); an unknown name serves
+    /// grains.
+    pub fn add(&mut self, recording: Recording) {
+        let name = recording.id.rsplit('/').next().unwrap_or(&recording.id);
         let stem = name.split('.').next().unwrap_or(name);
         let track =
             Track::ROWS.into_iter().find(|track| track.recordings().contains(&stem)).unwrap_or(Track::Air);
@@ -78,11 +97,6 @@ impl Kit {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.recordings.is_empty()
-    }
-
-    /// Bytes of all samples.
-    pub fn bytes(&self) -> usize {
-        self.recordings.iter().map(|(_, recording)| recording.bytes()).sum()
     }
 
     /// One recording of `track`, or any other if that track has none; `None` only if the kit is empty.
@@ -101,38 +115,51 @@ impl Kit {
 mod tests {
     use super::*;
 
-    fn ramp(frames: usize) -> Recording {
-        Recording::new(vec![vec![0.5; frames], vec![-0.5; frames]]).unwrap()
+    /// A slice of a recording that holds nothing but ones, in samples that held nonsense.
+    fn cut(frames: u32, offset: f32) -> Vec<f32> {
+        let slice = Recording::new("ones", 2, frames).unwrap().slice(offset, 4_800);
+        assert!(slice.start + slice.frames <= frames, "{slice:?} of {frames}");
+        let mut samples = vec![f32::NAN; 4_800];
+        samples[..slice.frames as usize].fill(1.0);
+        slice.shape(&mut samples);
+        samples
     }
 
     /// Would catch the last user's samples sounding on in a recycled buffer.
     #[test]
     fn a_slice_writes_every_frame() {
         for (frames, offset) in [(1, 0.0), (100, 1.0), (4_800, 0.5), (9_000, 1.0), (70_000, 0.3)] {
-            let (mut left, mut right) = (vec![f32::NAN; 4_800], vec![f32::NAN; 4_800]);
-            ramp(frames).slice(offset, &mut left, &mut right);
-            assert!(left.iter().all(|sample| (0.0..=0.5).contains(sample)), "{frames}");
-            assert!(right.iter().all(|sample| (-0.5..=0.0).contains(sample)), "{frames}");
+            let samples = cut(frames, offset);
+            assert!(samples.iter().all(|sample| (0.0..=1.0).contains(sample)), "{frames}");
+            assert!(samples[frames.min(4_800) as usize..].iter().all(|&sample| sample == 0.0), "{frames}");
         }
     }
 
     /// Would catch clicks at the ends of a slice, and a faded (dull) attack of a hit.
     #[test]
     fn slices_end_in_silence_and_keep_the_attack() {
-        let (mut left, mut right) = (vec![0.0; 4_800], vec![0.0; 4_800]);
-        ramp(20_000).slice(0.0, &mut left, &mut right);
-        assert_eq!((left[0], left[4_799]), (0.5, 0.0));
-        ramp(20_000).slice(0.5, &mut left, &mut right);
-        assert_eq!((left[0], right[4_799]), (0.0, 0.0));
-        assert_eq!(left[2_400], 0.5);
+        let samples = cut(20_000, 0.0);
+        assert_eq!((samples[0], samples[4_799]), (1.0, 0.0));
+        let samples = cut(20_000, 0.5);
+        assert_eq!((samples[0], samples[2_400], samples[4_799]), (0.0, 1.0, 0.0));
     }
 
-    /// Would catch a panic on a recording that decoded to nothing or to ragged planes.
+    /// Would catch slices that all begin at the same place, or beyond the last one that is full.
     #[test]
-    fn an_empty_recording_is_refused() {
-        assert!(Recording::new(vec![]).is_none());
-        assert!(Recording::new(vec![vec![]]).is_none());
-        assert!(Recording::new(vec![vec![0.0; 2], vec![0.0; 3]]).is_none());
+    fn the_offset_reaches_from_the_attack_to_the_last_full_slice() {
+        let recording = Recording::new("long", 1, 10_000).unwrap();
+        assert_eq!(recording.slice(0.0, 4_800), Slice { start: 0, frames: 4_800 });
+        assert_eq!(recording.slice(1.0, 4_800), Slice { start: 5_200, frames: 4_800 });
+        assert_eq!(recording.slice(7.0, 20_000), Slice { start: 0, frames: 10_000 });
+    }
+
+    /// Would catch a panic on a recording that decoded to nothing, and a side that a mono or surround one does not have.
+    #[test]
+    fn both_sides_have_a_channel() {
+        assert!(Recording::new("none", 0, 10).is_none());
+        assert!(Recording::new("none", 2, 0).is_none());
+        let sides = |channels| Recording::new("some", channels, 1).unwrap().sides();
+        assert_eq!([sides(1), sides(2), sides(6)], [[0, 0], [0, 1], [0, 1]]);
     }
 
     /// Would catch a track that goes silent because a file is missing, and a file that no track plays.
@@ -140,11 +167,12 @@ mod tests {
     fn every_track_finds_something_to_play() {
         let (mut kit, mut rng) = (Kit::default(), Rng::new(1));
         assert!(kit.choose(Track::Kick, &mut rng).is_none());
-        kit.add("audio/bd_haus.flac", ramp(10));
-        kit.add("never_heard_of.flac", ramp(20));
-        assert_eq!(kit.choose(Track::Kick, &mut rng).unwrap().bytes(), 80);
-        assert_eq!(kit.choose(Track::Air, &mut rng).unwrap().bytes(), 160);
+        for id in ["audio/bd_haus.flac", "never_heard_of.flac"] {
+            kit.add(Recording::new(id, 2, 10).unwrap());
+        }
+        assert_eq!(kit.choose(Track::Kick, &mut rng).unwrap().id(), "audio/bd_haus.flac");
+        assert_eq!(kit.choose(Track::Air, &mut rng).unwrap().id(), "never_heard_of.flac");
         assert!(kit.choose(Track::Bell, &mut rng).is_some());
-        assert_eq!(kit.bytes(), 240);
+        assert_eq!(kit.len(), 2);
     }
 }

@@ -4,17 +4,21 @@
 
 use std::{cell::RefCell, ops::Deref, rc::Rc};
 
+use js_sys::Float32Array;
 use pool_web::{
     AudioBufferPool, AudioMemory, AudioNodePoolManager, BufferLease, DelayKey, NodeLease, NodeManagerStats,
-    NodeStats, PoolNode, PoolStats,
+    NodeStats, PoolNode, PoolStats, SampleCache,
 };
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     AudioBuffer, AudioBufferSourceNode, AudioContext, AudioNode, AudioParam, BiquadFilterNode, DelayNode,
     GainNode, StereoPannerNode,
 };
 
-use crate::census::{Census, Count, Kind};
+use crate::{
+    census::{Census, Count, Kind},
+    scratch::Samples,
+};
 
 /// Channels of every voice's buffer.
 const CHANNELS: u32 = 2;
@@ -113,21 +117,21 @@ impl Sound {
     /// Fills both sides and gives the buffer to `source`.
     pub(crate) fn load(
         &self,
-        left: &[f32],
-        right: &[f32],
+        [left, right]: &[Float32Array; 2],
         source: &AudioBufferSourceNode,
     ) -> Result<(), String> {
         match self {
             Self::Leased(lease) => lease
-                .write(0, left)
-                .and_then(|()| lease.write(1, right))
+                .write_array(0, left)
+                .and_then(|()| lease.write_array(1, right))
                 .and_then(|()| lease.play_on(source))
                 // The hold ends with the source, whether we watch it or not.
                 .map(drop)
                 .map_err(|error| error.to_string()),
             Self::Fresh(buffer) => {
-                let filled = buffer.copy_to_channel(left, 0).and_then(|()| buffer.copy_to_channel(right, 1));
-                filled.map_err(|error| describe(&error))?;
+                let samples = buffer.unchecked_ref::<Samples>();
+                samples.write(left, 0);
+                samples.write(right, 1);
                 source.set_buffer(Some(buffer));
                 Ok(())
             }
@@ -206,21 +210,14 @@ impl Supply {
         pooled.buffers.maintain();
         pooled.nodes.take_failure().map(|failure| failure.to_string())
     }
-
-    /// Changes the budget, if this has one.
-    pub(crate) fn set_limit(&self, bytes: usize) {
-        if let Self::Pooled(pooled) = self {
-            // What is over it all the same is leased: it goes as its voices end, and shows in the chart.
-            pooled.memory.set_limit(bytes);
-        }
-    }
 }
 
-/// Nodes and buffers from the pools of `pool-web`, all under one budget.
+/// Nodes and buffers from the pools of `pool-web`, under one budget with the recordings.
 pub(crate) struct Pooled {
     nodes: AudioNodePoolManager,
     buffers: AudioBufferPool,
     memory: AudioMemory,
+    recordings: SampleCache,
     sample_rate: f32,
     /// The pools count from their beginning; this is what they had counted at the last reset.
     base_nodes: NodeManagerStats,
@@ -228,14 +225,20 @@ pub(crate) struct Pooled {
 }
 
 impl Pooled {
-    /// Empty pools with a budget of `limit` bytes, of which the recordings take `kit_bytes`.
-    pub(crate) fn new(context: &AudioContext, limit: usize, kit_bytes: usize) -> Result<Self, String> {
-        let memory = AudioMemory::builder().budget(limit).build();
-        memory.track("recordings", kit_bytes).map_err(|error| error.to_string())?;
-        let nodes = AudioNodePoolManager::builder(context).memory(&memory).build();
-        let buffers = AudioBufferPool::builder(context).memory(&memory).build();
+    /// Empty pools that are charged to `memory`, as `recordings` are.
+    pub(crate) fn new(context: &AudioContext, memory: &AudioMemory, recordings: &SampleCache) -> Self {
+        let nodes = AudioNodePoolManager::builder(context).memory(memory).build();
+        let buffers = AudioBufferPool::builder(context).memory(memory).build();
         let (base_nodes, base_buffers) = (nodes.stats(), buffers.stats());
-        Ok(Self { nodes, buffers, memory, sample_rate: context.sample_rate(), base_nodes, base_buffers })
+        Self {
+            nodes,
+            buffers,
+            memory: memory.clone(),
+            recordings: recordings.clone(),
+            sample_rate: context.sample_rate(),
+            base_nodes,
+            base_buffers,
+        }
     }
 
     fn chain(&self, frames: u32, echo: bool) -> Result<Chain, pool_web::WebError> {
@@ -255,13 +258,14 @@ impl Pooled {
     fn census(&self) -> Census {
         let (now, base) = (self.nodes.stats(), self.base_nodes);
         let buffers = self.buffers.stats();
-        let memory = self.memory.stats();
+        let (memory, recordings) = (self.memory.stats(), self.recordings.stats());
         let nodes = now.total();
         let evicted = nodes.evicted - base.total().evicted + buffers.evicted - self.base_buffers.evicted;
         let mut census = Census {
-            leased_bytes: memory.leased as u64,
-            idle_bytes: memory.idle as u64,
-            kit_bytes: memory.tracked as u64,
+            // Those of the memory are of all that is charged to it.
+            leased_bytes: (memory.leased - recordings.leased_bytes) as u64,
+            idle_bytes: (memory.idle - recordings.idle_bytes) as u64,
+            kit_bytes: recordings.bytes() as u64,
             peak_bytes: memory.peak as u64,
             limit_bytes: memory.limit as u64,
             evicted,

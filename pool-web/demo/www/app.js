@@ -2,15 +2,20 @@
 // The sequencer, its voices and both supplies are in Rust; nothing here touches an audio node but the meter's.
 
 import init, { Demo } from "./pkg/pool_web_demo.js";
-import { BarChart, History, Palette, TimeChart, formatBytes, formatCount } from "./charts.js";
+import { BarChart, History, Palette, TimeChart, UNITS, formatBytes, formatCount } from "./charts.js";
 import { Grid } from "./grid.js";
 
 const TICK_MS = 25;
 const SAMPLE_MS = 250;
+/** Charts are drawn in turn: each once in so many samples. */
+const TURNS = 4;
 /** How long a switch of mode waits for the voices of the old mode to end. */
 const DRAIN_MS = 2000;
 /** How long `start` waits for the browser to let the context run. */
 const RESUME_MS = 700;
+
+/** The kinds of objects, as the names of their counts begin. */
+const KINDS = ["gain", "filter", "panner", "delay", "buffer"];
 
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -29,7 +34,14 @@ const page = {
   numbers: null,
   /** The counts by name, refreshed four times a second. */
   now: {},
+  /** Where each name is among the numbers. */
+  place: {},
+  /** The numbers of the latest run of each mode. */
   runs: { pooled: null, fresh: null },
+  /** The latest point of the charts, and what it is a difference to. */
+  point: {},
+  before: null,
+  turn: 0,
 };
 
 function clampRate(value) {
@@ -62,28 +74,28 @@ async function fetchOrThrow(path) {
   return answer;
 }
 
-async function loadKit(demo, context) {
-  const files = await (await fetchOrThrow("audio/index.json")).json();
+async function loadKit(demo) {
+  const urls = (await (await fetchOrThrow("audio/index.json")).json()).map((file) => `audio/${file}`);
   let done = 0;
   const failed = [];
-  const decoded = await Promise.all(files.map(async (file) => {
+  const decoded = await Promise.all(urls.map(async (url) => {
     try {
-      const bytes = await (await fetchOrThrow(`audio/${file}`)).arrayBuffer();
-      return await context.decodeAudioData(bytes);
+      await demo.decode(url);
+      return true;
     } catch (error) {
-      failed.push(`${file}: ${error.message}`);
-      return null;
+      failed.push(`${url}: ${error.message}`);
+      return false;
     } finally {
-      status(`Decoding the recordings: ${++done} of ${files.length}`);
+      status(`Decoding the recordings: ${++done} of ${urls.length}`);
     }
   }));
   // In the order of the index, whichever came first, so that every load plays the same.
-  files.forEach((file, index) => {
-    if (decoded[index]) demo.addRecording(file, decoded[index]);
+  urls.forEach((url, index) => {
+    if (decoded[index]) demo.addRecording(url);
   });
   failed.forEach(note);
-  if (failed.length === files.length) throw new Error(`No recording could be decoded. ${failed[0] ?? "The kit is empty."}`);
-  return { count: files.length - failed.length, failed: failed.length };
+  if (failed.length === urls.length) throw new Error(`No recording could be decoded. ${failed[0] ?? "The kit is empty."}`);
+  return { count: urls.length - failed.length, failed: failed.length };
 }
 
 async function prepare() {
@@ -93,9 +105,10 @@ async function prepare() {
   const demo = new Demo(context, Number($("limit").value) * 1024 * 1024);
   page.context = context;
   page.demo = demo;
-  const kit = await loadKit(demo, context);
+  const kit = await loadKit(demo);
   page.names = Demo.fields().split(",");
   page.numbers = new Float64Array(page.names.length);
+  page.names.forEach((name, index) => (page.place[name] = index));
   demo.setRate(page.rate);
   demo.setVolume($("volume").value / 100);
   demo.setMode(page.mode === "fresh");
@@ -221,6 +234,7 @@ function report() {
     tracked_peak_bytes: now.peak_bytes,
     underruns: known(now.underruns),
     load: known(now.load),
+    load_p95: known(now.load_p95),
     latency_ms: known(now.latency_ms),
     context_state: page.context.state,
     errors: [...page.errors, ...page.demo.errors()],
@@ -249,57 +263,123 @@ function sample() {
   // A handful of voices says nothing: the last of them end while none begin.
   point.script_us = voices >= Math.min(5, page.rate / 8) && page.playing ? ((now.busy_ms - before.busy) * 1000) / voices : NaN;
   point.load = now.load;
-  point.peak_load = now.peak_load;
+  point.load_p95 = now.load_p95;
   point.underruns = before ? now.underruns - before.underruns : 0;
   point.base_ms = now.base_latency_ms;
   point.output_ms = now.output_latency_ms;
-  page.before ??= {};
-  Object.assign(page.before, { time, made, reused, voices: now.voices, busy: now.busy_ms, underruns: now.underruns });
+  const last = (page.before ??= { time: 0, made: 0, reused: 0, voices: 0, busy: 0, underruns: 0 });
+  last.time = time;
+  last.made = made;
+  last.reused = reused;
+  last.voices = now.voices;
+  last.busy = now.busy_ms;
+  last.underruns = now.underruns;
   page.history.push(point);
   // Stopped, everything given back and silent: the timer rests.
   if (!page.playing && now.sounding === 0 && now.delay_resting + now.filter_resting === 0) {
     clearInterval(page.timer);
     page.timer = 0;
   }
-  if (now.voices > 0) page.runs[page.mode] = Object.assign(page.runs[page.mode] ?? {}, now);
+  if (now.voices > 0) (page.runs[page.mode] ??= new Float64Array(page.names.length)).set(page.numbers);
 }
 
-function show() {
-  // Texts every second time: each one that changes makes the browser lay the page out again.
-  page.texts = !page.texts;
-  for (const chart of page.charts) chart.show(page.history, page.texts);
-  page.bars.show(page.now, page.texts);
-  showMeter();
-  if (page.texts) {
-    showTable();
-    if (page.playing) showState();
+/** Draws a part of the page, or `all` of it. Texts that change make the browser lay the page out again: once per round. */
+function show(all) {
+  page.turn = (page.turn + 1) % TURNS;
+  for (let index = 0; index < page.charts.length; index++) {
+    const chart = page.charts[index];
+    if (all || index % TURNS === page.turn) chart.show(chart === page.bars ? page.now : page.history);
+  }
+  const texts = all || page.turn === 0;
+  showMeter(texts);
+  if (!texts) return;
+  showTable();
+  showKit();
+  if (page.playing) showState();
+}
+
+/** What the cache of recordings has done. */
+function showKit() {
+  const { recordings_decoded: decoded, recordings_leases: leases, kit_bytes: bytes } = page.now;
+  const text = `${formatCount(decoded)} recordings in ${formatBytes(bytes)}, each decoded once, and leased ${formatCount(leases)} times since: by every voice, for as long as it copies its slice.`;
+  if ($("kit").textContent !== text) $("kit").textContent = text;
+}
+
+// ---- types of nodes ----------------------------------------------------------------------------------------------
+
+/** Fills the table of types; each row is interface, state class, what became of it, and whether its class promises that: null if not tried. */
+function showTypes(rows) {
+  $("types").replaceChildren(...rows.map(([type, stateClass, outcome, right]) => {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = type.replace(/Node$/, "");
+    head.title = type;
+    row.append(head);
+    for (const text of [stateClass, right === false ? `${outcome}: not what its class promises` : outcome]) row.insertCell().textContent = text;
+    row.toggleAttribute("data-wrong", right === false);
+    return row;
+  }));
+}
+
+/** Uses and releases a node of every type; resolves to what became of each. */
+async function tryTypes() {
+  await poolDemo.ready;
+  const button = $("try-types");
+  const line = $("types-status");
+  button.disabled = true;
+  line.textContent = "Trying: some types have to rest …";
+  try {
+    const rows = await page.demo.tryTypes();
+    showTypes(rows);
+    const count = (answer) => rows.filter(([, , , right]) => right === answer).length;
+    const kept = count(false) === 0 ? "and all of them did" : `and ${count(false)} of them did not do`;
+    line.textContent = `${count(true) + count(false)} types were tried, ${kept} what their classes promise; ${count(null)} were not tried.`;
+    return rows.map(([type, stateClass, outcome, right]) => ({ type, class: stateClass, outcome, right }));
+  } catch (error) {
+    line.textContent = error.message;
+    throw error;
+  } finally {
+    button.disabled = false;
   }
 }
 
 function showTable() {
-  for (const mode of ["pooled", "fresh"]) {
-    const row = $(`row-${mode}`);
-    row.toggleAttribute("data-live", mode === page.mode && page.playing);
-    const run = page.runs[mode];
-    const reused = run ? run.nodes_reused + run.buffers_reused : NaN;
-    const made = run ? run.nodes_created + run.buffers_created : NaN;
-    const texts = !run ? Array(7).fill("–") : [
-      formatCount(run.voices),
-      formatCount(run.nodes_created),
-      formatCount(run.buffers_created),
-      `${((100 * reused) / (reused + made)).toFixed(1)} %`,
-      formatBytes(run.peak_bytes),
-      `${((run.busy_ms * 1000) / run.voices).toFixed(0)} µs`,
-      Number.isFinite(run.underruns) ? formatCount(run.underruns) : "n/a",
-    ];
-    texts.forEach((text, index) => {
-      const cell = row.cells[index + 1] ?? row.insertCell();
-      if (cell.textContent !== text) cell.textContent = text;
-    });
-  }
+  showRun("pooled");
+  showRun("fresh");
 }
 
-function showMeter() {
+function showRun(mode) {
+  const row = $(`row-${mode}`);
+  const run = page.runs[mode];
+  const live = mode === page.mode;
+  row.toggleAttribute("data-live", live && page.playing);
+  // Of the other mode nothing changes.
+  if (run && !live && row.dataset.shown === "run") return;
+  row.dataset.shown = run ? "run" : "";
+  const get = (name) => run[page.place[name]];
+  const texts = run ? runTexts(get) : Array(7).fill("–");
+  texts.forEach((text, index) => {
+    const cell = row.cells[index + 1] ?? row.insertCell();
+    if (cell.textContent !== text) cell.textContent = text;
+  });
+}
+
+function runTexts(get) {
+  const reused = get("nodes_reused") + get("buffers_reused");
+  const made = get("nodes_created") + get("buffers_created");
+  return [
+    formatCount(get("voices")),
+    formatCount(get("nodes_created")),
+    formatCount(get("buffers_created")),
+    `${((100 * reused) / (reused + made)).toFixed(1)} %`,
+    formatBytes(get("peak_bytes")),
+    `${((get("busy_ms") * 1000) / get("voices")).toFixed(0)} µs`,
+    formatCount(get("underruns")),
+  ];
+}
+
+function showMeter(texts) {
   const { analyser, wave } = page;
   let peak = 0;
   if (page.playing) {
@@ -309,7 +389,7 @@ function showMeter() {
   // The bar shows 60 decibels below full scale.
   const decibels = 20 * Math.log10(peak);
   $("meter").style.transform = `scaleX(${Math.min(1, Math.max(0, 1 + decibels / 60)).toFixed(3)})`;
-  if (!page.texts) return;
+  if (!texts) return;
   const text = peak > 0.001 ? `${decibels.toFixed(0).replace("-", "\u2212")} dB` : "–";
   if ($("meter-value").textContent !== text) $("meter-value").textContent = text;
 }
@@ -337,18 +417,35 @@ function buildPage(demo, context) {
   page.wave = new Float32Array(page.analyser.fftSize);
   demo.output().connect(page.analyser);
 
-  page.history = new History(["fresh", "leased_bytes", "idle_bytes", "kit_bytes", "peak_bytes", "limit_bytes", "hits", "misses", "script_us", "load", "peak_load", "underruns", "base_ms", "output_ms"]);
-  page.point = {};
+  const { bytes, perSecond: rate, us, ms: milliseconds, percent: share, count } = UNITS;
+  page.history = new History({
+    fresh: count,
+    leased_bytes: bytes,
+    idle_bytes: bytes,
+    kit_bytes: bytes,
+    peak_bytes: bytes,
+    limit_bytes: bytes,
+    hits: rate,
+    misses: rate,
+    script_us: us,
+    load: share,
+    load_p95: share,
+    underruns: count,
+    base_ms: milliseconds,
+    output_ms: milliseconds,
+  });
+  const { history, point } = page;
   const palette = new Palette();
   const charts = $("charts");
-  const latest = (column, format) => (history) => format(history.at(column, 0));
+  /** A line of a legend: the latest value of a column. */
+  const latest = (column, format) => () => format(point[column]);
   const orNone = (format) => (value) => (Number.isFinite(value) ? format(value) : "n/a");
   const perSecond = orNone((value) => `${formatCount(value)}/s`);
   const percent = orNone((value) => `${(value * 100).toFixed(1)} %`);
-  const total = (now, state) => formatCount(["gain", "filter", "panner", "delay", "buffer"].reduce((sum, kind) => sum + now[`${kind}_${state}`], 0));
+  const total = (state) => () => formatCount(KINDS.reduce((sum, kind) => sum + page.now[`${kind}_${state}`], 0));
   const ms = orNone((value) => `${value.toFixed(1)} ms`);
 
-  const memory = new TimeChart(charts, palette, {
+  const memory = new TimeChart(charts, palette, history, {
     title: "Audio memory",
     hint: "Bytes that the program holds for sound. Idle bytes wait to be used again and are the first to go when the limit is near.",
     alt: "Bytes leased, idle and in recordings over the last minute, with peak and limit",
@@ -358,7 +455,7 @@ function buildPage(demo, context) {
       { label: "Leased", column: "leased_bytes", color: "leased", style: "area", read: latest("leased_bytes", formatBytes) },
       { label: "Idle", column: "idle_bytes", color: "idle", style: "area", read: latest("idle_bytes", formatBytes) },
       { label: "Peak", column: "peak_bytes", color: "peak", style: "line", read: latest("peak_bytes", formatBytes) },
-      { label: "Limit", column: "limit_bytes", color: "limit", style: "dashed", read: latest("limit_bytes", orNone(formatBytes)) },
+      { label: "Limit", column: "limit_bytes", color: "limit", style: "dashed", read: latest("limit_bytes", formatBytes) },
     ],
   });
   page.bars = new BarChart(charts, palette, {
@@ -373,12 +470,12 @@ function buildPage(demo, context) {
       { key: "buffer", label: "Buffer" },
     ],
     series: [
-      { label: "Leased", state: "leased", color: "leased", style: "area", read: (now) => total(now, "leased") },
-      { label: "Resting", state: "resting", color: "kit", style: "area", read: (now) => total(now, "resting") },
-      { label: "Idle", state: "idle", color: "idle", style: "area", read: (now) => total(now, "idle") },
+      { label: "Leased", state: "leased", color: "leased", style: "area", read: total("leased") },
+      { label: "Resting", state: "resting", color: "kit", style: "area", read: total("resting") },
+      { label: "Idle", state: "idle", color: "idle", style: "area", read: total("idle") },
     ],
   });
-  const hits = new TimeChart(charts, palette, {
+  const hits = new TimeChart(charts, palette, history, {
     title: "Hits and misses",
     hint: "A hit takes a node or buffer from the pool; a miss makes a new one. Fresh voices only ever miss.",
     alt: "Objects reused and made per second over the last minute",
@@ -388,7 +485,7 @@ function buildPage(demo, context) {
       { label: "Misses", column: "misses", color: "miss", style: "area", read: latest("misses", perSecond) },
     ],
   });
-  const script = new TimeChart(charts, palette, {
+  const script = new TimeChart(charts, palette, history, {
     title: "Script time per voice",
     hint: "Main-thread time to take or make a voice's objects, fill its buffer and start it. Garbage collection comes on top.",
     alt: "Microseconds of main-thread time per voice over the last minute",
@@ -396,18 +493,21 @@ function buildPage(demo, context) {
     empty: "Plays when you do",
     series: [{ label: "Per voice", column: "script_us", color: "second", style: "line", read: latest("script_us", orNone((value) => `${value.toFixed(0)} µs`)) }],
   });
-  const load = new TimeChart(charts, palette, {
+  const load = new TimeChart(charts, palette, history, {
     title: "Load of the audio thread",
-    hint: "Share of its time that the browser's audio thread needs. Triangles mark underruns, which one would hear as a gap.",
+    hint: "Share of its time that the browser's audio thread needs; p50, p95 and p99 of all quarter seconds since the last reset. Triangles mark underruns, which one would hear as a gap.",
     alt: "Load of the audio thread and underruns over the last minute",
     unit: "percent",
     empty: "Not known yet",
     series: [
       { label: "Load", column: "load", color: "load", style: "line", read: latest("load", percent) },
-      { label: "Underruns", column: "underruns", color: "miss", style: "mark", read: () => (Number.isFinite(page.now.underruns) ? formatCount(page.now.underruns) : "n/a") },
+      { label: "p50", style: "none", read: () => percent(page.now.load_p50) },
+      { label: "p95", column: "load_p95", color: "second", style: "dashed", read: latest("load_p95", percent) },
+      { label: "p99", style: "none", read: () => percent(page.now.load_p99) },
+      { label: "Underruns", column: "underruns", color: "miss", style: "mark", read: () => formatCount(page.now.underruns) },
     ],
   });
-  const latency = new TimeChart(charts, palette, {
+  const latency = new TimeChart(charts, palette, history, {
     title: "Latency",
     hint: "Time from the audio graph to the ear: inside the browser, and from there through the system and the device.",
     alt: "Base and output latency in milliseconds over the last minute",
@@ -418,8 +518,11 @@ function buildPage(demo, context) {
       { label: "Output", column: "output_ms", color: "second", style: "line", read: latest("output_ms", ms) },
     ],
   });
-  page.charts = [memory, hits, script, load, latency];
+  page.charts = [memory, page.bars, hits, script, load, latency];
 
+  showTypes(Demo.types());
+  $("try-types").addEventListener("click", () => tryTypes().catch(() => {}));
+  $("try-types").disabled = false;
   $("play").addEventListener("click", () => (page.playing ? stop() : start()).catch(note));
   $("rate").addEventListener("input", () => setRate($("rate").value));
   $("volume").addEventListener("input", () => {
@@ -448,14 +551,14 @@ function buildPage(demo, context) {
   setInterval(() => {
     sample();
     // Nobody sees a hidden page; and calm readers get one picture a second.
-    if (document.hidden || (calm.matches && ++sampled % 4 !== 0)) return;
-    show();
+    if (document.hidden || (calm.matches && ++sampled % TURNS !== 0)) return;
+    show(calm.matches);
   }, SAMPLE_MS);
   sample();
-  show();
+  show(true);
 }
 
-const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report };
+const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report, tryTypes };
 window.poolDemo = poolDemo;
 poolDemo.ready = prepare();
 poolDemo.ready.then(

@@ -33,7 +33,8 @@ extern "C" {
     fn channel(buffer: &AudioBuffer, views: &Array, index: u32, frames: u32) -> Option<Float32Array>;
     pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
-    pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32);
+    #[wasm_bindgen(js_name = on_ended)]
+    fn do_on_ended(source: &AudioScheduledSourceNode, action: u32) -> bool;
     #[wasm_bindgen(catch)]
     pub(crate) fn make_bus(context: &BaseAudioContext) -> Result<Array, JsValue>;
     /// By a method of the context's; a size of 0 is left out.
@@ -265,6 +266,11 @@ pub(crate) fn channel_data(
 }
 
 /// Sets the buffer of a source; a second time is an exception, which web-sys lets through.
+/// Has the number told when the source ends. 1 call.
+pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32) -> Thrown {
+    outcome(do_on_ended(source, action))
+}
+
 pub(crate) fn set_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> Thrown {
     outcome(write_source_buffer(source, buffer))
 }

@@ -3,7 +3,7 @@
 use crate::any_key::AnyKey;
 use crate::bindings;
 use crate::core_pool::{self, Bounds, Core, Maker, Reset};
-use crate::ended::{Ended, ended};
+use crate::ended::{self, Ended};
 use crate::error::{BufferFault, Exception, WebError};
 use crate::key::BufferKey;
 use crate::memory::{AudioMemory, Member};
@@ -98,6 +98,8 @@ struct Home {
     core: Rc<Core>,
     context: BaseAudioContext,
     memory: Option<AudioMemory>,
+    /// As which it waits for the ends of sources.
+    owner: u32,
 }
 
 impl Home {
@@ -112,6 +114,21 @@ impl Home {
             memory.deliver();
         }
     }
+
+    /// In a context that was closed no source plays, and none tells that it has ended: nothing holds a buffer any more. One
+    /// call into JavaScript.
+    fn let_go_if_closed(&self) {
+        if bindings::is_closed(&self.context) {
+            ended::cancel_of(self.owner);
+        }
+    }
+}
+
+/// Whoever is left then, has a buffer of its own right, or waits for a source that will never end.
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.let_go_if_closed();
+    }
 }
 
 impl Member for Home {
@@ -121,6 +138,10 @@ impl Member for Home {
 
     fn stats(&self) -> PoolStats {
         self.core.stats()
+    }
+
+    fn look_after(&self) {
+        self.let_go_if_closed();
     }
 
     fn evict(&self, bytes: usize) -> usize {
@@ -177,7 +198,7 @@ impl AudioBufferPoolBuilder {
         let sample_rate = context.sample_rate();
         let maker = Maker::Buffer(BufferFactory { context: context.clone() });
         let core = core_pool::build(maker, Reset(None), &bounds);
-        let home = Rc::new(Home { core, context, memory: bounds.memory });
+        let home = Rc::new(Home { core, context, memory: bounds.memory, owner: ended::new_owner() });
         let member: Weak<Home> = Rc::downgrade(&home);
         memory.join(member);
         AudioBufferPool { home, sample_rate }
@@ -317,8 +338,10 @@ impl AudioBufferPool {
     }
 
     /// Housekeeping, to be called about once a second: buffers that waited too long go, and under memory pressure
-    /// those that were not needed lately. Looks at no more than 256 buffers. Returns how many it destroyed.
+    /// those that were not needed lately. Looks at no more than 256 buffers. In a context that was closed nothing holds a
+    /// buffer any more. Returns how many it destroyed. 1 call into JavaScript.
     pub fn maintain(&self) -> usize {
+        self.home.let_go_if_closed();
         let destroyed = self.home.core.maintain(256);
         if let Some(memory) = &self.home.memory {
             memory.deliver();
@@ -338,11 +361,13 @@ impl AudioBufferPool {
 
     /// Evicts every idle buffer. Leased ones stay.
     pub fn clear(&self) {
+        self.home.let_go_if_closed();
         self.home.core.retain(|_, _| false);
     }
 
     /// Refuses all further acquires, and clears. Leased buffers stay usable, and are given up as they come back.
     pub fn close(&self) {
+        self.home.let_go_if_closed();
         self.home.core.close();
     }
 
@@ -474,7 +499,7 @@ impl BufferLease {
     }
 
     /// Gives the buffer to `source`, and keeps it out of the pool until that has ended. May be called for several
-    /// sources. 3 calls into JavaScript.
+    /// sources. 2 calls into JavaScript.
     ///
     /// # Errors
     ///
@@ -484,10 +509,10 @@ impl BufferLease {
         bindings::set_source_buffer(source, &pooled.buffer)
             .map_err(Exception::of("AudioBufferSourceNode.buffer"))?;
         let held = Held::new(&pooled.holds);
-        ended(source, move || drop(held)).map(Hold)
+        ended::ended_of(self.home.owner, source, move || drop(held)).map(Hold)
     }
 
-    /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 4 calls
+    /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 3 calls
     /// into JavaScript.
     ///
     /// # Errors

@@ -31,6 +31,12 @@ impl Wire {
         })
     }
 
+    fn source(&self) -> &AudioNode {
+        match self {
+            Self::Node { source, .. } | Self::Param { source, .. } => source,
+        }
+    }
+
     fn join(&self) -> Result<(), JsValue> {
         match self {
             Self::Node { source, target, output, input } => bindings::join(source, target, *output, *input),
@@ -191,6 +197,22 @@ impl PoolContext {
             Some(wire) => wire.cut().map(|()| true).map_err(Exception::of("disconnect")),
             None => Ok(false),
         }
+    }
+
+    /// Cuts all that leads from `source`, whose entry is `from` if it has one, into `node`; returns how many there were.
+    pub(crate) fn cut_from(
+        &self,
+        from: Option<NodeId>,
+        source: &AudioNode,
+        node: NodeId,
+    ) -> Result<usize, WebError> {
+        let is_source = |wire: &Wire| wire.source() == source;
+        let edges = self.0.edges.borrow().incoming(node, from, is_source);
+        // Found first: with nothing borrowed while JavaScript runs.
+        for &edge in &edges {
+            self.cut(edge)?;
+        }
+        Ok(edges.len())
     }
 
     /// Cuts all that feeds `node`. All of it is tried, whatever fails; the first failure is returned.

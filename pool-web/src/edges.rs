@@ -110,6 +110,25 @@ impl<T> EdgeTable<T> {
         }
     }
 
+    /// The edges into `to`: from `from` if that is a pooled node, else those from none that `is_wanted` says yes to. O(edges
+    /// into it).
+    pub fn incoming(&self, to: NodeId, from: Option<NodeId>, is_wanted: impl Fn(&T) -> bool) -> Vec<EdgeId> {
+        let mut found = Vec::new();
+        let mut index = if self.is_live(to) { self.nodes[to.0 as usize].first[INTO] } else { NONE };
+        while index != NONE {
+            let edge = &self.edges[index as usize];
+            let wanted = match from {
+                Some(from) => edge.ends[FROM] == from.0,
+                None => edge.ends[FROM] == NONE && edge.payload.as_ref().is_some_and(&is_wanted),
+            };
+            if wanted {
+                found.push(EdgeId { index, generation: edge.generation });
+            }
+            index = edge.links[INTO].next;
+        }
+        found
+    }
+
     /// Forgets `edge`, and gives what to cut; `None` if it is gone already. O(1).
     pub fn take(&mut self, edge: EdgeId) -> Option<T> {
         let current = self.edges.get(edge.index as usize)?;
@@ -242,6 +261,25 @@ mod tests {
         table.connect(Some(delay), delay, ());
         table.drop_outgoing(delay);
         assert!(table.is_empty());
+    }
+
+    // A bus that lives long lets go of one source that has ended, and of nothing else.
+    #[test]
+    fn edges_are_found_by_their_ends() {
+        let mut table = EdgeTable::default();
+        let (bus, gain, other) = (table.add_node(), table.add_node(), table.add_node());
+        let kept = [table.connect(None, bus, "hum"), table.connect(Some(other), bus, "other")];
+        let wanted = [table.connect(Some(gain), bus, "gain"), table.connect(Some(gain), bus, "param")];
+        let source = table.connect(None, bus, "source");
+        table.connect(Some(gain), other, "elsewhere");
+        let found = table.incoming(bus, Some(gain), |_| false);
+        assert_eq!(found, [wanted[1].unwrap(), wanted[0].unwrap()]);
+        let found = table.incoming(bus, None, |&payload| payload == "source");
+        assert_eq!(found, [source.unwrap()]);
+        assert_eq!(found.into_iter().map(|edge| table.take(edge)).collect::<Vec<_>>(), [Some("source")]);
+        assert_eq!(table.incoming(bus, None, |_| true), [kept[0].unwrap()]);
+        table.remove_node(bus);
+        assert!(table.incoming(bus, None, |_| true).is_empty());
     }
 
     // An id that outlives its edge must not cut the one that took its place.

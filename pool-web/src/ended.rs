@@ -1,7 +1,7 @@
 //! [`ended`]: something to do once, when a source has played to its end.
 
 use crate::bindings;
-use crate::error::WebError;
+use crate::error::{Exception, WebError};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -22,6 +22,8 @@ struct Actions {
 #[derive(Default)]
 struct Entry {
     action: Option<Action>,
+    /// Whose it is: [`NOBODY`], or the number of a pool.
+    owner: u32,
     /// How often it was used: an [`Ended`] that outlives its action must not cancel another one.
     generation: u32,
 }
@@ -35,13 +37,14 @@ impl Actions {
         Self { entries: Vec::new(), free: Vec::new(), connected: false }
     }
 
-    fn add(&mut self, action: Action) -> (u32, u32) {
+    fn add(&mut self, owner: u32, action: Action) -> (u32, u32) {
         let index = self.free.pop().unwrap_or(self.entries.len() as u32);
         if index as usize == self.entries.len() {
             self.entries.push(Entry::default());
         }
         let entry = &mut self.entries[index as usize];
         entry.action = Some(action);
+        entry.owner = owner;
         (index, entry.generation)
     }
 
@@ -91,10 +94,22 @@ impl Ended {
 ///
 /// # Errors
 ///
-/// None are known.
+/// [`WebError::Exception`] if it is no source, as only JavaScript can bring about; then nothing is left of `action`.
 pub fn ended(source: &AudioScheduledSourceNode, action: impl FnOnce() + 'static) -> Result<Ended, WebError> {
+    ended_of(NOBODY, source, action)
+}
+
+/// The owner of actions that no pool can cancel.
+const NOBODY: u32 = 0;
+
+/// As [`ended`], for the pool with this number, which can [`cancel_of`] it.
+pub(crate) fn ended_of(
+    owner: u32,
+    source: &AudioScheduledSourceNode,
+    action: impl FnOnce() + 'static,
+) -> Result<Ended, WebError> {
     let (index, generation, connected) = ACTIONS.with_borrow_mut(|actions| {
-        let (index, generation) = actions.add(Box::new(action));
+        let (index, generation) = actions.add(owner, Box::new(action));
         (index, generation, core::mem::replace(&mut actions.connected, true))
     });
     if !connected {
@@ -106,6 +121,35 @@ pub fn ended(source: &AudioScheduledSourceNode, action: impl FnOnce() + 'static)
         });
         bindings::set_dispatch(&dispatch.into_js_value());
     }
-    bindings::on_ended(source, index);
+    if let Err(thrown) = bindings::on_ended(source, index) {
+        // Nobody will tell the number, so that it can be given out again at once.
+        let action = ACTIONS.with_borrow_mut(|actions| actions.end(index));
+        drop(action);
+        return Err(WebError::Exception(Exception::from_js("ended", &thrown)));
+    }
     Ok(Ended { index, generation })
+}
+
+/// Drops the actions of a pool, undone, and what they own: its context was closed, and no source of it will end. O(actions
+/// of all pools).
+pub(crate) fn cancel_of(owner: u32) {
+    let take = |actions: &mut Actions| {
+        let of_owner = actions.entries.iter_mut().filter(|entry| entry.owner == owner);
+        of_owner.filter_map(|entry| entry.action.take()).collect::<Vec<_>>()
+    };
+    let gone = ACTIONS.with_borrow_mut(take);
+    // With nothing borrowed: what they own are leases.
+    drop(gone);
+}
+
+crate::per_thread! {
+    static OWNERS: core::cell::Cell<u32> = core::cell::Cell::new(NOBODY);
+}
+
+/// A number for a pool.
+pub(crate) fn new_owner() -> u32 {
+    OWNERS.with(|owners| {
+        owners.set(owners.get().wrapping_add(1).max(1));
+        owners.get()
+    })
 }

@@ -170,24 +170,43 @@ export function set_dispatch(callback) {
 }
 
 function act(action) {
-  if (typeof action === "number") dispatch(action);
-  else action();
+  try {
+    if (typeof action === "number") dispatch(action);
+    else action();
+  } catch (error) {
+    // The others must not be left out for it: it is thrown on in a task of its own.
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
-function ended(event) {
-  const actions = event.target[pending];
-  event.target[pending] = undefined;
+function ended({ target }) {
+  end(target);
+}
+
+// Does now what is to be done when the source ends. Nothing is left for its end.
+export function end(source) {
+  const actions = source[pending];
+  source[pending] = undefined;
   if (Array.isArray(actions)) actions.forEach(act);
   else if (actions !== undefined) act(actions);
 }
 
+// False if it is no source.
 export function on_ended(source, action) {
-  const actions = source[pending];
-  if (actions === undefined) {
-    source[pending] = action;
-    source.addEventListener("ended", ended);
-  } else if (Array.isArray(actions)) actions.push(action);
-  else source[pending] = [actions, action];
+  try {
+    const actions = source[pending];
+    if (actions === undefined) {
+      source.addEventListener("ended", ended);
+      source[pending] = action;
+    } else if (Array.isArray(actions)) actions.push(action);
+    else source[pending] = [actions, action];
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
+  }
 }
 
 // Feeds a node, cuts it off in mid-render, resets it, and watches what comes out of it on zeros: whether writing an attribute
@@ -243,8 +262,8 @@ async function leaves_nothing(kind, rate) {
 const probes = [];
 
 // The answer for a type of node, as in `recipe::Probe`: a promise that never rejects. Whatever goes wrong, the cautious
-// answer is right: then nodes are pulled with zeros or thrown away.
-export function probe(kind, rate) {
+// answer is right: then nodes are pulled with zeros or thrown away. It does not depend on the rate.
+export function probe(kind, rate = 48_000) {
   if (!probes[kind]) {
     const asked = (probes[kind] = {});
     // Chromium's rendering hangs at times if it begins while the tables of HRTF are being loaded.

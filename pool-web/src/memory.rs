@@ -34,6 +34,9 @@ pub trait Member {
     fn stats(&self) -> PoolStats;
     /// Evicts idle objects of at least `bytes`, or all. Returns what it freed.
     fn evict(&self, bytes: usize) -> usize;
+    /// Memory is short: lets go of what waits for something that cannot happen any more. Called before it is asked what it
+    /// has.
+    fn look_after(&self) {}
     /// Bytes in quarantine.
     fn quarantined_bytes(&self) -> usize {
         0
@@ -407,6 +410,7 @@ impl AudioMemory {
         }
         let needed = refusal.requested.saturating_sub(refusal.free);
         let members = self.members();
+        members.iter().for_each(|member| member.look_after());
         let evictable = members.iter().map(|member| member.stats().idle_bytes + member.quarantined_bytes());
         evictable.sum::<usize>() >= needed && self.make_room(needed) >= needed
     }

@@ -49,8 +49,9 @@ impl<N: PoolNode> Source for NodeLease<N> {
 }
 
 /// One node that is out. Dropping it releases the node: everything that was done to it is undone, whether it was
-/// done here or on the node itself, with one exception: connections *into* it are only known if they were made by
-/// [`connect_from`](Self::connect_from) and [`connect_param_from`](Self::connect_param_from).
+/// done here or on the node itself, but for what no browser tells: connections *into* it, unless they were made by
+/// [`connect_from`](Self::connect_from) and [`connect_param_from`](Self::connect_param_from); listeners, unless they were
+/// added by [`listen`](Self::listen); and properties of your own, a worklet's `port.onmessage` among them.
 ///
 /// Dereferences to the node. Do not keep clones of the node beyond the lease.
 #[must_use = "dropping a lease releases the node at once"]
@@ -140,6 +141,18 @@ impl<N: PoolNode> NodeLease<N> {
     /// [`WebError::Exception`], though none is known.
     pub fn cut(&self, edge: EdgeId) -> Result<bool, WebError> {
         self.pooled().context.cut(edge)
+    }
+
+    /// Cuts all connections from `source` into this node that were made here, and forgets them; returns how many there were.
+    /// As [`cut`](Self::cut), for who has kept no number. O(connections into this node), with a call into JavaScript for
+    /// each of them that is not from another node of a pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`cut`](Self::cut).
+    pub fn cut_from(&self, source: &(impl Source + ?Sized)) -> Result<usize, WebError> {
+        let pooled = self.pooled();
+        pooled.context.cut_from(source.pooled_in(&pooled.context), source.source_node(), pooled.id)
     }
 
     /// Calls `callback` at each event of this `kind` on the node, until the release. 2 calls into JavaScript, and 1 at the

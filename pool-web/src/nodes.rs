@@ -77,7 +77,7 @@ pub struct AudioNodePoolManagerBuilder {
 }
 
 impl AudioNodePoolManagerBuilder {
-    /// The budget that delay lines are charged to.
+    /// The budget that delay lines are charged to. Default: one of its own, of [`DEFAULT_BUDGET`](crate::DEFAULT_BUDGET).
     pub fn memory(mut self, memory: &AudioMemory) -> Self {
         self.bounds.memory = Some(memory.clone());
         self
@@ -116,7 +116,8 @@ impl AudioNodePoolManagerBuilder {
     /// The manager. Starts the probe of this browser, if it has not been done on this page; see
     /// [`PoolContext::probe`].
     #[must_use]
-    pub fn build(self) -> AudioNodePoolManager {
+    pub fn build(mut self) -> AudioNodePoolManager {
+        self.bounds.memory.get_or_insert_default();
         let context = &self.context;
         let any = |_: &AnyKey| 0.0;
         let line = |key: &AnyKey| key.get::<DelayKey>().map_or(0.0, |key| key.max_delay());
@@ -238,7 +239,7 @@ impl AudioNodePoolManager {
         acquire_any(&pools[10], &AnyKey::new(&IirKey::new(feedforward, feedback)?))
     }
 
-    /// Pools without bounds and budget.
+    /// Pools without bounds, under a budget of their own, of [`DEFAULT_BUDGET`](crate::DEFAULT_BUDGET).
     #[must_use]
     pub fn new(context: &BaseAudioContext) -> Self {
         Self::builder(context).build()

@@ -262,6 +262,8 @@ impl Prepared {
 #[derive(Clone)]
 struct Recipes {
     spec: &'static NodeSpec,
+    /// The parameters' defaults and rates: of worklet nodes each kind has its own.
+    params: Rc<[(f32, AutomationRate)]>,
     /// For a node that was used.
     whole: Rc<Prepared>,
     /// For one that comes off the flush bus: the rest was done before it was put there.
@@ -269,8 +271,7 @@ struct Recipes {
 }
 
 pub(crate) struct NodeResetter {
-    /// Of each spec that this pool has met: mostly one. Worklet nodes have parameters of their own, but one pool makes
-    /// one kind of them.
+    /// Of each kind of node that this pool has met: mostly one.
     recipes: RefCell<Vec<Recipes>>,
     user: UserReset,
     /// For tests, which show that no step can be spared.
@@ -310,7 +311,10 @@ impl NodeResetter {
     }
 
     fn recipes_of(&self, pooled: &Pooled) -> Recipes {
-        let same = |recipes: &&Recipes| core::ptr::eq(recipes.spec, pooled.spec);
+        let params = || pooled.params.iter().map(|param| (param.default, param.rate));
+        let same = |recipes: &&Recipes| {
+            core::ptr::eq(recipes.spec, pooled.spec) && recipes.params.iter().copied().eq(params())
+        };
         let known = self.recipes.borrow().iter().find(same).cloned();
         known.unwrap_or_else(|| {
             let whole = pooled.spec.steps_with(pooled.params.len());
@@ -318,6 +322,7 @@ impl NodeResetter {
             let unplug = [Step::CutInputs, Step::Disconnect].into_iter();
             let recipes = Recipes {
                 spec: pooled.spec,
+                params: params().collect(),
                 whole: Rc::new(Prepared::new(pooled, whole)),
                 unplug: Rc::new(Prepared::new(pooled, unplug.filter(|step| Some(*step) != self.left_out))),
             };

@@ -15,6 +15,10 @@ use pool_audio::Histogram;
 /// Callbacks that [`Timings`] remembers.
 pub const HISTORY: usize = 1000;
 
+/// No callback comes so many milliseconds after the one before it: the context was suspended meanwhile, when frames do not
+/// count on.
+const PAUSE: f64 = 1000.0;
+
 /// The load is averaged over the latest callbacks that cover this many seconds of sound.
 const LOAD_WINDOW: f64 = 2.0;
 
@@ -23,7 +27,8 @@ const LOAD_WINDOW: f64 = 2.0;
 pub struct CallbackTiming {
     /// Context time of its first frame, in seconds.
     pub timestamp: f64,
-    /// Milliseconds since the callback before it began; `None` for the first, and across a gap.
+    /// Milliseconds since the callback before it began; `None` for the first, across a gap, and after a second or more, for
+    /// which the context must have been suspended.
     pub interval: Option<f64>,
     /// Milliseconds between the begin of its first and of its last quantum, in whole milliseconds.
     pub busy: f64,
@@ -113,7 +118,8 @@ impl Timings {
                 let interval = before
                     .as_ref()
                     .filter(|before| before.index + 1.0 == index && now >= before.began)
-                    .map(|before| now - before.began);
+                    .map(|before| now - before.began)
+                    .filter(|interval| *interval < PAUSE);
                 if let Some(before) = before {
                     self.file(before.timing);
                     if self.history.len() == HISTORY {
@@ -285,7 +291,19 @@ mod tests {
         assert_eq!((timings.history().len(), timings.load(), timings.quanta()), (0, None, 0));
     }
 
-    // A suspended context leaves a gap of any length, and the wall clock may be set back: neither is an interval.
+    // A context that was suspended goes on with the next frame: the time in between would be the longest interval of all.
+    #[test]
+    fn a_suspension_is_no_interval() {
+        let mut timings = timings(512);
+        for (frame, now) in
+            [(0.0, 100.0), (512.0, 111.0), (1024.0, 3111.0), (1536.0, 3121.0), (2048.0, 3132.0)]
+        {
+            timings.push(frame, now);
+        }
+        assert_eq!(timings.average_interval(), Some(10.5));
+    }
+
+    // Quanta may be lost, and the wall clock may be set back: neither is an interval.
     #[test]
     fn gaps_and_clocks_set_back_are_no_intervals() {
         let mut timings = timings(512);

@@ -7,8 +7,8 @@ use pool_web::{AudioBufferPool as Pool, BufferLease, WebError};
 use wasm_bindgen::prelude::*;
 use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
 
-use crate::error::thrown;
-use crate::options::bounds;
+use crate::error::{bad_buffer, thrown};
+use crate::options::{bounds, given, whole};
 use crate::registry::Registry;
 
 /// Buffers by channels, length and sample rate.
@@ -18,23 +18,40 @@ pub struct AudioBufferPool {
     out: RefCell<Registry<BufferLease>>,
 }
 
+/// The shape, or an error with the numbers as they were given.
+fn shape(channels: f64, length: f64, sample_rate: f64) -> Result<(u32, u32, f32), JsValue> {
+    match (whole(channels), whole(length)) {
+        (Some(channels), Some(length)) => Ok((channels, length, sample_rate as f32)),
+        _ => Err(bad_buffer(channels, length, sample_rate)),
+    }
+}
+
 #[wasm_bindgen]
 impl AudioBufferPool {
     #[wasm_bindgen(constructor)]
-    pub fn new(context: BaseAudioContext, most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Self {
+    pub fn new(
+        context: JsValue,
+        most_idle: f64,
+        most: f64,
+        idle_seconds: f64,
+        memory: f64,
+    ) -> Result<Self, JsValue> {
+        let context: BaseAudioContext =
+            given(context, "createBuffer", "the context must be an AudioContext")?;
         let bounds = bounds(most_idle, most, idle_seconds, memory);
         let pool = Pool::builder(&context).bounds(&bounds).build();
-        Self { pool, out: RefCell::new(Registry::new("buffer")) }
+        Ok(Self { pool, out: RefCell::new(Registry::new("buffer")) })
     }
 
     #[wasm_bindgen(js_name = _acquire)]
     pub fn acquire(
         &self,
-        channels: u32,
-        length: u32,
-        sample_rate: f32,
+        channels: f64,
+        length: f64,
+        sample_rate: f64,
         dirty: bool,
     ) -> Result<AudioBuffer, JsValue> {
+        let (channels, length, sample_rate) = shape(channels, length, sample_rate)?;
         let lease: Result<BufferLease, WebError> = if dirty {
             self.pool.acquire_dirty(channels, length, sample_rate)
         } else {
@@ -58,20 +75,23 @@ impl AudioBufferPool {
         Ok(())
     }
 
-    pub fn play(&self, buffer: &AudioBuffer, source: &AudioBufferSourceNode) -> Result<(), JsValue> {
+    pub fn play(&self, buffer: &AudioBuffer, source: JsValue) -> Result<(), JsValue> {
+        let source: AudioBufferSourceNode =
+            given(source, "start", "the source must be an AudioBufferSourceNode")?;
         let out = self.out.borrow();
-        out.get(buffer)?.play_on(source).map(drop).map_err(thrown)
+        out.get(buffer)?.play_on(&source).map(drop).map_err(thrown)
     }
 
     #[wasm_bindgen(js_name = _prewarm)]
     pub fn prewarm(
         &self,
-        channels: u32,
-        length: u32,
-        sample_rate: f32,
-        count: usize,
+        channels: f64,
+        length: f64,
+        sample_rate: f64,
+        count: f64,
     ) -> Result<usize, JsValue> {
-        self.pool.prewarm(channels, length, sample_rate, count).map_err(thrown)
+        let (channels, length, sample_rate) = shape(channels, length, sample_rate)?;
+        self.pool.prewarm(channels, length, sample_rate, count as usize).map_err(thrown)
     }
 
     pub fn maintain(&self) -> usize {

@@ -21,6 +21,10 @@ export function formatBytes(bytes) {
   return (scaled / 100).toFixed(2) + " " + "KMGTPE"[place] + "iB";
 }
 
+export function has_method(value, method) {
+  return typeof value?.[method] === "function";
+}
+
 /** An exception in words. */
 export function describe(operation, name, message) {
   return `${operation} failed: ${name}: ${message}`;
@@ -51,6 +55,7 @@ const errors = {
   "context-closed": ["", "", (n, a) => a + ": the audio context is closed"],
   "pool-closed": ["", "", () => "the pool is closed"],
   unsupported: ["", "", (n, a) => "this browser does not support " + a],
+  "bad-option": ["", "", (n, a) => a],
   "not-a-node": ["", "", () => "the factory made no AudioNode"],
   foreign: ["", "", (n, a) => `this ${a} is of another pool`],
   "released-twice": ["", "", (n, a) => `this ${a} was released before`],

@@ -16,6 +16,12 @@ pub(crate) fn fail(code: &str, what: &str) -> JsValue {
     make_error(code, &[], what, "", "")
 }
 
+/// A shape that no numbers of 32 bits hold.
+pub(crate) fn bad_buffer(channels: f64, length: f64, sample_rate: f64) -> JsValue {
+    let why = "channels and frames must be whole numbers";
+    make_error("bad-buffer", &[channels, length, sample_rate], why, "", "")
+}
+
 /// An exception in words.
 pub(crate) fn in_words(exception: &Exception) -> JsValue {
     describe(exception.operation, &exception.name, &exception.message)

@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::AudioBuffer;
 
 use crate::error::refused;
-use crate::options::finite;
+use crate::options::{finite, given};
 
 pool_web::per_thread! {
     /// By number: the options of a pool tell it.
@@ -78,8 +78,9 @@ impl AudioMemoryManager {
     }
 
     #[wasm_bindgen(js_name = trackBuffer)]
-    pub fn track_buffer(&self, id: &str, buffer: &AudioBuffer) -> Result<(), JsValue> {
-        let tracked = self.memory.track_buffer(id, buffer);
+    pub fn track_buffer(&self, id: &str, buffer: JsValue) -> Result<(), JsValue> {
+        let buffer: AudioBuffer = given(buffer, "getChannelData", "the buffer must be an AudioBuffer")?;
+        let tracked = self.memory.track_buffer(id, &buffer);
         tracked.map(drop).map_err(refused)
     }
 

@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use js_sys::Function;
 use pool_web::{
@@ -14,7 +15,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AudioNode, BaseAudioContext};
 
 use crate::error::{fail, in_words, thrown};
-use crate::options::{bounds, finite};
+use crate::options::{bounds, finite, given};
 use crate::shared::{Shared, pool_number};
 
 /// Both of them: a pool of nodes made by a function of the user's, or the pools of a manager, by number. What they do with
@@ -24,6 +25,19 @@ pub struct Nodes {
     shared: Rc<Shared>,
     number: u32,
     pools: Vec<Pool<AudioNode>>,
+    /// What the factory made was refused; the reason is thrown as it is, and not as an exception of the factory's.
+    refused: Rc<Cell<Option<JsValue>>>,
+}
+
+/// Who drops a pool, or forgets it, goes on using the nodes that are out: they are the user's now, with their connections.
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        let leases = self.shared.nodes.borrow_mut().take_all(self.number);
+        for lease in leases {
+            let node = lease.detach();
+            self.shared.nodes.borrow_mut().forget(&node);
+        }
+    }
 }
 
 /// In the order that `index.js` names them.
@@ -47,7 +61,7 @@ impl Nodes {
     #[wasm_bindgen(constructor)]
     #[allow(clippy::too_many_arguments, reason = "the options of `index.js`, one by one")]
     pub fn new(
-        context: BaseAudioContext,
+        context: JsValue,
         most_idle: f64,
         most: f64,
         idle_seconds: f64,
@@ -57,15 +71,25 @@ impl Nodes {
         settle_seconds: f64,
         message: JsValue,
         answer: JsValue,
-    ) -> Self {
+    ) -> Result<Self, JsValue> {
+        let context: BaseAudioContext = given(context, "createGain", "the context must be an AudioContext")?;
         let bounds = bounds(most_idle, most, idle_seconds, memory);
         let shared = Shared::of(&context);
+        let refused: Rc<Cell<Option<JsValue>>> = Rc::default();
         let pools = match factory {
             None => Manager::builder_in(&shared.context).bounds(&bounds).build().into_pools(),
             Some(factory) => {
+                let (all, why) = (Rc::downgrade(&shared), Rc::clone(&refused));
+                let refuse = move |code| {
+                    why.set(Some(fail(code, "node")));
+                    JsValue::UNDEFINED
+                };
                 let mut builder = Pool::<AudioNode>::builder(&shared.context, move |context, ()| {
                     let made = factory.call1(&JsValue::UNDEFINED, context)?;
-                    made.dyn_into::<AudioNode>().map_err(|_| fail("not-a-node", ""))
+                    let node = made.dyn_into::<AudioNode>().map_err(|_| refuse("not-a-node"))?;
+                    // A node that is in a pool would be out twice.
+                    let new = all.upgrade().is_some_and(|all| all.nodes.borrow().note(&node));
+                    if new { Ok(node) } else { Err(refuse("foreign")) }
                 })
                 .bounds(&bounds);
                 if let Some(resetter) = resetter {
@@ -83,11 +107,11 @@ impl Nodes {
                 vec![builder.build()]
             }
         };
-        Self { shared, number: pool_number(), pools }
+        Ok(Self { shared, number: pool_number(), pools, refused })
     }
 
     fn hand_out(&self, lease: Result<NodeLease<AudioNode>, WebError>) -> Result<AudioNode, JsValue> {
-        let lease = lease.map_err(thrown)?;
+        let lease = lease.map_err(|error| self.refused.take().unwrap_or_else(|| thrown(error)))?;
         let node = lease.as_raw().clone();
         self.shared.nodes.borrow_mut().add(&node, self.number, lease);
         Ok(node)
@@ -138,6 +162,14 @@ impl Nodes {
             .map_err(thrown)
     }
 
+    /// Returns how many connections there were.
+    #[wasm_bindgen(js_name = _cut)]
+    pub fn cut(&self, source: &AudioNode, target: &AudioNode) -> Result<usize, JsValue> {
+        let nodes = self.shared.nodes.borrow();
+        let lease = nodes.get(target)?;
+        self.shared.as_source(source, |source| lease.cut_from(source)).map_err(thrown)
+    }
+
     #[wasm_bindgen(js_name = rampTo)]
     pub fn ramp_to(&self, node: &AudioNode, param: &str, value: f32, end_time: f64) -> Result<(), JsValue> {
         self.shared.nodes.borrow().get(node)?.ramp_to(param, value, end_time).map_err(thrown)
@@ -148,8 +180,9 @@ impl Nodes {
     }
 
     #[wasm_bindgen(js_name = _prewarm)]
-    pub fn prewarm(&self, kind: u32, count: usize) -> Result<usize, JsValue> {
-        self.pools[kind as usize].prewarm(&(), count).map_err(thrown)
+    pub fn prewarm(&self, kind: u32, count: f64) -> Result<usize, JsValue> {
+        let made = self.pools[kind as usize].prewarm(&(), count as usize);
+        made.map_err(|error| self.refused.take().unwrap_or_else(|| thrown(error)))
     }
 
     pub fn maintain(&self) -> usize {

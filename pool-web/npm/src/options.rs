@@ -2,7 +2,14 @@
 
 use pool_web::Bounds;
 
+use crate::error::fail;
 use crate::memory::AudioMemoryManager;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/error.js")]
+extern "C" {
+    fn has_method(value: &JsValue, method: &str) -> bool;
+}
 
 /// The options that all pools have.
 pub(crate) fn bounds(most_idle: f64, most: f64, idle_seconds: f64, memory: f64) -> Bounds {
@@ -16,4 +23,16 @@ pub(crate) fn bounds(most_idle: f64, most: f64, idle_seconds: f64, memory: f64) 
 
 pub(crate) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
+}
+
+/// An argument, if it has this method, by which objects of other windows are known as well. Found out before anything is
+/// borrowed: an exception of JavaScript's in the midst of it would leave it borrowed for ever.
+pub(crate) fn given<T: JsCast>(value: JsValue, method: &str, otherwise: &str) -> Result<T, JsValue> {
+    if has_method(&value, method) { Ok(value.unchecked_into()) } else { Err(fail("bad-option", otherwise)) }
+}
+
+/// A whole number that 32 bits hold.
+pub(crate) fn whole(value: f64) -> Option<u32> {
+    let number = value as u32;
+    (f64::from(number) == value).then_some(number)
 }

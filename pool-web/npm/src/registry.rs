@@ -35,6 +35,26 @@ impl<L> Registry<L> {
         self.known.add(object);
     }
 
+    /// Notes an object that was made for a pool; false if it is of a pool already.
+    pub(crate) fn note(&self, object: &js_sys::Object) -> bool {
+        let new = !self.known.has(object);
+        self.known.add(object);
+        new
+    }
+
+    /// Takes the leases of all objects that `pool` handed out. What becomes of each is to be told to [`forget`](Self::forget).
+    pub(crate) fn take_all(&mut self, pool: u32) -> Vec<L> {
+        let of_pool = |slot: &mut Option<(u32, L)>| slot.take_if(|(owner, _)| *owner == pool);
+        self.slots.iter_mut().filter_map(of_pool).map(|(_, lease)| lease).collect()
+    }
+
+    /// Knows nothing of an object any more.
+    pub(crate) fn forget(&mut self, object: &js_sys::Object) {
+        self.free.extend(self.out.get(object).as_f64().map(|slot| slot as u32));
+        self.out.delete(object);
+        self.known.delete(object);
+    }
+
     fn slot(&self, object: &JsValue) -> Result<usize, JsValue> {
         self.out.get(object).as_f64().map(|slot| slot as usize).ok_or_else(|| {
             let known = object.is_object() && self.known.has(object.unchecked_ref());

@@ -29,17 +29,16 @@ pub(crate) fn pool_number() -> u32 {
 impl Shared {
     /// The one of `context`: made with the first pool, gone with the last.
     pub(crate) fn of(context: &BaseAudioContext) -> Rc<Self> {
-        CONTEXTS.with_borrow_mut(|all| {
+        let known = CONTEXTS.with_borrow_mut(|all| {
             all.retain(|shared| shared.strong_count() > 0);
             let same = |shared: &Rc<Self>| js_sys::Object::is(shared.context.as_raw(), context);
-            all.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                let shared = Rc::new(Self {
-                    context: PoolContext::new(context),
-                    nodes: RefCell::new(Registry::new("node")),
-                });
-                all.push(Rc::downgrade(&shared));
-                shared
-            })
+            all.iter().filter_map(Weak::upgrade).find(same)
+        });
+        known.unwrap_or_else(|| {
+            let (context, nodes) = (PoolContext::new(context), RefCell::new(Registry::new("node")));
+            let shared = Rc::new(Self { context, nodes });
+            CONTEXTS.with_borrow_mut(|all| all.push(Rc::downgrade(&shared)));
+            shared
         })
     }
 

@@ -4,6 +4,7 @@ use crate::support::{RATE, close, get, live, offline, samples_of, sleep, transfe
 use pool_web::{AudioBufferPool, AudioMemory, BufferFault, ReleaseError, WebError};
 use std::cell::Cell;
 use std::rc::Rc;
+use wasm_bindgen::JsCast;
 use wasm_bindgen_test::wasm_bindgen_test;
 use web_sys::BaseAudioContext;
 
@@ -194,6 +195,48 @@ async fn a_closed_context_or_pool_makes_nothing() {
     let pool = AudioBufferPool::new(&offline);
     pool.close();
     assert!(matches!(pool.acquire(1, 1, RATE), Err(WebError::PoolClosed)));
+}
+
+// No source of a closed context ever ends: what they hold would fill a budget for ever that others share.
+#[wasm_bindgen_test]
+async fn a_closed_context_holds_no_buffers() {
+    let memory = AudioMemory::new();
+    let context = live().await;
+    let pool = AudioBufferPool::builder(&context).memory(&memory).build();
+    let play = |pool: &AudioBufferPool, context: &BaseAudioContext, count: usize| {
+        for _ in 0..count {
+            let lease = pool.acquire(2, 480_000, RATE).expect("a buffer");
+            let source = context.create_buffer_source().expect("a source");
+            lease.play_on(&source).expect("it plays");
+        }
+    };
+    play(&pool, &context, 25);
+    pool.maintain();
+    assert_eq!((pool.stats().leased, memory.used()), (25, 96_000_000), "they may be heard yet");
+    close(&context).await;
+    let other = offline(1, 0.01);
+    let heir = AudioBufferPool::builder(&other).memory(&memory).build();
+    drop(heir.acquire(2, 480_000, RATE).expect("room, once the first pool has looked"));
+    assert_eq!(pool.stats().leased, 0);
+
+    // Of the other pool, whose context lives, nothing is let go.
+    pool.clear();
+    play(&heir, &other, 3);
+    pool.maintain();
+    assert_eq!((pool.stats().objects(), heir.stats().leased), (0, 3));
+}
+
+// What JavaScript passes for a source may be anything; a buffer that is held for it would never come back.
+#[wasm_bindgen_test]
+fn what_is_no_source_holds_nothing() {
+    let context = offline(1, 0.01);
+    let pool = pool(&context);
+    let lease = pool.acquire(1, 1, RATE).expect("a buffer");
+    let nothing: web_sys::AudioBufferSourceNode = js_sys::Object::new().unchecked_into();
+    assert!(matches!(lease.play_on(&nothing), Err(WebError::Exception(_))));
+    assert_eq!(lease.holds(), 0);
+    drop(lease);
+    assert_eq!(pool.stats().idle, 1);
 }
 
 #[wasm_bindgen_test]

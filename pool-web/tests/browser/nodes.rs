@@ -59,6 +59,25 @@ fn connections_cut_by_hand_are_no_failure() {
     assert_eq!((pool.stats().idle, pool.context().connections()), (1, 0));
 }
 
+// A bus that lives long must not keep every source that ever fed it.
+#[wasm_bindgen_test]
+fn a_bus_lets_go_of_one_source() {
+    let context = offline(1, 0.01);
+    let pool = gains(&context);
+    let (bus, voice) = (pool.acquire().expect("a gain"), pool.acquire().expect("a gain"));
+    let (hum, strike) = (noise(&context, 1, 0.5, 1), noise(&context, 1, 0.5, 1));
+    bus.connect_from(&hum).expect("a connection");
+    bus.connect_from(&strike).expect("a connection");
+    bus.connect_param_from(&strike, "gain").expect("a connection");
+    bus.connect_from(&voice).expect("a connection");
+    let left = || pool.context().connections();
+    assert_eq!((bus.cut_from(&strike).expect("cut"), left()), (2, 2));
+    assert_eq!((bus.cut_from(&strike).expect("gone"), bus.cut_from(&bus).expect("none"), left()), (0, 0, 2));
+    assert_eq!((bus.cut_from(&voice).expect("cut"), left()), (1, 1));
+    drop((bus, voice));
+    assert_eq!((pool.stats().idle, pool.context().connections()), (2, 0));
+}
+
 // Exceptions must come back as errors: web-sys alone would end the program.
 #[wasm_bindgen_test]
 async fn exceptions_are_errors() {
@@ -571,6 +590,47 @@ const HOARDER: &str = "registerProcessor('hoarder', class extends AudioWorkletPr
         return true;
     }
 })";
+
+/// A processor that forgets at once, and has parameters that the other one has not.
+const FORGETFUL: &str = "registerProcessor('forgetful', class extends AudioWorkletProcessor {
+    static get parameterDescriptors() {
+        return [{ name: 'freq', defaultValue: 440 }, { name: 'depth', defaultValue: 0.5 }];
+    }
+    constructor() {
+        super();
+        this.port.onmessage = () => this.port.postMessage('done');
+    }
+    process() { return true; }
+})";
+
+// Parameters of one kind of processor must not be reset to the defaults of another kind in the same pool.
+#[wasm_bindgen_test]
+async fn worklets_of_two_kinds_may_share_a_pool() {
+    let context = live().await;
+    crate::support::add(&context, HOARDER).await;
+    crate::support::add(&context, FORGETFUL).await;
+    let made = Cell::new(0);
+    let make = move |raw: &BaseAudioContext, &(): &()| {
+        AudioWorkletNode::new(raw, if made.replace(made.get() + 1) == 0 { "hoarder" } else { "forgetful" })
+    };
+    let pool = AudioNodePool::<AudioWorkletNode>::builder(&PoolContext::new(&context), make)
+        .protocol("reset", "done");
+    let pool = pool.build();
+    let (first, second) = (pool.acquire().expect("a worklet"), pool.acquire().expect("a worklet"));
+    let amount = first.param("amount").expect("of the first kind").clone();
+    let [freq, depth] = ["freq", "depth"].map(|name| second.param(name).expect("of the second").clone());
+    for (lease, name) in [(&first, "amount"), (&second, "freq"), (&second, "depth")] {
+        lease.set(name, 0.1).expect("a value");
+    }
+    drop((first, second));
+    until("both have answered", || {
+        pool.maintain();
+        pool.stats().idle == 2
+    })
+    .await;
+    assert_eq!((amount.value(), freq.value(), depth.value()), (0.25, 440.0, 0.5));
+    close(&context).await;
+}
 
 // Only the processor knows what it remembers: without its word the node must not go to the next user.
 #[wasm_bindgen_test]

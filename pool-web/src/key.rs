@@ -170,7 +170,8 @@ impl IirKey {
     }
 
     /// Frames of zeros after which a memory full of ones has died away; `None` for a filter that rings for more than
-    /// 500 000 frames, or for ever. O(frames x coefficients): a few milliseconds at worst, once for each node made.
+    /// 500 000 frames, or for ever. O(frames x coefficients): 20 ms for the longest of 20 coefficients, fractions of one for
+    /// most. A pool asks when it makes a node, and remembers the latest answer.
     #[must_use]
     pub fn ring_frames(&self) -> Option<u32> {
         let feedback = self.feedback();

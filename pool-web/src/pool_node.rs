@@ -5,6 +5,7 @@ use crate::key::{DelayKey, IirKey};
 use crate::node_types::{self, NodeType, Recycling};
 use crate::recipe::NodeSpec;
 use alloc::string::{String, ToString};
+use core::cell::RefCell;
 use core::hash::Hash;
 use js_sys::Reflect;
 use wasm_bindgen::{JsCast, JsValue};
@@ -130,12 +131,25 @@ impl PoolNode for DelayNode {
     }
 }
 
+crate::per_thread! {
+    /// The filter that was looked at last: one that rings for long is made anew for each use.
+    static LATEST_RING: RefCell<Option<(IirKey, Option<u32>)>> = RefCell::new(None);
+}
+
 impl PoolNode for IirFilterNode {
     type Key = IirKey;
     const SPEC: NodeSpec = node_types::IIR;
 
     fn flush_seconds(key: &IirKey, sample_rate: f32) -> f64 {
-        key.ring_frames().map_or(f64::INFINITY, |frames| frames as f64 / f64::from(sample_rate))
+        let known = LATEST_RING.with_borrow(|latest| {
+            latest.as_ref().filter(|(latest, _)| latest == key).map(|&(_, frames)| frames)
+        });
+        let frames = known.unwrap_or_else(|| {
+            let frames = key.ring_frames();
+            LATEST_RING.with_borrow_mut(|latest| *latest = Some((key.clone(), frames)));
+            frames
+        });
+        frames.map_or(f64::INFINITY, |frames| frames as f64 / f64::from(sample_rate))
     }
 }
 

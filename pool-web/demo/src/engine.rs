@@ -105,7 +105,7 @@ struct Bus {
     volume: GainNode,
 }
 
-/// A place for a voice, and the listener for the end of a fresh one: made once, used by many voices in turn.
+/// A place for a voice, and the listener for its end: made once, used by many voices in turn.
 struct Slot {
     voice: Option<Voice>,
     ended: Closure<dyn FnMut()>,
@@ -386,18 +386,6 @@ impl Demo {
     }
 }
 
-/// The source of a voice has ended.
-fn end(inner: &Weak<RefCell<Inner>>, slot: usize) {
-    if let Some(inner) = inner.upgrade() {
-        // `ended` is a task of its own, so nothing is borrowed then.
-        if let Ok(mut inner) = inner.try_borrow_mut() {
-            let begin = performance_now();
-            inner.band.end(slot);
-            inner.busy_ms += performance_now() - begin;
-        }
-    }
-}
-
 /// What a message says before its first figure.
 fn kind_of(message: &str) -> &str {
     message.split(|c: char| c.is_ascii_digit()).next().unwrap_or(message)
@@ -492,13 +480,7 @@ impl Band {
         self.start_source(hit, now, &source, &chain).map_err(|error| describe(&error))?;
         let slot = self.take_slot(inner).ok_or_else(|| format!("more than {MOST_VOICES} voices at once"))?;
         let place = &mut self.slots[slot];
-        if chain.is_fresh() {
-            scheduled(&source).set_onended(Some(place.ended.as_ref().unchecked_ref()));
-        } else {
-            // The buffer's lease listens already; this goes by the same listener.
-            let inner = Weak::clone(inner);
-            pool_web::ended(&source, move || end(&inner, slot)).map_err(|error| error.to_string())?;
-        }
+        scheduled(&source).set_onended(Some(place.ended.as_ref().unchecked_ref()));
         place.voice = Some(Voice { source, chain });
         Ok(())
     }
@@ -558,7 +540,16 @@ impl Band {
             return None;
         }
         let inner = Weak::clone(inner);
-        let ended = Closure::new(move || end(&inner, slot));
+        let ended = Closure::new(move || {
+            if let Some(inner) = inner.upgrade() {
+                // `ended` is a task of its own, so nothing is borrowed then.
+                if let Ok(mut inner) = inner.try_borrow_mut() {
+                    let begin = performance_now();
+                    inner.band.end(slot);
+                    inner.busy_ms += performance_now() - begin;
+                }
+            }
+        });
         self.slots.push(Slot { voice: None, ended });
         Some(slot)
     }
@@ -574,9 +565,9 @@ impl Band {
 
     fn free_slot(&mut self, slot: usize) {
         if let Some(voice) = self.slots[slot].voice.take() {
+            scheduled(&voice.source).set_onended(None);
             // A leased filter cuts its input itself, and what is cut twice throws, which is slow.
             if voice.chain.is_fresh() {
-                scheduled(&voice.source).set_onended(None);
                 // A closed context throws; the source is silent all the same.
                 let _ = voice.source.disconnect();
             }

@@ -124,6 +124,36 @@ async fn idle_sounds_make_room_in_lru_order() {
     close(&context).await;
 }
 
+// A release that happened long ago and is taken for the latest one, or that takes it along when it is forgotten.
+#[wasm_bindgen_test]
+async fn the_order_is_that_of_the_last_releases() {
+    let context = live().await;
+    let probe = SampleCache::new(&context, &AudioMemory::new());
+    let bytes = probe.decode("probe", wav(4800)).await.expect("a sound").length() as usize * 4;
+    let memory = AudioMemory::builder().budget(3 * bytes).build();
+    let sounds = SampleCache::new(&context, &memory);
+    for id in ["a", "b", "c"] {
+        drop(sounds.decode(id, wav(4800)).await.expect("a sound"));
+    }
+    for round in 0..50 {
+        for id in ["a", "b", "c"] {
+            drop(sounds.get(id).expect("it is there"));
+        }
+        // Of every number of releases that may be remembered.
+        for _ in 0..round % 5 {
+            drop(sounds.get("a").expect("it is there"));
+        }
+    }
+    drop(sounds.get("a").expect("it is there"));
+    let held = sounds.decode("d", wav(4800)).await.expect("a sound");
+    assert!(sounds.get("b").is_none() && sounds.stats().idle == 2);
+    let more = sounds.decode("e", wav(4800)).await.expect("a sound");
+    assert!(sounds.get("c").is_none() && sounds.get("a").is_some());
+    assert_eq!((memory.used(), sounds.stats().evicted), (3 * bytes, 2));
+    drop((held, more));
+    close(&context).await;
+}
+
 // Somebody who gave up waiting left a sound behind that was nobody's and never went.
 #[wasm_bindgen_test]
 async fn a_sound_that_nobody_waits_for_any_more_is_idle() {

@@ -186,6 +186,7 @@ fn measure(
     let measured = [
         ("script_ms", script_after.zip(script_before).map(|(after, before)| (after - before) * 1000.0)),
         ("gc_ms", gc.map(|gc| gc.total_ms)),
+        ("gc_thread_ms", gc.and_then(|gc| gc.thread_ms)),
         ("gc_longest_ms", gc.map(|gc| gc.longest_ms)),
     ];
     let mut figures = page;

@@ -17,6 +17,7 @@ const KEYS: &[&str] = &[
     "tracked_peak_bytes",
     "script_ms",
     "gc_ms",
+    "gc_thread_ms",
     "gc_longest_ms",
     "renderer_peak_bytes",
     "private_peak_bytes",
@@ -26,7 +27,7 @@ const KEYS: &[&str] = &[
 ];
 /// Of what pooled voices are to need less than fresh ones.
 const COMPARED: &[&str] =
-    &["script_ms", "gc_ms", "gc_longest_ms", "renderer_peak_bytes", "private_peak_bytes"];
+    &["script_ms", "gc_ms", "gc_thread_ms", "gc_longest_ms", "renderer_peak_bytes", "private_peak_bytes"];
 /// What no browser or machine may leave unknown.
 const ALWAYS_KNOWN: &[&str] = &[
     "seconds",
@@ -244,7 +245,7 @@ mod tests {
         let pooled = json!({
             "seconds": 10.1, "voices": 2000, "nodes_created": 12, "nodes_reused": 5988,
             "buffers_created": 4, "buffers_reused": 1996, "hit_rate": 0.998, "tracked_bytes": 4_000_000,
-            "tracked_peak_bytes": 5_000_000, "script_ms": 120.5, "gc_ms": 3.25, "gc_longest_ms": 1.5,
+            "tracked_peak_bytes": 5_000_000, "script_ms": 120.5, "gc_ms": 3.25, "gc_thread_ms": 3.0, "gc_longest_ms": 1.5,
             "renderer_peak_bytes": 176_000_000, "private_peak_bytes": 60_000_000, "underruns": 0, "load": null,
             "load_p95": 0.2,
         });

@@ -16,8 +16,10 @@ pub(crate) const END_MARK: &str = "pool-demo-measure-end";
 /// What the page's main thread spent on garbage collection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct GcTimes {
-    /// All collections together, milliseconds.
+    /// All collections together, milliseconds of the wall.
     pub(crate) total_ms: f64,
+    /// The same in milliseconds that the thread ran, which other programs do not lengthen; if the browser tells.
+    pub(crate) thread_ms: Option<f64>,
     /// The longest stretch without a break, milliseconds.
     pub(crate) longest_ms: f64,
 }
@@ -35,8 +37,17 @@ pub(crate) struct Trace {
     page: Option<Thread>,
     start: Option<f64>,
     end: Option<f64>,
-    /// Thread, begin and end in microseconds of each collection.
-    collections: Vec<(Thread, f64, f64)>,
+    collections: Vec<Collection>,
+}
+
+/// A collection or a phase of one, in microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Collection {
+    thread: Thread,
+    begin: f64,
+    end: f64,
+    /// How long the thread ran.
+    ran: Option<f64>,
 }
 
 impl Trace {
@@ -72,7 +83,8 @@ impl Trace {
 
     fn add_collection(&mut self, thread: Thread, begin: f64, event: &Value) {
         if let Some(duration) = event["dur"].as_f64() {
-            self.collections.push((thread, begin, begin + duration));
+            let ran = event["tdur"].as_f64();
+            self.collections.push(Collection { thread, begin, end: begin + duration, ran });
         }
     }
 
@@ -89,34 +101,30 @@ impl Trace {
     /// The times between the marks, if all were seen.
     pub(crate) fn gc_times(&self) -> Option<GcTimes> {
         let (page, from, to) = (self.page?, self.start?, self.end?);
-        let mut spans: Vec<(f64, f64)> = self
-            .collections
-            .iter()
-            .filter(|(thread, begin, end)| *thread == page && *end > from && *begin < to)
-            .map(|&(_, begin, end)| (begin.max(from), end.min(to)))
-            .collect();
-        spans.sort_by(|a, b| a.0.total_cmp(&b.0));
-
-        // Events nest (a `MajorGC` holds its `V8.GC...` phases), so what counts is their union.
-        let (mut total, mut longest) = (0.0_f64, 0.0_f64);
-        let mut current: Option<(f64, f64)> = None;
-        for (begin, end) in spans {
-            current = match current {
-                Some((open, close)) if begin <= close => Some((open, close.max(end))),
-                finished => {
-                    if let Some((open, close)) = finished {
-                        total += close - open;
-                        longest = longest.max(close - open);
-                    }
-                    Some((begin, end))
-                }
-            };
-        }
-        if let Some((open, close)) = current {
-            total += close - open;
+        let counts = |it: &&Collection| it.thread == page && it.end > from && it.begin < to;
+        let mut collections: Vec<Collection> = self.collections.iter().filter(counts).copied().collect();
+        // Events nest (a `MajorGC` holds its `V8.GC...` phases), so what counts is the outermost, which comes first.
+        collections.sort_by(|a, b| a.begin.total_cmp(&b.begin).then(b.end.total_cmp(&a.end)));
+        let (mut total, mut ran, mut longest) = (0.0_f64, Some(0.0_f64), 0.0_f64);
+        // The stretch that is looked at.
+        let (mut open, mut close) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+        for collection in collections {
+            let (begin, end) = (collection.begin.max(from), collection.end.min(to));
+            if end <= close {
+                continue;
+            }
+            if begin > close {
+                open = begin;
+            }
+            total += end - begin.max(close);
+            // Of one that a mark cuts, the same part.
+            let part = (end - begin) / (collection.end - collection.begin);
+            ran = ran.zip(collection.ran).map(|(sum, ran)| sum + ran * part);
+            close = end;
             longest = longest.max(close - open);
         }
-        Some(GcTimes { total_ms: total / 1000.0, longest_ms: longest / 1000.0 })
+        let ms = |microseconds: f64| microseconds / 1000.0;
+        Some(GcTimes { total_ms: ms(total), thread_ms: ran.map(ms), longest_ms: ms(longest) })
     }
 }
 
@@ -130,6 +138,7 @@ mod tests {
         let mut params = json!({ "name": name, "pid": 7, "tid": tid, "ts": begin });
         if let Some(duration) = duration {
             params["dur"] = json!(duration);
+            params["tdur"] = json!(duration / 2.0);
         }
         let message = json!({ "message": { "method": "Tracing.dataCollected", "params": params } });
         json!({ "message": message.to_string() })
@@ -153,7 +162,7 @@ mod tests {
             entry("MinorGC", 1, 11_000.0, Some(400.0)),
         ]);
         assert_eq!(trace.page_pid(), Some(7));
-        assert_eq!(trace.gc_times(), Some(GcTimes { total_ms: 4.0, longest_ms: 3.0 }));
+        assert_eq!(trace.gc_times(), Some(GcTimes { total_ms: 4.0, thread_ms: Some(2.0), longest_ms: 3.0 }));
     }
 
     /// Catches: a trace cut short by a full buffer that looks like a page without collections.

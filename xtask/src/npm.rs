@@ -33,7 +33,7 @@ const WORKLET: &str = "timing.js";
 /// The file of the bindings.
 const BINDINGS: &str = "pool_web_bg.js";
 /// The packed archive may have this many bytes: what it has now, and 1 % more. The goal, which is missed, is 60 000.
-const MAX_PACKED_BYTES: u64 = 68_000;
+const MAX_PACKED_BYTES: u64 = 67_500;
 /// What stands above the text of the MIT license: that of the other, of which either may be chosen, is four kilobytes packed.
 const OTHER_LICENSE: &str = "\
 Licensed, at your option, under the Apache License, Version 2.0
@@ -184,10 +184,10 @@ fn try_out(workspace: &Workspace, package: &Path) -> Result<()> {
     for bundler in ["esbuild", "webpack"] {
         let bundled = project.join(bundler);
         copy(&project.join("small.html"), &bundled.join("small.html"))?;
-        checks.extend(used_by(bundler, checks_of(&bundled, "small.html", None)?)?);
+        checks.extend(used_by(bundler, checks_of(&bundled, "small.html", None))?);
     }
     let server = Development::start(&project)?;
-    checks.extend(used_by("Vite 7, developing", checks_at(&server.address, "small.html", None)?)?);
+    checks.extend(used_by("Vite 7, developing", checks_at(&server.address, "small.html", None))?);
 
     let plain = folder.join("plain");
     if plain.exists() {
@@ -197,7 +197,7 @@ fn try_out(workspace: &Workspace, package: &Path) -> Result<()> {
     for file in ["plain.html", "plain.js"] {
         copy(&project.join(file), &plain.join(file))?;
     }
-    checks.extend(used_by("no bundler", checks_of(&plain, "plain.html", None)?)?);
+    checks.extend(used_by("no bundler", checks_of(&plain, "plain.html", None))?);
     for check in checks {
         println!("ok: {check}");
     }
@@ -205,7 +205,8 @@ fn try_out(workspace: &Workspace, package: &Path) -> Result<()> {
 }
 
 /// What a page of this bundler reports, unless it is nothing.
-fn used_by(bundler: &str, checks: Vec<String>) -> Result<Vec<String>> {
+fn used_by(bundler: &str, checks: Result<Vec<String>>) -> Result<Vec<String>> {
+    let checks = checks.with_context(|| bundler.to_owned())?;
     if checks.is_empty() {
         bail!("{bundler}: no gain was used again");
     }

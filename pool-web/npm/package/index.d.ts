@@ -124,7 +124,7 @@ interface NodeDesk {
    * bus that lives on, {@link disconnect} what is over and of no pool.
    */
   connect(source: AudioNode, destination: AudioNode, output?: number, input?: number): void;
-  /** Undoes every `connect` from `source` to `destination`: for a bus that outlives what plays into it. */
+  /** Undoes every connection from `source` to `destination` that was made here: for a bus that outlives what plays into it. */
   disconnect(source: AudioNode, destination: AudioNode): void;
   /** Connects `source` to a parameter of `destination`, a node of a pool of this context; the release of either cuts it. */
   connectParam(source: AudioNode, destination: AudioNode, param: string): void;

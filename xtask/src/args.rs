@@ -27,7 +27,7 @@ cargo xtask bench --web [--tolerance F]
 cargo xtask npm [--check]
     Builds the npm package under target/npm/, with esbuild and Binaryen, which it installs there from the
     npm registry. --check packs it, installs it in a project of Vite and
-    strict TypeScript, and tries it in Chromium.
+    strict TypeScript, and tries it in Chromium, from webpack, esbuild and a plain page too.
 cargo xtask ci [--only STEP | --list]
     Every check, the tests first; stops at the first failure.
 

@@ -63,22 +63,22 @@ impl Tools {
         process::run(command.arg(from).arg("-o").arg(to))
     }
 
-    /// Joins a module and all that it imports, but for Node's own, in one without blanks.
+    /// Joins a module and all that it imports in one without blanks.
     pub(crate) fn bundle(&self, from: &Path, to: &Path) -> Result<()> {
-        let mut command = self.command("esbuild");
-        command.arg(from).args(["--bundle", "--format=esm", "--target=es2022", "--minify", MANGLED]);
-        command.args(["--external:node:fs/promises", "--log-level=warning"]);
+        self.esbuild(from, to, &["--target=es2022", "--minify", MANGLED])
+    }
+
+    /// Bundles a module as those do who call esbuild by hand, with nothing but what they must say.
+    pub(crate) fn bundle_plainly(&self, from: &Path, to: &Path) -> Result<()> {
+        self.esbuild(from, to, &[])
+    }
+
+    fn esbuild(&self, from: &Path, to: &Path, options: &[&str]) -> Result<()> {
         let mut out = std::ffi::OsString::from("--outfile=");
         out.push(to);
-        process::run(command.arg(out))?;
-        // Among the blanks it takes the comment by which bundlers leave the import of Node's module alone.
-        let text = fs::read_to_string(to)?;
-        let import = "import(\"node:fs/promises\")";
-        if !text.contains(import) {
-            bail!("{} does not import Node's module", to.display());
-        }
-        fs::write(to, text.replace(import, "import(/* @vite-ignore */\"node:fs/promises\")"))?;
-        Ok(())
+        let mut command = self.command("esbuild");
+        command.arg(from).args(["--bundle", "--format=esm", "--log-level=warning"]);
+        process::run(command.args(options).arg(out))
     }
 }
 
@@ -98,6 +98,9 @@ pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
         import.module = file.to_owned();
         let short = names.next().context("names go on for ever")?;
         text = replace_word(&text, &import.name, &short)?;
+        if import.name.contains(THROW) {
+            text.push_str(&format!("export const THROW = \"{short}\";\n"));
+        }
         import.name = short;
     }
     for export in module.exports.iter_mut() {
@@ -110,12 +113,19 @@ pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
         }
         export.name = short;
     }
+    for name in ["START", "THROW"] {
+        if !text.contains(&format!("export const {name} = ")) {
+            bail!("the WASM has nothing for the loader's {name}");
+        }
+    }
     module.emit_wasm_file(wasm)?;
     fs::write(bindings, text).with_context(|| format!("cannot write {}", bindings.display()))
 }
 
 /// What the loader has to call.
 const START: &str = "__wbindgen_start";
+/// What the bindings call where an object is used that was freed: the loader puts an error of the package in its place.
+const THROW: &str = "__wbindgen_throw";
 
 /// `$0`, ..., `$z`, `$10` and so on: no name of the bindings begins so.
 fn short_name(mut number: usize) -> String {

@@ -5,6 +5,14 @@
  * are cut, automation is cancelled, parameters, attributes and channel settings are reset, and the signal that it still
  * holds is got rid of. Do not touch a node or buffer after you have released it.
  *
+ * Coming from the design note: code that was written for it compiles with the import changed, but for this.
+ * - Of `AudioPerformanceMetrics`, `getLatencyInfo()` and `CallbackTiming.duration` what the browser does not tell is `null`,
+ *   where the note has a 0 or a guess: write `metrics.processingLoad ?? 0`, or say "unavailable".
+ * - `startMonitoring()` returns a promise, and `untrackBuffer()` bytes.
+ * - `formatBytes()` says KiB and MiB; releasing twice, or what is of no pool, throws instead of doing nothing; a warning comes
+ *   once, until the use has fallen again; pools end at their budget, and `maxSize` bounds what waits.
+ * - `source.connect(node)` into a pooled node outlives its release: write `pool.connect(source, node)`.
+ *
  * @packageDocumentation
  */
 
@@ -31,7 +39,10 @@ export type PoolErrorCode =
   | "bad-token"
   | "unsupported";
 
-/** What every method here throws. */
+/**
+ * What every method here throws; after `free()` it is `"pool-closed"`. For arguments that the types rule out it may be the
+ * browser's own `TypeError`, as in `whenEnded(null)`.
+ */
 export class PoolError extends Error {
   private constructor();
   readonly name: "PoolError";
@@ -90,7 +101,7 @@ export interface UserPoolOptions extends NodePoolOptions {
 }
 
 /** Makes a node. May throw. */
-export type NodeFactory<T extends AudioNode> = (context: BaseAudioContext) => T;
+export type NodeFactory<T extends AudioNode, C extends BaseAudioContext = AudioContext> = (context: C) => T;
 
 /**
  * Runs at each release, after the pool has reset the node to the browser's defaults: for what your factory sets beyond them.
@@ -98,13 +109,23 @@ export type NodeFactory<T extends AudioNode> = (context: BaseAudioContext) => T;
  */
 export type NodeResetter<T extends AudioNode> = (node: T) => void | boolean;
 
+/** The design note's record of a node, for variables of this type: nothing here makes one. */
+export interface PooledNode<T extends AudioNode> {
+  node: T;
+  inUse: boolean;
+  lastUsed: number;
+}
+
 /** What all node pools do with raw nodes. */
 interface NodeDesk {
   /**
    * Connects `source` (any node) to `destination`, a node of a pool of this context; the release of either cuts it. A plain
-   * `source.connect(destination)` stays connected when `destination` is released.
+   * `source.connect(destination)` stays connected when `destination` is released. Until it is cut it keeps `source`: from a
+   * bus that lives on, {@link disconnect} what is over and of no pool.
    */
   connect(source: AudioNode, destination: AudioNode, output?: number, input?: number): void;
+  /** Undoes every connection from `source` to `destination` that was made here: for a bus that outlives what plays into it. */
+  disconnect(source: AudioNode, destination: AudioNode): void;
   /** Connects `source` to a parameter of `destination`, a node of a pool of this context; the release of either cuts it. */
   connectParam(source: AudioNode, destination: AudioNode, param: string): void;
   /** Goes from the present value of a parameter to `value` in a straight line, up to the context time `endTime`. */
@@ -140,15 +161,22 @@ interface Reports<Stats> {
 export class AudioNodePool<T extends AudioNode> {
   /** @param options - options, or the most nodes that wait (default 20) */
   constructor(
-    context: BaseAudioContext,
+    context: AudioContext,
     factory: NodeFactory<T>,
+    resetter?: NodeResetter<T> | null,
+    options?: number | UserPoolOptions,
+  );
+  constructor(
+    context: BaseAudioContext,
+    factory: NodeFactory<T, BaseAudioContext>,
     resetter?: NodeResetter<T> | null,
     options?: number | UserPoolOptions,
   );
   /**
    * A node that is like a fresh one.
    * @throws {@link PoolError} `"not-poolable"` for sources that play once and for compressors; `"exhausted"`,
-   * `"over-budget"`, `"context-closed"`, `"pool-closed"`, `"not-a-node"`, `"exception"`
+   * `"over-budget"`, `"context-closed"`, `"pool-closed"`; `"exception"` if the factory throws, `"not-a-node"` if it gives
+   * anything else than a node, such as a promise
    */
   acquire(): T;
   /**
@@ -206,24 +234,34 @@ export class AudioNodePoolManager {
 export interface AudioNodePoolManager extends NodeDesk, Reports<NodeManagerStats> {}
 
 /** How the pool of each type is doing. */
-export type NodeManagerStats = Record<
-  | "gain"
-  | "filter"
-  | "delay"
-  | "panner"
-  | "spatialPanner"
-  | "convolver"
-  | "waveShaper"
-  | "iirFilter"
-  | "analyser"
-  | "splitter"
-  | "merger",
-  PoolStats
->;
+export interface NodeManagerStats
+  extends Record<
+    | "gain"
+    | "filter"
+    | "delay"
+    | "panner"
+    | "spatialPanner"
+    | "convolver"
+    | "waveShaper"
+    | "iirFilter"
+    | "analyser"
+    | "splitter"
+    | "merger",
+    PoolStats
+  > {
+  [type: string]: PoolStats;
+}
+
+/** The design note's record of a buffer, for variables of this type: nothing here makes one. */
+export interface PooledBuffer {
+  buffer: AudioBuffer;
+  inUse: boolean;
+  lastUsed: number;
+}
 
 /** Options of a buffer pool. */
 export interface BufferPoolOptions {
-  /** Most buffers of one shape that wait to be used again. Default: 20. */
+  /** Most buffers of one shape that wait to be used again. Default: 20; `Infinity` for no bound. */
   maxPoolSize?: number;
   /** Most buffers of one shape in all; an acquire beyond throws `"exhausted"`. Default: no bound. */
   maxBuffers?: number;
@@ -346,7 +384,7 @@ export class SampleCache {
 }
 export interface SampleCache extends Reports<SampleCacheStats> {}
 
-/** What audio holds, in bytes if it is no number of nodes or buffers. */
+/** What audio holds, in bytes if it is no number of nodes or buffers. `getStats()` has all of it. */
 export interface AudioMemoryStats {
   /** Charged now: in use, available and tracked. */
   estimatedBufferMemory: number;
@@ -357,23 +395,24 @@ export interface AudioMemoryStats {
   /** The most that was charged at one time, since `resetPeak`. */
   peakMemory: number;
   /** Pooled objects and sounds that are out, or wait to be silent. */
-  inUse: number;
+  inUse?: number;
   /** Those that wait to be used again. */
-  available: number;
+  available?: number;
   /** Buffers tracked by id. */
-  tracked: number;
-  budget: number;
-  overBudget: number;
+  tracked?: number;
+  budget?: number;
+  overBudget?: number;
   /** Nodes that wait to be used again. */
-  idleNodes: number;
+  idleNodes?: number;
 }
 
 /** One budget in bytes for pooled buffers, delay lines and buffers of your own. */
 export class AudioMemoryManager {
   /**
    * @param memoryWarningThresholdMB - where `onMemoryWarning` is called, once until the use has fallen again; default 7/8 of
-   * the budget
-   * @param options - the budget in bytes, which pools never pass (default 96 000 000, or the threshold if that is more)
+   * the budget, `Infinity` for never
+   * @param options - the budget in bytes, which pools never pass (default 96 000 000, or the threshold if that is more;
+   * `Infinity` for the 4 GiB that can be addressed)
    */
   constructor(
     memoryWarningThresholdMB?: number,
@@ -390,7 +429,7 @@ export class AudioMemoryManager {
   untrackNode(): void;
   /** Bytes charged now. */
   getEstimatedMemory(): number;
-  getStats(): AudioMemoryStats;
+  getStats(): Required<AudioMemoryStats>;
   /** Changes the budget; returns the bytes that are over it all the same. */
   setBudget(bytes: number): number;
   /** Tracks only the ids in `keepIds` from now on; returns the bytes of the others. */
@@ -406,54 +445,57 @@ export class AudioMemoryManager {
   clear(): void;
   free(): void;
 }
-export interface AudioMemoryManager extends Reports<AudioMemoryStats> {}
+export interface AudioMemoryManager extends Reports<Required<AudioMemoryStats>> {}
 
-/** How an audio context is doing. What cannot be known is `null`, never a guess. */
+/** How an audio context is doing. What cannot be known is `null`, never a guess. `getMetrics()` has all of it. */
 export interface AudioPerformanceMetrics {
   contextTime: number;
   baseLatency: number | null;
   outputLatency: number | null;
   /** The browser's own count since the last reset. */
   bufferUnderruns: number | null;
-  underrunSeconds: number | null;
+  underrunSeconds?: number | null;
   /** The part of the available time that rendering took, over the latest two seconds; above 1 the thread cannot keep up. */
   processingLoad: number | null;
   /** Milliseconds between callbacks of the sound device. */
   averageCallbackTime: number | null;
-  quanta: number;
+  quanta?: number;
   /**
    * How the load was distributed since the last reset, over stretches of a quarter of a second; percentiles are at most 3.2 %
    * too large, `max` is exact, and `count` is the number of stretches.
    */
-  loads: Record<"p50" | "p95" | "p99" | "max" | "count", number> | null;
+  loads?: Record<"p50" | "p95" | "p99" | "max" | "count", number> | null;
 }
 
-/** One callback of the sound device. */
+/** One callback of the sound device. `getTimingHistory()` has all of it. */
 export interface CallbackTiming {
   /** Context time of its first frame, in seconds. */
   timestamp: number;
   /** Milliseconds since the callback before it began. */
   duration: number | null;
   /** Milliseconds spent rendering. */
-  busy: number;
-  frames: number;
+  busy?: number;
+  frames?: number;
 }
 
 /** Watches one live audio context. */
 export class AudioPerformanceProfiler {
-  /** @param options - `moduleUrl`: where the worklet's module is served, for pages that forbid modules from a blob */
-  constructor(context: AudioContext, options?: { moduleUrl?: string });
+  /**
+   * @param options - `moduleUrl`: where the package's `timing.js` is served, for pages that forbid modules from a blob, as
+   * `script-src 'self' 'wasm-unsafe-eval'` does
+   */
+  constructor(context: AudioContext, options?: { moduleUrl?: string | URL });
   /** Begins to measure the load. */
   startMonitoring(): Promise<void>;
   stopMonitoring(): void;
   readonly isMonitoring: boolean;
-  getMetrics(): AudioPerformanceMetrics;
+  getMetrics(): Required<AudioPerformanceMetrics>;
   /** For `JSON.stringify`: the metrics. */
-  toJSON(): AudioPerformanceMetrics;
+  toJSON(): Required<AudioPerformanceMetrics>;
   /** In seconds; `input` is another name of `base`. */
   getLatencyInfo(): Record<"input" | "base" | "output" | "total", number | null>;
   /** The latest 1000 callbacks, oldest first. */
-  getTimingHistory(): CallbackTiming[];
+  getTimingHistory(): Required<CallbackTiming>[];
   resetStats(): void;
   logMetrics(): void;
   dispose(): void;

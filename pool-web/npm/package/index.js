@@ -7,15 +7,23 @@ import * as errors from "./error.js";
 const { PoolError, exception, formatBytes, make_error } = errors;
 const { on_ended, probe } = glue;
 
-const url = new URL("./pool_web_bg.wasm", import.meta.url);
-const imports = { "pool_web_bg.js": raw, "glue.js": glue, "error.js": errors };
+let url = new URL("./pool_web_bg.wasm", import.meta.url);
+// Vite's development server bundles this module ahead, and leaves the WASM where it was.
+if (url.pathname.includes("/.vite/deps/")) url = new URL("../../pool-web/pool_web_bg.wasm", url);
+
+/** What the bindings throw by themselves. */
+function misused() {
+  throw new PoolError("pool-closed", "used after `free()`, or freed while in use");
+}
+
+const bindings = { ...raw, [raw.THROW]: misused };
+const imports = { "pool_web_bg.js": bindings, "glue.js": glue, "error.js": errors };
 
 async function load() {
-  // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example.
-  if (url.protocol === "file:" && typeof process !== "undefined" && process.versions?.node) {
-    const { readFile } = await import(/* @vite-ignore */ "node:fs/promises");
-    return WebAssembly.instantiate(await readFile(url), imports);
-  }
+  // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example. Its module
+  // is not imported, as bundlers for the browser stop at the name.
+  const node = url.protocol === "file:" && globalThis.process?.getBuiltinModule?.("node:fs");
+  if (node) return WebAssembly.instantiate(node.readFileSync(url), imports);
   const fetched = fetch(url);
   try {
     return await WebAssembly.instantiateStreaming(fetched, imports);
@@ -45,13 +53,16 @@ function read(options, named) {
   return options ?? {};
 }
 
-/** A number of at least 0; infinite is the same as none. */
+/** A number of at least 0, or infinite. */
 function number(options, name, otherwise = Infinity) {
   const value = options[name];
   if (value === undefined) return otherwise;
   if (!(typeof value === "number" && value >= 0)) throw bad(`\`${name}\` must be a number of at least 0`);
-  return value === Infinity ? otherwise : value;
+  return value;
 }
+
+/** In WASM what is not finite was left out, and no budget is as good as all the bytes that it can address. */
+const bounded = (bytes) => Math.min(bytes, 2 ** 32);
 
 /** The number of the budget. */
 function budget({ memory }) {
@@ -106,6 +117,10 @@ class NodeDesk extends raw.Nodes {
     this._connect(source, destination, output, input);
   }
 
+  disconnect(source, destination) {
+    this._cut(source, destination);
+  }
+
   connectParam(source, destination, param) {
     this._connect(source, destination, 0, 0, param);
   }
@@ -116,26 +131,45 @@ class NodeDesk extends raw.Nodes {
 }
 
 export class AudioNodePool extends NodeDesk {
+  /** That the factory made no node: by way of the WASM it comes back as any exception of the factory. */
+  #faults;
+
   constructor(context, factory, resetter, options) {
     options = read(options, "maxSize");
     const { message, answer } = options.protocol ?? {};
+    const faults = [];
     super(
       context,
       ...bounds(options, "maxSize", "maxNodes"),
-      (context) => factory(context),
+      // The WASM must not keep the pool, so this does not name it.
+      (context) => {
+        const made = factory(context);
+        if (made instanceof AudioNode) return made;
+        faults[0] = make_error("not-a-node", []);
+        throw faults[0];
+      },
       typeof resetter === "function" ? resetter : undefined,
       number(options, "settleSeconds"),
       message,
       answer,
     );
+    this.#faults = faults;
   }
 
   acquire() {
-    return this._acquire(0, 0);
+    try {
+      return this._acquire(0, 0);
+    } catch (error) {
+      throw this.#faults.pop() ?? error;
+    }
   }
 
   prewarm(count) {
-    return this._prewarm(0, count);
+    try {
+      return this._prewarm(0, count);
+    } catch (error) {
+      throw this.#faults.pop() ?? error;
+    }
   }
 
   getStats() {
@@ -395,12 +429,12 @@ const apart = (callback) => (usage) => {
 export class AudioMemoryManager extends raw.AudioMemoryManager {
   constructor(memoryWarningThresholdMB, onMemoryWarning, options) {
     options = read(options, "budgetBytes");
-    const threshold = memoryWarningThresholdMB ?? Infinity;
-    if (!(threshold >= 0)) throw bad("the threshold must be a number of at least 0");
+    const threshold = memoryWarningThresholdMB ?? undefined;
+    if (threshold !== undefined && !(threshold >= 0)) throw bad("the threshold must be a number of at least 0");
     const { onRecovery } = options;
     super(
-      threshold * 1024 * 1024,
-      number(options, "budgetBytes"),
+      bounded(threshold * 1024 * 1024),
+      bounded(number(options, "budgetBytes", NaN)),
       apart(onMemoryWarning),
       apart(typeof onRecovery === "function" ? onRecovery : undefined),
     );
@@ -458,8 +492,7 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
 
 export class AudioPerformanceProfiler extends raw.AudioPerformanceProfiler {
   constructor(context, options) {
-    const { moduleUrl } = read(options, "");
-    super(context, typeof moduleUrl === "string" ? moduleUrl : undefined);
+    super(context, read(options, "").moduleUrl?.toString());
   }
 
   async startMonitoring() {

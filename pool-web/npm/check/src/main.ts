@@ -12,6 +12,7 @@ import {
   nodeTypes,
   whenEnded,
 } from "pool-web";
+import { Voices } from "./note";
 
 declare global {
   interface Window {
@@ -104,6 +105,73 @@ const checks: Record<string, () => void | Promise<void>> = {
     manager.clear();
     manager.dispose();
     refused("pool-closed", () => manager.acquireGain());
+  },
+
+  "code that was written for the design note": async () => {
+    const voices = new Voices(context);
+    let over = 0;
+    for (let i = 0; i < 3; i++) voices.strike(() => over++);
+    equal(voices.inUse(), 6, "three buffers and three gains");
+    await until("the end of three voices", () => over === 3);
+    equal([voices.inUse(), voices.gains.getStats().available], [0, 3], "all is back");
+  },
+
+  "infinite is no bound": () => {
+    const options = { maxSize: Infinity, maxNodes: Infinity, idleSeconds: Infinity };
+    const gains = new AudioNodePool(context, (ctx) => ctx.createGain(), null, options);
+    const manager = new AudioNodePoolManager(context, Infinity);
+    const buffers = new AudioBufferPool(context, { maxPoolSize: Infinity });
+    const counts = [gains.prewarm(30), manager.prewarm(30, 0, 0), buffers.prewarm(1, 128, 30)];
+    equal(counts, [30, 30, 30], "more than the usual 20");
+    const waiting = [gains.getStats(), manager.getStats().gain, buffers.getStats()].map((stats) => stats.available);
+    equal(waiting, [30, 30, 30], "all of them wait");
+    // Each has a budget of its own.
+    const most = 2 ** 32 - 1;
+    const warnings: number[] = [];
+    const memories = [
+      new AudioMemoryManager(Infinity, (usage) => warnings.push(usage)),
+      new AudioMemoryManager(undefined, (usage) => warnings.push(usage), Infinity),
+      new AudioMemoryManager(Infinity, (usage) => warnings.push(usage), { budgetBytes: 1000 }),
+    ];
+    equal(memories.map((memory) => memory.getStats().budget), [most, most, 1000], "all that can be addressed");
+    for (const memory of memories) memory.setBudget(Infinity);
+    equal(memories.map((memory) => memory.getStats().budget), [most, most, most], "all of it, later");
+    const song = context.createBuffer(2, 20_000_000, 48000);
+    for (const memory of memories) memory.trackBuffer("song", song);
+    equal(warnings, [], "nobody warns");
+  },
+
+  "a factory that makes no node": () => {
+    for (const made of [null, undefined, {}, Promise.resolve(context.createGain())]) {
+      const pool = new AudioNodePool(context, () => made as unknown as GainNode);
+      equal(refused("not-a-node", () => pool.acquire()).message, "the factory made no AudioNode", "the text");
+      refused("not-a-node", () => pool.prewarm(1));
+      equal(pool.getStats().total, 0, "nothing is kept");
+    }
+    // Once told, it is not told again of what comes later.
+    let turn = 0;
+    const pool = new AudioNodePool(context, (ctx) => (turn++ ? ctx.createGain() : ({} as GainNode)), null, { maxNodes: 1 });
+    refused("not-a-node", () => pool.acquire());
+    pool.acquire();
+    refused("exhausted", () => pool.acquire());
+  },
+
+  "nothing is of use after free": () => {
+    const memory = new AudioMemoryManager();
+    const pools = [
+      new AudioNodePool(context, (ctx) => ctx.createGain()),
+      new AudioNodePoolManager(context),
+      new AudioBufferPool(context),
+      memory,
+    ];
+    for (const pool of pools) {
+      pool.free();
+      refused("pool-closed", () => pool.getStats());
+      refused("pool-closed", () => pool.clear());
+    }
+    const profiler = new AudioPerformanceProfiler(context);
+    profiler.free();
+    refused("pool-closed", () => profiler.getMetrics());
   },
 
   "every other type": () => {

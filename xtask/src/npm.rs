@@ -33,7 +33,7 @@ const WORKLET: &str = "timing.js";
 /// The file of the bindings.
 const BINDINGS: &str = "pool_web_bg.js";
 /// The packed archive may have this many bytes: what it has now, and 1 % more. The goal, which is missed, is 60 000.
-const MAX_PACKED_BYTES: u64 = 67_500;
+const MAX_PACKED_BYTES: u64 = 70_700;
 /// What stands above the text of the MIT license: that of the other, of which either may be chosen, is four kilobytes packed.
 const OTHER_LICENSE: &str = "\
 Licensed, at your option, under the Apache License, Version 2.0
@@ -277,7 +277,7 @@ fn checks_at(address: &str, page: &str, churn: Option<u32>) -> Result<Vec<String
         if session.run_async("return window.poolWebForgotten();")? != json!(true) {
             bail!("sounds whose leases were forgotten are still leased after a garbage collection");
         }
-        passed.push(String::from("leases of sounds that were forgotten come back"));
+        passed.push(String::from("leases of sounds and pools that were forgotten come back"));
         passed.push(format!("{rounds} acquires and releases: {before} audio handlers before, {after} after"));
     }
     Ok(passed)

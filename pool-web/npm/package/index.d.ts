@@ -41,7 +41,7 @@ export type PoolErrorCode =
 
 /**
  * What every method here throws; after `free()` it is `"pool-closed"`. For arguments that the types rule out it may be the
- * browser's own `TypeError`, as in `whenEnded(null)`.
+ * browser's own `TypeError`.
  */
 export class PoolError extends Error {
   private constructor();
@@ -82,7 +82,7 @@ export interface NodePoolOptions {
   maxNodes?: number;
   /** Seconds after which a waiting node is given up, at the next `maintain()`. Default: never. */
   idleSeconds?: number;
-  /** The budget that delay lines are charged to. Default: none. */
+  /** The budget that delay lines are charged to. Default: of a manager one of its own, of 96 MB; of other pools none. */
   memory?: AudioMemoryManager;
 }
 
@@ -104,7 +104,8 @@ export interface UserPoolOptions extends NodePoolOptions {
 export type NodeFactory<T extends AudioNode, C extends BaseAudioContext = AudioContext> = (context: C) => T;
 
 /**
- * Runs at each release, after the pool has reset the node to the browser's defaults: for what your factory sets beyond them.
+ * Runs at each release, after the pool has reset the node to the browser's defaults: for what your factory sets beyond them,
+ * but for connections: those of a node that has to rest until it is silent are cut once more when it has.
  * Return `false` to discard the node; if it throws, the node is discarded too.
  */
 export type NodeResetter<T extends AudioNode> = (node: T) => void | boolean;
@@ -504,6 +505,12 @@ export class AudioPerformanceProfiler {
 
 /** Calls `callback` once, when `source` has ended: the place to release what a voice held. */
 export function whenEnded(source: AudioScheduledSourceNode, callback: () => void): void;
+
+/**
+ * Does now what is to be done when `source` ends: callbacks of {@link whenEnded}, and what {@link AudioBufferPool.play} holds.
+ * For a source that will never be started, or that a closed context has silenced. Nothing is left for its end.
+ */
+export function endNow(source: AudioScheduledSourceNode): void;
 
 /** What a release does with each type of node, by interface. */
 export function nodeTypes(): Record<

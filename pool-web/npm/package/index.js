@@ -5,7 +5,7 @@ import * as glue from "./glue.js";
 import * as errors from "./error.js";
 
 const { PoolError, exception, formatBytes, make_error } = errors;
-const { on_ended, probe } = glue;
+const { end, on_ended, probe, take_thrown } = glue;
 
 let url = new URL("./pool_web_bg.wasm", import.meta.url);
 // Vite's development server bundles this module ahead, and leaves the WASM where it was.
@@ -105,6 +105,14 @@ const NODE_STATS = "total inUse available quarantined created destroyed hits mis
 
 /** What all node pools do with raw nodes. */
 class NodeDesk extends raw.Nodes {
+  /** So that its callbacks are called for as long as there are pools. */
+  #memory;
+
+  constructor(context, { memory }, ...rest) {
+    super(context, ...rest);
+    this.#memory = memory;
+  }
+
   release(node) {
     this._end(node, true);
   }
@@ -131,45 +139,36 @@ class NodeDesk extends raw.Nodes {
 }
 
 export class AudioNodePool extends NodeDesk {
-  /** That the factory made no node: by way of the WASM it comes back as any exception of the factory. */
-  #faults;
+  #factory;
+  #resetter;
 
   constructor(context, factory, resetter, options) {
     options = read(options, "maxSize");
     const { message, answer } = options.protocol ?? {};
-    const faults = [];
+    // The WASM must not keep the pool, nor what its functions refer to: often that is who has the pool. So what is passed
+    // may mention nothing but this, nor may anything else in here that is called later.
+    let pool;
     super(
       context,
+      options,
       ...bounds(options, "maxSize", "maxNodes"),
-      // The WASM must not keep the pool, so this does not name it.
-      (context) => {
-        const made = factory(context);
-        if (made instanceof AudioNode) return made;
-        faults[0] = make_error("not-a-node", []);
-        throw faults[0];
-      },
-      typeof resetter === "function" ? resetter : undefined,
+      (context) => (0, pool.deref().#factory)(context),
+      typeof resetter === "function" ? (node) => (0, pool.deref().#resetter)(node) : undefined,
       number(options, "settleSeconds"),
       message,
       answer,
     );
-    this.#faults = faults;
+    this.#factory = factory;
+    this.#resetter = resetter;
+    pool = new WeakRef(this);
   }
 
   acquire() {
-    try {
-      return this._acquire(0, 0);
-    } catch (error) {
-      throw this.#faults.pop() ?? error;
-    }
+    return this._acquire(0, 0);
   }
 
   prewarm(count) {
-    try {
-      return this._prewarm(0, count);
-    } catch (error) {
-      throw this.#faults.pop() ?? error;
-    }
+    return this._prewarm(0, count);
   }
 
   getStats() {
@@ -183,7 +182,8 @@ const TYPES =
 
 export class AudioNodePoolManager extends NodeDesk {
   constructor(context, options) {
-    super(context, ...bounds(read(options, "maxSize"), "maxSize", "maxNodes"));
+    options = read(options, "maxSize");
+    super(context, options, ...bounds(options, "maxSize", "maxNodes"));
   }
 
   acquireIIRFilter(feedforward, feedback) {
@@ -219,12 +219,14 @@ TYPES.forEach((type, kind) => {
 const CARE_SECONDS = 30;
 
 export class AudioBufferPool extends raw.AudioBufferPool {
+  #memory;
   #rate;
   #care;
 
   constructor(context, options) {
     options = read(options, "maxPoolSize");
     super(context, ...bounds(options, "maxPoolSize", "maxBuffers"));
+    this.#memory = options.memory;
     this.#rate = context.sampleRate;
     const idle = number(options, "idleSeconds");
     // Without a limit of idle time there is nothing to look after.
@@ -295,6 +297,7 @@ class SampleLease {
 }
 
 export class SampleCache extends raw.Samples {
+  #memory;
   #context;
   /** By id: the buffer, its bytes, and how many have it. */
   #samples = new Map();
@@ -306,9 +309,11 @@ export class SampleCache extends raw.Samples {
   #counts = { created: 0, destroyed: 0, hits: 0, misses: 0 };
 
   constructor(context, options) {
+    options = read(options, "");
     let cache;
     // The WASM must not keep the cache.
-    super(budget(read(options, "")), (bytes) => cache.deref()?.#evict(bytes));
+    super(budget(options), (bytes) => cache.deref()?.#evict(bytes));
+    this.#memory = options.memory;
     cache = new WeakRef(this);
     this.#context = context;
   }
@@ -418,7 +423,7 @@ export class SampleCache extends raw.Samples {
 /** What a callback throws must not end what the pools are doing: it is thrown on in a task of its own. */
 const apart = (callback) => (usage) => {
   try {
-    callback?.(usage);
+    callback(usage);
   } catch (error) {
     queueMicrotask(() => {
       throw error;
@@ -427,17 +432,25 @@ const apart = (callback) => (usage) => {
 };
 
 export class AudioMemoryManager extends raw.AudioMemoryManager {
+  #onWarning;
+  #onRecovery;
+
   constructor(memoryWarningThresholdMB, onMemoryWarning, options) {
     options = read(options, "budgetBytes");
     const threshold = memoryWarningThresholdMB ?? undefined;
     if (threshold !== undefined && !(threshold >= 0)) throw bad("the threshold must be a number of at least 0");
     const { onRecovery } = options;
+    // The WASM must not keep what the callbacks refer to.
+    let memory;
     super(
       bounded(threshold * 1024 * 1024),
       bounded(number(options, "budgetBytes", NaN)),
-      apart(onMemoryWarning),
-      apart(typeof onRecovery === "function" ? onRecovery : undefined),
+      apart((usage) => memory.deref()?.#onWarning?.(usage)),
+      apart((usage) => memory.deref()?.#onRecovery?.(usage)),
     );
+    memory = new WeakRef(this);
+    this.#onWarning = onMemoryWarning ?? undefined;
+    this.#onRecovery = typeof onRecovery === "function" ? onRecovery : undefined;
   }
 
   getStats() {
@@ -560,7 +573,11 @@ export function nodeTypes() {
 }
 
 export function whenEnded(source, callback) {
-  on_ended(source, () => callback());
+  if (!on_ended(source, () => callback())) throw exception("whenEnded", take_thrown());
+}
+
+export function endNow(source) {
+  end(source);
 }
 
 export { PoolError };

@@ -9,6 +9,7 @@ import {
   type PoolErrorCode,
   type SampleLease,
   SampleCache,
+  endNow,
   nodeTypes,
   whenEnded,
 } from "pool-web";
@@ -413,6 +414,100 @@ const checks: Record<string, () => void | Promise<void>> = {
     equal(memory.getEstimatedMemory(), 0, "neither fits");
   },
 
+  "what is out goes on without its pool": async () => {
+    const nodes = new AudioNodePoolManager(context);
+    const other = new AudioNodePoolManager(context);
+    const [source, gain] = [context.createConstantSource(), nodes.acquireGain()];
+    gain.gain.value = 0.25;
+    nodes.connect(source, gain);
+    nodes.free();
+    equal(gain.gain.value, 0.25, "nothing was reset");
+    source.disconnect(gain); // throws if they were cut
+    refused("unknown", () => other.releaseGain(gain));
+  },
+
+  "a bus lets go of what it was fed by": () => {
+    const nodes = new AudioNodePoolManager(context);
+    const [source, bus] = [context.createConstantSource(), nodes.acquireGain()];
+    nodes.connect(source, bus);
+    nodes.connectParam(source, bus, "gain");
+    nodes.disconnect(source, bus);
+    let cut = 0;
+    for (const target of [bus, bus.gain]) {
+      try {
+        source.disconnect(target as AudioNode);
+      } catch {
+        cut++;
+      }
+    }
+    equal(cut, 2, "both were cut");
+    nodes.releaseGain(bus);
+    equal(nodes.takeFailure(), undefined, "the release has nothing left to cut");
+  },
+
+  "a source that never ends": async () => {
+    const buffers = new AudioBufferPool(context);
+    const [buffer, source] = [buffers.acquire(1, 480), context.createBufferSource()];
+    const heard: string[] = [];
+    const later: unknown[] = [];
+    const listen = (event: ErrorEvent) => {
+      event.preventDefault();
+      later.push(event.error);
+    };
+    addEventListener("error", listen);
+    const fault = new Error("a user's");
+    whenEnded(source, () => {
+      throw fault;
+    });
+    buffers.play(buffer, source);
+    whenEnded(source, () => heard.push("end"));
+    buffers.release(buffer);
+    equal(buffers.getStats().inUse, 1, "it may be heard yet");
+    endNow(source);
+    equal([buffers.getStats().inUse, heard], [0, ["end"]], "all was done, whatever the first has thrown");
+    await until("the error", () => later[0] === fault);
+    removeEventListener("error", listen);
+  },
+
+  "what is no context, source or buffer": async () => {
+    refused("bad-option", () => new AudioNodePoolManager(null as never));
+    refused("bad-option", () => new AudioNodePool({} as never, () => context.createGain()));
+    refused("bad-option", () => new AudioBufferPool(undefined as never));
+    new AudioNodePoolManager(context).acquireGain();
+    const buffers = new AudioBufferPool(context);
+    const buffer = buffers.acquire(1, 480);
+    refused("bad-option", () => buffers.play(buffer, {} as never));
+    buffers.release(buffer);
+    const memory = new AudioMemoryManager();
+    refused("bad-option", () => memory.trackBuffer("a", undefined as never));
+    memory.free();
+    equal(refused("bad-buffer", () => buffers.acquire(-1, 2 ** 32 + 128)).details, { channels: -1, length: 2 ** 32 + 128, sampleRate: context.sampleRate }, "as given");
+    refused("exception", () => whenEnded(null as never, () => {}));
+  },
+
+  "a node is out once": () => {
+    const node = context.createGain();
+    const pool = new AudioNodePool(context, () => node);
+    pool.acquire();
+    refused("foreign", () => pool.acquire());
+  },
+
+  "delay lines have a budget": () => {
+    const nodes = new AudioNodePoolManager(context);
+    const refusal = refused("over-budget", () => {
+      for (let line = 0; line < 100; line++) nodes.acquireDelay(5);
+    });
+    equal(refusal.details.limit, 96_000_000, "by default");
+  },
+
+  "a shaper comes back, also after ready()": async () => {
+    const nodes = new AudioNodePoolManager(context);
+    const works = await nodes.ready();
+    nodes.releaseWaveShaper(nodes.acquireWaveShaper());
+    nodes.acquireWaveShaper();
+    equal([nodes.getStats().waveShaper.hits, works], [works ? 1 : 0, works], "as the browser can");
+  },
+
   "reports as JSON": () => {
     const memory = new AudioMemoryManager(undefined, undefined, 1_000_000);
     memory.trackBuffer("song", context.createBuffer(1, 1000, 48000));
@@ -491,12 +586,29 @@ window.poolWebChurn = async (rounds) => {
 
 const forgotten = new SampleCache(context);
 
-/** Leases that nobody releases. */
+/** Who has a pool whose functions refer to its owner. */
+class Owner {
+  readonly pool = new AudioNodePool(context, () => this.make(), () => this.worn);
+  readonly memory = new AudioMemoryManager(1, () => this.make());
+  worn = false;
+  make(): GainNode {
+    return context.createGain();
+  }
+}
+const owners: WeakRef<Owner>[] = [];
+
+/** Leases that nobody releases, and pools that nobody frees. */
 window.poolWebForget = async () => {
+  for (let round = 0; round < 20; round++) {
+    const owner = new Owner();
+    owner.pool.release(owner.pool.acquire());
+    owners.push(new WeakRef(owner));
+  }
   for (let round = 0; round < 100; round++) await forgotten.decode("lost", wav(48));
 };
 
-/** Whether they came back, now that the garbage was collected. */
-window.poolWebForgotten = () => forgotten.getStats().inUse === 0;
+/** Whether they came back or went, now that the garbage was collected; the latest owner may still be in some register. */
+window.poolWebForgotten = () =>
+  forgotten.getStats().inUse === 0 && owners.filter((owner) => owner.deref()).length <= 1;
 
 window.poolWebCheck = run();

@@ -294,6 +294,86 @@ fn room_for_the_slot_is_room_for_the_bytes() {
     assert_eq!(pool.account().unwrap().used(), pool.stats().bytes());
 }
 
+// Objects that are thrown away to make room in vain, because a slot is short as well as bytes.
+#[test]
+fn what_cannot_fit_evicts_nothing_where_slots_are_short_too() {
+    let pool = builder().account(Account::new("budget", 100)).max_objects(2).build();
+    let held = pool.acquire(&70).unwrap();
+    fill(&pool, &[20]);
+    let refusal = over_budget(pool.acquire(&40).map(drop));
+    assert_eq!((refusal.requested, refusal.used, refusal.free, refusal.evictable), (40, 90, 10, 20));
+    assert_eq!((destroyed(&pool), order(&pool)), (vec![], vec![20]));
+    drop(held);
+}
+
+// Memory that is taken before it is claimed, so that others may take it, too; or claimed beside what the victim still holds,
+// and so passed on to a peak, or refused, that need not be.
+#[test]
+fn the_bytes_of_an_object_are_claimed_when_the_factory_runs_and_no_more() {
+    struct Looks(Account, Cell<usize>);
+    impl Factory<usize> for Looks {
+        type Object = usize;
+        type Error = Infallible;
+        fn create(&self, &bytes: &usize) -> Result<usize, Infallible> {
+            self.1.set(self.0.used());
+            Ok(bytes)
+        }
+        fn estimate(&self, &bytes: &usize) -> usize {
+            bytes
+        }
+        fn measure(&self, &bytes: &usize) -> usize {
+            bytes
+        }
+    }
+    // Idle, beside 40 that are leased; most objects; what is asked for; bytes in use while it is made.
+    let cases: [(&[usize], usize, usize, usize); 5] = [
+        (&[], 9, 60, 100),
+        (&[10], 9, 60, 100), // all of the victim's, and some that were free
+        (&[10, 20], 9, 55, 95),
+        (&[10], 2, 30, 70),     // free bytes enough, but no slot
+        (&[10, 40], 3, 30, 70), // a slot and bytes
+    ];
+    for (idle, objects, wanted, used) in cases {
+        let account = Account::new("budget", 100);
+        let looks = Looks(account.clone(), Cell::default());
+        let pool = KeyedPool::builder(looks).account(account.clone()).max_objects(objects).build();
+        let held = pool.acquire(&40).unwrap();
+        for key in idle {
+            pool.prewarm(key, 1).unwrap();
+        }
+        let before = account.peak();
+        let lease = pool.acquire(&wanted).unwrap();
+        assert_eq!((pool.factory().1.get(), account.used()), (used, used), "{wanted} beside {idle:?}");
+        assert_eq!(account.peak(), before.max(used), "{wanted} beside {idle:?}");
+        drop((held, lease));
+    }
+}
+
+// User code that is asked what nobody wants to know.
+#[test]
+fn the_cost_is_asked_once_of_pools_that_choose_by_it_and_of_no_others() {
+    struct Asked(Cell<u32>);
+    impl Factory<u8> for &Asked {
+        type Object = u8;
+        type Error = Infallible;
+        fn create(&self, &key: &u8) -> Result<u8, Infallible> {
+            Ok(key)
+        }
+        fn cost(&self, _: &u8, _: &u8) -> u32 {
+            self.0.set(self.0.get() + 1);
+            1
+        }
+    }
+    for (window, expected) in [(1, 0), (2, 2)] {
+        let asked = Asked(Cell::new(0));
+        let pool = KeyedPool::builder(&asked).evict_cheapest_of(window).max_objects(1).build();
+        for key in [1, 2, 2] {
+            drop(pool.acquire(&key).unwrap());
+        }
+        assert_eq!(asked.0.get(), expected, "window {window}");
+    }
+}
+
 // A target of bytes that is missed, or passed by one object too many.
 #[test]
 fn evict_to_frees_what_it_says() {

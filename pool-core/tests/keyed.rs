@@ -209,6 +209,14 @@ fn a_release_beyond_max_idle_per_key_evicts_the_oldest_of_the_key() {
     assert_eq!((none.stats().idle, none.stats().destroyed), (0, 2));
 }
 
+// A bound on growth alone, so that an object that is too large from the first stays for ever.
+#[test]
+fn an_object_that_is_too_large_to_retain_is_discarded_even_if_it_did_not_grow() {
+    let pool = builder().max_retained_bytes(100).build();
+    fill(&pool, &[100, 101]);
+    assert_eq!((order(&pool), pool.stats().discarded), (vec![100], 1));
+}
+
 // A bound that only releases respect.
 #[test]
 fn prewarm_stays_within_max_idle_per_key() {
@@ -430,6 +438,33 @@ fn an_expired_object_is_never_handed_out() {
     assert_eq!((pool.stats().hits, pool.stats().misses), (2, 3));
 }
 
+// A clock that is read where time means nothing; or not read where it does.
+#[test]
+fn the_clock_is_read_where_there_is_a_limit_of_time() {
+    #[derive(Clone, Default)]
+    struct Read(Rc<Cell<u32>>);
+    impl pool_core::Clock for Read {
+        fn now(&self) -> pool_core::Tick {
+            self.0.set(self.0.get() + 1);
+            pool_core::Tick(0)
+        }
+    }
+    type Timed = KeyedPoolBuilder<usize, Sized, KeepAll, Read>;
+    let read = Read::default();
+    let reads = |limit: fn(Timed) -> Timed| {
+        let pool = limit(builder().clock(read.clone())).build();
+        drop(pool.acquire(&1).unwrap());
+        drop(pool.acquire(&1).unwrap());
+        pool.prewarm(&1, 2).unwrap();
+        pool.maintain(usize::MAX);
+        read.0.take()
+    };
+    assert_eq!(reads(|builder| builder.max_per_key(9).min_idle(1)), 0);
+    assert!(reads(|builder| builder.idle_ttl(1)) > 0);
+    assert!(reads(|builder| builder.soft_idle_ttl(1)) > 0);
+    assert!(reads(|builder| builder.max_lifetime(1)) > 0);
+}
+
 // A lifetime that use prolongs, or that only idle objects have.
 #[test]
 fn an_object_lives_no_longer_than_its_lifetime() {
@@ -510,6 +545,19 @@ fn moderate_pressure_spares_the_working_set() {
     assert_eq!(pool.maintain(usize::MAX), 2);
     assert_eq!(pool.stats().idle, 4);
     assert_eq!(pool.maintain(usize::MAX), 4, "none was needed since");
+}
+
+// A working set that is that of the last acquire, or of the time before the last maintenance.
+#[test]
+fn the_working_set_is_the_most_that_was_out_at_once_since_the_last_maintenance() {
+    let pool = pressed(50, 0, 0);
+    fill(&pool, &[10; 6]);
+    pool.maintain(usize::MAX);
+    drop([(); 4].map(|()| pool.acquire(&10).unwrap()));
+    drop(pool.acquire(&10).unwrap());
+    assert_eq!(pool.maintain(usize::MAX), 2, "four were out at once");
+    drop(pool.acquire(&10).unwrap());
+    assert_eq!(pool.maintain(usize::MAX), 3, "and one since");
 }
 
 // A working set of all keys together, so that a busy key is trimmed for an idle one.
@@ -765,6 +813,38 @@ fn slices_of_one_look_get_past_objects_that_stay() {
     }
     assert!(pool.stats().evicted > 0, "{:?}", pool.stats());
     assert_eq!(order(&pool)[0], 10, "its key keeps one");
+}
+
+// A slice that begins with an object that is no longer where it was, or anywhere but behind the slice before.
+#[test]
+fn a_slice_goes_on_where_the_last_ended_whatever_is_taken_meanwhile() {
+    fn check<C: pool_core::Clock>(make: impl Fn() -> Pool<C>) {
+        // The next to be looked at, and one that was looked at: how far it then is to the first 14.
+        for (key, looks) in [(13, 1), (11, 2)] {
+            for way in 0..3 {
+                let pool = make();
+                // Each key keeps one, so only a 14 may go.
+                fill(&pool, &[11, 12, 13, 14, 14, 14]);
+                assert_eq!((pool.maintain(usize::MAX), pool.maintain(2)), (0, 0));
+                let lease = if way < 2 { Some(pool.acquire(&key).unwrap()) } else { None };
+                match way {
+                    0 => drop(lease),
+                    1 => assert_eq!(pool.maintain(looks), 1, "{key} is leased"),
+                    _ => assert_eq!(pool.retain(|&other, _| other != key), 1),
+                }
+                if way != 1 {
+                    assert_eq!(pool.maintain(looks), 1, "{key} was {}", ["used", "", "destroyed"][way]);
+                }
+                assert_eq!(pool.key_stats(&14).unwrap().idle, 2);
+            }
+        }
+    }
+    let pressed = || {
+        let account = Account::builder("pressed").soft_limit(1).low_watermark(0).build();
+        builder().account(account).min_idle(1)
+    };
+    check(|| pressed().build());
+    check(|| pressed().clock(ManualClock::default()).idle_ttl(1000).build());
 }
 
 // Bytes that nobody needs any more and that are withheld from others for as long as a victim's destructor takes.

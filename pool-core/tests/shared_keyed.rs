@@ -340,6 +340,13 @@ fn critical_pressure_drops_what_classes_have_idle() {
     assert_eq!((pool.maintain(usize::MAX), account.used()), (1, 0));
 }
 
+// Debug output without the one thing that tells one class from another.
+#[test]
+fn what_makes_a_class_shows_its_key() {
+    let class = pool(&Account::new("server", 100)).class(&10);
+    assert_eq!(format!("{:?}", class.factory()), "OfKey { key: 10, .. }");
+}
+
 // Bounds that are promised for all objects, and hold for those of the pool alone: the guide to classes says which.
 #[test]
 fn a_class_has_no_part_in_the_bounds_of_its_pool() {

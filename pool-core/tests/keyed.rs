@@ -915,6 +915,33 @@ fn a_destructor_may_take_what_retain_has_not_seen_yet() {
     assert_eq!(pool.stats().idle, 4);
 }
 
+// One that was used a moment ago destroyed before those that were not, because it was next when it was taken.
+#[test]
+fn what_a_destructor_uses_is_the_newest_for_the_rest_of_a_trim() {
+    struct Uses(usize, std::rc::Weak<KeyedPool<usize, Using>>, Rc<RefCell<Vec<usize>>>);
+    struct Using(std::rc::Weak<KeyedPool<usize, Using>>, Rc<RefCell<Vec<usize>>>);
+    impl Factory<usize> for Using {
+        type Object = Uses;
+        type Error = Infallible;
+        fn create(&self, &key: &usize) -> Result<Uses, Infallible> {
+            Ok(Uses(key, self.0.clone(), Rc::clone(&self.1)))
+        }
+    }
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            self.2.borrow_mut().push(self.0);
+            if let Some(pool) = self.1.upgrade().filter(|_| self.0 == 1) {
+                drop(pool.try_acquire(&2));
+            }
+        }
+    }
+    let gone = Rc::default();
+    let pool = Rc::new_cyclic(|pool| KeyedPool::new(Using(pool.clone(), Rc::clone(&gone))));
+    let leases: Vec<_> = (1..=5).map(|key| pool.acquire(&key).unwrap()).collect();
+    leases.into_iter().for_each(drop);
+    assert_eq!((pool.trim(0), gone.take()), (5, vec![1, 3, 4, 5, 2]));
+}
+
 // More idle objects of a key than may be, because a factory released one meanwhile; expired ones that count as there.
 #[test]
 fn prewarm_keeps_to_the_bounds_and_counts_what_can_be_used() {

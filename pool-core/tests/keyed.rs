@@ -704,6 +704,18 @@ fn a_failed_create_leaves_no_key() {
     drop(held);
 }
 
+// A key that is forgotten, with the objects that it has, when one more of them cannot be made.
+#[test]
+fn a_failed_create_leaves_the_key_of_other_objects() {
+    let pool = builder().build();
+    let held = pool.acquire(&1).unwrap();
+    pool.factory().fail.set(true);
+    assert_eq!(pool.acquire(&1).map(drop), Err(AcquireError::Create(Refused)));
+    assert_eq!(pool.key_stats(&1).map(|stats| stats.leased), Some(1));
+    drop(held);
+    assert_eq!(pool.try_acquire(&1).unwrap().serial, 1);
+}
+
 // Keys that meet in one chain of the hash table and are taken for each other.
 #[test]
 fn colliding_keys_are_told_apart() {
@@ -915,11 +927,12 @@ fn a_destructor_may_take_what_retain_has_not_seen_yet() {
     assert_eq!(pool.stats().idle, 4);
 }
 
-// One that was used a moment ago destroyed before those that were not, because it was next when it was taken.
+// One that was used or made a moment ago destroyed before those that were not, because it is where the next one was.
 #[test]
-fn what_a_destructor_uses_is_the_newest_for_the_rest_of_a_trim() {
-    struct Uses(usize, std::rc::Weak<KeyedPool<usize, Using>>, Rc<RefCell<Vec<usize>>>);
-    struct Using(std::rc::Weak<KeyedPool<usize, Using>>, Rc<RefCell<Vec<usize>>>);
+fn what_a_destructor_uses_or_makes_is_the_newest_for_the_rest_of_a_trim() {
+    type Used = KeyedPool<usize, Using>;
+    struct Uses(usize, std::rc::Weak<Used>, Rc<RefCell<Vec<usize>>>);
+    struct Using(std::rc::Weak<Used>, Rc<RefCell<Vec<usize>>>, fn(&Used));
     impl Factory<usize> for Using {
         type Object = Uses;
         type Error = Infallible;
@@ -931,15 +944,24 @@ fn what_a_destructor_uses_is_the_newest_for_the_rest_of_a_trim() {
         fn drop(&mut self) {
             self.2.borrow_mut().push(self.0);
             if let Some(pool) = self.1.upgrade().filter(|_| self.0 == 1) {
-                drop(pool.try_acquire(&2));
+                (pool.factory().2)(&pool);
             }
         }
     }
-    let gone = Rc::default();
-    let pool = Rc::new_cyclic(|pool| KeyedPool::new(Using(pool.clone(), Rc::clone(&gone))));
-    let leases: Vec<_> = (1..=5).map(|key| pool.acquire(&key).unwrap()).collect();
-    leases.into_iter().for_each(drop);
-    assert_eq!((pool.trim(0), gone.take()), (5, vec![1, 3, 4, 5, 2]));
+    fn uses(pool: &Used) {
+        drop(pool.try_acquire(&2));
+    }
+    fn makes(pool: &Used) {
+        pool.retain(|&key, _| key != 2);
+        pool.prewarm(&9, 1).unwrap();
+    }
+    for (during, expected) in [(uses as fn(&Used), vec![1, 3, 4, 5, 2]), (makes, vec![1, 2, 3, 4, 5, 9])] {
+        let gone = Rc::default();
+        let pool = Rc::new_cyclic(|pool| KeyedPool::new(Using(pool.clone(), Rc::clone(&gone), during)));
+        let leases: Vec<_> = (1..=5).map(|key| pool.acquire(&key).unwrap()).collect();
+        leases.into_iter().for_each(drop);
+        assert_eq!((pool.trim(0), gone.take()), (5, expected));
+    }
 }
 
 // More idle objects of a key than may be, because a factory released one meanwhile; expired ones that count as there.
@@ -978,6 +1000,20 @@ fn a_refusal_tells_the_bytes_of_the_whole_object() {
         panic!("it does not fit")
     };
     assert_eq!((refusal.requested, refusal.used, refusal.free, refusal.evictable), (600, 900, 100, 200));
+    drop(held);
+}
+
+// Bytes that count as looked at when they no longer are, or as free to go while they are.
+#[test]
+fn what_could_be_evicted_is_what_is_idle_and_not_looked_at() {
+    let pool = builder().account(Account::new("a", 100)).build();
+    let held = pool.acquire(&50).unwrap();
+    let evictable = || over_budget(pool.acquire(&99).map(drop)).evictable;
+    fill(&pool, &[10, 20, 5]);
+    assert_eq!((evictable(), pool.trim(2), evictable()), (35, 1, 25));
+    let mut seen = Vec::new();
+    pool.retain(|&key, _| (seen.push((key, evictable())), key != 20).1);
+    assert_eq!((seen, evictable()), (vec![(20, 5), (5, 0)], 5));
     drop(held);
 }
 

@@ -419,6 +419,19 @@ fn lowering_the_limit_is_felt_at_the_next_maintenance_and_acquire() {
     drop(held);
 }
 
+// A pool that is on no list, so that its account does not reach what it has idle; one that gives up more than it has to.
+#[test]
+fn lowering_the_limit_by_the_pool_evicts_no_more_than_needed() {
+    let pool = builder().account(Account::new("budget", 100)).build();
+    let held = pool.acquire(&30).unwrap();
+    fill(&pool, &[20, 40]);
+    assert_eq!((pool.set_hard_limit(75), destroyed(&pool)), (Some(0), vec![2]));
+    assert_eq!((pool.set_hard_limit(70), destroyed(&pool)), (Some(0), vec![]));
+    assert_eq!((pool.set_hard_limit(20), destroyed(&pool)), (Some(10), vec![3]));
+    drop(held);
+    assert_eq!(builder().build().set_hard_limit(1), None);
+}
+
 // Time
 
 // An expired object that is handed out because nobody called `maintain`.
@@ -498,7 +511,9 @@ fn maintenance_expires_the_oldest_within_its_limit() {
     fill(&pool, &[1, 2, 3, 4]);
     clock.advance(3);
     fill(&pool, &[5, 6]);
-    clock.advance(3);
+    clock.advance(2);
+    assert_eq!(pool.maintain(100), 0, "just in time");
+    clock.advance(1);
     assert_eq!(pool.maintain(0), 0);
     assert_eq!(pool.maintain(3), 3);
     assert_eq!(destroyed(&pool), [1, 2, 3]);

@@ -89,6 +89,49 @@ fn a_miss_evicts_the_least_recently_used_idle_object_of_any_pool() {
     drop((held, more));
 }
 
+// A pool that is given nothing because it gives nothing, or whose own idle objects are left out where it takes.
+#[test]
+fn a_pool_on_no_list_takes_from_others_and_from_itself() {
+    let account = Account::new("server", 100);
+    let taker = KeyedPoolBuilder::new(Blocks).account(account.clone()).build_locked::<RawMutex>();
+    let a = pool(&account);
+    drop(a.acquire(&60).unwrap());
+    drop(taker.acquire(&50).unwrap());
+    assert_eq!((a.stats().evicted, account.used()), (1, 50));
+    let b = pool(&account);
+    drop(b.acquire(&20).unwrap());
+    drop(taker.acquire(&81).unwrap());
+    assert_eq!((taker.stats().evicted, b.stats().evicted, account.used()), (1, 1, 81));
+}
+
+// An object that turns out larger than was thought, and for which only its own pool makes room; or one that is prewarmed, for
+// which others have to.
+#[test]
+fn what_grows_while_it_is_made_takes_from_others_unless_it_is_prewarmed() {
+    struct Misjudged;
+    impl Factory<usize> for Misjudged {
+        type Object = Block;
+        type Error = Infallible;
+        fn create(&self, bytes: &usize) -> Result<Block, Infallible> {
+            Blocks.create(bytes)
+        }
+        fn estimate(&self, _: &usize) -> usize {
+            1
+        }
+        fn measure(&self, block: &Block) -> usize {
+            block.0
+        }
+    }
+    let account = Account::new("server", 100);
+    let other = pool(&account);
+    let pool = KeyedPoolBuilder::new(Misjudged).account(account.clone()).build_shared::<RawMutex>();
+    drop(other.acquire(&60).unwrap());
+    assert!(matches!(pool.prewarm(&50, 1), Err(AcquireError::OverBudget(_))));
+    assert_eq!((other.stats().evicted, account.used()), (0, 60));
+    drop(pool.acquire(&50).unwrap());
+    assert_eq!((other.stats().evicted, account.used()), (1, 50));
+}
+
 // Many cheap objects thrown away for one that does not fit even then.
 #[test]
 fn a_pool_of_small_objects_is_not_emptied_for_a_large_one_that_cannot_fit() {

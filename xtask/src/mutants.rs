@@ -13,22 +13,25 @@ use crate::workspace::Workspace;
 /// What the mutants of some files are looked for with.
 struct Subject {
     files: &'static [&'static str],
-    /// Those that are built and run soonest; most mutants get no further.
-    first: &'static [&'static str],
-    /// Those that take longer, for what the first let pass.
-    then: &'static [&'static str],
+    /// Those that are built and run soonest come first, and each of the following tries what these let pass.
+    passes: &'static [&'static [&'static str]],
 }
 
 const SUBJECTS: &[Subject] = &[
     Subject {
         files: &["pool-core/src/account.rs", "pool-core/src/account/*.rs", "pool-core/src/tracker.rs"],
-        first: &["--lib", "--test=accounts", "--test=tracker", "--test=contract"],
-        then: &["--test=accounts_model"],
+        passes: &[
+            &["--test=accounts", "--test=tracker", "--test=contract"],
+            &["--lib", "--test=accounts_model"],
+        ],
     },
     Subject {
         files: &["pool-core/src/keyed.rs", "pool-core/src/keyed/*.rs", "pool-core/src/lru.rs"],
-        first: &["--lib", "--test=contract", "--test=keyed"],
-        then: &["--test=keyed_watch", "--test=shared_keyed", "--test=model"],
+        passes: &[
+            &["--test=contract", "--test=keyed_watch"],
+            &["--lib", "--test=keyed", "--test=shared_keyed"],
+            &["--test=model"],
+        ],
     },
 ];
 
@@ -55,21 +58,21 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
         }
         any = true;
         let out = workspace.target.join("mutants").join(index.to_string());
-        let tried = |pass: &str, tests: &[&str], which: &[String]| -> Result<Outcome> {
-            let out = out.join(pass);
+        let mut result = Outcome { caught: 0, missed: Vec::new() };
+        for (nth, tests) in subject.passes.iter().enumerate() {
+            if nth > 0 && result.missed.is_empty() {
+                break;
+            }
+            let out = out.join(nth.to_string());
             fs::create_dir_all(&out)?;
-            let mut mutants = mutants_of(workspace, &files, tests, which);
+            let mut mutants = mutants_of(workspace, &files, tests, &result.missed);
             if let Some(tools) = &tools {
                 let path = std::env::var_os("PATH").unwrap_or_default();
                 let folders = std::iter::once(tools.clone()).chain(std::env::split_paths(&path));
                 mutants.env("PATH", std::env::join_paths(folders)?);
             }
-            outcome(mutants.arg("--output").arg(&out), &out.join("mutants.out"))
-        };
-        let mut result = tried("first", subject.first, &[])?;
-        if !result.missed.is_empty() {
-            let rest = tried("then", subject.then, &result.missed)?;
-            result = Outcome { caught: result.caught + rest.caught, missed: rest.missed };
+            let pass = outcome(mutants.arg("--output").arg(&out), &out.join("mutants.out"))?;
+            result = Outcome { caught: result.caught + pass.caught, missed: pass.missed };
         }
         judge(&result, &mut problems)?;
     }

@@ -201,6 +201,34 @@ fn a_class_gives_and_takes_as_its_pool_does() {
     drop((a, b));
 }
 
+// An object that is made before anybody asks whether it fits.
+#[test]
+fn a_class_claims_the_bytes_before_it_makes_an_object() {
+    #[derive(Default)]
+    struct Counts(AtomicUsize);
+    impl Factory<usize> for Counts {
+        type Object = Block;
+        type Error = Infallible;
+        fn create(&self, bytes: &usize) -> Result<Block, Infallible> {
+            self.0.fetch_add(1, Relaxed);
+            Blocks.create(bytes)
+        }
+        fn estimate(&self, bytes: &usize) -> usize {
+            Blocks.estimate(bytes)
+        }
+        fn measure(&self, block: &Block) -> usize {
+            Blocks.measure(block)
+        }
+    }
+    let pool = KeyedPoolBuilder::new(Counts::default())
+        .account(Account::new("server", 100))
+        .build_shared::<RawMutex>();
+    assert!(matches!(pool.class(&101).acquire(), Err(AcquireError::OverBudget(_))));
+    assert_eq!(pool.factory().0.load(Relaxed), 0);
+    assert!(pool.class(&100).acquire().is_ok());
+    assert_eq!(pool.factory().0.load(Relaxed), 1);
+}
+
 // A shared pool on no list, or one that is never found used.
 #[test]
 fn shared_pools_give_and_take() {

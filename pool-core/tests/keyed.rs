@@ -473,6 +473,7 @@ fn the_clock_is_read_where_there_is_a_limit_of_time() {
         read.0.take()
     };
     assert_eq!(reads(|builder| builder.max_per_key(9).min_idle(1)), 0);
+    assert_eq!(reads(|builder| builder.watch_leaks(1, 1)), 0, "nobody listens");
     assert!(reads(|builder| builder.idle_ttl(1)) > 0);
     assert!(reads(|builder| builder.soft_idle_ttl(1)) > 0);
     assert!(reads(|builder| builder.max_lifetime(1)) > 0);

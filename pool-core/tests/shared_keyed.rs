@@ -444,25 +444,28 @@ fn a_class_has_no_part_in_the_bounds_of_its_pool() {
     assert_eq!((large.maintain(1), large.stats().discarded), (1, 1), "and what it retains has the bound");
 }
 
-// The order across local pools known only as far as misses tell it.
+// The order across local pools known only as far as misses tell it, or that in which the objects were made.
 #[test]
 fn local_pools_under_a_local_account_give_back_in_the_exact_order_of_release() {
-    let account = Account::local("page", 100);
-    let pool = || KeyedPool::builder(Blocks).account(account.clone()).build_rc();
-    let (a, b) = (pool(), pool());
-    for (pool, key) in [(&a, 20), (&b, 25), (&a, 30)] {
-        pool.prewarm(&key, 1).unwrap();
+    for (releases, left) in [([(1, 25), (0, 30), (0, 20)], 86), ([(0, 30), (0, 20), (1, 25)], 91)] {
+        let account = Account::local("page", 100);
+        let pool = || KeyedPool::builder(Blocks).account(account.clone()).build_rc();
+        let pools = [pool(), pool()];
+        for (pool, key) in [(0, 20), (1, 25), (0, 30)] {
+            pools[pool].prewarm(&key, 1).unwrap();
+        }
+        for (pool, key) in releases {
+            drop(pools[pool].acquire(&key).unwrap()); // hits: no miss tells them apart
+        }
+        let idle = || releases.map(|(pool, key)| pools[pool].key_stats(&key).is_some());
+        let held = pools[0].acquire(&26).unwrap();
+        assert_eq!(idle(), [false, true, true]);
+        let more = pools[1].acquire(&40).unwrap();
+        assert_eq!((idle(), account.used()), ([false, false, true], left));
+        drop((held, more));
+        drop(pools);
+        assert_eq!(account.used(), 0);
     }
-    for (pool, key) in [(&b, 25), (&a, 30), (&a, 20)] {
-        drop(pool.acquire(&key).unwrap()); // hits: no miss tells them apart
-    }
-    let held = a.acquire(&26).unwrap();
-    assert_eq!((b.stats().idle, a.stats().idle, account.used()), (0, 2, 76));
-    let more = b.acquire(&40).unwrap();
-    assert_eq!((a.key_stats(&30), account.used()), (None, 86));
-    drop((held, more));
-    drop((a, b));
-    assert_eq!(account.used(), 0);
 }
 
 // A pool that was dropped and is still asked, or keeps its account's list from ending.

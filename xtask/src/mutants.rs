@@ -71,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
                 let folders = std::iter::once(tools.clone()).chain(std::env::split_paths(&path));
                 mutants.env("PATH", std::env::join_paths(folders)?);
             }
-            let pass = outcome(mutants.arg("--output").arg(&out), &out.join("mutants.out"))?;
+            let pass = outcome(mutants.arg("--output").arg(&out), &out.join("mutants.out"), &result.missed)?;
             result = Outcome { caught: result.caught + pass.caught, missed: pass.missed };
         }
         judge(&result, &mut problems)?;
@@ -124,7 +124,9 @@ struct Outcome {
 }
 
 /// Runs them. The tool's own verdict is stricter than ours: it fails if any mutant is missed.
-fn outcome(mutants: &mut Command, out: &Path) -> Result<Outcome> {
+///
+/// Of those that are called `which`, or of all. The tool tries deleted fields whatever they are called, so others may be there.
+fn outcome(mutants: &mut Command, out: &Path, which: &[String]) -> Result<Outcome> {
     let status = mutants.status().context("cargo-mutants could not be run")?;
     // 2: some were missed; 3: some timed out.
     if !matches!(status.code(), Some(0 | 2 | 3)) {
@@ -133,7 +135,8 @@ fn outcome(mutants: &mut Command, out: &Path) -> Result<Outcome> {
     let lines = |name: &str| -> Result<Vec<String>> {
         let file = out.join(name);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(text.lines().map(str::to_owned).collect())
+        let asked = |name: &String| which.is_empty() || which.contains(name);
+        Ok(text.lines().map(str::to_owned).filter(asked).collect())
     };
     // A mutant that never ends is seen to be one.
     Ok(Outcome {

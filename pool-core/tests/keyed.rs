@@ -209,6 +209,14 @@ fn a_release_beyond_max_idle_per_key_evicts_the_oldest_of_the_key() {
     assert_eq!((none.stats().idle, none.stats().destroyed), (0, 2));
 }
 
+// A bound on growth alone, so that an object that is too large from the first stays for ever.
+#[test]
+fn an_object_that_is_too_large_to_retain_is_discarded_even_if_it_did_not_grow() {
+    let pool = builder().max_retained_bytes(100).build();
+    fill(&pool, &[100, 101]);
+    assert_eq!((order(&pool), pool.stats().discarded), (vec![100], 1));
+}
+
 // A bound that only releases respect.
 #[test]
 fn prewarm_stays_within_max_idle_per_key() {
@@ -294,6 +302,86 @@ fn room_for_the_slot_is_room_for_the_bytes() {
     assert_eq!(pool.account().unwrap().used(), pool.stats().bytes());
 }
 
+// Objects that are thrown away to make room in vain, because a slot is short as well as bytes.
+#[test]
+fn what_cannot_fit_evicts_nothing_where_slots_are_short_too() {
+    let pool = builder().account(Account::new("budget", 100)).max_objects(2).build();
+    let held = pool.acquire(&70).unwrap();
+    fill(&pool, &[20]);
+    let refusal = over_budget(pool.acquire(&40).map(drop));
+    assert_eq!((refusal.requested, refusal.used, refusal.free, refusal.evictable), (40, 90, 10, 20));
+    assert_eq!((destroyed(&pool), order(&pool)), (vec![], vec![20]));
+    drop(held);
+}
+
+// Memory that is taken before it is claimed, so that others may take it, too; or claimed beside what the victim still holds,
+// and so passed on to a peak, or refused, that need not be.
+#[test]
+fn the_bytes_of_an_object_are_claimed_when_the_factory_runs_and_no_more() {
+    struct Looks(Account, Cell<usize>);
+    impl Factory<usize> for Looks {
+        type Object = usize;
+        type Error = Infallible;
+        fn create(&self, &bytes: &usize) -> Result<usize, Infallible> {
+            self.1.set(self.0.used());
+            Ok(bytes)
+        }
+        fn estimate(&self, &bytes: &usize) -> usize {
+            bytes
+        }
+        fn measure(&self, &bytes: &usize) -> usize {
+            bytes
+        }
+    }
+    // Idle, beside 40 that are leased; most objects; what is asked for; bytes in use while it is made.
+    let cases: [(&[usize], usize, usize, usize); 5] = [
+        (&[], 9, 60, 100),
+        (&[10], 9, 60, 100), // all of the victim's, and some that were free
+        (&[10, 20], 9, 55, 95),
+        (&[10], 2, 30, 70),     // free bytes enough, but no slot
+        (&[10, 40], 3, 30, 70), // a slot and bytes
+    ];
+    for (idle, objects, wanted, used) in cases {
+        let account = Account::new("budget", 100);
+        let looks = Looks(account.clone(), Cell::default());
+        let pool = KeyedPool::builder(looks).account(account.clone()).max_objects(objects).build();
+        let held = pool.acquire(&40).unwrap();
+        for key in idle {
+            pool.prewarm(key, 1).unwrap();
+        }
+        let before = account.peak();
+        let lease = pool.acquire(&wanted).unwrap();
+        assert_eq!((pool.factory().1.get(), account.used()), (used, used), "{wanted} beside {idle:?}");
+        assert_eq!(account.peak(), before.max(used), "{wanted} beside {idle:?}");
+        drop((held, lease));
+    }
+}
+
+// User code that is asked what nobody wants to know.
+#[test]
+fn the_cost_is_asked_once_of_pools_that_choose_by_it_and_of_no_others() {
+    struct Asked(Cell<u32>);
+    impl Factory<u8> for &Asked {
+        type Object = u8;
+        type Error = Infallible;
+        fn create(&self, &key: &u8) -> Result<u8, Infallible> {
+            Ok(key)
+        }
+        fn cost(&self, _: &u8, _: &u8) -> u32 {
+            self.0.set(self.0.get() + 1);
+            1
+        }
+    }
+    for (window, expected) in [(1, 0), (2, 2)] {
+        let asked = Asked(Cell::new(0));
+        let pool = KeyedPool::builder(&asked).evict_cheapest_of(window).max_objects(1).build();
+        for key in [1, 2, 2] {
+            drop(pool.acquire(&key).unwrap());
+        }
+        assert_eq!(asked.0.get(), expected, "window {window}");
+    }
+}
+
 // A target of bytes that is missed, or passed by one object too many.
 #[test]
 fn evict_to_frees_what_it_says() {
@@ -331,6 +419,19 @@ fn lowering_the_limit_is_felt_at_the_next_maintenance_and_acquire() {
     drop(held);
 }
 
+// A pool that is on no list, so that its account does not reach what it has idle; one that gives up more than it has to.
+#[test]
+fn lowering_the_limit_by_the_pool_evicts_no_more_than_needed() {
+    let pool = builder().account(Account::new("budget", 100)).build();
+    let held = pool.acquire(&30).unwrap();
+    fill(&pool, &[20, 40]);
+    assert_eq!((pool.set_hard_limit(75), destroyed(&pool)), (Some(0), vec![2]));
+    assert_eq!((pool.set_hard_limit(70), destroyed(&pool)), (Some(0), vec![]));
+    assert_eq!((pool.set_hard_limit(20), destroyed(&pool)), (Some(10), vec![3]));
+    drop(held);
+    assert_eq!(builder().build().set_hard_limit(1), None);
+}
+
 // Time
 
 // An expired object that is handed out because nobody called `maintain`.
@@ -348,6 +449,34 @@ fn an_expired_object_is_never_handed_out() {
     assert_eq!((pool.stats().expired, pool.stats().idle), (2, 0));
     assert_eq!(pool.acquire(&1).unwrap().serial, 3);
     assert_eq!((pool.stats().hits, pool.stats().misses), (2, 3));
+}
+
+// A clock that is read where time means nothing; or not read where it does.
+#[test]
+fn the_clock_is_read_where_there_is_a_limit_of_time() {
+    #[derive(Clone, Default)]
+    struct Read(Rc<Cell<u32>>);
+    impl pool_core::Clock for Read {
+        fn now(&self) -> pool_core::Tick {
+            self.0.set(self.0.get() + 1);
+            pool_core::Tick(0)
+        }
+    }
+    type Timed = KeyedPoolBuilder<usize, Sized, KeepAll, Read>;
+    let read = Read::default();
+    let reads = |limit: fn(Timed) -> Timed| {
+        let pool = limit(builder().clock(read.clone())).build();
+        drop(pool.acquire(&1).unwrap());
+        drop(pool.acquire(&1).unwrap());
+        pool.prewarm(&1, 2).unwrap();
+        pool.maintain(usize::MAX);
+        read.0.take()
+    };
+    assert_eq!(reads(|builder| builder.max_per_key(9).min_idle(1)), 0);
+    assert_eq!(reads(|builder| builder.watch_leaks(1, 1)), 0, "nobody listens");
+    assert!(reads(|builder| builder.idle_ttl(1)) > 0);
+    assert!(reads(|builder| builder.soft_idle_ttl(1)) > 0);
+    assert!(reads(|builder| builder.max_lifetime(1)) > 0);
 }
 
 // A lifetime that use prolongs, or that only idle objects have.
@@ -383,7 +512,9 @@ fn maintenance_expires_the_oldest_within_its_limit() {
     fill(&pool, &[1, 2, 3, 4]);
     clock.advance(3);
     fill(&pool, &[5, 6]);
-    clock.advance(3);
+    clock.advance(2);
+    assert_eq!(pool.maintain(100), 0, "just in time");
+    clock.advance(1);
     assert_eq!(pool.maintain(0), 0);
     assert_eq!(pool.maintain(3), 3);
     assert_eq!(destroyed(&pool), [1, 2, 3]);
@@ -430,6 +561,19 @@ fn moderate_pressure_spares_the_working_set() {
     assert_eq!(pool.maintain(usize::MAX), 2);
     assert_eq!(pool.stats().idle, 4);
     assert_eq!(pool.maintain(usize::MAX), 4, "none was needed since");
+}
+
+// A working set that is that of the last acquire, or of the time before the last maintenance.
+#[test]
+fn the_working_set_is_the_most_that_was_out_at_once_since_the_last_maintenance() {
+    let pool = pressed(50, 0, 0);
+    fill(&pool, &[10; 6]);
+    pool.maintain(usize::MAX);
+    drop([(); 4].map(|()| pool.acquire(&10).unwrap()));
+    drop(pool.acquire(&10).unwrap());
+    assert_eq!(pool.maintain(usize::MAX), 2, "four were out at once");
+    drop(pool.acquire(&10).unwrap());
+    assert_eq!(pool.maintain(usize::MAX), 3, "and one since");
 }
 
 // A working set of all keys together, so that a busy key is trimmed for an idle one.
@@ -576,6 +720,18 @@ fn a_failed_create_leaves_no_key() {
     drop(held);
 }
 
+// A key that is forgotten, with the objects that it has, when one more of them cannot be made.
+#[test]
+fn a_failed_create_leaves_the_key_of_other_objects() {
+    let pool = builder().build();
+    let held = pool.acquire(&1).unwrap();
+    pool.factory().fail.set(true);
+    assert_eq!(pool.acquire(&1).map(drop), Err(AcquireError::Create(Refused)));
+    assert_eq!(pool.key_stats(&1).map(|stats| stats.leased), Some(1));
+    drop(held);
+    assert_eq!(pool.try_acquire(&1).unwrap().serial, 1);
+}
+
 // Keys that meet in one chain of the hash table and are taken for each other.
 #[test]
 fn colliding_keys_are_told_apart() {
@@ -687,6 +843,38 @@ fn slices_of_one_look_get_past_objects_that_stay() {
     assert_eq!(order(&pool)[0], 10, "its key keeps one");
 }
 
+// A slice that begins with an object that is no longer where it was, or anywhere but behind the slice before.
+#[test]
+fn a_slice_goes_on_where_the_last_ended_whatever_is_taken_meanwhile() {
+    fn check<C: pool_core::Clock>(make: impl Fn() -> Pool<C>) {
+        // The next to be looked at, and one that was looked at: how far it then is to the first 14.
+        for (key, looks) in [(13, 1), (11, 2)] {
+            for way in 0..3 {
+                let pool = make();
+                // Each key keeps one, so only a 14 may go.
+                fill(&pool, &[11, 12, 13, 14, 14, 14]);
+                assert_eq!((pool.maintain(usize::MAX), pool.maintain(2)), (0, 0));
+                let lease = if way < 2 { Some(pool.acquire(&key).unwrap()) } else { None };
+                match way {
+                    0 => drop(lease),
+                    1 => assert_eq!(pool.maintain(looks), 1, "{key} is leased"),
+                    _ => assert_eq!(pool.retain(|&other, _| other != key), 1),
+                }
+                if way != 1 {
+                    assert_eq!(pool.maintain(looks), 1, "{key} was {}", ["used", "", "destroyed"][way]);
+                }
+                assert_eq!(pool.key_stats(&14).unwrap().idle, 2);
+            }
+        }
+    }
+    let pressed = || {
+        let account = Account::builder("pressed").soft_limit(1).low_watermark(0).build();
+        builder().account(account).min_idle(1)
+    };
+    check(|| pressed().build());
+    check(|| pressed().clock(ManualClock::default()).idle_ttl(1000).build());
+}
+
 // Bytes that nobody needs any more and that are withheld from others for as long as a victim's destructor takes.
 #[test]
 fn what_a_victim_held_beyond_the_need_is_free_before_its_destructor_runs() {
@@ -755,6 +943,43 @@ fn a_destructor_may_take_what_retain_has_not_seen_yet() {
     assert_eq!(pool.stats().idle, 4);
 }
 
+// One that was used or made a moment ago destroyed before those that were not, because it is where the next one was.
+#[test]
+fn what_a_destructor_uses_or_makes_is_the_newest_for_the_rest_of_a_trim() {
+    type Used = KeyedPool<usize, Using>;
+    struct Uses(usize, std::rc::Weak<Used>, Rc<RefCell<Vec<usize>>>);
+    struct Using(std::rc::Weak<Used>, Rc<RefCell<Vec<usize>>>, fn(&Used));
+    impl Factory<usize> for Using {
+        type Object = Uses;
+        type Error = Infallible;
+        fn create(&self, &key: &usize) -> Result<Uses, Infallible> {
+            Ok(Uses(key, self.0.clone(), Rc::clone(&self.1)))
+        }
+    }
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            self.2.borrow_mut().push(self.0);
+            if let Some(pool) = self.1.upgrade().filter(|_| self.0 == 1) {
+                (pool.factory().2)(&pool);
+            }
+        }
+    }
+    fn uses(pool: &Used) {
+        drop(pool.try_acquire(&2));
+    }
+    fn makes(pool: &Used) {
+        pool.retain(|&key, _| key != 2);
+        pool.prewarm(&9, 1).unwrap();
+    }
+    for (during, expected) in [(uses as fn(&Used), vec![1, 3, 4, 5, 2]), (makes, vec![1, 2, 3, 4, 5, 9])] {
+        let gone = Rc::default();
+        let pool = Rc::new_cyclic(|pool| KeyedPool::new(Using(pool.clone(), Rc::clone(&gone), during)));
+        let leases: Vec<_> = (1..=5).map(|key| pool.acquire(&key).unwrap()).collect();
+        leases.into_iter().for_each(drop);
+        assert_eq!((pool.trim(0), gone.take()), (5, expected));
+    }
+}
+
 // More idle objects of a key than may be, because a factory released one meanwhile; expired ones that count as there.
 #[test]
 fn prewarm_keeps_to_the_bounds_and_counts_what_can_be_used() {
@@ -791,6 +1016,20 @@ fn a_refusal_tells_the_bytes_of_the_whole_object() {
         panic!("it does not fit")
     };
     assert_eq!((refusal.requested, refusal.used, refusal.free, refusal.evictable), (600, 900, 100, 200));
+    drop(held);
+}
+
+// Bytes that count as looked at when they no longer are, or as free to go while they are.
+#[test]
+fn what_could_be_evicted_is_what_is_idle_and_not_looked_at() {
+    let pool = builder().account(Account::new("a", 100)).build();
+    let held = pool.acquire(&50).unwrap();
+    let evictable = || over_budget(pool.acquire(&99).map(drop)).evictable;
+    fill(&pool, &[10, 20, 5]);
+    assert_eq!((evictable(), pool.trim(2), evictable()), (35, 1, 25));
+    let mut seen = Vec::new();
+    pool.retain(|&key, _| (seen.push((key, evictable())), key != 20).1);
+    assert_eq!((seen, evictable()), (vec![(20, 5), (5, 0)], 5));
     drop(held);
 }
 

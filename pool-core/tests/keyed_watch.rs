@@ -200,14 +200,33 @@ fn only_the_oldest_few_are_compared() {
 fn maintain_is_bounded_by_bytes_as_well() {
     let account = Account::builder("a").hard_limit(1000).build();
     let pool = KeyedPool::builder(Blocks).account(account.clone()).build();
-    let leases: Vec<_> = [100, 50, 60, 70].iter().map(|key| pool.acquire(key).unwrap()).collect();
+    let leases: Vec<_> = [30, 100, 50, 60, 70].iter().map(|key| pool.acquire(key).unwrap()).collect();
     drop(leases);
     account.set_hard_limit(10);
     assert_eq!(account.pressure(), Pressure::Critical);
+    assert_eq!((pool.maintain(WorkLimit { objects: 9, bytes: 30 }), account.used()), (1, 280));
     assert_eq!((pool.maintain(WorkLimit { objects: 9, bytes: 1 }), account.used()), (1, 180));
     assert_eq!((pool.maintain(WorkLimit { objects: 9, bytes: 60 }), account.used()), (2, 70));
     assert_eq!((pool.maintain(WorkLimit { bytes: 0, ..WorkLimit::NONE }), account.used()), (0, 70));
     assert_eq!((pool.maintain(WorkLimit::NONE), account.used()), (1, 0));
+}
+
+// A slice that frees all that is too old at a stretch, or as much again for each thing that is to be done.
+#[test]
+fn maintain_is_bounded_by_bytes_whatever_they_are_freed_for() {
+    let clock = ManualClock::default();
+    let pool = KeyedPool::builder(Blocks).clock(&clock).max_lifetime(100).idle_ttl(10).build();
+    let old = [10, 20, 30, 40].map(|key| pool.acquire(&key).unwrap());
+    clock.set(Tick(90));
+    drop(pool.acquire(&50).unwrap());
+    clock.set(Tick(100));
+    drop(old);
+    clock.set(Tick(101));
+    // One has waited for too long, the others are too old.
+    let slice = |bytes| pool.maintain(WorkLimit { objects: 9, bytes });
+    assert_eq!((slice(50), idle(&pool)), (1, vec![10, 20, 30, 40]));
+    assert_eq!((slice(30), idle(&pool)), (2, vec![30, 40]));
+    assert_eq!((slice(31), idle(&pool)), (2, vec![]));
 }
 
 // Observers
@@ -477,5 +496,6 @@ fn a_slice_is_bounded_in_quarantine_too_and_counts_its_own_work() {
     clock.set(Tick(5));
     assert_eq!(pool.maintain(WorkLimit { objects: 99, bytes: 1500 }), 2);
     assert_eq!(pool.maintain(WorkLimit { objects: 3, bytes: usize::MAX }), 3);
-    assert_eq!((pool.maintain(99), pool.stats().leased), (5, 0));
+    assert_eq!(pool.maintain(WorkLimit { objects: 99, bytes: 2000 }), 2);
+    assert_eq!((pool.maintain(99), pool.stats().leased), (3, 0));
 }

@@ -89,6 +89,49 @@ fn a_miss_evicts_the_least_recently_used_idle_object_of_any_pool() {
     drop((held, more));
 }
 
+// A pool that is given nothing because it gives nothing, or whose own idle objects are left out where it takes.
+#[test]
+fn a_pool_on_no_list_takes_from_others_and_from_itself() {
+    let account = Account::new("server", 100);
+    let taker = KeyedPoolBuilder::new(Blocks).account(account.clone()).build_locked::<RawMutex>();
+    let a = pool(&account);
+    drop(a.acquire(&60).unwrap());
+    drop(taker.acquire(&50).unwrap());
+    assert_eq!((a.stats().evicted, account.used()), (1, 50));
+    let b = pool(&account);
+    drop(b.acquire(&20).unwrap());
+    drop(taker.acquire(&81).unwrap());
+    assert_eq!((taker.stats().evicted, b.stats().evicted, account.used()), (1, 1, 81));
+}
+
+// An object that turns out larger than was thought, and for which only its own pool makes room; or one that is prewarmed, for
+// which others have to.
+#[test]
+fn what_grows_while_it_is_made_takes_from_others_unless_it_is_prewarmed() {
+    struct Misjudged;
+    impl Factory<usize> for Misjudged {
+        type Object = Block;
+        type Error = Infallible;
+        fn create(&self, bytes: &usize) -> Result<Block, Infallible> {
+            Blocks.create(bytes)
+        }
+        fn estimate(&self, _: &usize) -> usize {
+            1
+        }
+        fn measure(&self, block: &Block) -> usize {
+            block.0
+        }
+    }
+    let account = Account::new("server", 100);
+    let other = pool(&account);
+    let pool = KeyedPoolBuilder::new(Misjudged).account(account.clone()).build_shared::<RawMutex>();
+    drop(other.acquire(&60).unwrap());
+    assert!(matches!(pool.prewarm(&50, 1), Err(AcquireError::OverBudget(_))));
+    assert_eq!((other.stats().evicted, account.used()), (0, 60));
+    drop(pool.acquire(&50).unwrap());
+    assert_eq!((other.stats().evicted, account.used()), (1, 50));
+}
+
 // Many cheap objects thrown away for one that does not fit even then.
 #[test]
 fn a_pool_of_small_objects_is_not_emptied_for_a_large_one_that_cannot_fit() {
@@ -156,6 +199,34 @@ fn a_class_gives_and_takes_as_its_pool_does() {
     let b = [class.acquire().unwrap(), class.acquire().unwrap(), class.acquire().unwrap()];
     assert_eq!((class.stats().leased, idle_keys(&pool), account.used()), (3, vec![], 75));
     drop((a, b));
+}
+
+// An object that is made before anybody asks whether it fits.
+#[test]
+fn a_class_claims_the_bytes_before_it_makes_an_object() {
+    #[derive(Default)]
+    struct Counts(AtomicUsize);
+    impl Factory<usize> for Counts {
+        type Object = Block;
+        type Error = Infallible;
+        fn create(&self, bytes: &usize) -> Result<Block, Infallible> {
+            self.0.fetch_add(1, Relaxed);
+            Blocks.create(bytes)
+        }
+        fn estimate(&self, bytes: &usize) -> usize {
+            Blocks.estimate(bytes)
+        }
+        fn measure(&self, block: &Block) -> usize {
+            Blocks.measure(block)
+        }
+    }
+    let pool = KeyedPoolBuilder::new(Counts::default())
+        .account(Account::new("server", 100))
+        .build_shared::<RawMutex>();
+    assert!(matches!(pool.class(&101).acquire(), Err(AcquireError::OverBudget(_))));
+    assert_eq!(pool.factory().0.load(Relaxed), 0);
+    assert!(pool.class(&100).acquire().is_ok());
+    assert_eq!(pool.factory().0.load(Relaxed), 1);
 }
 
 // A shared pool on no list, or one that is never found used.
@@ -340,6 +411,13 @@ fn critical_pressure_drops_what_classes_have_idle() {
     assert_eq!((pool.maintain(usize::MAX), account.used()), (1, 0));
 }
 
+// Debug output without the one thing that tells one class from another.
+#[test]
+fn what_makes_a_class_shows_its_key() {
+    let class = pool(&Account::new("server", 100)).class(&10);
+    assert_eq!(format!("{:?}", class.factory()), "OfKey { key: 10, .. }");
+}
+
 // Bounds that are promised for all objects, and hold for those of the pool alone: the guide to classes says which.
 #[test]
 fn a_class_has_no_part_in_the_bounds_of_its_pool() {
@@ -366,25 +444,28 @@ fn a_class_has_no_part_in_the_bounds_of_its_pool() {
     assert_eq!((large.maintain(1), large.stats().discarded), (1, 1), "and what it retains has the bound");
 }
 
-// The order across local pools known only as far as misses tell it.
+// The order across local pools known only as far as misses tell it, or that in which the objects were made.
 #[test]
 fn local_pools_under_a_local_account_give_back_in_the_exact_order_of_release() {
-    let account = Account::local("page", 100);
-    let pool = || KeyedPool::builder(Blocks).account(account.clone()).build_rc();
-    let (a, b) = (pool(), pool());
-    for (pool, key) in [(&a, 20), (&b, 25), (&a, 30)] {
-        pool.prewarm(&key, 1).unwrap();
+    for (releases, left) in [([(1, 25), (0, 30), (0, 20)], 86), ([(0, 30), (0, 20), (1, 25)], 91)] {
+        let account = Account::local("page", 100);
+        let pool = || KeyedPool::builder(Blocks).account(account.clone()).build_rc();
+        let pools = [pool(), pool()];
+        for (pool, key) in [(0, 20), (1, 25), (0, 30)] {
+            pools[pool].prewarm(&key, 1).unwrap();
+        }
+        for (pool, key) in releases {
+            drop(pools[pool].acquire(&key).unwrap()); // hits: no miss tells them apart
+        }
+        let idle = || releases.map(|(pool, key)| pools[pool].key_stats(&key).is_some());
+        let held = pools[0].acquire(&26).unwrap();
+        assert_eq!(idle(), [false, true, true]);
+        let more = pools[1].acquire(&40).unwrap();
+        assert_eq!((idle(), account.used()), ([false, false, true], left));
+        drop((held, more));
+        drop(pools);
+        assert_eq!(account.used(), 0);
     }
-    for (pool, key) in [(&b, 25), (&a, 30), (&a, 20)] {
-        drop(pool.acquire(&key).unwrap()); // hits: no miss tells them apart
-    }
-    let held = a.acquire(&26).unwrap();
-    assert_eq!((b.stats().idle, a.stats().idle, account.used()), (0, 2, 76));
-    let more = b.acquire(&40).unwrap();
-    assert_eq!((a.key_stats(&30), account.used()), (None, 86));
-    drop((held, more));
-    drop((a, b));
-    assert_eq!(account.used(), 0);
 }
 
 // A pool that was dropped and is still asked, or keeps its account's list from ending.

@@ -182,8 +182,9 @@ where
     }
 }
 
+/// There is one of each key at most: who adds one takes those out that are dead.
 fn living<K: Eq>(classes: &Classes<K>, key: &K) -> Option<Arc<dyn AnyClass>> {
-    classes.iter().find(|(other, class)| other == key && class.strong_count() > 0)?.1.upgrade()
+    classes.iter().find(|(other, _)| other == key)?.1.upgrade()
 }
 
 impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>

@@ -186,10 +186,9 @@ where
                         None => self.exhausted(state),
                     });
                 };
-                // What is known not to do need not be tried.
-                ready = state.occupied + state.pending < self.limits.max_objects
-                    && short.is_none_or(|short| gone.left.bytes >= short)
-                    && funded(claim, estimate);
+                // Now a slot is free, as there are never more objects than there may be. What is known not to do need not
+                // be tried.
+                ready = short.is_none_or(|short| gone.left.bytes >= short) && funded(claim, estimate);
                 victim = Some(gone);
             }
             let entered = ready.then(|| self.enter(state, key, hash));

@@ -26,7 +26,7 @@ pub enum WebError {
         /// The longest delay asked for, in seconds.
         max_delay: f64,
     },
-    /// A filter needs 1 to 20 finite coefficients of each kind, and a first feedback one that is not 0.
+    /// A filter needs 1 to 20 finite coefficients of each kind, a feedforward one that is not 0, and a first feedback one that is not.
     BadFilter {
         /// Feedforward coefficients given.
         feedforward: usize,
@@ -154,7 +154,7 @@ impl fmt::Display for WebError {
             Self::BadFilter { feedforward, feedback } => write!(
                 f,
                 "no filter of {feedforward} feedforward and {feedback} feedback coefficients: 1 to 20 of each, finite, \
-                 and the first feedback one not 0"
+                 not all feedforward ones 0, and the first feedback one not 0"
             ),
             Self::BadChannels { channels } => write!(f, "{channels} channels: must be 1 to 32"),
             Self::NotPoolable { interface, reason } => write!(f, "{interface} cannot be pooled: {reason}"),

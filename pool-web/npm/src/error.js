@@ -43,7 +43,7 @@ const errors = {
     `no buffer of ${n[0]} channels x ${n[1]} frames at ${n[2]} Hz: ${c ? describe(a, b, c) : a}`],
   "bad-delay": ["maxDelay", "", (n) => `a delay of at most ${n[0]} s: must be above 0 and below 180 s`],
   "bad-filter": ["feedforward feedback", "", (n) =>
-    `no filter of ${n[0]} feedforward and ${n[1]} feedback coefficients: 1 to 20 of each, finite, and the first feedback one not 0`],
+    `no filter of ${n[0]} feedforward and ${n[1]} feedback coefficients: 1 to 20 of each, finite, not all feedforward ones 0, and the first feedback one not 0`],
   "bad-channels": ["channels", "", (n) => `${n[0]} channels: must be 1 to 32`],
   "not-poolable": ["", "interface reason", (n, a, b) => `${a} cannot be pooled: ${b}`],
   exhausted: ["inUse limit", "", (n) => `all of ${n[1]} objects are in use (${n[0]} leased)`],

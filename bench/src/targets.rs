@@ -236,6 +236,14 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
                 below_the_limit(target.goal, (account::LOOP, loop_ns), (account::CELL, cell_ns))
         {
             target.only_shown(note);
+        } else if !target.met() {
+            let (goal, credit) = (target.goal * loop_ns, target.measured * loop_ns);
+            target.noted(format!(
+                "{} is wanted and {} is taken: a look at whether the credit was recalled, a line of the thread's own to write, \
+                 and no read-modify-write",
+                ns(goal),
+                ns(credit)
+            ));
         }
     }
     for charge in ["refused", "refused, with credits recalled"] {

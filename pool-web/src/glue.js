@@ -148,16 +148,12 @@ export function channel(buffer, views, index, frames) {
 
 // Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away.
 export function zero(buffer, views, frames, dirty) {
-  try {
-    for (let channel = 0; channel < views.length; channel++) {
-      if (views[channel].length !== frames) views[channel] = buffer.getChannelData(channel);
-      if (views[channel].length !== frames) return false;
-      if (dirty > 0) views[channel].fill(0, 0, dirty);
-    }
-    return true;
-  } catch {
-    return false;
+  for (let index = 0; index < views.length; index++) {
+    const data = channel(buffer, views, index, frames);
+    if (data?.length !== frames) return false;
+    if (dirty > 0) data.fill(0, 0, dirty);
   }
+  return true;
 }
 
 // What is to be done when a source ends: numbers, told to one function for all. The source itself carries them, so

@@ -5,10 +5,10 @@ use core::cell::RefCell;
 
 use pool_web::{AudioBufferPool as Pool, BufferLease, WebError};
 use wasm_bindgen::prelude::*;
-use web_sys::{AudioBuffer, AudioBufferSourceNode, BaseAudioContext};
+use web_sys::{AudioBuffer, AudioBufferSourceNode};
 
 use crate::error::{bad_buffer, thrown};
-use crate::options::{bounds, given, whole};
+use crate::options::{bounds, given, given_context, whole};
 use crate::registry::Registry;
 
 /// Buffers by channels, length and sample rate.
@@ -36,8 +36,7 @@ impl AudioBufferPool {
         idle_seconds: f64,
         memory: f64,
     ) -> Result<Self, JsValue> {
-        let context: BaseAudioContext =
-            given(context, "createBuffer", "the context must be an AudioContext")?;
+        let context = given_context(context)?;
         let bounds = bounds(most_idle, most, idle_seconds, memory);
         let pool = Pool::builder(&context).bounds(&bounds).build();
         Ok(Self { pool, out: RefCell::new(Registry::new("buffer")) })

@@ -12,10 +12,10 @@ use pool_web::{
     AudioNodePool as Pool, AudioNodePoolManager as Manager, NodeLease, NodeStats, Verdict, WebError,
 };
 use wasm_bindgen::prelude::*;
-use web_sys::{AudioNode, BaseAudioContext};
+use web_sys::AudioNode;
 
 use crate::error::{fail, in_words, thrown};
-use crate::options::{bounds, finite, given};
+use crate::options::{bounds, finite, given_context};
 use crate::shared::{Shared, pool_number};
 
 /// Both of them: a pool of nodes made by a function of the user's, or the pools of a manager, by number. What they do with
@@ -72,7 +72,7 @@ impl Nodes {
         message: JsValue,
         answer: JsValue,
     ) -> Result<Self, JsValue> {
-        let context: BaseAudioContext = given(context, "createGain", "the context must be an AudioContext")?;
+        let context = given_context(context)?;
         let bounds = bounds(most_idle, most, idle_seconds, memory);
         let shared = Shared::of(&context);
         let refused: Rc<Cell<Option<JsValue>>> = Rc::default();
@@ -110,8 +110,13 @@ impl Nodes {
         Ok(Self { shared, number: pool_number(), pools, refused })
     }
 
+    /// For `map_err`, where a factory may have run.
+    fn told(&self, error: WebError) -> JsValue {
+        self.refused.take().unwrap_or_else(|| thrown(error))
+    }
+
     fn hand_out(&self, lease: Result<NodeLease<AudioNode>, WebError>) -> Result<AudioNode, JsValue> {
-        let lease = lease.map_err(|error| self.refused.take().unwrap_or_else(|| thrown(error)))?;
+        let lease = lease.map_err(|error| self.told(error))?;
         let node = lease.as_raw().clone();
         self.shared.nodes.borrow_mut().add(&node, self.number, lease);
         Ok(node)
@@ -181,8 +186,7 @@ impl Nodes {
 
     #[wasm_bindgen(js_name = _prewarm)]
     pub fn prewarm(&self, kind: u32, count: f64) -> Result<usize, JsValue> {
-        let made = self.pools[kind as usize].prewarm(&(), count as usize);
-        made.map_err(|error| self.refused.take().unwrap_or_else(|| thrown(error)))
+        self.pools[kind as usize].prewarm(&(), count as usize).map_err(|error| self.told(error))
     }
 
     pub fn maintain(&self) -> usize {

@@ -5,6 +5,7 @@ use pool_web::Bounds;
 use crate::error::fail;
 use crate::memory::AudioMemoryManager;
 use wasm_bindgen::prelude::*;
+use web_sys::BaseAudioContext;
 
 #[wasm_bindgen(module = "/src/error.js")]
 extern "C" {
@@ -29,6 +30,11 @@ pub(crate) fn finite(value: f64) -> Option<f64> {
 /// borrowed: an exception of JavaScript's in the midst of it would leave it borrowed for ever.
 pub(crate) fn given<T: JsCast>(value: JsValue, method: &str, otherwise: &str) -> Result<T, JsValue> {
     if has_method(&value, method) { Ok(value.unchecked_into()) } else { Err(fail("bad-option", otherwise)) }
+}
+
+/// The context that a pool is for.
+pub(crate) fn given_context(value: JsValue) -> Result<BaseAudioContext, JsValue> {
+    given(value, "createGain", "the context must be an AudioContext")
 }
 
 /// A whole number that 32 bits hold.

@@ -5,6 +5,7 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use pool_web::{AudioMemory, SampleCache, WebError};
 use std::task::{Context, Waker};
 use wasm_bindgen_test::wasm_bindgen_test;
+use web_sys::AudioContext;
 
 /// A mono WAV file of 16 bits with so many frames, at the rate of the tests.
 fn wav(frames: u32) -> ArrayBuffer {
@@ -94,17 +95,23 @@ async fn what_cannot_be_decoded_is_an_error() {
     close(&context).await;
 }
 
+/// A budget that three sounds fill, a cache under it with the idle sounds "a", "b" and "c", and the bytes of each.
+async fn three_that_fit(context: &AudioContext) -> (AudioMemory, SampleCache, usize) {
+    let probe = SampleCache::new(context, &AudioMemory::new());
+    let bytes = probe.decode("probe", wav(4800)).await.expect("a sound").length() as usize * 4;
+    let memory = AudioMemory::builder().budget(3 * bytes).build();
+    let sounds = SampleCache::new(context, &memory);
+    for id in ["a", "b", "c"] {
+        drop(sounds.decode(id, wav(4800)).await.expect("a sound"));
+    }
+    (memory, sounds, bytes)
+}
+
 // The sound that was used longest ago goes, one that plays never, and pools of the budget get the room.
 #[wasm_bindgen_test]
 async fn idle_sounds_make_room_in_lru_order() {
     let context = live().await;
-    let probe = SampleCache::new(&context, &AudioMemory::new());
-    let bytes = probe.decode("probe", wav(4800)).await.expect("a sound").length() as usize * 4;
-    let memory = AudioMemory::builder().budget(3 * bytes).build();
-    let sounds = SampleCache::new(&context, &memory);
-    for id in ["a", "b", "c"] {
-        drop(sounds.decode(id, wav(4800)).await.expect("a sound"));
-    }
+    let (memory, sounds, bytes) = three_that_fit(&context).await;
     drop(sounds.get("a").expect("it is there"));
     let held = sounds.get("b").expect("it is there");
     let new = sounds.decode("d", wav(4800)).await.expect("a sound");
@@ -128,13 +135,7 @@ async fn idle_sounds_make_room_in_lru_order() {
 #[wasm_bindgen_test]
 async fn the_order_is_that_of_the_last_releases() {
     let context = live().await;
-    let probe = SampleCache::new(&context, &AudioMemory::new());
-    let bytes = probe.decode("probe", wav(4800)).await.expect("a sound").length() as usize * 4;
-    let memory = AudioMemory::builder().budget(3 * bytes).build();
-    let sounds = SampleCache::new(&context, &memory);
-    for id in ["a", "b", "c"] {
-        drop(sounds.decode(id, wav(4800)).await.expect("a sound"));
-    }
+    let (memory, sounds, bytes) = three_that_fit(&context).await;
     for round in 0..50 {
         for id in ["a", "b", "c"] {
             drop(sounds.get(id).expect("it is there"));

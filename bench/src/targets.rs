@@ -285,14 +285,19 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
 
 fn audio(judge: &mut Judge<'_>, worst: &[Worst]) -> Result<()> {
     let instructions = judge.instructions(zeroed::SLUG, "RealtimeHandle")?;
-    let target = judge.ratio(zeroed::SLUG, "RealtimeHandle", "memset, no pool", 1.3)?;
-    // From 1.5 to 2 with the clock of the processor, which wide stores slow down for one and not for the other.
+    let by_hand = judge.instructions(zeroed::SLUG, zeroed::BOTH)?;
+    let target = judge.ratio(zeroed::SLUG, "RealtimeHandle", zeroed::BOTH, 1.3)?;
+    // From 1.1 to 1.6 with where the system happens to put stack, headers and samples: a load waits for a store that has the
+    // same last bits of address.
     target.swing = 1.5;
     if !target.met() {
-        let counted = instructions.map(|count| format!("{count:.0} instructions; ")).unwrap_or_default();
+        let counted = match (instructions, by_hand) {
+            (Some(ours), Some(by_hand)) => format!("{ours:.0} instructions against {by_hand:.0}; "),
+            _ => String::new(),
+        };
         target.noted(format!(
-            "{counted}where the samples lie, and which of them were written, is read from the buffer and not known to the \
-             compiler, so the clearing waits for it"
+            "{counted}where the samples lie, and which of them were written, is read from the buffer on acquire and once \
+             more by whoever writes"
         ));
     }
     let target = judge.ratio(audio::QUANTUM, "RealtimeHandle", "memset, no pool", 1.3)?;

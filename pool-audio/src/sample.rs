@@ -3,15 +3,15 @@
 //! ```text
 //! floats   |slack|  plane 0            |pad|  plane 1            |pad|  ...
 //!          ^     ^                         ^
-//!          Vec   base, 64-byte aligned     base + stride: aligned again, stride is a multiple of 16 floats
+//!          Box   base, 64-byte aligned     base + stride: aligned again, stride is a multiple of 16 floats
 //! ```
 //!
-//! # Why a `Vec<f32>` with slack, and no `unsafe`
+//! # Why a slice of floats with slack, and no `unsafe`
 //!
 //! Three ways were weighed. `alloc::alloc` with an aligned layout needs `unsafe` for the allocation, for the
 //! slices and for `Send`. A `Vec` of `#[repr(align(64))]` lines needs it for the view as floats (or a crate that
-//! hides it). A `Vec<f32>` that is up to 15 floats longer, with the aligned start computed once, needs none: the
-//! heap block of a `Vec` that never grows does not move. The price is 60 bytes a buffer, which is about what
+//! hides it). A boxed slice that is up to 15 floats longer, with the aligned start computed once, needs none: the
+//! heap block does not move. The price is 60 bytes a buffer, which is about what
 //! an allocator loses on an over-aligned request anyhow; access is one addition and one bounds check per plane
 //! in all three. `bytes()` counts the slack.
 //!
@@ -24,6 +24,7 @@
 //! than clearing them.
 #![deny(clippy::disallowed_types)]
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
@@ -64,16 +65,20 @@ const MASK_BITS: usize = u64::BITS as usize;
 /// # Ok::<(), pool_audio::BufferError>(())
 /// ```
 pub struct SampleBuffer {
-    /// Slack, planes, padding. Its length is fixed at creation, so the block never moves.
-    floats: Vec<f32>,
+    /// Slack, planes, padding. The block never moves.
+    floats: Box<[f32]>,
     /// Index in `floats` of the first sample of plane 0: the first one that is 64-byte aligned.
     base: usize,
+    /// Index in `floats` after the last plane and its padding. With `every`, kept so that clearing computes nothing.
+    end: usize,
     key: BufferKey,
-    len: usize,
+    len: u32,
     /// Bit per channel: set once the channel was handed out mutably since the last clear.
     written: u64,
-    /// No frame at or beyond this one was handed out mutably since the last clear.
-    written_frames: usize,
+    /// What `written` is if every channel is.
+    every: u64,
+    /// No frame at or beyond this one was handed out mutably since the last clear; of no meaning while `written` is 0.
+    written_frames: u32,
 }
 
 impl SampleBuffer {
@@ -102,10 +107,20 @@ impl SampleBuffer {
             .map_err(|_| BufferError::OutOfMemory { bytes: count * size_of::<f32>() })?;
         // Not the allocator's own zeros: those are pages that fault on the audio thread, one by one.
         floats.resize(count, 0.0);
+        let floats = floats.into_boxed_slice();
         let misaligned = floats.as_ptr() as usize % ALIGN_BYTES;
-        // A `Vec<f32>` is aligned to 4 bytes, so the way to the next line is a whole number of floats, 15 at most.
+        // Floats are aligned to 4 bytes, so the way to the next line is a whole number of floats, 15 at most.
         let base = (ALIGN_BYTES - misaligned) % ALIGN_BYTES / size_of::<f32>();
-        Ok(Self { floats, base, key, len: key.frames as usize, written: 0, written_frames: 0 })
+        Ok(Self {
+            floats,
+            base,
+            end: base + usize::from(key.channels) * key.stride(),
+            key,
+            len: key.frames,
+            written: 0,
+            every: 1u64.checked_shl(key.channels.into()).unwrap_or(0).wrapping_sub(1),
+            written_frames: 0,
+        })
     }
 
     /// Number of channels.
@@ -123,7 +138,7 @@ impl SampleBuffer {
     /// Frames in use: the length of every plane.
     #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Whether no frame is in use. That is not the same as [silent](Self::is_silent).
@@ -150,7 +165,7 @@ impl SampleBuffer {
 
     /// Bytes held: planes, padding, alignment slack and the header.
     pub fn bytes(&self) -> usize {
-        self.floats.capacity() * size_of::<f32>() + size_of::<Self>()
+        size_of_val(&*self.floats) + size_of::<Self>()
     }
 
     /// Uses the first `frames` frames from now on.
@@ -163,23 +178,33 @@ impl SampleBuffer {
     /// [`BufferError::OverCapacity`] when `frames` is more than [`frames`](Self::frames); the length stays.
     #[inline]
     pub fn set_len(&mut self, frames: usize) -> Result<(), BufferError> {
-        let capacity = self.frames();
-        if frames > capacity {
-            return Err(BufferError::OverCapacity { requested: frames, capacity });
+        match u32::try_from(frames) {
+            Ok(len) if len <= self.key.frames => {
+                self.len = len;
+                Ok(())
+            }
+            _ => Err(BufferError::OverCapacity { requested: frames, capacity: self.frames() }),
         }
-        self.len = frames;
-        Ok(())
     }
 
     /// Full length, at this rate from now on: what a buffer is when it is handed out. O(1).
     #[cfg(target_has_atomic = "ptr")]
     #[inline]
     pub(crate) fn renew(&mut self, sample_rate: NonZeroU32) {
-        // Only if it differs: a narrow store before a wider load of the key would stall it.
+        // Only if they differ: a narrow store before a wider load of the key would stall it, and where a buffer has just
+        // been cleared it is the number of stores that takes the time.
         if self.key.sample_rate != sample_rate {
             self.key.sample_rate = sample_rate;
         }
-        self.len = self.key.frames as usize;
+        if self.len != self.key.frames {
+            self.len = self.key.frames;
+        }
+    }
+
+    /// Where all planes lie in `floats`, with their padding.
+    #[inline]
+    fn all(&self) -> Range<usize> {
+        self.base..self.end
     }
 
     /// Where plane `channel` lies in `floats`, cut to `frames`.
@@ -199,15 +224,25 @@ impl SampleBuffer {
     #[inline]
     fn mark_written(&mut self, channel: usize) {
         if self.len > 0 {
+            self.mark_frames();
             self.written |= Self::mask_bit(channel);
-            self.written_frames = self.written_frames.max(self.len);
+        }
+    }
+
+    /// Before a channel is marked.
+    #[inline]
+    fn mark_frames(&mut self) {
+        // Mostly it is what it was: no store then, as in `renew`.
+        let known = if self.written == 0 { 0 } else { self.written_frames };
+        if known.max(self.len) != self.written_frames {
+            self.written_frames = self.len;
         }
     }
 
     /// The samples of one channel, or `None` if there is no such channel. See also `buffer[channel]`.
     #[inline]
     pub fn plane(&self, channel: usize) -> Option<&[f32]> {
-        (channel < self.channels()).then(|| &self.floats[self.span(channel, self.len)])
+        (channel < self.channels()).then(|| &self.floats[self.span(channel, self.len())])
     }
 
     /// The samples of one channel for writing, or `None` if there is no such channel.
@@ -219,29 +254,29 @@ impl SampleBuffer {
             return None;
         }
         self.mark_written(channel);
-        let span = self.span(channel, self.len);
+        let span = self.span(channel, self.len());
         Some(&mut self.floats[span])
     }
 
     /// All planes in order.
     #[inline]
     pub fn planes(&self) -> Planes<'_> {
-        let all = self.span(0, self.channels() * self.stride());
-        Planes { rest: &self.floats[all], stride: self.stride(), len: self.len }
+        let all = self.all();
+        Planes { rest: &self.floats[all], stride: self.stride(), len: self.len() }
     }
 
     /// All planes in order, for writing and to hold at once. Only the channels that the iterator has yielded
     /// count as written.
     #[inline]
     pub fn planes_mut(&mut self) -> PlanesMut<'_> {
-        let all = self.span(0, self.channels() * self.stride());
-        let stride = self.stride();
+        let (all, stride) = (self.all(), self.stride());
         // Without a channel that is written it says nothing, and so may be more than is yielded.
-        self.written_frames = self.written_frames.max(self.len);
+        self.mark_frames();
+        let len = self.len();
         PlanesMut {
             rest: &mut self.floats[all],
             stride,
-            len: self.len,
+            len,
             bit: if self.len > 0 { 1 } else { 0 },
             written: &mut self.written,
         }
@@ -277,7 +312,7 @@ impl SampleBuffer {
         for channel in channels {
             self.mark_written(channel);
         }
-        let len = self.len;
+        let len = self.len();
         if len == 0 {
             // Ranges of length 0 at the same place would be disjoint, but there is nothing to look up.
             return Ok(channels.map(|_| <&mut [f32]>::default()));
@@ -311,22 +346,17 @@ impl SampleBuffer {
     /// for a buffer that nobody wrote.
     #[inline]
     pub fn clear(&mut self) -> usize {
-        if self.written == 0 {
-            return 0;
+        if self.written == self.every && self.written_frames == self.key.frames {
+            let all = self.all();
+            if let Some(planes) = self.floats.get_mut(all) {
+                // The mark first, so that whoever writes next need not wait for the clearing.
+                self.written = 0;
+                // One run over the padding too: a single fill is faster than one per plane.
+                planes.fill(0.0);
+                return size_of_val(planes);
+            }
         }
-        let channels = self.channels();
-        let all_written = channels < MASK_BITS && self.written == (1 << channels) - 1;
-        if !all_written || self.written_frames != self.frames() {
-            return self.clear_parts();
-        }
-        // The marks first, so that whoever writes next need not wait for the clearing.
-        self.written = 0;
-        self.written_frames = 0;
-        // One run over the padding too: a single fill is faster than one per plane.
-        let all = self.span(0, channels * self.stride());
-        let bytes = all.len() * size_of::<f32>();
-        self.floats[all].fill(0.0);
-        bytes
+        if self.written == 0 { 0 } else { self.clear_parts() }
     }
 
     /// The bytes that [`clear`](Self::clear) would have to write, of planes alone.
@@ -336,14 +366,15 @@ impl SampleBuffer {
         // The last bit is of all channels from there on.
         let last = self.written >> (MASK_BITS - 1) != 0;
         let others = if last { self.channels().saturating_sub(MASK_BITS - 1) } else { 0 };
-        (own + others) * self.written_frames * size_of::<f32>()
+        (own + others) * self.written_frames as usize * size_of::<f32>()
     }
 
+    /// `extern "C"`: the compiler knows that nothing unwinds from here. Where something could, it would keep a lease in
+    /// memory all along, for the sake of its destructor, and every clear of every handle would pay for it.
     #[inline(never)]
-    fn clear_parts(&mut self) -> usize {
-        let (written, frames) = (self.written, self.written_frames);
+    extern "C" fn clear_parts(&mut self) -> usize {
+        let (written, frames) = (self.written, self.written_frames as usize);
         self.written = 0;
-        self.written_frames = 0;
         let mut floats = 0;
         for channel in 0..self.channels() {
             if written & Self::mask_bit(channel) != 0 {
@@ -415,7 +446,7 @@ impl Index<usize> for SampleBuffer {
     #[inline]
     fn index(&self, channel: usize) -> &[f32] {
         assert!(channel < self.channels(), "channel {channel} of {}", self.channels());
-        &self.floats[self.span(channel, self.len)]
+        &self.floats[self.span(channel, self.len())]
     }
 }
 
@@ -429,7 +460,7 @@ impl IndexMut<usize> for SampleBuffer {
     fn index_mut(&mut self, channel: usize) -> &mut [f32] {
         assert!(channel < self.channels(), "channel {channel} of {}", self.channels());
         self.mark_written(channel);
-        let span = self.span(channel, self.len);
+        let span = self.span(channel, self.len());
         &mut self.floats[span]
     }
 }
@@ -497,15 +528,13 @@ impl<'a> Iterator for PlanesMut<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.len() < self.stride {
-            return None;
-        }
-        let (plane, rest) = core::mem::take(&mut self.rest).split_at_mut(self.stride);
+        // What is left is whole planes: if there is no further one, nothing is lost by the taking.
+        let (plane, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(self.stride)?;
         self.rest = rest;
         *self.written |= self.bit;
         // The last bit stays for all channels from there on.
         self.bit = self.bit << 1 | self.bit & 1 << (MASK_BITS - 1);
-        Some(&mut plane[..self.len])
+        plane.get_mut(..self.len)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 pub(crate) const SLUG: &str = "zeroed";
 
+/// By hand what a sample buffer does: as many samples as the program is told when it runs, and both channels written.
+pub(crate) const BOTH: &str = "memset, no pool, both written";
+
 /// Where a line of the processor's cache begins, so that it is not chance whose stores straddle two.
 #[repr(align(64))]
 struct Channels([[f32; 128]; 2]);
@@ -57,6 +60,7 @@ pub(super) fn workload() -> Workload {
     let cache = stashed.cache_owned();
     let (realtime, handle) = audio::ours(2, 128, 64);
     let mut lone = zeros();
+    let mut planes = vec![0.0_f32; black_box(256)];
     Workload {
         slug: SLUG,
         title: "2 x 128 samples, zeroed",
@@ -105,6 +109,16 @@ pub(super) fn workload() -> Workload {
                     write(&mut lone, at);
                     *lone = Channels::ZEROS;
                     black_box(&mut lone);
+                }
+            }),
+            Contender::here(BOTH, Kind::Floor, move |operations| {
+                for at in 0..operations {
+                    for plane in planes.chunks_exact_mut(128) {
+                        plane[at & 127] = 1.0;
+                    }
+                    black_box(&mut *planes);
+                    planes.fill(0.0);
+                    black_box(&mut *planes);
                 }
             }),
             Contender::here("mimalloc", Kind::Fresh, fresh(MIMALLOC)).of("mimalloc"),

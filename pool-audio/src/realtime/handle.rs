@@ -78,44 +78,46 @@ impl RealtimeHandle {
 
     // All of these are inlined but for what is rare, and what is rare gets the buffer and not the lease: a lease that goes
     // through memory is written in parts and read as a whole, which stalls the processor for longer than all the rest takes.
+    // For the same reason it is `extern "C"`, from which nothing unwinds: where something can, the lease is kept in memory
+    // for its destructor.
 
     /// A buffer with whatever its last user left in it, for those who overwrite all of it.
     #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_dirty(&self) -> Option<RealtimeLease<'_>> {
-        self.acquire(|_| true)
+        self.acquire(|_| (), Self::leave)
     }
 
     /// A buffer of zeros.
     #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_zeroed(&self) -> Option<RealtimeLease<'_>> {
-        self.acquire(|buffer| {
-            if self.clear.is_none() {
-                buffer.clear();
-            } else {
-                self.make_clear(buffer);
-            }
-            true
-        })
+        self.acquire(clear, Self::make_clear)
     }
 
     /// A buffer of zeros, if it takes no more than clearing 32 KiB: the call whose time is bounded whatever the class.
     #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_silent(&self) -> Option<RealtimeLease<'_>> {
-        self.acquire(|buffer| buffer.is_silent() || self.find_clear(buffer))
+        self.acquire(clear, Self::find_clear)
     }
 
-    /// A buffer that `prepare` has made ready; none if it cannot.
+    /// A buffer made ready by `small`, or by `large` in a class whose buffers are cleared ahead; none if that cannot.
     #[inline(always)]
-    fn acquire(&self, prepare: impl Fn(&mut RealtimeBuffer) -> bool) -> Option<RealtimeLease<'_>> {
+    fn acquire(
+        &self,
+        small: impl Fn(&mut RealtimeBuffer),
+        large: extern "C" fn(&Self, &mut RealtimeBuffer) -> bool,
+    ) -> Option<RealtimeLease<'_>> {
         loop {
             if let Some(mut lease) = self.cache.try_acquire() {
-                self.keep_in_sight();
                 let buffer = &mut *lease;
                 buffer.renew(self.key.sample_rate);
-                return prepare(buffer).then_some(lease);
+                if self.clear.is_none() {
+                    small(buffer);
+                    return Some(lease);
+                }
+                return large(self, buffer).then_some(lease);
             }
             if !self.release_clear() {
                 return None;
@@ -223,20 +225,30 @@ impl RealtimeHandle {
         Some(lease)
     }
 
+    /// A large buffer as it is.
+    #[inline(never)]
+    extern "C" fn leave(&self, _: &mut RealtimeBuffer) -> bool {
+        self.cache.flush();
+        true
+    }
+
     /// Zeros in a large buffer: by exchange, if that can be had.
     #[inline(never)]
-    fn make_clear(&self, buffer: &mut RealtimeBuffer) {
+    extern "C" fn make_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
+        self.cache.flush();
         if buffer.bytes_to_clear() <= CLEARED_ON_ACQUIRE {
             buffer.clear();
         } else if !self.swap_for_clear(buffer) {
             buffer.clear();
             self.signals.note_inline_clear();
         }
+        true
     }
 
     /// The same, if that takes no clearing of a large one.
     #[inline(never)]
-    fn find_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
+    extern "C" fn find_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
+        self.cache.flush();
         if buffer.bytes_to_clear() <= CLEARED_ON_ACQUIRE {
             buffer.clear();
             return true;
@@ -255,6 +267,12 @@ impl RealtimeHandle {
         buffer.renew(self.key.sample_rate);
         true
     }
+}
+
+/// The whole of it: what a class of small buffers does on acquire.
+#[inline(always)]
+fn clear(buffer: &mut RealtimeBuffer) {
+    buffer.clear();
 }
 
 /// `RealtimeHandle(2 x 128 @ 48000 Hz, 12 kept)`

@@ -373,9 +373,32 @@ impl<M: Mode> Account<M> {
     }
 
     /// Adds `bytes` to every level, or to none. What is lent is recalled before a charge is refused for want of it.
-    // A page downloads each copy, so there it is not copied.
-    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[inline(always)]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
+        match self.charge_quickly(bytes, external) {
+            Some(crossed) => Ok(crossed),
+            None => self.charge_slowly(bytes, external),
+        }
+    }
+
+    /// A charge that the count and the limit of one level decide, as most are; `None` if it was not made, and
+    /// [`charge_slowly`](Self::charge_slowly) is to make it or to say why not.
+    ///
+    /// What is read before the read-modify-write need not be waited for after it, and what is written before it is waited for:
+    /// so nothing of this goes through memory.
+    #[inline(always)]
+    pub(crate) fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
+        if external || !self.is_alone() {
+            return None;
+        }
+        let ledger = self.ledger();
+        let used = M::add(&ledger.used, bytes, ledger.hard_limit.load(Relaxed)).ok()?;
+        Some(Crossed(Self::record(ledger, bytes, false, used)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn charge_slowly(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let outcome = self.charge_once(bytes, external);
         #[cfg(feature = "alloc")]
         if let Err(shortfall) = outcome
@@ -405,22 +428,7 @@ impl<M: Mode> Account<M> {
     }
 
     /// As [`charge`](Self::charge), with what is free as it is.
-    #[inline(always)]
     fn charge_once(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
-        // Most accounts are like this. What is read before the read-modify-write need not be waited for after it.
-        if self.is_alone() {
-            let ledger = self.ledger();
-            let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
-            return match M::add(&ledger.used, bytes, limit) {
-                Ok(used) => Ok(Crossed(Self::record(ledger, bytes, external, used))),
-                Err(used) => Err(Shortfall::at(self, bytes, used)),
-            };
-        }
-        self.charge_levels(bytes, external)
-    }
-
-    /// The same where there are accounts above.
-    fn charge_levels(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let (mut level, mut charged, mut alone) = (self, 0usize, None);
         let (above, shortfall) = loop {
             let ledger = level.ledger();
@@ -491,9 +499,9 @@ impl<M: Mode> Account<M> {
 
     #[inline(always)]
     fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
-        // As in `charge_once`.
-        if self.is_alone() {
-            return Crossed(Self::take_off(self.ledger(), bytes, external));
+        // As in `charge_quickly`.
+        if !external && self.is_alone() {
+            return Crossed(Self::take_off(self.ledger(), bytes, false));
         }
         self.uncharge_levels(bytes, external)
     }
@@ -501,13 +509,15 @@ impl<M: Mode> Account<M> {
     /// Takes bytes off one level; whether an event is due.
     #[inline(always)]
     fn take_off(ledger: &Ledger, bytes: usize, external: bool) -> bool {
-        let used = M::sub(&ledger.used, bytes);
+        M::sub(&ledger.used, bytes);
         if external {
             M::tally(&ledger.external, bytes.wrapping_neg());
         }
-        ledger.over_soft.load(Relaxed) && used <= ledger.low()
+        // What is left by now: who took off the last of it sees that.
+        ledger.over_soft.load(Relaxed) && ledger.used.load(Relaxed) <= ledger.low()
     }
 
+    #[inline(never)]
     fn uncharge_levels(&self, bytes: usize, external: bool) -> Crossed {
         let mut crossed = false;
         for level in self.levels() {

@@ -17,8 +17,10 @@ use std::thread;
 pub(crate) const ALONE: &str = "account";
 pub(crate) const THREADS: &str = "account-threads";
 pub(crate) const REFUSED: &str = "account-refused";
-/// What an account is by hand.
+/// What an account and a reservation are by hand.
 pub(crate) const LOOP: &str = "compare-and-swap loop";
+/// An account by hand whose users know by themselves what to give back.
+pub(crate) const BARE: &str = "compare-and-swap loop, what is held not noted";
 /// What no account can be faster than.
 pub(crate) const CELL: &str = "counter in a Cell";
 
@@ -54,6 +56,35 @@ impl ByHand {
     }
 }
 
+/// What somebody holds of it.
+struct HeldByHand {
+    counter: Arc<ByHand>,
+    bytes: usize,
+}
+
+impl HeldByHand {
+    fn of(counter: &Arc<ByHand>) -> Self {
+        Self { counter: Arc::clone(counter), bytes: 0 }
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, bytes: usize) -> bool {
+        let fits = self.counter.charge(bytes);
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+
+    #[inline(always)]
+    fn shrink(&mut self, bytes: usize) -> bool {
+        let Some(rest) = self.bytes.checked_sub(bytes) else { return false };
+        self.bytes = rest;
+        self.counter.uncharge(bytes);
+        true
+    }
+}
+
 /// What a thread's own account needs at least: a load, an addition and a store each way, of which the next waits for the
 /// one before.
 fn in_a_cell(unused: &Cell<usize>, operations: usize) {
@@ -72,7 +103,15 @@ fn refused() -> ! {
     panic!("a charge far below the limit was refused")
 }
 
-fn by_hand(counter: &ByHand, operations: usize) {
+fn by_hand(held: &mut HeldByHand, operations: usize) {
+    for _ in 0..operations {
+        if !held.grow(black_box(BYTES)) || !held.shrink(black_box(BYTES)) {
+            refused();
+        }
+    }
+}
+
+fn by_hand_not_noted(counter: &ByHand, operations: usize) {
     for _ in 0..operations {
         if !counter.charge(black_box(BYTES)) {
             refused();
@@ -133,12 +172,12 @@ fn account() -> Account {
     account
 }
 
-fn counter() -> ByHand {
+fn counter() -> Arc<ByHand> {
     let counter =
         ByHand { used: AtomicUsize::new(0), peak: AtomicUsize::new(0), limit: AtomicUsize::new(LIMIT) };
     counter.charge(HELD);
     counter.uncharge(HELD / 2);
-    counter
+    Arc::new(counter)
 }
 
 fn empty<A: Charge>(claim: Result<Reservation<A>, pool_core::OverBudget>) -> Reservation<A> {
@@ -156,7 +195,7 @@ pub(super) fn alone() -> Workload {
     let mut borrowed = empty(credit.try_reserve(0));
     let local = Account::local("bench", LIMIT);
     let mut local_grown = empty(local.try_reserve(0));
-    let (counter, cell) = (counter(), Cell::new(HELD));
+    let (mut held, bare, cell) = (HeldByHand::of(&counter()), counter(), Cell::new(HELD));
     let ours = |name, run: Box<dyn FnMut(usize)>| Contender::here(name, Kind::Ours, run).of(PACKAGE);
     Workload {
         slug: ALONE,
@@ -171,7 +210,8 @@ pub(super) fn alone() -> Workload {
             ours("Credit, new reservations", Box::new(move |operations| new_on_credit(credit, operations))),
             ours("LocalAccount", Box::new(move |operations| growing(&mut local_grown, operations))),
             ours("LocalAccount, new reservations", Box::new(move |operations| new_local(&local, operations))),
-            Contender::here(LOOP, Kind::Floor, move |operations| by_hand(&counter, operations)),
+            Contender::here(LOOP, Kind::Floor, move |operations| by_hand(&mut held, operations)),
+            Contender::here(BARE, Kind::Floor, move |operations| by_hand_not_noted(&bare, operations)),
             Contender::here(CELL, Kind::Floor, move |operations| in_a_cell(&cell, operations)),
         ],
         facts: None,
@@ -195,7 +235,7 @@ fn two(work: impl Fn(usize) + Sync) -> impl Fn(usize) -> Lap {
 
 /// Two threads on one account.
 pub(super) fn threads() -> Workload {
-    let (grown, each, borrowed, counter) = (account(), account(), account(), Arc::new(counter()));
+    let (grown, each, borrowed, counter) = (account(), account(), account(), counter());
     let ours =
         |name, run: Box<dyn FnMut(usize) -> Lap>| Contender::threads(name, Kind::Ours, run).of(PACKAGE);
     let on_credit = move |operations| {
@@ -224,7 +264,11 @@ pub(super) fn threads() -> Workload {
             ),
             ours("Account, new reservations", Box::new(two(move |operations| new_each(&each, operations)))),
             ours("Credit", Box::new(on_credit)),
-            Contender::threads(LOOP, Kind::Floor, two(move |operations| by_hand(&counter, operations))),
+            Contender::threads(
+                LOOP,
+                Kind::Floor,
+                two(move |operations| by_hand(&mut HeldByHand::of(&counter), operations)),
+            ),
         ],
         facts: None,
     }

@@ -162,14 +162,22 @@ impl Credit {
 
     #[inline(always)]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_>> {
-        if !external && let Some(_busy) = self.line.enter() {
-            let unused = self.line.unused();
-            if bytes <= unused {
-                self.line.unused.store(unused - bytes, Ordering::Relaxed);
-                return Ok(Crossed(false));
-            }
+        match self.charge_quickly(bytes, external) {
+            Some(crossed) => Ok(crossed),
+            None => self.charge_slowly(bytes, external),
         }
-        self.charge_slowly(bytes, external)
+    }
+
+    /// A charge that the credit has the bytes for; `None` if it was not made.
+    #[inline(always)]
+    fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
+        if external {
+            return None;
+        }
+        let _busy = self.line.enter()?;
+        let left = self.line.unused().checked_sub(bytes)?;
+        self.line.unused.store(left, Ordering::Relaxed);
+        Some(Crossed(false))
     }
 
     /// Borrows if there is ample room, else charges the account for what is asked.
@@ -254,8 +262,14 @@ impl Charge for &Credit {}
 
 impl sealed::Charge for &Credit {
     #[inline(always)]
+    fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
+        (*self).charge_quickly(bytes, external)
+    }
+
+    #[cold]
+    #[inline(never)]
     fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget> {
-        self.charge(bytes, external).map_err(Shortfall::refused)
+        self.charge_slowly(bytes, external).map_err(Shortfall::refused)
     }
 
     #[inline(always)]

@@ -13,6 +13,9 @@ pub(crate) mod sealed {
     use super::{Crossed, OverBudget};
 
     pub trait Charge: Clone {
+        /// The charge, if that is a matter of a few instructions; `None` if it was not made.
+        fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed>;
+        /// The same, whatever it takes.
         fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget>;
         fn uncharge_bytes(&self, bytes: usize, external: bool);
         fn raise_events(&self);
@@ -23,8 +26,14 @@ impl<M: Mode> Charge for Account<M> {}
 
 impl<M: Mode> sealed::Charge for Account<M> {
     #[inline(always)]
+    fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
+        self.charge_quickly(bytes, external)
+    }
+
+    #[cold]
+    #[inline(never)]
     fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget> {
-        self.charge(bytes, external).map_err(Shortfall::refused)
+        self.charge_slowly(bytes, external).map_err(Shortfall::refused)
     }
 
     #[inline(always)]
@@ -66,7 +75,10 @@ pub struct Reservation<A: Charge = Account> {
 impl<A: Charge> Reservation<A> {
     #[inline]
     pub(crate) fn of(account: &A, bytes: usize, external: bool) -> Result<Self, OverBudget> {
-        let crossed = account.charge_bytes(bytes, external)?;
+        let crossed = match account.charge_quickly(bytes, external) {
+            Some(crossed) => crossed,
+            None => account.charge_bytes(bytes, external)?,
+        };
         let claim = Self { account: account.clone(), bytes, external };
         if crossed.0 {
             claim.account.raise_events();
@@ -91,9 +103,12 @@ impl<A: Charge> Reservation<A> {
     /// # Errors
     ///
     /// [`OverBudget`]; the reservation keeps what it had.
-    #[inline]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn try_grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        let crossed = self.account.charge_bytes(bytes, self.external)?;
+        let crossed = match self.account.charge_quickly(bytes, self.external) {
+            Some(crossed) => crossed,
+            None => self.account.charge_bytes(bytes, self.external)?,
+        };
         self.bytes += bytes;
         // The handlers come last: if one panics, the bytes are already this reservation's to give back.
         if crossed.0 {
@@ -107,7 +122,7 @@ impl<A: Charge> Reservation<A> {
     /// # Errors
     ///
     /// [`NotHeld`] if it holds fewer; it then keeps what it had.
-    #[inline]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn shrink(&mut self, bytes: usize) -> Result<(), NotHeld> {
         self.bytes = self.without(bytes)?;
         self.account.uncharge_bytes(bytes, self.external);

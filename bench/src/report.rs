@@ -138,7 +138,7 @@ impl Report {
         write("memory.svg", &chart::of_memory(&self.memory))
     }
 
-    /// Prints the goals; how many are missed by more than the tolerance allows.
+    /// Prints the goals; how many are missed by more than is known, and than the tolerance allows.
     pub fn verdict(&self, tolerance: f64) -> usize {
         let named = |target: &Target| format!("{} ({})", target.row, target.unit);
         let width = self.targets.iter().map(|target| named(target).len()).max().unwrap_or_default();
@@ -148,13 +148,15 @@ impl Report {
             let verdict = match (target.met(), target.judged, target.fails(tolerance)) {
                 (true, ..) => "met",
                 (false, false, _) => "missed, not judged",
+                (false, true, false) if target.known.is_some() => "missed, as known",
                 (false, true, false) if target.disturbed => "cannot be told: disturbed by other programs",
                 (false, true, false) => "missed, but tolerated",
                 (false, true, true) => "MISSED",
             };
             let goal = format!("<= {}", target.goal);
             let mark = mark.map(|mark| format!(" [{mark}]")).unwrap_or_default();
-            println!("{:<width$} {goal:>9} {:>9.2}  {verdict}{mark}", named(target), target.measured);
+            let known = target.known.map(|known| format!(" (<= {known:.2})")).unwrap_or_default();
+            println!("{:<width$} {goal:>9} {:>9.2}  {verdict}{known}{mark}", named(target), target.measured);
         }
         for (at, note) in marks.notes.iter().enumerate() {
             println!("[{}] {note}", at + 1);
@@ -190,6 +192,7 @@ impl Report {
                 "met": target.met(),
                 "judged": target.judged,
                 "note": target.note,
+                "known": target.known,
                 "disturbed": target.disturbed,
             })
         });

@@ -125,10 +125,11 @@ fn goals(targets: &[Target]) -> String {
     let mut text = String::from("\n| target | goal | measured | |\n|---|---|---|---|\n");
     let marks = targets::marks(targets);
     for (target, mark) in targets.iter().zip(&marks.of) {
-        let met = match (target.met(), target.judged) {
-            (true, _) => "met",
-            (false, true) => "**missed**",
-            (false, false) => "missed, not judged",
+        let met = match (target.met(), target.judged, target.known) {
+            (true, ..) => String::from("met"),
+            (false, true, Some(known)) => format!("**missed**, as known: <= {known:.2}"),
+            (false, true, None) => String::from("**missed**"),
+            (false, false, _) => String::from("missed, not judged"),
         };
         let Target { row, unit, goal, measured, .. } = target;
         let measured = if measured.fract() == 0.0 { format!("{measured}") } else { format!("{measured:.2}") };

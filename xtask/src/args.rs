@@ -21,7 +21,8 @@ cargo xtask test [--host | --browser | --firefox]
 cargo xtask bench [--quick] [--tolerance F]
     The pools against their peers, in turns in one process, and instructions counted by valgrind;
     writes report.json, table.md and a chart per workload under target/bench/. Fails if a target is
-    missed: by more than F times, for a machine with other work. --quick is shorter and less exact.
+    missed, or missed by more than is known and explained in the table; with F, by more than F times
+    that, for a machine with other work. --quick is shorter and less exact.
 cargo xtask bench --web [--tolerance F]
     Reuse beside creation of nodes and buffers, in Chromium and through WASM.
 cargo xtask npm [--check]

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(0) => ExitCode::SUCCESS,
         Ok(missed) => {
-            eprintln!("{missed} targets are missed");
+            eprintln!("{missed} targets are missed, by more than is known and explained");
             ExitCode::FAILURE
         }
         Err(error) => {

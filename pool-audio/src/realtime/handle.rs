@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::cell::RefCell;
 use core::fmt;
 use core::num::NonZeroU32;
+use core::ops::DerefMut;
 
 use pool_core::Cache;
 use rtrb::Consumer;
@@ -85,32 +86,55 @@ impl RealtimeHandle {
     #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_dirty(&self) -> Option<RealtimeLease<'_>> {
-        self.acquire(|_| (), Self::leave)
+        self.acquire(|| self.cache.try_acquire(), |_| (), Self::leave)
     }
 
     /// A buffer of zeros.
     #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_zeroed(&self) -> Option<RealtimeLease<'_>> {
-        self.acquire(clear, Self::make_clear)
+        self.acquire(|| self.cache.try_acquire(), clear, Self::make_clear)
     }
 
     /// A buffer of zeros, if it takes no more than clearing 32 KiB: the call whose time is bounded whatever the class.
     #[inline(always)]
     #[must_use = "dropping a lease releases the buffer at once"]
     pub fn acquire_silent(&self) -> Option<RealtimeLease<'_>> {
-        self.acquire(clear, Self::find_clear)
+        self.acquire(|| self.cache.try_acquire(), clear, Self::find_clear)
     }
 
-    /// A buffer made ready by `small`, or by `large` in a class whose buffers are cleared ahead; none if that cannot.
+    /// As [`acquire_dirty`](Self::acquire_dirty), with a lease that may go to another thread.
     #[inline(always)]
-    fn acquire(
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_dirty_shared(&self) -> Option<SharedLease> {
+        self.acquire(|| self.cache.try_acquire_shared(), |_| (), Self::leave)
+    }
+
+    /// As [`acquire_zeroed`](Self::acquire_zeroed), with a lease that may go to another thread.
+    #[inline(always)]
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_zeroed_shared(&self) -> Option<SharedLease> {
+        self.acquire(|| self.cache.try_acquire_shared(), clear, Self::make_clear)
+    }
+
+    /// As [`acquire_silent`](Self::acquire_silent), with a lease that may go to another thread.
+    #[inline(always)]
+    #[must_use = "dropping a lease releases the buffer at once"]
+    pub fn acquire_silent_shared(&self) -> Option<SharedLease> {
+        self.acquire(|| self.cache.try_acquire_shared(), clear, Self::find_clear)
+    }
+
+    /// A buffer that was taken and made ready by `small`, or by `large` in a class whose buffers are cleared ahead; none if
+    /// that cannot.
+    #[inline(always)]
+    fn acquire<L: DerefMut<Target = RealtimeBuffer>>(
         &self,
+        take: impl Fn() -> Option<L>,
         small: impl Fn(&mut RealtimeBuffer),
         large: extern "C" fn(&Self, &mut RealtimeBuffer) -> bool,
-    ) -> Option<RealtimeLease<'_>> {
+    ) -> Option<L> {
         loop {
-            if let Some(mut lease) = self.cache.try_acquire() {
+            if let Some(mut lease) = take() {
                 let buffer = &mut *lease;
                 buffer.renew(self.key.sample_rate);
                 if self.clear.is_none() {
@@ -123,52 +147,6 @@ impl RealtimeHandle {
                 return None;
             }
         }
-    }
-
-    /// As [`acquire_dirty`](Self::acquire_dirty), with a lease that may go to another thread.
-    #[must_use = "dropping a lease releases the buffer at once"]
-    pub fn acquire_dirty_shared(&self) -> Option<SharedLease> {
-        let lease = self.cache.try_acquire_shared();
-        self.keep_in_sight();
-        match lease.or_else(|| self.pop_clear()) {
-            Some(mut lease) => {
-                lease.renew(self.key.sample_rate);
-                Some(lease)
-            }
-            None => {
-                self.signals.note_exhausted();
-                None
-            }
-        }
-    }
-
-    /// As [`acquire_zeroed`](Self::acquire_zeroed), with a lease that may go to another thread.
-    #[must_use = "dropping a lease releases the buffer at once"]
-    pub fn acquire_zeroed_shared(&self) -> Option<SharedLease> {
-        if let Some(lease) = self.pop_clear() {
-            return Some(lease);
-        }
-        let mut lease = self.acquire_dirty_shared()?;
-        if lease.bytes_to_clear() > CLEARED_ON_ACQUIRE {
-            self.signals.note_inline_clear();
-        }
-        lease.clear();
-        Some(lease)
-    }
-
-    /// As [`acquire_silent`](Self::acquire_silent), with a lease that may go to another thread.
-    #[must_use = "dropping a lease releases the buffer at once"]
-    pub fn acquire_silent_shared(&self) -> Option<SharedLease> {
-        if let Some(lease) = self.pop_clear() {
-            return Some(lease);
-        }
-        let mut lease = self.acquire_dirty_shared()?;
-        if lease.bytes_to_clear() > CLEARED_ON_ACQUIRE {
-            self.signals.note_not_clear();
-            return None;
-        }
-        lease.clear();
-        Some(lease)
     }
 
     /// Releases a lease through this handle, which gives what other threads had acquired back in batches: for a thread that

@@ -264,14 +264,21 @@ pub(super) fn hits() -> Workload {
 /// About a third of the bytes fits.
 pub(super) fn evicting() -> Workload {
     let keys = keys(KEYS);
-    let pool = KeyedPool::builder(Sounds).account(Account::new("bench", BUDGET)).build();
-    let run = over_and_over(keys.clone(), move |keys| {
-        for key in keys {
-            if let Ok(mut sound) = pool.acquire(key) {
-                play(&mut sound);
-            }
-        }
-    });
+    // The peers' users count in a variable of their own: so does an account of one thread.
+    let pool = KeyedPool::builder(Sounds).account(Account::local("bench", BUDGET)).build();
+    let shared = KeyedPool::builder(Sounds).account(Account::new("bench", BUDGET)).build();
+    macro_rules! each {
+        ($pool:ident) => {
+            over_and_over(keys.clone(), move |keys| {
+                for key in keys {
+                    if let Ok(mut sound) = $pool.acquire(key) {
+                        play(&mut sound);
+                    }
+                }
+            })
+        };
+    }
+    let (run, run_shared) = (each!(pool), each!(shared));
     let fresh = over_and_over(keys.clone(), |keys| {
         for key in keys {
             play(&mut sound(*key));
@@ -280,6 +287,7 @@ pub(super) fn evicting() -> Workload {
     let (hashlink, schnellru, lru) = roomy();
     let contenders = vec![
         Contender::here("KeyedPool", Kind::Ours, run).of(PACKAGE),
+        Contender::here("KeyedPool, a shared account", Kind::Ours, run_shared).of(PACKAGE),
         within_budget("hashlink", "hashlink", &keys, hashlink),
         within_budget("schnellru", "schnellru", &keys, schnellru),
         within_budget("lru", "lru", &keys, lru),

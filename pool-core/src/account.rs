@@ -72,6 +72,8 @@ pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;
 
 use crate::sync::Ordering::Relaxed;
+#[cfg(feature = "alloc")]
+use crate::wanted;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use mode::SharedHandle;
@@ -235,7 +237,10 @@ impl<M: Mode> Account<M> {
             if let Some(account) = M::as_shared(self) {
                 account.recall_all();
             }
-            while self.overcommitted() > 0 && self.evict_oldest(None, Cause::Limit).is_some() {}
+            while wanted::GIVING.is_set()
+                && self.overcommitted() > 0
+                && self.evict_oldest(None, Cause::Limit).is_some()
+            {}
         }
         self.overcommitted()
     }
@@ -367,7 +372,7 @@ impl<M: Mode> Account<M> {
     #[inline(always)]
     pub(crate) fn lends(&self) -> bool {
         #[cfg(feature = "alloc")]
-        return self.ledger().lending.load(Relaxed) > 0;
+        return wanted::LENDING.is_set() && self.ledger().lending.load(Relaxed) > 0;
         #[cfg(not(feature = "alloc"))]
         false
     }

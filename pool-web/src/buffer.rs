@@ -362,7 +362,7 @@ impl AudioBufferPool {
     /// Evicts every idle buffer. Leased ones stay.
     pub fn clear(&self) {
         self.home.let_go_if_closed();
-        self.home.core.retain(|_, _| false);
+        self.home.core.trim(0);
     }
 
     /// Refuses all further acquires, and clears. Leased buffers stay usable, and are given up as they come back.

@@ -7,12 +7,14 @@ use crate::core_pool::Bounds;
 use crate::error::{Exception, WebError};
 use crate::key::{DelayKey, IirKey, MAX_CHANNELS};
 use crate::memory::AudioMemory;
-use crate::node::{AudioNodePool, AudioNodePoolBuilder, Home};
+use crate::node::{AudioNodePool, Home, Settings};
 use crate::node_lease::NodeLease;
 use crate::node_stats::NodeStats;
 use crate::pool_node::PoolNode;
 use crate::probe;
 use crate::recipe::Probe;
+use crate::release::{Estimate, Look, Make};
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use web_sys::{
@@ -110,7 +112,15 @@ impl AudioNodePoolManagerBuilder {
 
     /// A pool of what a method of the context makes, of the size that the key has.
     fn pool<N: PoolNode>(&self, method: &'static str, size: fn(&AnyKey) -> f64) -> AudioNodePool<N> {
-        AudioNodePoolBuilder::of_method(&self.context, method, size).bounds(&self.bounds).build()
+        AudioNodePool::of_home(&self.home(method, size, AudioNodePool::<N>::LOOK, AudioNodePool::<N>::BYTES))
+    }
+
+    /// The same, where the type of the nodes does not matter: so the code is there once.
+    #[inline(never)]
+    fn home(&self, method: &'static str, size: fn(&AnyKey) -> f64, look: Look, bytes: Estimate) -> Rc<Home> {
+        let make: Make = Box::new(move |context, key| bindings::create(context, method, size(key)));
+        let settings = Settings { bounds: self.bounds.clone(), ..Settings::default() };
+        Home::new(self.context.clone(), make, look, bytes, settings)
     }
 
     /// The manager. Starts the probe of this browser, if it has not been done on this page; see

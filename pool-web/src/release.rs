@@ -16,6 +16,7 @@ use crate::recipe::{
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use pool_core::Verdict;
@@ -199,11 +200,12 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(pooled: &Pooled, steps: impl Iterator<Item = Step>) -> Self {
+    #[inline(never)]
+    fn new(pooled: &Pooled, steps: &[Step]) -> Self {
         let Pooled { spec, params, .. } = pooled;
         let mut prepared = Self { here: Vec::new(), there: Vec::new(), plan: Plan::new() };
         let plan = &mut prepared.plan;
-        for step in steps {
+        for &step in steps {
             match step {
                 Step::RemoveListeners | Step::CutInputs => {
                     prepared.here.push(step);
@@ -317,14 +319,15 @@ impl NodeResetter {
         };
         let known = self.recipes.borrow().iter().find(same).cloned();
         known.unwrap_or_else(|| {
-            let whole = pooled.spec.steps_with(pooled.params.len());
-            let whole = whole.filter(|step| Some(*step) != self.left_out);
-            let unplug = [Step::CutInputs, Step::Disconnect].into_iter();
+            let prepared = |mut steps: Vec<Step>| {
+                steps.retain(|step| Some(*step) != self.left_out);
+                Rc::new(Prepared::new(pooled, &steps))
+            };
             let recipes = Recipes {
                 spec: pooled.spec,
                 params: params().collect(),
-                whole: Rc::new(Prepared::new(pooled, whole)),
-                unplug: Rc::new(Prepared::new(pooled, unplug.filter(|step| Some(*step) != self.left_out))),
+                whole: prepared(pooled.spec.list(pooled.params.len())),
+                unplug: prepared(vec![Step::CutInputs, Step::Disconnect]),
             };
             self.recipes.borrow_mut().push(recipes.clone());
             recipes

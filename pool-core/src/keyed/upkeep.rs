@@ -10,6 +10,7 @@ use crate::lifecycle::{Factory, Resetter};
 use crate::lru::{List, NONE};
 use crate::observe::{Eviction, Leak, Observer, Removal};
 use crate::slots::{Cells as _, Storage};
+use crate::wanted;
 use crate::work::WorkLimit;
 use core::hash::Hash;
 use core::mem;
@@ -28,7 +29,7 @@ where
     /// Destroys idle objects, those released longest ago first, until at most `target` are idle in all. Leaves
     /// each key its [`min_idle`](super::KeyedPoolBuilder::min_idle). Returns how many were destroyed.
     pub fn trim(&self, target: usize) -> usize {
-        let min_idle = self.limits.min_idle;
+        let min_idle = self.limits.min_idle();
         self.evict_while(
             Removal::Evicted(Eviction::Asked),
             &mut Sweep::whole(),
@@ -45,6 +46,7 @@ where
     /// be handed the object that it looks at, and a destructor not the one that comes next. What it acquires meanwhile it may
     /// not see, and what it releases it may see again. The order of the others is untouched.
     pub fn retain(&self, mut keep: impl FnMut(&K, &F::Object) -> bool) -> usize {
+        wanted::INSPECTION.set();
         // It stays idle if the predicate, or the destructor of the one before, panics.
         let hold =
             |slot| Held { pool: self, slot, abandon: |pool: &Self, slot| _ = pool.end_inspect(slot, true) };
@@ -99,8 +101,11 @@ where
         if self.timed {
             let now = self.now();
             for (ttl, min_idle) in
-                [(self.limits.idle_ttl, 0), (self.limits.soft_idle_ttl, self.limits.min_idle)]
+                [(self.limits.idle_ttl, 0), (self.limits.soft_idle_ttl(), self.limits.min_idle())]
             {
+                if ttl == u64::MAX {
+                    continue;
+                }
                 let waited = |meta: &Meta| now.since(meta.released) > ttl;
                 let done = self.evict_while(
                     Removal::IdleTooLong,
@@ -112,7 +117,7 @@ where
                 destroyed += done.objects;
                 bytes_left = done.leaves(bytes_left);
             }
-            if self.limits.max_lifetime != u64::MAX {
+            if self.limits.max_lifetime() != u64::MAX {
                 let done = self.expire_old(now, looks, bytes_left);
                 destroyed += done.objects;
                 bytes_left = done.leaves(bytes_left);
@@ -131,7 +136,7 @@ where
                 destroyed += self.evict_while(why, slice, bytes_left, |_| true, |_, _| true).objects;
             }
             Pressure::Moderate => {
-                let (min_idle, epoch) = (self.limits.min_idle, self.state.lock().epoch);
+                let (min_idle, epoch) = (self.limits.min_idle(), self.state.lock().epoch);
                 let spare = |class: &Class<K>, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
                 // The last slice may have ended among objects that are to stay: go on behind them.
                 let at = {
@@ -203,7 +208,7 @@ where
     /// Makes idle whatever is due; true if something was.
     pub(super) fn end_quarantines(&self) -> bool {
         // Nearly always nothing is, and then the clock need not be read.
-        if self.state.lock().quarantine.oldest().is_none() {
+        if !wanted::QUARANTINE.is_set() || self.state.lock().quarantine.oldest().is_none() {
             return false;
         }
         self.end_some_quarantines(usize::MAX, usize::MAX).0 > 0
@@ -213,7 +218,7 @@ where
     #[cold]
     fn end_some_quarantines(&self, most: usize, bytes: usize) -> (usize, Done) {
         let (mut ended, mut done) = (0, Done::default());
-        if self.state.lock().quarantine.oldest().is_none() {
+        if !wanted::QUARANTINE.is_set() || self.state.lock().quarantine.oldest().is_none() {
             return (ended, done);
         }
         let now = self.clock.now();

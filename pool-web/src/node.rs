@@ -36,7 +36,7 @@ const MOST_QUARANTINED: usize = 256;
 /// Seconds of the context's time that a worklet may take to answer.
 const ANSWER_SECONDS: f64 = 5.0;
 /// What cannot happen: a pool only ever gets keys of its own type.
-const FOREIGN_KEY: &str = "a key of another type of node";
+pub(crate) const FOREIGN_KEY: &str = "a key of another type of node";
 /// Seconds between two looks at one that has not answered.
 const ANSWER_STEP: f64 = 0.02;
 

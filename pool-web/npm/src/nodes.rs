@@ -77,7 +77,7 @@ impl Nodes {
         let shared = Shared::of(&context);
         let refused: Rc<Cell<Option<JsValue>>> = Rc::default();
         let pools = match factory {
-            None => Manager::builder_in(&shared.context).bounds(&bounds).build().into_pools(),
+            None => Manager::builder_in(&shared.context).bounds(&bounds).build_pools(),
             Some(factory) => {
                 let (all, why) = (Rc::downgrade(&shared), Rc::clone(&refused));
                 let refuse = move |code| {

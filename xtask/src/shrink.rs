@@ -82,27 +82,29 @@ impl Tools {
     }
 }
 
-/// Gives imports and exports short names, in the WASM and in the bindings; and the modules that it imports from their file
-/// names, by which the loader knows them. wasm-bindgen's are long, and end in hashes that cannot be compressed.
+/// Gives imports and exports short names, in the WASM and in the bindings: wasm-bindgen's are long, and end in hashes that
+/// cannot be compressed. All that is imported comes from one module, `_`, which the bindings then export as `imports`.
 pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
     let mut module: Module = ModuleConfig::new().parse_file(wasm)?;
     let mut text = fs::read_to_string(bindings)?;
     let mut names = (0..).map(short_name);
+    let (mut from, mut own) = (String::new(), String::new());
     for import in module.imports.iter_mut() {
-        let file = import.module.rsplit('/').next().unwrap_or_default();
-        // The snippets' own functions go by their names.
-        if import.module.starts_with("./snippets/") {
-            import.module = file.to_owned();
-            continue;
-        }
-        import.module = file.to_owned();
         let short = names.next().context("names go on for ever")?;
-        text = replace_word(&text, &import.name, &short)?;
+        // What the snippets have is imported as it is.
+        if import.module.starts_with("./snippets/") {
+            let file = import.module.rsplit('/').next().unwrap_or_default();
+            from.push_str(&format!("import {{ {} as {short} }} from './{file}';\n", import.name));
+            own.push_str(&format!("{short},\n"));
+        } else {
+            text = replace_word(&text, &import.name, &short)?;
+        }
         if import.name.contains(THROW) {
             text.push_str(&format!("export const THROW = \"{short}\";\n"));
         }
-        import.name = short;
+        (import.module, import.name) = (MODULE.into(), short);
     }
+    text = from + &in_one_object(&text, &own)?;
     for export in module.exports.iter_mut() {
         let short = names.next().context("names go on for ever")?;
         // One that the bindings do not use is for other loaders.
@@ -120,6 +122,35 @@ pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
     }
     module.emit_wasm_file(wasm)?;
     fs::write(bindings, text).with_context(|| format!("cannot write {}", bindings.display()))
+}
+
+/// What everything is imported from.
+const MODULE: &str = "_";
+
+/// The exported functions with short names as methods of one object, after what it has besides: apart, each would be named a
+/// second time where they are put together for the WASM.
+fn in_one_object(bindings: &str, besides: &str) -> Result<String> {
+    const BEGIN: &str = "export function $";
+    let (mut rest, mut methods) = (String::new(), String::from(besides));
+    let mut lines = bindings.lines();
+    while let Some(line) = lines.next() {
+        let Some(head) = line.strip_prefix(BEGIN) else {
+            rest.push_str(line);
+            rest.push('\n');
+            continue;
+        };
+        methods.push_str(&format!("${head}\n"));
+        loop {
+            let line = lines.next().context("a function of the bindings does not end")?;
+            methods.push_str(line);
+            methods.push('\n');
+            if line.starts_with('}') {
+                break;
+            }
+        }
+        methods.push(',');
+    }
+    Ok(rest + "export const imports = {\n" + &methods + "};\n")
 }
 
 /// What the loader has to call.
@@ -172,6 +203,19 @@ mod tests {
     #[test]
     fn short_names_differ() {
         assert_eq!([0, 35, 36, 71, 1296].map(short_name), ["$0", "$z", "$10", "$1z", "$100"]);
+    }
+
+    /// Catches: a function that is left out, or that takes with it what follows.
+    #[test]
+    fn functions_become_methods() -> Result<()> {
+        let text = "export function $0(a) {\n    b();\n}\nlet c;\nexport function $1() { return d(function () {\n}, arguments); }\n";
+        let methods = "$e,\n$0(a) {\n    b();\n}\n,$1() { return d(function () {\n}, arguments); }\n,";
+        assert_eq!(
+            in_one_object(text, "$e,\n")?,
+            format!("let c;\nexport const imports = {{\n{methods}}};\n")
+        );
+        assert!(in_one_object("export function $0() {\n", "").is_err());
+        Ok(())
     }
 
     /// Catches: a name that is replaced inside a longer one.

@@ -1,11 +1,8 @@
 // The WASM is fetched when this module is first imported; everything is ready when the import is. What is here besides gives
 // the classes of the WASM the signatures of `index.d.ts`: options and reports are objects here, and lists of numbers there.
 import * as raw from "./pool_web_bg.js";
-import * as glue from "./glue.js";
-import * as errors from "./error.js";
-
-const { PoolError, exception, formatBytes, make_error } = errors;
-const { end, on_ended, probe, take_thrown } = glue;
+import { end, on_ended, probe, take_thrown } from "./glue.js";
+import { PoolError, exception, formatBytes, make_error } from "./error.js";
 
 let url = new URL("./pool_web_bg.wasm", import.meta.url);
 // Vite's development server bundles this module ahead, and leaves the WASM where it was.
@@ -16,8 +13,7 @@ function misused() {
   throw new PoolError("pool-closed", "used after `free()`, or freed while in use");
 }
 
-const bindings = { ...raw, [raw.THROW]: misused };
-const imports = { "pool_web_bg.js": bindings, "glue.js": glue, "error.js": errors };
+const imports = { _: { ...raw.imports, [raw.THROW]: misused } };
 
 async function load() {
   // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example. Its module

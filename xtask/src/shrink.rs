@@ -104,7 +104,7 @@ pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
         }
         (import.module, import.name) = (MODULE.into(), short);
     }
-    text = from + &in_one_object(&text, &own)?;
+    text = from + &in_one_object(&without_fallbacks(&text)?, &own)?;
     for export in module.exports.iter_mut() {
         let short = names.next().context("names go on for ever")?;
         // One that the bindings do not use is for other loaders.
@@ -122,6 +122,21 @@ pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
     }
     module.emit_wasm_file(wasm)?;
     fs::write(bindings, text).with_context(|| format!("cannot write {}", bindings.display()))
+}
+
+/// The bindings without what they have for browsers that lack it: none of those could load the module, which waits at its top
+/// level, and whose own code uses finalizers as a matter of course.
+fn without_fallbacks(bindings: &str) -> Result<String> {
+    let finalizers = "(typeof FinalizationRegistry === 'undefined')\n    \
+                      ? { register: () => {}, unregister: () => {} }\n    : ";
+    let (before, after) = bindings
+        .split_once("if (!('encodeInto' in cachedTextEncoder)) {\n")
+        .context("the bindings have no fallback for encodeInto")?;
+    let (_, after) = after.split_once("\n}\n").context("the fallback for encodeInto does not end")?;
+    if !bindings.contains(finalizers) {
+        bail!("the bindings have no fallback for finalizers");
+    }
+    Ok(format!("{before}{after}").replace(finalizers, ""))
 }
 
 /// What everything is imported from.

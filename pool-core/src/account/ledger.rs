@@ -1,6 +1,8 @@
 //! One level's counts: [`Ledger`].
 
 use super::Account;
+#[cfg(target_family = "wasm")]
+use super::Tree;
 use super::event::{AccountEvent, Handler};
 use super::mode::Shared;
 use crate::bytes::Bytes;
@@ -68,6 +70,9 @@ pub struct Ledger {
     pub(crate) name: Name,
     // What follows is of shared accounts; a local one has it in its node.
     pub(crate) parent: Option<Account>,
+    /// There if there is a parent.
+    #[cfg(target_family = "wasm")]
+    pub(crate) tree: Option<&'static Tree<Shared>>,
     pub(crate) on_event: Option<Handler<Shared>>,
     /// Whose ledgers are directly below; those in a `static` are not listed.
     #[cfg(feature = "alloc")]
@@ -144,6 +149,8 @@ impl Ledger {
                 former_peak: Count::new(0),
                 low_watermark: Count::new(usize::MAX),
                 name,
+                #[cfg(target_family = "wasm")]
+                tree: if parent.is_some() { Some(Tree::ANY) } else { None },
                 parent,
                 on_event,
                 #[cfg(feature = "alloc")]
@@ -206,6 +213,9 @@ impl Ledger {
 #[cfg(feature = "alloc")]
 impl Drop for Ledger {
     fn drop(&mut self) {
+        if !wanted::CHILDREN.is_set() {
+            return;
+        }
         let mut child: *const Self = self;
         let mut above = self.parent.take();
         // Those above that go too go one after the other and not each inside the one below: a tree may be deep.

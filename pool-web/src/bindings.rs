@@ -20,7 +20,7 @@ extern "C" {
     fn figure_or_nan(object: &JsValue, name: &str) -> f64;
     #[wasm_bindgen(js_name = playback)]
     fn playback_or_nan(context: &BaseAudioContext, name: &str) -> f64;
-    pub(crate) fn class_names(node: &AudioNode) -> String;
+    pub(crate) fn class_name(node: &AudioNode, steps: u32) -> Option<String>;
     pub(crate) fn worklet_params(node: &AudioNode) -> Option<Array>;
     pub(crate) fn longest_delay(node: &AudioNode) -> f64;
     pub(crate) fn is_closed(context: &BaseAudioContext) -> bool;

@@ -37,13 +37,10 @@ export function playback(context, name) {
   }
 }
 
-// The names of a node's class, and of those that it is derived from, one a line.
-export function class_names(node) {
-  const names = [];
-  for (let at = node; at; at = Object.getPrototypeOf(at)) {
-    names.push(at.constructor?.name ?? "a node without a class");
-  }
-  return names.join("\n");
+// The name of a node's class, or of the one so many steps up; undefined if there are fewer.
+export function class_name(node, steps) {
+  for (; node && steps > 0; steps--) node = Object.getPrototypeOf(node);
+  return node ? (node.constructor?.name ?? "a node without a class") : undefined;
 }
 
 // Of a worklet node, which has those of its processor: the name and the parameter, of each.

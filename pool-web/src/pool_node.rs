@@ -5,7 +5,7 @@ use crate::error::WebError;
 use crate::key::{DelayKey, IirKey};
 use crate::node_types::{self, NodeType, Recycling};
 use crate::recipe::NodeSpec;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::cell::RefCell;
 use core::hash::Hash;
 use wasm_bindgen::JsCast;
@@ -214,10 +214,15 @@ impl PoolNode for AudioNode {
 /// The entry of a node's type or of the nearest one that it is derived from, as user-defined classes of worklet nodes
 /// are; else the name of its class.
 fn entry_of(node: &AudioNode) -> Result<&'static NodeType, String> {
-    let names = bindings::class_names(node);
-    let mut names = names.split('\n');
-    let first = names.clone().next().unwrap_or_default();
-    names.find_map(node_types::find).ok_or_else(|| first.to_string())
+    let mut first = None;
+    for steps in 0.. {
+        let Some(name) = bindings::class_name(node, steps) else { break };
+        if let Some(entry) = node_types::find(&name) {
+            return Ok(entry);
+        }
+        first.get_or_insert(name);
+    }
+    Err(first.unwrap_or_default())
 }
 
 /// One parameter of a node that was made: fetched once, as each getter is a call into JavaScript.

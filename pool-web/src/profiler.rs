@@ -115,26 +115,29 @@ impl AudioProfiler {
     /// [`WebError::ContextClosed`]; [`WebError::Unsupported`] where there are no worklets, as on pages that are not
     /// secure; [`WebError::Exception`] if the module is refused, by a content policy for example.
     pub async fn start(&self) -> Result<(), WebError> {
-        let Some(added) = self.begin()? else { return Ok(()) };
-        let turn = self.turn();
+        if !self.begin()? {
+            return Ok(());
+        }
+        let (shared, turn) = (&self.0, self.turn());
+        let added = bindings::add_module(&shared.context, shared.module_url.as_deref(), WORKLET_MODULE)
+            .ok_or(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" })?;
         JsFuture::from(added).await.map_err(Exception::of("addModule"))?;
         self.finish(turn)
     }
 
-    /// The first half of [`start`](Self::start), up to the wait for the processor's module; `None` if it has begun already.
+    /// The first half of [`start`](Self::start), before the processor's module is added: of that the npm package has the text
+    /// already. `false` if it has begun before.
     #[doc(hidden)]
-    pub fn begin(&self) -> Result<Option<js_sys::Promise>, WebError> {
+    pub fn begin(&self) -> Result<bool, WebError> {
         let shared = &self.0;
         if self.is_monitoring() {
-            return Ok(None);
+            return Ok(false);
         }
         if bindings::is_closed(&shared.context) {
             return Err(WebError::ContextClosed { operation: "start" });
         }
         shared.turn.set(shared.turn.get().wrapping_add(1));
-        bindings::add_module(&shared.context, shared.module_url.as_deref(), WORKLET_MODULE)
-            .map(Some)
-            .ok_or(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" })
+        Ok(true)
     }
 
     /// Which start this is, for [`finish`](Self::finish).

@@ -22,7 +22,7 @@ use core::cell::{Cell, RefCell};
 use pool_core::Verdict;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AudioNode, AudioParam, AudioWorkletNode, BaseAudioContext, Event};
+use web_sys::{AudioNode, AudioParam, BaseAudioContext, Event};
 
 /// Where a node is on its way.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -79,9 +79,12 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     shrink::shorten_names(&parts.join(&bound), &parts.join(BINDINGS))?;
     let tools = Tools::find(workspace)?;
     tools.optimise(&parts.join(&bound), &package.join(&bound))?;
-    tools.bundle(&parts.join("index.js"), &entry)?;
     let worklet = workspace.member("pool-web")?.folder.join("src/worklet").join(WORKLET);
     tools.bundle(&worklet, &package.join(WORKLET))?;
+    // The same to the letter, so that in the archive it is there once.
+    let text = read(&package.join(WORKLET))?;
+    write(&parts.join(WORKLET).with_extension("txt"), text.trim_end())?;
+    tools.bundle(&parts.join("index.js"), &entry)?;
 
     let license = read(&workspace.root.join("LICENSE-MIT"))?;
     write(&package.join("LICENSE"), &format!("{OTHER_LICENSE}\n{license}"))?;

@@ -1,7 +1,8 @@
 // The WASM is fetched when this module is first imported; everything is ready when the import is. What is here besides gives
 // the classes of the WASM the signatures of `index.d.ts`: options and reports are objects here, and lists of numbers there.
 import * as raw from "./pool_web_bg.js";
-import { end, on_ended, probe, take_thrown } from "./glue.js";
+import timing from "./timing.txt";
+import { add_module, end, on_ended, probe, take_thrown } from "./glue.js";
 import { PoolError, exception, formatBytes, make_error } from "./error.js";
 
 let url = new URL("./pool_web_bg.wasm", import.meta.url);
@@ -500,14 +501,21 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
 }
 
 export class AudioPerformanceProfiler extends raw.AudioPerformanceProfiler {
+  #context;
+  #url;
+
   constructor(context, options) {
-    super(context, read(options, "").moduleUrl?.toString());
+    const { moduleUrl } = read(options, "");
+    super(context);
+    this.#context = context;
+    this.#url = moduleUrl?.toString();
   }
 
   async startMonitoring() {
-    const added = this._begin();
-    if (!added) return;
+    if (!this._begin()) return;
     const turn = this._turn();
+    const added = add_module(this.#context, this.#url, timing);
+    if (!added) throw make_error("unsupported", [], "AudioWorklet (the page must be secure)");
     await attempt("addModule", () => added);
     this._finish(turn);
   }

@@ -3,7 +3,7 @@
 import * as raw from "./pool_web_bg.js";
 import timing from "./timing.txt";
 import { add_module, end, on_ended, probe, take_thrown } from "./glue.js";
-import { PoolError, exception, formatBytes, make_error } from "./error.js";
+import { PoolError, exception, formatBytes, has_method, make_error } from "./error.js";
 
 let url = new URL("./pool_web_bg.wasm", import.meta.url);
 // Vite's development server bundles this module ahead, and leaves the WASM where it was.
@@ -91,6 +91,9 @@ async function attempt(operation, work) {
     throw exception(operation, error);
   }
 }
+
+/** Of the samples: 32 bits each. */
+const bytesOf = (buffer) => 4 * buffer.numberOfChannels * buffer.length || 0;
 
 function group(title, lines) {
   console.group(title);
@@ -374,7 +377,7 @@ export class SampleCache extends raw.Samples {
   async #keep(id, decoding, work) {
     try {
       const buffer = await work();
-      const bytes = 4 * buffer.numberOfChannels * buffer.length;
+      const bytes = bytesOf(buffer);
       this.#shift(bytes, 0);
       // All who wait have it from now on: else others who make room could take it before they run.
       const sample = { id, buffer, bytes, leases: decoding.waiting };
@@ -429,6 +432,8 @@ const apart = (callback) => (usage) => {
 };
 
 export class AudioMemoryManager extends raw.AudioMemoryManager {
+  /** The bytes of each id, the longest unused first. */
+  #tracked = new Map();
   #onWarning;
   #onRecovery;
 
@@ -450,11 +455,34 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
     this.#onRecovery = typeof onRecovery === "function" ? onRecovery : undefined;
   }
 
+  trackBuffer(id, buffer) {
+    if (!has_method(buffer, "getChannelData")) throw bad("the buffer must be an AudioBuffer");
+    const bytes = bytesOf(buffer);
+    this._track(bytes - (this.#tracked.get(id) ?? 0));
+    this.#tracked.delete(id);
+    this.#tracked.set(id, bytes);
+    // Now that a callback finds it.
+    this._settle();
+  }
+
+  untrackBuffer(id) {
+    const bytes = this.#tracked.get(id);
+    this.#untrack(bytes === undefined ? [] : [[id, bytes]]);
+    return bytes;
+  }
+
+  touch(id) {
+    const bytes = this.#tracked.get(id);
+    this._track(0);
+    return this.#tracked.delete(id) && !!this.#tracked.set(id, bytes);
+  }
+
   getStats() {
-    return report(
-      "estimatedBufferMemory activeNodes cachedBuffers peakMemory inUse available tracked budget overBudget idleNodes",
+    const { estimatedBufferMemory, activeNodes, ...others } = report(
+      "estimatedBufferMemory activeNodes peakMemory inUse available tracked budget overBudget idleNodes",
       this._stats(),
     );
+    return { estimatedBufferMemory, activeNodes, cachedBuffers: this.#tracked.size, ...others };
   }
 
   setBudget(bytes) {
@@ -464,7 +492,29 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
 
   cleanup(keepIds) {
     if (typeof keepIds?.[Symbol.iterator] !== "function") throw bad("`keepIds` must be iterable");
-    return this._cleanup(new Set(keepIds));
+    const keep = new Set(keepIds);
+    return this.#untrack([...this.#tracked].filter(([id]) => !keep.has(id)));
+  }
+
+  evictToSize(target) {
+    let over = this._evict(target);
+    const gone = [...this.#tracked].filter(([, bytes]) => over > 0 && ((over -= bytes), true));
+    this.#untrack(gone);
+    return gone.map(([id]) => id);
+  }
+
+  clear() {
+    this.cleanup([]);
+    this._clear();
+  }
+
+  /** Returns the bytes of all these. */
+  #untrack(entries) {
+    const freed = entries.reduce((sum, [, bytes]) => sum + bytes, 0);
+    this._track(-freed);
+    for (const [id] of entries) this.#tracked.delete(id);
+    this._settle();
+    return freed;
   }
 
   formatBytes(bytes) {

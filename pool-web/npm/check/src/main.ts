@@ -335,6 +335,34 @@ const checks: Record<string, () => void | Promise<void>> = {
     equal(memory.untrackBuffer("song"), undefined, "it is gone");
   },
 
+  // Catches: ids and bytes that do not go together, and a callback that comes too early to find what it is about.
+  "what is tracked is counted once": () => {
+    const buffer = context.createBuffer(2, 100_000, 48000);
+    const gone: string[][] = [];
+    const memory: AudioMemoryManager = new AudioMemoryManager(1, () => gone.push(memory.evictToSize(0)));
+    memory.trackBuffer("song", buffer);
+    memory.trackBuffer("song", buffer);
+    equal(memory.getEstimatedMemory(), 800_000, "it replaces itself");
+    memory.trackBuffer("other", buffer);
+    equal(gone, [["song", "other"]], "the callback lets both go");
+    equal([memory.touch("song"), memory.getEstimatedMemory()], [false, 0], "nothing is left");
+    memory.trackBuffer("a", buffer);
+    equal([memory.touch("a"), memory.untrackBuffer("a"), memory.untrackBuffer("a")], [true, 800_000, undefined], "once");
+    const endless = new AudioMemoryManager(Infinity, undefined, Infinity);
+    // A real one would take the gigabyte.
+    const hour = { numberOfChannels: 8, length: 32_000_000, getChannelData() {} } as unknown as AudioBuffer;
+    for (const id of ["a", "b", "c", "d"]) endless.trackBuffer(id, hour);
+    refused("over-budget", () => endless.trackBuffer("e", hour));
+    equal([endless.getStats().cachedBuffers, endless.cleanup(["b", "e"])], [4, 3 * 1_024_000_000], "the refused one is not there");
+    endless.clear();
+    equal([endless.getStats().cachedBuffers, endless.getEstimatedMemory()], [0, 0], "nor is anything");
+    endless.free();
+    refused("pool-closed", () => endless.trackBuffer("a", buffer));
+    refused("pool-closed", () => endless.untrackBuffer("a"));
+    refused("pool-closed", () => endless.touch("a"));
+    refused("pool-closed", () => endless.cleanup([]));
+  },
+
   "sounds are decoded once, and leased": async () => {
     const memory = new AudioMemoryManager();
     const sounds = new SampleCache(context, { memory });

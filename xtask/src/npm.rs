@@ -25,7 +25,7 @@ pub(crate) const PACKAGE: &str = "pool-web-npm";
 const PROFILE: &str = "npm";
 /// A little more inlining than at `opt-level = "z"`, of which 5 is the measure: what is called in few places then needs no
 /// frame of its own. Less and more were both larger.
-const INLINING: &str = "-inline-threshold=16";
+const INLINING: &str = "-inline-threshold=8";
 /// The module's name.
 const MODULE: &str = "pool_web";
 /// The profiler's module for the audio thread, for pages that forbid modules from a blob.

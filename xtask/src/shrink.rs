@@ -28,7 +28,7 @@ const MANGLED: &str = "--mangle-props=^_[a-zA-Z]";
 /// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
 /// which no engine uses, are in the way of compression.
 const PASSES: [&str; 8] =
-    ["--flatten", "--rereloop", "-Oz", "--flatten", "--rereloop", "-Oz", "-Oz", "--dealign"];
+    ["-Oz", "--flatten", "--rereloop", "-Oz", "--flatten", "--rereloop", "-Oz", "--dealign"];
 
 /// Tools that were installed, each by its program.
 pub(crate) struct Tools(PathBuf);

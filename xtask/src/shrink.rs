@@ -23,8 +23,9 @@ const FEATURES: [&str; 6] = [
     "mutable-globals",
     "multivalue",
 ];
-/// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short.
-const MANGLED: &str = "--mangle-props=^_[a-zA-Z]";
+/// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short. So may two
+/// of the bindings' own.
+const MANGLED: &str = "--mangle-props=^_[a-zA-Z]|^__(wbg_ptr|destroy_into_raw)$";
 /// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
 /// which no engine uses, are in the way of compression.
 const PASSES: [&str; 8] =
@@ -129,14 +130,20 @@ pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
 fn without_fallbacks(bindings: &str) -> Result<String> {
     let finalizers = "(typeof FinalizationRegistry === 'undefined')\n    \
                       ? { register: () => {}, unregister: () => {} }\n    : ";
-    let (before, after) = bindings
-        .split_once("if (!('encodeInto' in cachedTextEncoder)) {\n")
-        .context("the bindings have no fallback for encodeInto")?;
-    let (_, after) = after.split_once("\n}\n").context("the fallback for encodeInto does not end")?;
     if !bindings.contains(finalizers) {
         bail!("the bindings have no fallback for finalizers");
     }
-    Ok(format!("{before}{after}").replace(finalizers, ""))
+    let text = bindings.replace(finalizers, "");
+    let text = without(&text, "if (!('encodeInto' in cachedTextEncoder)) {\n", "\n}\n")?;
+    // All that is exported here includes a way to make memory larger.
+    without(&text, "    if (realloc === undefined) {\n", "\n    }\n")
+}
+
+/// A text without what is from `begin` to `end`.
+fn without(text: &str, begin: &str, end: &str) -> Result<String> {
+    let (before, rest) = text.split_once(begin).with_context(|| format!("the bindings have no `{begin}`"))?;
+    let (_, after) = rest.split_once(end).with_context(|| format!("`{begin}` does not end"))?;
+    Ok(format!("{before}{after}"))
 }
 
 /// What everything is imported from.

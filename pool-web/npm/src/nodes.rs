@@ -14,7 +14,7 @@ use pool_web::{
 use wasm_bindgen::prelude::*;
 use web_sys::AudioNode;
 
-use crate::error::{fail, in_words, thrown};
+use crate::error::{Code, fail, in_words, thrown};
 use crate::options::{bounds, finite, given_context};
 use crate::shared::{Shared, pool_number};
 
@@ -86,10 +86,10 @@ impl Nodes {
                 };
                 let mut builder = Pool::<AudioNode>::builder(&shared.context, move |context, ()| {
                     let made = factory.call1(&JsValue::UNDEFINED, context)?;
-                    let node = made.dyn_into::<AudioNode>().map_err(|_| refuse("not-a-node"))?;
+                    let node = made.dyn_into::<AudioNode>().map_err(|_| refuse(Code::NotANode))?;
                     // A node that is in a pool would be out twice.
                     let new = all.upgrade().is_some_and(|all| all.nodes.borrow().note(&node));
-                    if new { Ok(node) } else { Err(refuse("foreign")) }
+                    if new { Ok(node) } else { Err(refuse(Code::Foreign)) }
                 })
                 .bounds(&bounds);
                 if let Some(resetter) = resetter {

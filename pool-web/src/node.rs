@@ -32,7 +32,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::BaseAudioContext;
 
 /// Nodes that may wait in quarantine unless the builder says otherwise.
-const MOST_QUARANTINED: usize = 256;
+pub(crate) const MOST_QUARANTINED: usize = 256;
 /// Seconds of the context's time that a worklet may take to answer.
 const ANSWER_SECONDS: f64 = 5.0;
 /// What cannot happen: a pool only ever gets keys of its own type.

@@ -7,7 +7,7 @@ use crate::core_pool::Bounds;
 use crate::error::{Exception, WebError};
 use crate::key::{DelayKey, IirKey, MAX_CHANNELS};
 use crate::memory::AudioMemory;
-use crate::node::{AudioNodePool, FOREIGN_KEY, Home, Settings};
+use crate::node::{AudioNodePool, FOREIGN_KEY, Home, MOST_QUARANTINED, Settings};
 use crate::node_lease::NodeLease;
 use crate::node_stats::NodeStats;
 use crate::pool_node::PoolNode;
@@ -77,6 +77,7 @@ impl NodeManagerStats {
 pub struct AudioNodePoolManagerBuilder {
     context: PoolContext,
     bounds: Bounds,
+    most_quarantined: usize,
 }
 
 impl AudioNodePoolManagerBuilder {
@@ -104,6 +105,12 @@ impl AudioNodePoolManagerBuilder {
         self
     }
 
+    /// Most nodes of each type in quarantine; beyond it those that would wait longest are given up. Default: 256.
+    pub fn max_quarantined(mut self, nodes: usize) -> Self {
+        self.most_quarantined = nodes;
+        self
+    }
+
     /// All bounds at once.
     #[doc(hidden)]
     pub fn bounds(mut self, bounds: &Bounds) -> Self {
@@ -124,7 +131,8 @@ impl AudioNodePoolManagerBuilder {
                     None => Err(JsValue::from_str(FOREIGN_KEY)),
                 }),
             };
-            let settings = Settings { bounds: self.bounds.clone(), ..Settings::default() };
+            let (bounds, most_quarantined) = (self.bounds.clone(), self.most_quarantined);
+            let settings = Settings { bounds, most_quarantined, ..Settings::default() };
             homes.push(Home::new(context.clone(), make, look, bytes, settings));
         }
         probe::want(Probe::Biquad, context.sample_rate());
@@ -302,7 +310,11 @@ impl AudioNodePoolManager {
     /// As [`builder`](Self::builder), to share a context with pools of other types, so that connections between
     /// their nodes are known to both.
     pub fn builder_in(context: &PoolContext) -> AudioNodePoolManagerBuilder {
-        AudioNodePoolManagerBuilder { context: context.clone(), bounds: Bounds::default() }
+        AudioNodePoolManagerBuilder {
+            context: context.clone(),
+            bounds: Bounds::default(),
+            most_quarantined: MOST_QUARANTINED,
+        }
     }
 
     /// A gain of 1.

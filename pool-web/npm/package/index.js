@@ -61,18 +61,22 @@ function number(options, name, otherwise = Infinity) {
 /** In WASM what is not finite was left out, and no budget is as good as all the bytes that it can address. */
 const bounded = (bytes) => Math.min(bytes, 2 ** 32);
 
+/** The budget of all that are given none. */
+let common;
+
 /** The number of the budget. */
 function budget({ memory }) {
+  if (memory === undefined) memory = common ??= new AudioMemoryManager();
   // One that was freed is none any more.
-  if (memory !== undefined && !(memory instanceof AudioMemoryManager && memory.__wbg_ptr)) {
+  if (!(memory instanceof AudioMemoryManager && memory.__wbg_ptr)) {
     throw bad("`memory` must be an AudioMemoryManager");
   }
-  return memory?._key() ?? Infinity;
+  return memory._key();
 }
 
-/** What all pools have: most that wait, most in all, seconds to wait, and the budget. */
+/** What all pools have: most that wait, most in all, and seconds to wait. */
 function bounds(options, waiting, most) {
-  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds"), budget(options)];
+  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds")];
 }
 
 /** An object of names and figures; what is not known is no number in WASM, and null here. */
@@ -108,9 +112,15 @@ class NodeDesk extends raw.Nodes {
   /** So that its callbacks are called for as long as there are pools. */
   #memory;
 
-  constructor(context, { memory }, ...rest) {
-    super(context, ...rest);
-    this.#memory = memory;
+  constructor(context, options, memory, ...rest) {
+    super(
+      context,
+      ...bounds(options, "maxSize", "maxNodes"),
+      memory,
+      number(options, "maxQuarantined", NaN),
+      ...rest,
+    );
+    this.#memory = options.memory;
   }
 
   release(node) {
@@ -151,7 +161,8 @@ export class AudioNodePool extends NodeDesk {
     super(
       context,
       options,
-      ...bounds(options, "maxSize", "maxNodes"),
+      // Only delays hold bytes that count, and nobody knows yet what the function makes.
+      options.memory === undefined ? Infinity : budget(options),
       (context) => (0, pool.deref().#factory)(context),
       typeof resetter === "function" ? (node) => (0, pool.deref().#resetter)(node) : undefined,
       number(options, "settleSeconds"),
@@ -183,7 +194,7 @@ const TYPES =
 export class AudioNodePoolManager extends NodeDesk {
   constructor(context, options) {
     options = read(options, "maxSize");
-    super(context, options, ...bounds(options, "maxSize", "maxNodes"));
+    super(context, options, budget(options));
   }
 
   acquireIIRFilter(feedforward, feedback) {
@@ -225,7 +236,7 @@ export class AudioBufferPool extends raw.AudioBufferPool {
 
   constructor(context, options) {
     options = read(options, "maxPoolSize");
-    super(context, ...bounds(options, "maxPoolSize", "maxBuffers"));
+    super(context, ...bounds(options, "maxPoolSize", "maxBuffers"), budget(options));
     this.#memory = options.memory;
     this.#rate = context.sampleRate;
     const idle = number(options, "idleSeconds");

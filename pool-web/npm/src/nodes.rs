@@ -66,6 +66,7 @@ impl Nodes {
         most: f64,
         idle_seconds: f64,
         memory: f64,
+        most_quarantined: f64,
         factory: Option<Function>,
         resetter: Option<Function>,
         settle_seconds: f64,
@@ -77,7 +78,13 @@ impl Nodes {
         let shared = Shared::of(&context);
         let refused: Rc<Cell<Option<JsValue>>> = Rc::default();
         let pools = match factory {
-            None => Manager::builder_in(&shared.context).bounds(&bounds).build_pools(),
+            None => {
+                let mut builder = Manager::builder_in(&shared.context).bounds(&bounds);
+                if !most_quarantined.is_nan() {
+                    builder = builder.max_quarantined(most_quarantined as usize);
+                }
+                builder.build_pools()
+            }
             Some(factory) => {
                 let (all, why) = (Rc::downgrade(&shared), Rc::clone(&refused));
                 let refuse = move |code| {
@@ -97,6 +104,9 @@ impl Nodes {
                         let verdict = resetter.call1(&JsValue::UNDEFINED, node)?;
                         Ok(if verdict == JsValue::FALSE { Verdict::Discard } else { Verdict::Keep })
                     });
+                }
+                if !most_quarantined.is_nan() {
+                    builder = builder.max_quarantined(most_quarantined as usize);
                 }
                 if let Some(seconds) = finite(settle_seconds) {
                     builder = builder.settle_seconds(seconds);
@@ -146,6 +156,14 @@ impl Nodes {
         Ok(())
     }
 
+    /// The node is the user's from now on, as it is.
+    pub fn detach(&self, node: &JsValue) -> Result<(), JsValue> {
+        let lease = self.shared.nodes.borrow_mut().take(node, self.number)?;
+        let node = lease.detach();
+        self.shared.nodes.borrow_mut().forget(&node);
+        Ok(())
+    }
+
     /// To a parameter if there is a name.
     #[wasm_bindgen(js_name = _connect)]
     pub fn connect(
@@ -191,6 +209,11 @@ impl Nodes {
 
     pub fn maintain(&self) -> usize {
         self.pools.iter().map(Pool::maintain).sum()
+    }
+
+    /// Of each pool.
+    pub fn trim(&self, available: usize) -> usize {
+        self.pools.iter().map(|pool| pool.trim(available)).sum()
     }
 
     /// Those of each pool, one after the other.

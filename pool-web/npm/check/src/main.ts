@@ -520,12 +520,43 @@ const checks: Record<string, () => void | Promise<void>> = {
     refused("foreign", () => pool.acquire());
   },
 
-  "delay lines have a budget": () => {
+  // Catches: a budget for each pool, which lets a page take several times what it should.
+  "what is given no budget shares one": () => {
     const nodes = new AudioNodePoolManager(context);
     const refusal = refused("over-budget", () => {
       for (let line = 0; line < 100; line++) nodes.acquireDelay(5);
     });
     equal(refusal.details.limit, 96_000_000, "by default");
+    refused("over-budget", () => new AudioNodePoolManager(context).acquireDelay(5));
+    const buffers = new AudioBufferPool(context);
+    refused("over-budget", () => buffers.acquire(2, 480_000));
+    const memory = new AudioMemoryManager();
+    new AudioNodePoolManager(context, { memory }).acquireDelay(5);
+    new AudioNodePool(context, (ctx) => ctx.createDelay(5)).acquire();
+    nodes.dispose();
+    // What is out is the user's; it was charged as long as the pool knew of it.
+    nodes.free();
+    buffers.discard(buffers.acquire(2, 480_000));
+  },
+
+  // Catches: a detached node that is cut, or still counted; a trim or a bound that is forgotten on the way.
+  "nodes leave their pool": () => {
+    const nodes = new AudioNodePoolManager(context, { maxQuarantined: 2 });
+    const [kept, target] = [nodes.acquireGain(), nodes.acquireGain()];
+    nodes.connect(kept, target);
+    nodes.detach(kept);
+    equal([nodes.getStats().gain.inUse, nodes.getStats().gain.total], [1, 1], "one is the pool's");
+    refused("unknown", () => nodes.release(kept));
+    refused("unknown", () => nodes.detach(kept));
+    // It throws if nothing is connected.
+    kept.disconnect(target);
+    const pool = new AudioNodePool(context, () => kept, null, { maxQuarantined: Infinity });
+    equal(pool.acquire(), kept, "another pool may have it");
+    nodes.release(target);
+    for (const gain of [nodes.acquireGain(), nodes.acquireGain(), nodes.acquireGain()]) nodes.release(gain);
+    equal([nodes.trim(1), nodes.getStats().gain.available], [2, 1], "the longest waiting go");
+    for (const delay of [1, 2, 3].map((line) => nodes.acquireDelay(line))) nodes.release(delay);
+    equal([nodes.getStats().delay.quarantined, nodes.getStats().delay.discarded], [2, 1], "no more may rest");
   },
 
   "a shaper comes back, also after ready()": async () => {

@@ -80,6 +80,13 @@ fn what_is_asked_for_is_there() {
     drop(looked_at.acquire(&1).unwrap());
     assert_eq!(looked_at.retain(|_, _| looked_at.try_acquire(&1).is_some()), 1);
 
+    let fixed = builder().build_fixed::<1>();
+    let held = fixed.acquire(&1).unwrap();
+    assert!(matches!(fixed.acquire(&2), Err(AcquireError::Exhausted { leased: 1, max_objects: 1 })));
+    drop(held);
+    drop(fixed.acquire(&2).unwrap());
+    assert_eq!(fixed.stats().evicted, 1);
+
     let bounded = builder().max_objects(1).build();
     let held = bounded.acquire(&1).unwrap();
     assert!(matches!(bounded.acquire(&2), Err(AcquireError::Exhausted { leased: 1, max_objects: 1 })));

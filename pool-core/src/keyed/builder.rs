@@ -68,10 +68,10 @@ impl Limits {
         most != u64::MAX && now.since(meta.created) > most
     }
 
-    /// `None` if there is no bound but what the storage can hold.
+    /// `None` if there is no bound but what a storage on the heap can number: that one refuses by itself.
     #[inline(always)]
-    pub(super) fn max_objects(&self) -> Option<usize> {
-        wanted::MAX_OBJECTS.is_set().then_some(self.max_objects)
+    pub(super) fn max_objects<S: Storage>(&self) -> Option<usize> {
+        ((S::MAX_SLOTS as u64) < 1 << 30 || wanted::MAX_OBJECTS.is_set()).then_some(self.max_objects)
     }
 
     #[inline(always)]
@@ -262,7 +262,6 @@ where
 
     /// A pool of at most `N` objects that needs no allocator.
     pub fn build_fixed<const N: usize>(self) -> FixedKeyedPool<K, F, N, R, C, O, M> {
-        wanted::MAX_OBJECTS.set();
         self.build_in()
     }
 

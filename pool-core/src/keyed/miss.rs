@@ -153,7 +153,7 @@ where
                 Room::AsItIs => 0,
             };
             let objects = state.occupied + state.pending;
-            let max_objects = self.limits.max_objects();
+            let max_objects = self.limits.max_objects::<S>();
             if max_objects.is_some_and(|most| objects >= most.saturating_add(idle)) {
                 return Err(self.exhausted(state));
             }

@@ -319,6 +319,12 @@ where
             .collect()
     }
 
+    /// How many keys have objects. O(1).
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.state.lock().key_count()
+    }
+
     /// The account that objects are charged to.
     #[must_use]
     pub fn account(&self) -> Option<&Account<M>> {

@@ -378,10 +378,10 @@ impl AudioBufferPool {
         self.home.core.stats()
     }
 
-    /// Shapes of which the pool holds buffers. O(objects).
+    /// Shapes of which the pool holds buffers. O(1).
     #[must_use]
     pub fn shapes(&self) -> usize {
-        self.home.core.keys().len()
+        self.home.core.key_count()
     }
 
     /// The budget.

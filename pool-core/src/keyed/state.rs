@@ -407,7 +407,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     pub(super) fn next_to_go(
         &mut self,
         sweep: &mut Sweep,
-        may_go: impl Fn(&Class<K>, &Meta) -> bool,
+        may_go: &dyn Fn(&Class<K>, &Meta) -> bool,
     ) -> Option<u32> {
         let mut at = match sweep.at {
             Some((slot, unlinkings)) if unlinkings == self.unlinkings() => Some(slot),
@@ -752,6 +752,10 @@ impl<K: Eq, S: Storage> State<K, S> {
             idle_bytes: self.idle_bytes,
             peak_bytes: self.peak_bytes,
         }
+    }
+
+    pub(super) fn key_count(&self) -> usize {
+        self.classes.len() - self.vacant_classes.len()
     }
 
     pub(super) fn key_stats(&mut self, class: u32) -> Option<KeyStats> {

@@ -34,8 +34,8 @@ where
             Removal::Evicted(Eviction::Asked),
             &mut Sweep::whole(),
             usize::MAX,
-            |state| state.idle > target,
-            |class, _| class.idle > min_idle,
+            &mut |state| state.idle > target,
+            &|class, _| class.idle > min_idle,
         )
         .objects
     }
@@ -72,8 +72,10 @@ where
     /// idle, or nothing is idle. Returns the bytes freed.
     pub fn evict_to(&self, bytes: usize) -> usize {
         let asked = Removal::Evicted(Eviction::Asked);
-        self.evict_while(asked, &mut Sweep::whole(), usize::MAX, |state| state.bytes > bytes, |_, _| true)
-            .bytes
+        self.evict_while(asked, &mut Sweep::whole(), usize::MAX, &mut |state| state.bytes > bytes, &|_, _| {
+            true
+        })
+        .bytes
     }
 
     /// One bounded slice of housekeeping: looks at no more than `limit` objects for each of these, ends after as many
@@ -111,8 +113,10 @@ where
                     Removal::IdleTooLong,
                     &mut Sweep { looks, at: None },
                     bytes_left,
-                    |state| state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize])),
-                    |class, meta| waited(meta) && class.idle > min_idle,
+                    &mut |state| {
+                        state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize]))
+                    },
+                    &|class, meta| waited(meta) && class.idle > min_idle,
                 );
                 destroyed += done.objects;
                 bytes_left = done.leaves(bytes_left);
@@ -133,7 +137,7 @@ where
             Pressure::None => {}
             Pressure::Critical => {
                 let slice = &mut Sweep { looks, at: None };
-                destroyed += self.evict_while(why, slice, bytes_left, |_| true, |_, _| true).objects;
+                destroyed += self.evict_while(why, slice, bytes_left, &mut |_| true, &|_, _| true).objects;
             }
             Pressure::Moderate => {
                 let (min_idle, epoch) = (self.limits.min_idle(), self.state.lock().epoch);
@@ -145,8 +149,8 @@ where
                     (slot != NONE).then(|| (slot, state.unlinkings()))
                 };
                 let slice = &mut Sweep { looks, at };
-                let more = |_: &State<K, S>| account.excess() > 0;
-                destroyed += self.evict_while(why, slice, bytes_left, more, spare).objects;
+                let more = &mut |_: &State<K, S>| account.excess() > 0;
+                destroyed += self.evict_while(why, slice, bytes_left, more, &spare).objects;
                 let mut state = self.state.lock();
                 if let (0, Some((slot, unlinkings))) = (slice.looks, slice.at)
                     && unlinkings == state.unlinkings()
@@ -174,7 +178,7 @@ where
         let account = self.account.as_ref()?;
         account.set_hard_limit(bytes);
         let (why, sweep) = (Removal::Evicted(Eviction::Asked), &mut Sweep::whole());
-        self.evict_while(why, sweep, usize::MAX, |_| account.overcommitted() > 0, |_, _| true);
+        self.evict_while(why, sweep, usize::MAX, &mut |_| account.overcommitted() > 0, &|_, _| true);
         Some(account.overcommitted())
     }
 
@@ -192,7 +196,7 @@ where
         self.state.lock().closed = true;
         let closing = Closing(|| {
             let (why, sweep) = (Removal::Evicted(Eviction::Closed), &mut Sweep::whole());
-            self.evict_while(why, sweep, usize::MAX, |_| true, |_, _| true);
+            self.evict_while(why, sweep, usize::MAX, &mut |_| true, &|_, _| true);
             #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
             self.close_classes();
         });
@@ -287,13 +291,14 @@ where
 
     /// Destroys idle objects, oldest first, while `more` says so and until so many bytes are gone, passing over those that
     /// `may_go` forbids.
+    // Not generic: of what is done now and then one copy will do.
     fn evict_while(
         &self,
         why: Removal,
         sweep: &mut Sweep,
         bytes: usize,
-        mut more: impl FnMut(&State<K, S>) -> bool,
-        may_go: impl Fn(&Class<K>, &Meta) -> bool,
+        more: &mut dyn FnMut(&State<K, S>) -> bool,
+        may_go: &dyn Fn(&Class<K>, &Meta) -> bool,
     ) -> Done {
         let mut done = Done::default();
         while done.bytes < bytes || bytes == usize::MAX {
@@ -303,7 +308,7 @@ where
                 if !more(state) {
                     break;
                 }
-                let Some(slot) = state.next_to_go(sweep, &may_go) else { break };
+                let Some(slot) = state.next_to_go(sweep, may_go) else { break };
                 let next = List::<RECENT>::newer_than(&mut state.metas, slot);
                 let gone = self.remove(state, slot, why);
                 sweep.at = next.map(|next| (next, state.unlinkings()));

@@ -101,7 +101,7 @@ fn what_is_asked_for_is_there() {
 
     let lender = Account::new("lender", 1000);
     let credit = lender.credit(100);
-    let lent = (&credit).try_reserve(1).unwrap();
+    let lent = credit.try_reserve(1).unwrap();
     assert_eq!(lender.used(), 1, "what is lent and not used is not in use");
     assert!(lender.try_reserve(999).is_ok(), "it is recalled");
     drop(lent);

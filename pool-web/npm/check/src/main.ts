@@ -539,6 +539,15 @@ const checks: Record<string, () => void | Promise<void>> = {
     buffers.discard(buffers.acquire(2, 480_000));
   },
 
+  // Catches: codes that the WASM and `error.js` number differently.
+  "a closed context": async () => {
+    const closed = new AudioContext();
+    const nodes = new AudioNodePoolManager(closed);
+    await closed.close();
+    const refusal = refused("context-closed", () => nodes.acquireGain());
+    equal(refusal.message, "acquire: the audio context is closed", "what it says");
+  },
+
   // Catches: a detached node that is cut, or still counted; a trim or a bound that is forgotten on the way.
   "nodes leave their pool": () => {
     const nodes = new AudioNodePoolManager(context, { maxQuarantined: 2 });

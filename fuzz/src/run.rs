@@ -666,6 +666,7 @@ impl<'p, S: Storage, M: Mode> Driver<'p, S, M> {
             let expected: Vec<_> =
                 (0..KEYS).filter_map(|key| Some((key, model.key_stats(number, key)?))).collect();
             cx.same("keys that have objects", &keys, &expected);
+            cx.same("how many those are", &pool.key_count(), &expected.len());
             for key in 0..KEYS {
                 cx.same("key_stats", pool.key_stats(&key), model.key_stats(number, key));
             }

@@ -72,6 +72,8 @@ pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;
 
 use crate::sync::Ordering::Relaxed;
+#[cfg(feature = "alloc")]
+use crate::wanted;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use mode::SharedHandle;
@@ -160,10 +162,13 @@ impl<M: Mode> Account<M> {
 
     /// The shared account that the top of this tree is part of, if it is a local tree and part of one.
     fn above(&self) -> Option<&Account> {
-        #[cfg(feature = "alloc")]
-        return self.levels().find_map(|level| M::above(&level.0)).map(Credit::account);
-        #[cfg(not(feature = "alloc"))]
-        None
+        self.tree().and_then(|tree| (tree.above)(self))
+    }
+
+    /// What takes more than one level; `None` if this account is alone.
+    #[inline(always)]
+    fn tree(&self) -> Option<&'static Tree<M>> {
+        M::tree(&self.0)
     }
 
     /// The name it was given.
@@ -235,7 +240,10 @@ impl<M: Mode> Account<M> {
             if let Some(account) = M::as_shared(self) {
                 account.recall_all();
             }
-            while self.overcommitted() > 0 && self.evict_oldest(None, Cause::Limit).is_some() {}
+            while wanted::GIVING.is_set()
+                && self.overcommitted() > 0
+                && self.evict_oldest(None, Cause::Limit).is_some()
+            {}
         }
         self.overcommitted()
     }
@@ -282,22 +290,30 @@ impl<M: Mode> Account<M> {
     /// How hard a trim should try: the highest pressure of this account and those above.
     #[must_use]
     pub fn pressure(&self) -> Pressure {
-        let pressure = self.levels().map(|level| match level {
-            _ if level.overcommitted() > 0 => Pressure::Critical,
-            _ if level.ledger().over_soft.load(Relaxed) => Pressure::Moderate,
-            _ => Pressure::None,
-        });
-        pressure.max().max(self.above().map(Account::pressure)).unwrap_or(Pressure::None)
+        self.tree().map_or_else(|| self.pressure_here(), |tree| (tree.pressure)(self))
+    }
+
+    fn pressure_here(&self) -> Pressure {
+        if self.overcommitted() > 0 {
+            Pressure::Critical
+        } else if self.ledger().over_soft.load(Relaxed) {
+            Pressure::Moderate
+        } else {
+            Pressure::None
+        }
     }
 
     /// Bytes that must go for every level to be at its low watermark (if it is under moderate pressure) or its
     /// hard limit (if it is above that).
     pub(crate) fn excess(&self) -> usize {
-        let excess = self.levels().map(|level| match level.ledger().over_soft.load(Relaxed) {
-            true => level.used().saturating_sub(level.low_watermark().min(level.hard_limit())),
-            false => level.overcommitted(),
-        });
-        excess.max().max(self.above().map(Account::excess)).unwrap_or(0)
+        self.tree().map_or_else(|| self.excess_here(), |tree| (tree.excess)(self))
+    }
+
+    fn excess_here(&self) -> usize {
+        match self.ledger().over_soft.load(Relaxed) {
+            true => self.used().saturating_sub(self.low_watermark().min(self.hard_limit())),
+            false => self.overcommitted(),
+        }
     }
 
     /// Claims `bytes` here and at all accounts above, or nowhere.
@@ -344,7 +360,14 @@ impl<M: Mode> Account<M> {
 
     /// As [`shortfalls`](Self::shortfalls), where it would be over by most; `None` if it would fit.
     pub(crate) fn shortfall_beyond(&self, held: usize, bytes: usize) -> Option<Shortfall<'_, M>> {
-        self.shortfalls(held, bytes).max_by_key(Shortfall::bytes)
+        match self.tree() {
+            None => Some(self.shortfall_here(held, bytes)).filter(|shortfall| shortfall.bytes() > 0),
+            Some(tree) => (tree.shortfall)(self, held, bytes),
+        }
+    }
+
+    fn shortfall_here(&self, held: usize, bytes: usize) -> Shortfall<'_, M> {
+        Shortfall::at(self, bytes, self.used().saturating_sub(held))
     }
 
     /// Where a charge would be over by most; `None` if it would fit.
@@ -353,27 +376,17 @@ impl<M: Mode> Account<M> {
         self.shortfalls(0, bytes).max_by_key(Shortfall::bytes)
     }
 
-    /// Whether no account is above, so that a charge is a matter of one level.
-    #[inline(always)]
-    pub(crate) fn is_alone(&self) -> bool {
-        #[cfg(feature = "alloc")]
-        if M::above(&self.0).is_some() {
-            return false;
-        }
-        self.parent().is_none()
-    }
-
     /// Whether some of what is charged here is lent, and may be called back.
     #[inline(always)]
     pub(crate) fn lends(&self) -> bool {
         #[cfg(feature = "alloc")]
-        return self.ledger().lending.load(Relaxed) > 0;
+        return wanted::LENDING.is_set() && self.ledger().lending.load(Relaxed) > 0;
         #[cfg(not(feature = "alloc"))]
         false
     }
 
     /// Adds `bytes` to every level, or to none. What is lent is recalled before a charge is refused for want of it.
-    #[inline(always)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         match self.charge_quickly(bytes, external) {
             Some(crossed) => Ok(crossed),
@@ -386,9 +399,10 @@ impl<M: Mode> Account<M> {
     ///
     /// What is read before the read-modify-write need not be waited for after it, and what is written before it is waited for:
     /// so nothing of this goes through memory.
-    #[inline(always)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
-        if external || !self.is_alone() {
+        if external || self.tree().is_some() {
             return None;
         }
         let ledger = self.ledger();
@@ -429,6 +443,19 @@ impl<M: Mode> Account<M> {
 
     /// As [`charge`](Self::charge), with what is free as it is.
     fn charge_once(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
+        if let Some(tree) = self.tree() {
+            return (tree.charge)(self, bytes, external);
+        }
+        let ledger = self.ledger();
+        let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
+        match M::add(&ledger.used, bytes, limit) {
+            Ok(used) => Ok(Crossed(Self::record(ledger, bytes, external, used))),
+            Err(used) => Err(Shortfall::at(self, bytes, used)),
+        }
+    }
+
+    /// The same where there are accounts above.
+    fn charge_levels(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         let (mut level, mut charged, mut alone) = (self, 0usize, None);
         let (above, shortfall) = loop {
             let ledger = level.ledger();
@@ -500,10 +527,10 @@ impl<M: Mode> Account<M> {
     #[inline(always)]
     fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
         // As in `charge_quickly`.
-        if !external && self.is_alone() {
-            return Crossed(Self::take_off(self.ledger(), bytes, false));
+        match self.tree() {
+            None => Crossed(Self::take_off(self.ledger(), bytes, external)),
+            Some(tree) => (tree.uncharge)(self, bytes, external),
         }
-        self.uncharge_levels(bytes, external)
     }
 
     /// Takes bytes off one level; whether an event is due.
@@ -533,11 +560,9 @@ impl<M: Mode> Account<M> {
     /// Raises the events that a charge brings. After the charge, and once somebody owns it: a handler may panic.
     #[cold]
     pub(crate) fn watch(&self) {
-        for level in self.levels() {
-            level.watch_level();
-        }
-        if let Some(above) = self.above() {
-            above.watch();
+        match self.tree() {
+            None => self.watch_level(),
+            Some(tree) => (tree.watch)(self),
         }
     }
 
@@ -566,6 +591,53 @@ impl<M: Mode> Account<M> {
             handler.call(&AccountEvent { account: self.clone(), kind, used, soft_limit });
         }
     }
+}
+
+/// What an account does that has others above it.
+///
+/// A table, so that a page whose accounts are alone need not download it: there only who makes an account below another
+/// refers to it, and an account says that it is not alone by a pointer to it. Elsewhere it is read at compile time.
+pub struct Tree<M: Mode> {
+    charge: for<'a> fn(&'a Account<M>, usize, bool) -> Result<Crossed, Shortfall<'a, M>>,
+    uncharge: fn(&Account<M>, usize, bool) -> Crossed,
+    fill: fn(&mut Claim<'_, M>, usize) -> Result<(), usize>,
+    shortfall: for<'a> fn(&'a Account<M>, usize, usize) -> Option<Shortfall<'a, M>>,
+    pressure: fn(&Account<M>) -> Pressure,
+    excess: fn(&Account<M>) -> usize,
+    watch: fn(&Account<M>),
+    above: fn(&Account<M>) -> Option<&Account>,
+}
+
+impl<M: Mode> Tree<M> {
+    pub(crate) const ANY: &'static Self = &Self {
+        charge: Account::charge_levels,
+        uncharge: Account::uncharge_levels,
+        fill: |claim, total| claim.fill_levels(total),
+        shortfall: |account, held, bytes| account.shortfalls(held, bytes).max_by_key(Shortfall::bytes),
+        pressure: |account| {
+            let here = account.levels().map(Account::pressure_here).max();
+            here.max(account.above().map(Account::pressure)).unwrap_or(Pressure::None)
+        },
+        excess: |account| {
+            let here = account.levels().map(Account::excess_here).max();
+            here.max(account.above().map(Account::excess)).unwrap_or(0)
+        },
+        watch: |account| {
+            account.levels().for_each(Account::watch_level);
+            if let Some(above) = account.above() {
+                above.watch();
+            }
+        },
+        above: |account| {
+            #[cfg(feature = "alloc")]
+            return account.levels().find_map(|level| M::above(&level.0)).map(Credit::account);
+            #[cfg(not(feature = "alloc"))]
+            {
+                let _ = account;
+                None
+            }
+        },
+    };
 }
 
 /// By value: a drop by reference, which is what `Arc` would do here, makes the compiler keep whatever holds an account

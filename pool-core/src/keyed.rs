@@ -38,6 +38,8 @@ use crate::slots::Locked;
 use crate::slots::{Cells as _, Fixed, Slot, Storage};
 use crate::stats::PoolStats;
 #[cfg(feature = "alloc")]
+use crate::wanted;
+#[cfg(feature = "alloc")]
 use alloc::rc::Rc;
 #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
 use alloc::sync::Arc;
@@ -317,6 +319,12 @@ where
             .collect()
     }
 
+    /// How many keys have objects. O(1).
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.state.lock().key_count()
+    }
+
     /// The account that objects are charged to.
     #[must_use]
     pub fn account(&self) -> Option<&Account<M>> {
@@ -335,11 +343,18 @@ where
         &self.observer
     }
 
+    /// Its place among the pools that give idle objects back to one another.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    fn registration(&self) -> Option<&Registration<M>> {
+        self.registration.as_ref().filter(|_| wanted::GIVING.is_set())
+    }
+
     /// The place of a release in the order of all pools that give back to one another, if this is one of them.
     #[inline(always)]
     fn stamp(&self) -> Option<u64> {
         #[cfg(feature = "alloc")]
-        return self.registration.as_ref().map(|registration| registration.account().stamp());
+        return self.registration().map(|registration| registration.account().stamp());
         #[cfg(not(feature = "alloc"))]
         None
     }

@@ -91,6 +91,7 @@ mod threads;
 #[cfg(feature = "alloc")]
 mod tracker;
 mod wait;
+mod wanted;
 mod work;
 
 pub use account::{

@@ -5,16 +5,24 @@
 use crate::error::{Exception, WebError};
 use crate::recipe::{AttributeValue, AutomationRate};
 use alloc::boxed::Box;
+use alloc::string::String;
 use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    AudioBuffer, AudioNode, AudioParam, AudioScheduledSourceNode, BaseAudioContext, IirFilterNode,
-};
+use web_sys::{AudioBuffer, AudioNode, AudioParam, AudioScheduledSourceNode, BaseAudioContext};
 
 #[wasm_bindgen(module = "/src/glue.js")]
 extern "C" {
     fn take_thrown() -> JsValue;
+    pub(crate) fn text(thrown: &JsValue, name: &str) -> Option<String>;
+    pub(crate) fn member(object: &JsValue, name: &str) -> JsValue;
+    #[wasm_bindgen(js_name = figure)]
+    fn figure_or_nan(object: &JsValue, name: &str) -> f64;
+    #[wasm_bindgen(js_name = playback)]
+    fn playback_or_nan(context: &BaseAudioContext, name: &str) -> f64;
+    pub(crate) fn class_name(node: &AudioNode, steps: u32) -> Option<String>;
+    pub(crate) fn worklet_params(node: &AudioNode) -> Option<Array>;
+    pub(crate) fn longest_delay(node: &AudioNode) -> f64;
     pub(crate) fn is_closed(context: &BaseAudioContext) -> bool;
     fn connect(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> bool;
     fn connect_param(source: &AudioNode, target: &AudioParam, output: u32) -> bool;
@@ -87,25 +95,9 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch, js_name = removeEventListener)]
     fn remove_event_listener(this: &RawNode, kind: &JsValue, listener: &JsValue) -> Result<(), JsValue>;
 
-    /// An audio context with what the specification gained lately; each may be missing.
     pub(crate) type RawContext;
-    #[wasm_bindgen(method, getter, structural, js_name = baseLatency)]
-    pub(crate) fn base_latency(this: &RawContext) -> Option<f64>;
-    #[wasm_bindgen(method, getter, structural, js_name = outputLatency)]
-    pub(crate) fn output_latency(this: &RawContext) -> Option<f64>;
-    #[wasm_bindgen(method, getter, structural, js_name = renderQuantumSize)]
-    pub(crate) fn render_quantum_size(this: &RawContext) -> Option<f64>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = playbackStats)]
-    pub(crate) fn playback_stats(this: &RawContext) -> Result<Option<RawPlaybackStats>, JsValue>;
-
     #[wasm_bindgen(method, structural, catch, js_name = createIIRFilter)]
-    fn create_iir_filter(this: &RawContext, b: &[f64], a: &[f64]) -> Result<IirFilterNode, JsValue>;
-
-    pub(crate) type RawPlaybackStats;
-    #[wasm_bindgen(method, getter, structural, js_name = underrunEvents)]
-    pub(crate) fn underrun_events(this: &RawPlaybackStats) -> Option<f64>;
-    #[wasm_bindgen(method, getter, structural, js_name = underrunDuration)]
-    pub(crate) fn underrun_duration(this: &RawPlaybackStats) -> Option<f64>;
+    fn create_iir_filter(this: &RawContext, b: &[f64], a: &[f64]) -> Result<AudioNode, JsValue>;
 
     #[wasm_bindgen(catch, js_name = fetch)]
     fn fetch(url: &str) -> Result<js_sys::Promise, JsValue>;
@@ -251,7 +243,21 @@ pub(crate) fn hold_param(param: &AudioParam, time: f64) -> Result<bool, JsValue>
 
 /// Whether an attribute has this value. 1 call.
 pub(crate) fn holds(node: &AudioNode, name: &str, value: &str) -> bool {
-    js_sys::Reflect::get(node, &JsValue::from_str(name)).is_ok_and(|held| held == value)
+    text(node, name).is_some_and(|held| held == value)
+}
+
+fn known(figure: f64) -> Option<f64> {
+    (!figure.is_nan()).then_some(figure)
+}
+
+/// A number of a context that the specification gained lately, and some browsers lack. 1 call.
+pub(crate) fn figure(context: &BaseAudioContext, name: &str) -> Option<f64> {
+    known(figure_or_nan(context, name))
+}
+
+/// A number of what the browser has counted of underruns, if it does. 1 call.
+pub(crate) fn playback(context: &BaseAudioContext, name: &str) -> Option<f64> {
+    known(playback_or_nan(context, name))
 }
 
 /// The samples themselves, not a copy as with web-sys: the view of them that is at hand, or a new one if they are no longer
@@ -280,7 +286,7 @@ pub(crate) fn create_iir_filter(
     context: &BaseAudioContext,
     feedforward: &[f64],
     feedback: &[f64],
-) -> Result<IirFilterNode, JsValue> {
+) -> Result<AudioNode, JsValue> {
     context.unchecked_ref::<RawContext>().create_iir_filter(feedforward, feedback)
 }
 

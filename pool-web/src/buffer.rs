@@ -362,7 +362,7 @@ impl AudioBufferPool {
     /// Evicts every idle buffer. Leased ones stay.
     pub fn clear(&self) {
         self.home.let_go_if_closed();
-        self.home.core.retain(|_, _| false);
+        self.home.core.trim(0);
     }
 
     /// Refuses all further acquires, and clears. Leased buffers stay usable, and are given up as they come back.
@@ -378,10 +378,10 @@ impl AudioBufferPool {
         self.home.core.stats()
     }
 
-    /// Shapes of which the pool holds buffers. O(objects).
+    /// Shapes of which the pool holds buffers. O(1).
     #[must_use]
     pub fn shapes(&self) -> usize {
-        self.home.core.keys().len()
+        self.home.core.key_count()
     }
 
     /// The budget.

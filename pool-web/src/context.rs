@@ -1,6 +1,6 @@
 //! [`PoolContext`]: what the node pools of one audio context share.
 
-use crate::bindings::{self, RawContext};
+use crate::bindings;
 use crate::edges::{EdgeId, EdgeTable, NodeId};
 use crate::error::{Exception, WebError};
 use crate::probe;
@@ -90,7 +90,7 @@ impl PoolContext {
     pub fn new(context: &BaseAudioContext) -> Self {
         let sample_rate = context.sample_rate();
         // 128 frames unless the context was made with another size, which only new browsers can, and they tell.
-        let frames = context.unchecked_ref::<RawContext>().render_quantum_size().unwrap_or(128.0);
+        let frames = bindings::figure(context, "renderQuantumSize").unwrap_or(128.0);
         Self(Rc::new(Inner {
             context: context.clone(),
             sample_rate,

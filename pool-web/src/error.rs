@@ -229,6 +229,7 @@ impl From<Exception> for WebError {
 #[cfg(feature = "web-sys")]
 mod from_js {
     use super::{Exception, String, WebError};
+    use crate::bindings;
     use alloc::string::ToString;
     use wasm_bindgen::JsValue;
 
@@ -237,7 +238,7 @@ mod from_js {
         /// name and message of its own is described.
         #[must_use]
         pub fn from_js(operation: &'static str, thrown: &JsValue) -> Self {
-            let text = |key| js_sys::Reflect::get(thrown, &JsValue::from_str(key)).ok()?.as_string();
+            let text = |name| bindings::text(thrown, name);
             let message = text("message").or_else(|| thrown.as_string());
             Self {
                 operation,

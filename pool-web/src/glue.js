@@ -9,6 +9,50 @@ export function take_thrown() {
   return error;
 }
 
+// A text that something thrown has, whatever that is.
+export function text(thrown, name) {
+  try {
+    const value = thrown[name];
+    return typeof value === "string" ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function member(object, name) {
+  return object[name];
+}
+
+// A number that only some browsers tell; no number where there is none.
+export function figure(object, name) {
+  return object[name] ?? NaN;
+}
+
+// What the browser has counted of underruns, likewise.
+export function playback(context, name) {
+  try {
+    return context.playbackStats[name] ?? NaN;
+  } catch {
+    return NaN;
+  }
+}
+
+// The name of a node's class, or of the one so many steps up; undefined if there are fewer.
+export function class_name(node, steps) {
+  for (; node && steps > 0; steps--) node = Object.getPrototypeOf(node);
+  return node ? (node.constructor?.name ?? "a node without a class") : undefined;
+}
+
+// Of a worklet node, which has those of its processor: the name and the parameter, of each.
+export function worklet_params(node) {
+  return typeof AudioWorkletNode === "function" && node instanceof AudioWorkletNode ? [...node.parameters] : undefined;
+}
+
+// The longest delay is the parameter's bound.
+export function longest_delay(node) {
+  return node.delayTime.maxValue;
+}
+
 export function is_closed(context) {
   return context.state === "closed";
 }

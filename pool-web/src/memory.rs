@@ -299,9 +299,7 @@ impl AudioMemory {
     /// Brings the bytes in use down to `target`: first idle pooled objects, then tracked buffers, those used longest
     /// ago first. Returns the ids that are no longer counted, in that order: the program lets go of those buffers.
     pub fn evict_to(&self, target: usize) -> Vec<String> {
-        self.make_room(self.used().saturating_sub(target));
-        let still_over = self.used().saturating_sub(target);
-        let ids = match still_over {
+        let ids = match self.evict_pools_to(target) {
             0 => Vec::new(),
             over => {
                 let mut tracker = self.0.tracker.borrow_mut();
@@ -313,9 +311,22 @@ impl AudioMemory {
         ids
     }
 
+    /// The part of [`evict_to`](Self::evict_to) that is the pools'; returns the bytes that are still to go.
+    #[doc(hidden)]
+    pub fn evict_pools_to(&self, target: usize) -> usize {
+        self.make_room(self.used().saturating_sub(target));
+        self.used().saturating_sub(target)
+    }
+
     /// Counts no tracked buffer any more, and evicts every idle pooled object. What is leased stays.
     pub fn clear(&self) {
         self.0.tracker.borrow_mut().clear();
+        self.clear_pools();
+    }
+
+    /// As [`clear`](Self::clear), of what is not tracked here: for the npm package, which tracks in JavaScript.
+    #[doc(hidden)]
+    pub fn clear_pools(&self) {
         self.make_room(usize::MAX);
         self.0.nodes.set(0);
         self.deliver();

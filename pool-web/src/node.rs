@@ -32,11 +32,11 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::BaseAudioContext;
 
 /// Nodes that may wait in quarantine unless the builder says otherwise.
-const MOST_QUARANTINED: usize = 256;
+pub(crate) const MOST_QUARANTINED: usize = 256;
 /// Seconds of the context's time that a worklet may take to answer.
 const ANSWER_SECONDS: f64 = 5.0;
 /// What cannot happen: a pool only ever gets keys of its own type.
-const FOREIGN_KEY: &str = "a key of another type of node";
+pub(crate) const FOREIGN_KEY: &str = "a key of another type of node";
 /// Seconds between two looks at one that has not answered.
 const ANSWER_STEP: f64 = 0.02;
 
@@ -61,7 +61,13 @@ struct Waiting {
 
 impl Home {
     #[inline(never)]
-    fn new(context: PoolContext, make: Make, look: Look, bytes: Estimate, settings: Settings) -> Rc<Self> {
+    pub(crate) fn new(
+        context: PoolContext,
+        make: Make,
+        look: Look,
+        bytes: Estimate,
+        settings: Settings,
+    ) -> Rc<Self> {
         let Settings { reset, protocol, settle, most_quarantined, left_out, bounds } = settings;
         let resetter = Rc::new(NodeResetter::new(reset, left_out));
         let factory = NodeFactory { context: context.clone(), make, look, bytes, settle, protocol };
@@ -97,7 +103,7 @@ impl Home {
 
     pub(crate) fn clear(&self) {
         self.evict_quarantined_while(|_| true);
-        self.core.retain(|_, _| false);
+        self.core.trim(0);
     }
 
     pub(crate) fn close(&self) {
@@ -328,12 +334,6 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
         self
     }
 
-    /// Of what a method of the context makes, of the size that the key has.
-    pub(crate) fn of_method(context: &PoolContext, method: &'static str, size: fn(&AnyKey) -> f64) -> Self {
-        let make: Make = Box::new(move |context, key| bindings::create(context, method, size(key)));
-        Self { context: context.clone(), make, settings: Settings::default(), _node: PhantomData }
-    }
-
     /// All pools of a manager alike.
     #[doc(hidden)]
     pub fn bounds(mut self, bounds: &Bounds) -> Self {
@@ -344,11 +344,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
     /// The pool.
     #[must_use]
     pub fn build(self) -> AudioNodePool<N> {
-        let look: Look = |node, key, rate| {
-            let key = key.get::<N::Key>().ok_or(WebError::Unsupported { what: FOREIGN_KEY })?;
-            N::facts(node, key, rate)
-        };
-        let bytes: Estimate = |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate));
+        let (look, bytes) = (AudioNodePool::<N>::LOOK, AudioNodePool::<N>::BYTES);
         AudioNodePool {
             home: Home::new(self.context, self.make, look, bytes, self.settings),
             _node: PhantomData,
@@ -377,6 +373,12 @@ impl<N: PoolNode> Clone for AudioNodePool<N> {
 }
 
 impl<N: PoolNode> AudioNodePool<N> {
+    pub(crate) const LOOK: Look = |node, key, rate| {
+        let key = key.get::<N::Key>().ok_or(WebError::Unsupported { what: FOREIGN_KEY })?;
+        N::facts(node, key, rate)
+    };
+    pub(crate) const BYTES: Estimate = |key, rate| key.get::<N::Key>().map_or(0, |key| N::bytes(key, rate));
+
     /// A pool of what `factory` makes. The factory may throw; the acquire then fails with the exception.
     pub fn builder(
         context: &PoolContext,

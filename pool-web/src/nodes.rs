@@ -7,14 +7,17 @@ use crate::core_pool::Bounds;
 use crate::error::{Exception, WebError};
 use crate::key::{DelayKey, IirKey, MAX_CHANNELS};
 use crate::memory::AudioMemory;
-use crate::node::{AudioNodePool, AudioNodePoolBuilder, Home};
+use crate::node::{AudioNodePool, FOREIGN_KEY, Home, MOST_QUARANTINED, Settings};
 use crate::node_lease::NodeLease;
 use crate::node_stats::NodeStats;
 use crate::pool_node::PoolNode;
 use crate::probe;
 use crate::recipe::Probe;
+use crate::release::{Estimate, Look, Make};
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use wasm_bindgen::JsValue;
 use web_sys::{
     AnalyserNode, AudioNode, BaseAudioContext, BiquadFilterNode, ChannelMergerNode, ChannelSplitterNode,
     ConvolverNode, DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode, WaveShaperNode,
@@ -74,6 +77,7 @@ impl NodeManagerStats {
 pub struct AudioNodePoolManagerBuilder {
     context: PoolContext,
     bounds: Bounds,
+    most_quarantined: usize,
 }
 
 impl AudioNodePoolManagerBuilder {
@@ -101,6 +105,12 @@ impl AudioNodePoolManagerBuilder {
         self
     }
 
+    /// Most nodes of each type in quarantine; beyond it those that would wait longest are given up. Default: 256.
+    pub fn max_quarantined(mut self, nodes: usize) -> Self {
+        self.most_quarantined = nodes;
+        self
+    }
+
     /// All bounds at once.
     #[doc(hidden)]
     pub fn bounds(mut self, bounds: &Bounds) -> Self {
@@ -108,41 +118,95 @@ impl AudioNodePoolManagerBuilder {
         self
     }
 
-    /// A pool of what a method of the context makes, of the size that the key has.
-    fn pool<N: PoolNode>(&self, method: &'static str, size: fn(&AnyKey) -> f64) -> AudioNodePool<N> {
-        AudioNodePoolBuilder::of_method(&self.context, method, size).bounds(&self.bounds).build()
+    /// What the pools are handles of, in the order of [`KINDS`].
+    fn homes(&mut self) -> Vec<Rc<Home>> {
+        self.bounds.memory.get_or_insert_default();
+        let context = &self.context;
+        let mut homes = Vec::with_capacity(KINDS.len());
+        for &Kind { method, size, look, bytes } in &KINDS {
+            let make: Make = match size {
+                Some(size) => Box::new(move |context, key| bindings::create(context, method, size(key))),
+                None => Box::new(|context, key| match key.get::<IirKey>() {
+                    Some(key) => bindings::create_iir_filter(context, &key.feedforward(), &key.feedback()),
+                    None => Err(JsValue::from_str(FOREIGN_KEY)),
+                }),
+            };
+            let (bounds, most_quarantined) = (self.bounds.clone(), self.most_quarantined);
+            let settings = Settings { bounds, most_quarantined, ..Settings::default() };
+            homes.push(Home::new(context.clone(), make, look, bytes, settings));
+        }
+        probe::want(Probe::Biquad, context.sample_rate());
+        homes
+    }
+
+    /// For the npm package, which does the same to all: the pools by number.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn build_pools(mut self) -> Vec<AudioNodePool<AudioNode>> {
+        self.homes().iter().map(AudioNodePool::of_home).collect()
     }
 
     /// The manager. Starts the probe of this browser, if it has not been done on this page; see
     /// [`PoolContext::probe`].
     #[must_use]
     pub fn build(mut self) -> AudioNodePoolManager {
-        self.bounds.memory.get_or_insert_default();
-        let context = &self.context;
-        let any = |_: &AnyKey| 0.0;
-        let line = |key: &AnyKey| key.get::<DelayKey>().map_or(0.0, |key| key.max_delay());
-        let channels = |key: &AnyKey| key.get::<u32>().map_or(0.0, |&channels| f64::from(channels));
-        let manager = AudioNodePoolManager {
-            gain: self.pool("createGain", any),
-            filter: self.pool("createBiquadFilter", any),
-            delay: self.pool("createDelay", line),
-            panner: self.pool("createStereoPanner", any),
-            spatial: self.pool("createPanner", any),
-            convolver: self.pool("createConvolver", any),
-            shaper: self.pool("createWaveShaper", any),
-            iir: AudioNodePool::builder(context, |raw: &BaseAudioContext, key: &IirKey| {
-                bindings::create_iir_filter(raw, &key.feedforward(), &key.feedback())
-            })
-            .bounds(&self.bounds)
-            .build(),
-            analyser: self.pool("createAnalyser", any),
-            splitter: self.pool("createChannelSplitter", channels),
-            merger: self.pool("createChannelMerger", channels),
-        };
-        probe::want(Probe::Biquad, context.sample_rate());
-        manager
+        let homes = self.homes();
+        AudioNodePoolManager {
+            gain: AudioNodePool::of_home(&homes[0]),
+            filter: AudioNodePool::of_home(&homes[1]),
+            delay: AudioNodePool::of_home(&homes[2]),
+            panner: AudioNodePool::of_home(&homes[3]),
+            spatial: AudioNodePool::of_home(&homes[4]),
+            convolver: AudioNodePool::of_home(&homes[5]),
+            shaper: AudioNodePool::of_home(&homes[6]),
+            analyser: AudioNodePool::of_home(&homes[7]),
+            splitter: AudioNodePool::of_home(&homes[8]),
+            merger: AudioNodePool::of_home(&homes[9]),
+            iir: AudioNodePool::of_home(&homes[10]),
+        }
     }
 }
+
+/// A type of node that a manager has a pool of.
+struct Kind {
+    /// The context's, which makes one.
+    method: &'static str,
+    /// What it is given, 0 for nothing; `None` for a filter, which takes its coefficients.
+    size: Option<fn(&AnyKey) -> f64>,
+    look: Look,
+    bytes: Estimate,
+}
+
+const fn kind<N: PoolNode>(method: &'static str, size: Option<fn(&AnyKey) -> f64>) -> Kind {
+    Kind { method, size, look: AudioNodePool::<N>::LOOK, bytes: AudioNodePool::<N>::BYTES }
+}
+
+fn any(_: &AnyKey) -> f64 {
+    0.0
+}
+
+fn line(key: &AnyKey) -> f64 {
+    key.get::<DelayKey>().map_or(0.0, |key| key.max_delay())
+}
+
+fn channels(key: &AnyKey) -> f64 {
+    key.get::<u32>().map_or(0.0, |&channels| f64::from(channels))
+}
+
+/// All of them. A table, so that the code that makes a pool is there once, for a page to download.
+static KINDS: [Kind; 11] = [
+    kind::<GainNode>("createGain", Some(any)),
+    kind::<BiquadFilterNode>("createBiquadFilter", Some(any)),
+    kind::<DelayNode>("createDelay", Some(line)),
+    kind::<StereoPannerNode>("createStereoPanner", Some(any)),
+    kind::<PannerNode>("createPanner", Some(any)),
+    kind::<ConvolverNode>("createConvolver", Some(any)),
+    kind::<WaveShaperNode>("createWaveShaper", Some(any)),
+    kind::<AnalyserNode>("createAnalyser", Some(any)),
+    kind::<ChannelSplitterNode>("createChannelSplitter", Some(channels)),
+    kind::<ChannelMergerNode>("createChannelMerger", Some(channels)),
+    kind::<IirFilterNode>("", None),
+];
 
 /// Pools of every type of node that needs no code of the program's own, of one audio context. A handle: clones are the
 /// same pools.
@@ -206,13 +270,6 @@ impl AudioNodePoolManager {
         ]
     }
 
-    /// For the npm package, which does the same to all: the pools, by number.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn into_pools(self) -> Vec<AudioNodePool<AudioNode>> {
-        self.homes().into_iter().map(AudioNodePool::of_home).collect()
-    }
-
     /// For the npm package, too: a node of the pool with that number. `size` is the line of a delay in seconds, or the
     /// channels of a splitter or merger.
     #[doc(hidden)]
@@ -253,7 +310,11 @@ impl AudioNodePoolManager {
     /// As [`builder`](Self::builder), to share a context with pools of other types, so that connections between
     /// their nodes are known to both.
     pub fn builder_in(context: &PoolContext) -> AudioNodePoolManagerBuilder {
-        AudioNodePoolManagerBuilder { context: context.clone(), bounds: Bounds::default() }
+        AudioNodePoolManagerBuilder {
+            context: context.clone(),
+            bounds: Bounds::default(),
+            most_quarantined: MOST_QUARANTINED,
+        }
     }
 
     /// A gain of 1.

@@ -1,14 +1,14 @@
 //! [`PoolNode`]: the node types that can be pooled, with the keys of those that cannot be changed once they are made.
 
+use crate::bindings;
 use crate::error::WebError;
 use crate::key::{DelayKey, IirKey};
 use crate::node_types::{self, NodeType, Recycling};
 use crate::recipe::NodeSpec;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::cell::RefCell;
 use core::hash::Hash;
-use js_sys::Reflect;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 use web_sys::{
     AnalyserNode, AudioNode, AudioParam, AudioWorkletNode, BiquadFilterNode, ChannelMergerNode,
     ChannelSplitterNode, ConvolverNode, DelayNode, GainNode, IirFilterNode, PannerNode, StereoPannerNode,
@@ -193,10 +193,9 @@ impl PoolNode for AudioNode {
                 return Err(WebError::NotPoolable { interface, reason: "it is no known type of node" });
             }
         };
-        let line = match node.dyn_ref::<DelayNode>() {
-            // The longest delay is the parameter's bound.
-            Some(delay) => DelayKey::new(f64::from(delay.delay_time().max_value())).ok(),
-            None => None,
+        let line = match spec.interface {
+            "DelayNode" => DelayKey::new(bindings::longest_delay(node)).ok(),
+            _ => None,
         };
         Ok(NodeFacts {
             spec,
@@ -215,22 +214,15 @@ impl PoolNode for AudioNode {
 /// The entry of a node's type or of the nearest one that it is derived from, as user-defined classes of worklet nodes
 /// are; else the name of its class.
 fn entry_of(node: &AudioNode) -> Result<&'static NodeType, String> {
-    let first = class_name(node);
-    let mut prototype: JsValue = js_sys::Object::get_prototype_of(node).into();
-    while prototype.is_object() {
-        if let Some(entry) = node_types::find(&class_name(&prototype)) {
+    let mut first = None;
+    for steps in 0.. {
+        let Some(name) = bindings::class_name(node, steps) else { break };
+        if let Some(entry) = node_types::find(&name) {
             return Ok(entry);
         }
-        prototype = js_sys::Object::get_prototype_of(&prototype).into();
+        first.get_or_insert(name);
     }
-    Err(first)
-}
-
-fn class_name(object: &JsValue) -> String {
-    let of = |object: &JsValue, key: &str| Reflect::get(object, &JsValue::from_str(key)).ok();
-    of(object, "constructor")
-        .and_then(|class| of(&class, "name")?.as_string())
-        .unwrap_or_else(|| "a node without a class".to_string())
+    Err(first.unwrap_or_default())
 }
 
 /// One parameter of a node that was made: fetched once, as each getter is a call into JavaScript.

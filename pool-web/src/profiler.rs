@@ -5,7 +5,7 @@
 //! and 325 where there were 567. The load is measured by a small processor on the audio thread; see
 //! [`timing`](crate::timing) for how.
 
-use crate::bindings::{self, RawContext};
+use crate::bindings;
 use crate::console;
 use crate::error::{Exception, WebError};
 use crate::metrics::{LatencyInfo, Metrics, UnderrunCount};
@@ -15,8 +15,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use js_sys::Float64Array;
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::Closure;
-use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::AudioContext;
 
@@ -115,26 +115,29 @@ impl AudioProfiler {
     /// [`WebError::ContextClosed`]; [`WebError::Unsupported`] where there are no worklets, as on pages that are not
     /// secure; [`WebError::Exception`] if the module is refused, by a content policy for example.
     pub async fn start(&self) -> Result<(), WebError> {
-        let Some(added) = self.begin()? else { return Ok(()) };
-        let turn = self.turn();
+        if !self.begin()? {
+            return Ok(());
+        }
+        let (shared, turn) = (&self.0, self.turn());
+        let added = bindings::add_module(&shared.context, shared.module_url.as_deref(), WORKLET_MODULE)
+            .ok_or(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" })?;
         JsFuture::from(added).await.map_err(Exception::of("addModule"))?;
         self.finish(turn)
     }
 
-    /// The first half of [`start`](Self::start), up to the wait for the processor's module; `None` if it has begun already.
+    /// The first half of [`start`](Self::start), before the processor's module is added: of that the npm package has the text
+    /// already. `false` if it has begun before.
     #[doc(hidden)]
-    pub fn begin(&self) -> Result<Option<js_sys::Promise>, WebError> {
+    pub fn begin(&self) -> Result<bool, WebError> {
         let shared = &self.0;
         if self.is_monitoring() {
-            return Ok(None);
+            return Ok(false);
         }
         if bindings::is_closed(&shared.context) {
             return Err(WebError::ContextClosed { operation: "start" });
         }
         shared.turn.set(shared.turn.get().wrapping_add(1));
-        bindings::add_module(&shared.context, shared.module_url.as_deref(), WORKLET_MODULE)
-            .map(Some)
-            .ok_or(WebError::Unsupported { what: "AudioWorklet (the page must be secure)" })
+        Ok(true)
     }
 
     /// Which start this is, for [`finish`](Self::finish).
@@ -183,8 +186,8 @@ impl AudioProfiler {
     /// Where the delay between the graph and the ear comes from.
     #[must_use]
     pub fn latency(&self) -> LatencyInfo {
-        let raw = self.0.context.unchecked_ref::<RawContext>();
-        LatencyInfo::new(base_latency(&self.0.context), raw.output_latency())
+        let context = &self.0.context;
+        LatencyInfo::new(base_latency(context), bindings::figure(context, "outputLatency"))
     }
 
     /// The latest 1000 callbacks of the sound device, oldest first.
@@ -247,11 +250,11 @@ impl Monitor {
 
 /// The browser's base latency in seconds.
 fn base_latency(context: &AudioContext) -> Option<f64> {
-    context.unchecked_ref::<RawContext>().base_latency()
+    bindings::figure(context, "baseLatency")
 }
 
 /// What the browser has counted of underruns, if it does.
 fn underruns(context: &AudioContext) -> Option<UnderrunCount> {
-    let stats = context.unchecked_ref::<RawContext>().playback_stats().ok()??;
-    Some(UnderrunCount { events: stats.underrun_events()?, seconds: stats.underrun_duration()? })
+    let told = |name| bindings::playback(context, name);
+    Some(UnderrunCount { events: told("underrunEvents")?, seconds: told("underrunDuration")? })
 }

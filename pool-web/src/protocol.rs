@@ -4,7 +4,7 @@ use crate::bindings;
 use crate::error::{Exception, WebError};
 use alloc::rc::Rc;
 use wasm_bindgen::JsValue;
-use web_sys::AudioWorkletNode;
+use web_sys::AudioNode;
 
 /// What is posted to the processor at a release, and what it answers once it is as new.
 pub(crate) struct Protocol {
@@ -14,7 +14,7 @@ pub(crate) struct Protocol {
 
 impl Protocol {
     /// Listens for the answer, beside whatever the user's code does with the port.
-    pub(crate) fn attach(self: &Rc<Self>, node: &AudioWorkletNode) -> Result<Question, WebError> {
+    pub(crate) fn attach(self: &Rc<Self>, node: &AudioNode) -> Result<Question, WebError> {
         let asked = bindings::question(node, &self.answer).map_err(Exception::of("AudioWorkletNode.port"))?;
         Ok(Question { protocol: Rc::clone(self), asked })
     }

@@ -14,6 +14,9 @@
 //! The first exception ends it, and the node must be thrown away. The list is plain data, so that it is tested on
 //! the host against a model of a node, with each step left out in turn, and in a browser against a fresh node.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 /// How often a parameter takes a new value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AutomationRate {
@@ -188,18 +191,28 @@ impl NodeSpec {
 
     /// As [`steps`](Self::steps), of a node with so many parameters: those of a worklet are its own.
     pub fn steps_with(&self, params: usize) -> impl Iterator<Item = Step> + use<> {
-        let channels = [
-            self.interpretation.map(|_| Step::Interpretation),
-            self.channel_count.map(|_| Step::ChannelCount),
-            self.count_mode.map(|_| Step::CountMode),
-        ];
-        [Step::RemoveListeners, Step::CutInputs, Step::Disconnect]
-            .into_iter()
-            .chain(
-                (0..params).flat_map(|i| [Step::CancelParam(i), Step::DefaultParam(i), Step::RateParam(i)]),
-            )
-            .chain((0..self.attributes.len()).map(Step::Attribute))
-            .chain(channels.into_iter().flatten())
+        self.list(params).into_iter()
+    }
+
+    // Pushed one by one: a chain of iterators is several times the code, which a page downloads.
+    pub(crate) fn list(&self, params: usize) -> Vec<Step> {
+        let mut steps = vec![Step::RemoveListeners, Step::CutInputs, Step::Disconnect];
+        for i in 0..params {
+            steps.extend([Step::CancelParam(i), Step::DefaultParam(i), Step::RateParam(i)]);
+        }
+        for i in 0..self.attributes.len() {
+            steps.push(Step::Attribute(i));
+        }
+        if self.interpretation.is_some() {
+            steps.push(Step::Interpretation);
+        }
+        if self.channel_count.is_some() {
+            steps.push(Step::ChannelCount);
+        }
+        if self.count_mode.is_some() {
+            steps.push(Step::CountMode);
+        }
+        steps
     }
 
     /// Where a used node goes. `works` is what a probe of this browser has answered, `holds` whether an attribute of the

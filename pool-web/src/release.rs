@@ -16,12 +16,13 @@ use crate::recipe::{
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use pool_core::Verdict;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AudioNode, AudioParam, AudioWorkletNode, BaseAudioContext, Event};
+use web_sys::{AudioNode, AudioParam, BaseAudioContext, Event};
 
 /// Where a node is on its way.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(crate) struct Listener {
 pub(crate) struct Pooled {
     pub(crate) node: AudioNode,
     pub(crate) spec: &'static NodeSpec,
-    pub(crate) params: Box<[Param]>,
+    pub(crate) params: Vec<Param>,
     /// The same, as an array that lives in JavaScript.
     js_params: JsValue,
     pub(crate) id: NodeId,
@@ -131,16 +132,16 @@ impl NodeFactory {
         let node = (self.make)(context.as_raw(), key).map_err(Exception::of("node factory"))?;
         let facts = (self.look)(&node, key, context.sample_rate())?;
         let mut flush_seconds = self.settle.unwrap_or(facts.flush_seconds);
-        let (params, question) = match node.dyn_ref::<AudioWorkletNode>() {
-            Some(worklet) => {
-                let question = self.protocol.as_ref().map(|protocol| protocol.attach(worklet)).transpose()?;
+        let (params, question) = match bindings::worklet_params(&node) {
+            Some(entries) => {
+                let question = self.protocol.as_ref().map(|protocol| protocol.attach(&node)).transpose()?;
                 if question.is_none() {
                     // Nobody knows what it remembers: never silent.
                     flush_seconds = f64::INFINITY;
                 }
-                (worklet_params(worklet)?, question)
+                (worklet_params(&entries), question)
             }
-            None => (params_of(&node, facts.spec.params)?, None),
+            None => (params_of(&node, facts.spec.params), None),
         };
         context.want_probe_at_once(facts.spec);
         Ok(Pooled {
@@ -163,32 +164,28 @@ impl NodeFactory {
     }
 }
 
-fn params_of(node: &AudioNode, specs: &'static [ParamSpec]) -> Result<Box<[Param]>, WebError> {
-    let of = |spec: &'static ParamSpec| {
-        let param =
-            js_sys::Reflect::get(node, &JsValue::from_str(spec.name)).map_err(Exception::of(spec.name))?;
-        let name = Cow::Borrowed(spec.name);
-        Ok(Param { name, param: param.unchecked_into(), default: spec.default, rate: spec.rate })
-    };
-    specs.iter().map(of).collect()
+fn params_of(node: &AudioNode, specs: &'static [ParamSpec]) -> Vec<Param> {
+    let mut params = Vec::new();
+    for &ParamSpec { name, default, rate } in specs {
+        let param = bindings::member(node, name).unchecked_into();
+        params.push(Param { name: Cow::Borrowed(name), param, default, rate });
+    }
+    params
 }
 
 /// A worklet node's parameters are its processor's, with the defaults declared there.
-fn worklet_params(node: &AudioWorkletNode) -> Result<Box<[Param]>, WebError> {
-    let failed = Exception::of("AudioWorkletNode.parameters");
-    let map = node.parameters().map_err(&failed)?;
+fn worklet_params(entries: &js_sys::Array) -> Vec<Param> {
     let mut params = Vec::new();
-    for entry in js_sys::Array::from(&map).iter() {
-        let entry: js_sys::Array = entry.unchecked_into();
-        let param: AudioParam = entry.get(1).unchecked_into();
+    for entry in entries.iter() {
+        let param: AudioParam = bindings::member(&entry, "1").unchecked_into();
         params.push(Param {
-            name: Cow::Owned(entry.get(0).as_string().unwrap_or_default()),
+            name: Cow::Owned(bindings::text(&entry, "0").unwrap_or_default()),
             default: param.default_value(),
             rate: if bindings::is_k_rate(&param) { AutomationRate::Quantum } else { AutomationRate::Sample },
             param,
         });
     }
-    Ok(params.into_boxed_slice())
+    params
 }
 
 /// A release, prepared: the steps that are done here, and those that JavaScript does in one call.
@@ -199,11 +196,12 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(pooled: &Pooled, steps: impl Iterator<Item = Step>) -> Self {
+    #[inline(never)]
+    fn new(pooled: &Pooled, steps: &[Step]) -> Self {
         let Pooled { spec, params, .. } = pooled;
         let mut prepared = Self { here: Vec::new(), there: Vec::new(), plan: Plan::new() };
         let plan = &mut prepared.plan;
-        for step in steps {
+        for &step in steps {
             match step {
                 Step::RemoveListeners | Step::CutInputs => {
                     prepared.here.push(step);
@@ -317,14 +315,15 @@ impl NodeResetter {
         };
         let known = self.recipes.borrow().iter().find(same).cloned();
         known.unwrap_or_else(|| {
-            let whole = pooled.spec.steps_with(pooled.params.len());
-            let whole = whole.filter(|step| Some(*step) != self.left_out);
-            let unplug = [Step::CutInputs, Step::Disconnect].into_iter();
+            let prepared = |mut steps: Vec<Step>| {
+                steps.retain(|step| Some(*step) != self.left_out);
+                Rc::new(Prepared::new(pooled, &steps))
+            };
             let recipes = Recipes {
                 spec: pooled.spec,
                 params: params().collect(),
-                whole: Rc::new(Prepared::new(pooled, whole)),
-                unplug: Rc::new(Prepared::new(pooled, unplug.filter(|step| Some(*step) != self.left_out))),
+                whole: prepared(pooled.spec.list(pooled.params.len())),
+                unplug: prepared(vec![Step::CutInputs, Step::Disconnect]),
             };
             self.recipes.borrow_mut().push(recipes.clone());
             recipes

@@ -25,15 +25,15 @@ pub(crate) const PACKAGE: &str = "pool-web-npm";
 const PROFILE: &str = "npm";
 /// A little more inlining than at `opt-level = "z"`, of which 5 is the measure: what is called in few places then needs no
 /// frame of its own. Less and more were both larger.
-const INLINING: &str = "-inline-threshold=16";
+const INLINING: &str = "-inline-threshold=8";
 /// The module's name.
 const MODULE: &str = "pool_web";
 /// The profiler's module for the audio thread, for pages that forbid modules from a blob.
 const WORKLET: &str = "timing.js";
 /// The file of the bindings.
 const BINDINGS: &str = "pool_web_bg.js";
-/// The packed archive may have this many bytes: what it has now, and 1 % more. The goal, which is missed, is 60 000.
-const MAX_PACKED_BYTES: u64 = 70_700;
+/// The packed archive may have this many bytes: it has 59 100, and the goal is 60 000.
+const MAX_PACKED_BYTES: u64 = 59_600;
 /// What stands above the text of the MIT license: that of the other, of which either may be chosen, is four kilobytes packed.
 const OTHER_LICENSE: &str = "\
 Licensed, at your option, under the Apache License, Version 2.0
@@ -79,9 +79,12 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     shrink::shorten_names(&parts.join(&bound), &parts.join(BINDINGS))?;
     let tools = Tools::find(workspace)?;
     tools.optimise(&parts.join(&bound), &package.join(&bound))?;
-    tools.bundle(&parts.join("index.js"), &entry)?;
     let worklet = workspace.member("pool-web")?.folder.join("src/worklet").join(WORKLET);
     tools.bundle(&worklet, &package.join(WORKLET))?;
+    // The same to the letter, so that in the archive it is there once.
+    let text = read(&package.join(WORKLET))?;
+    write(&parts.join(WORKLET).with_extension("txt"), text.trim_end())?;
+    tools.bundle(&parts.join("index.js"), &entry)?;
 
     let license = read(&workspace.root.join("LICENSE-MIT"))?;
     write(&package.join("LICENSE"), &format!("{OTHER_LICENSE}\n{license}"))?;

@@ -23,12 +23,13 @@ const FEATURES: [&str; 6] = [
     "mutable-globals",
     "multivalue",
 ];
-/// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short.
-const MANGLED: &str = "--mangle-props=^_[a-zA-Z]";
+/// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short. So may two
+/// of the bindings' own.
+const MANGLED: &str = "--mangle-props=^_[a-zA-Z]|^__(wbg_ptr|destroy_into_raw)$";
 /// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
 /// which no engine uses, are in the way of compression.
 const PASSES: [&str; 8] =
-    ["--flatten", "--rereloop", "-Oz", "--flatten", "--rereloop", "-Oz", "-Oz", "--dealign"];
+    ["-Oz", "--flatten", "--rereloop", "-Oz", "--flatten", "--rereloop", "-Oz", "--dealign"];
 
 /// Tools that were installed, each by its program.
 pub(crate) struct Tools(PathBuf);
@@ -82,27 +83,29 @@ impl Tools {
     }
 }
 
-/// Gives imports and exports short names, in the WASM and in the bindings; and the modules that it imports from their file
-/// names, by which the loader knows them. wasm-bindgen's are long, and end in hashes that cannot be compressed.
+/// Gives imports and exports short names, in the WASM and in the bindings: wasm-bindgen's are long, and end in hashes that
+/// cannot be compressed. All that is imported comes from one module, `_`, which the bindings then export as `imports`.
 pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
     let mut module: Module = ModuleConfig::new().parse_file(wasm)?;
     let mut text = fs::read_to_string(bindings)?;
     let mut names = (0..).map(short_name);
+    let (mut from, mut own) = (String::new(), String::new());
     for import in module.imports.iter_mut() {
-        let file = import.module.rsplit('/').next().unwrap_or_default();
-        // The snippets' own functions go by their names.
-        if import.module.starts_with("./snippets/") {
-            import.module = file.to_owned();
-            continue;
-        }
-        import.module = file.to_owned();
         let short = names.next().context("names go on for ever")?;
-        text = replace_word(&text, &import.name, &short)?;
+        // What the snippets have is imported as it is.
+        if import.module.starts_with("./snippets/") {
+            let file = import.module.rsplit('/').next().unwrap_or_default();
+            from.push_str(&format!("import {{ {} as {short} }} from './{file}';\n", import.name));
+            own.push_str(&format!("{short},\n"));
+        } else {
+            text = replace_word(&text, &import.name, &short)?;
+        }
         if import.name.contains(THROW) {
             text.push_str(&format!("export const THROW = \"{short}\";\n"));
         }
-        import.name = short;
+        (import.module, import.name) = (MODULE.into(), short);
     }
+    text = from + &in_one_object(&without_fallbacks(&text)?, &own)?;
     for export in module.exports.iter_mut() {
         let short = names.next().context("names go on for ever")?;
         // One that the bindings do not use is for other loaders.
@@ -120,6 +123,56 @@ pub(crate) fn shorten_names(wasm: &Path, bindings: &Path) -> Result<()> {
     }
     module.emit_wasm_file(wasm)?;
     fs::write(bindings, text).with_context(|| format!("cannot write {}", bindings.display()))
+}
+
+/// The bindings without what they have for browsers that lack it: none of those could load the module, which waits at its top
+/// level, and whose own code uses finalizers as a matter of course.
+fn without_fallbacks(bindings: &str) -> Result<String> {
+    let finalizers = "(typeof FinalizationRegistry === 'undefined')\n    \
+                      ? { register: () => {}, unregister: () => {} }\n    : ";
+    if !bindings.contains(finalizers) {
+        bail!("the bindings have no fallback for finalizers");
+    }
+    let text = bindings.replace(finalizers, "");
+    let text = without(&text, "if (!('encodeInto' in cachedTextEncoder)) {\n", "\n}\n")?;
+    // All that is exported here includes a way to make memory larger.
+    without(&text, "    if (realloc === undefined) {\n", "\n    }\n")
+}
+
+/// A text without what is from `begin` to `end`.
+fn without(text: &str, begin: &str, end: &str) -> Result<String> {
+    let (before, rest) = text.split_once(begin).with_context(|| format!("the bindings have no `{begin}`"))?;
+    let (_, after) = rest.split_once(end).with_context(|| format!("`{begin}` does not end"))?;
+    Ok(format!("{before}{after}"))
+}
+
+/// What everything is imported from.
+const MODULE: &str = "_";
+
+/// The exported functions with short names as methods of one object, after what it has besides: apart, each would be named a
+/// second time where they are put together for the WASM.
+fn in_one_object(bindings: &str, besides: &str) -> Result<String> {
+    const BEGIN: &str = "export function $";
+    let (mut rest, mut methods) = (String::new(), String::from(besides));
+    let mut lines = bindings.lines();
+    while let Some(line) = lines.next() {
+        let Some(head) = line.strip_prefix(BEGIN) else {
+            rest.push_str(line);
+            rest.push('\n');
+            continue;
+        };
+        methods.push_str(&format!("${head}\n"));
+        loop {
+            let line = lines.next().context("a function of the bindings does not end")?;
+            methods.push_str(line);
+            methods.push('\n');
+            if line.starts_with('}') {
+                break;
+            }
+        }
+        methods.push(',');
+    }
+    Ok(rest + "export const imports = {\n" + &methods + "};\n")
 }
 
 /// What the loader has to call.
@@ -172,6 +225,19 @@ mod tests {
     #[test]
     fn short_names_differ() {
         assert_eq!([0, 35, 36, 71, 1296].map(short_name), ["$0", "$z", "$10", "$1z", "$100"]);
+    }
+
+    /// Catches: a function that is left out, or that takes with it what follows.
+    #[test]
+    fn functions_become_methods() -> Result<()> {
+        let text = "export function $0(a) {\n    b();\n}\nlet c;\nexport function $1() { return d(function () {\n}, arguments); }\n";
+        let methods = "$e,\n$0(a) {\n    b();\n}\n,$1() { return d(function () {\n}, arguments); }\n,";
+        assert_eq!(
+            in_one_object(text, "$e,\n")?,
+            format!("let c;\nexport const imports = {{\n{methods}}};\n")
+        );
+        assert!(in_one_object("export function $0() {\n", "").is_err());
+        Ok(())
     }
 
     /// Catches: a name that is replaced inside a longer one.

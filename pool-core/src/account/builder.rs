@@ -1,12 +1,15 @@
 //! What an account on the heap is made with: [`AccountBuilder`].
 
 use super::Account;
+#[cfg(target_family = "wasm")]
+use super::Tree;
 use super::credit::Credit;
 use super::event::{AccountEvent, Handler};
 use super::ledger::{Ledger, LocalNode};
 use super::mode::{Local, Mode, Shared, SharedHandle};
 use crate::lock::Lock;
 use crate::sync::{Arc, Ordering::Relaxed};
+use crate::wanted;
 use alloc::{borrow::Cow, boxed::Box, rc::Rc, vec::Vec};
 use core::cell::Cell;
 use core::mem::ManuallyDrop;
@@ -29,6 +32,10 @@ impl<M: Mode> AccountBuilder<M> {
 
     /// The account above, which counts these bytes too.
     pub fn parent(mut self, parent: &Account<M>) -> Self {
+        wanted::CHILDREN.set();
+        // Of a local account its node tells, and this does no harm.
+        #[cfg(target_family = "wasm")]
+        (self.ledger.tree = Some(Tree::ANY));
         self.parent = Some(parent.clone());
         self
     }

@@ -32,6 +32,7 @@ use super::refusal::{Level, OverBudget, Shortfall};
 use super::reservation::{Charge, Reservation, sealed};
 use super::{Account, Crossed};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, after_rmw, relax};
+use crate::wanted;
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -302,6 +303,7 @@ impl Account {
     }
 
     fn credit_with(&self, bytes: usize, light: bool) -> Credit {
+        wanted::LENDING.set();
         let line = Arc::new(Line {
             busy: AtomicBool::new(false),
             light,
@@ -350,7 +352,11 @@ impl Account {
     ///
     /// The lock is taken even if none is known: a credit made later, which takes it too, then sees the new limit.
     pub(super) fn recall_all(&self) {
-        self.ledger().credits.with(|lines| recall_from(lines, || ()));
+        self.ledger().credits.with(|lines| {
+            if wanted::LENDING.is_set() {
+                recall_from(lines, || ());
+            }
+        });
     }
 }
 
@@ -386,9 +392,7 @@ impl<'a, M: Mode> Shortfall<'a, M> {
     /// The account that refused, if some of it is lent.
     pub(super) fn lender(&self) -> Option<&'a Account<Shared>> {
         match self.level {
-            Level::Here(account) => {
-                M::as_shared(account).filter(|account| account.ledger().lending.load(Ordering::Relaxed) > 0)
-            }
+            Level::Here(account) => M::as_shared(account).filter(|account| account.lends()),
             // The credit's own account has tried already.
             Level::Above(..) => None,
         }

@@ -15,7 +15,7 @@ use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim};
 
 #[cfg(feature = "alloc")]
-use crate::sync::Ordering::Relaxed;
+use crate::{sync::Ordering::Relaxed, wanted};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 use alloc::sync::Weak as WeakArc;
 #[cfg(feature = "alloc")]
@@ -85,6 +85,9 @@ impl<M: Mode> Registration<M> {
 #[cfg(feature = "alloc")]
 impl<M: Mode> Drop for Registration<M> {
     fn drop(&mut self) {
+        if !wanted::GIVING.is_set() {
+            return;
+        }
         for level in self.account.levels() {
             let gone = M::evictors(&level.0).with(|evictors| {
                 let own = |other: &M::Counted<Box<M::Evictor>>| core::ptr::eq(&**other, &*self.evictor);
@@ -103,6 +106,7 @@ impl<M: Mode> Account<M> {
     ///
     /// The evictor should hold its pool weakly, and report nothing once that is gone.
     pub(crate) fn register(&self, evictor: Box<M::Evictor>) -> Registration<M> {
+        wanted::GIVING.set();
         let evictor = M::counted(evictor);
         for level in self.levels() {
             M::evictors(&level.0).with(|evictors| {
@@ -115,6 +119,9 @@ impl<M: Mode> Account<M> {
 
     /// Whether pools of this tree give idle objects back, other than the one that asks, if it is on the lists.
     pub(crate) fn others_give(&self, listed: bool) -> bool {
+        if !wanted::GIVING.is_set() {
+            return false;
+        }
         // Relaxed: a pool that comes or goes at this moment may be missed, or looked for in vain.
         let top = self.top();
         let here = top.ledger().giving.load(Relaxed);
@@ -160,6 +167,9 @@ impl<M: Mode> Account<M> {
 
     /// The `nth` of the pools that give back at or below this account.
     fn evictor(&self, nth: usize) -> Option<M::Counted<Box<M::Evictor>>> {
+        if !wanted::GIVING.is_set() {
+            return None;
+        }
         M::evictors(&self.0).with(|evictors| evictors.get(nth).cloned())
     }
 

@@ -1,6 +1,8 @@
 //! One level's counts: [`Ledger`].
 
 use super::Account;
+#[cfg(target_family = "wasm")]
+use super::Tree;
 use super::event::{AccountEvent, Handler};
 use super::mode::Shared;
 use crate::bytes::Bytes;
@@ -18,6 +20,7 @@ use super::mode::{Local, SharedHandle};
 use crate::{
     lock::Lock,
     sync::{Arc, Count64, Weak},
+    wanted,
 };
 #[cfg(feature = "alloc")]
 use alloc::{borrow::Cow, boxed::Box, rc::Rc, vec::Vec};
@@ -67,6 +70,9 @@ pub struct Ledger {
     pub(crate) name: Name,
     // What follows is of shared accounts; a local one has it in its node.
     pub(crate) parent: Option<Account>,
+    /// There if there is a parent.
+    #[cfg(target_family = "wasm")]
+    pub(crate) tree: Option<&'static Tree<Shared>>,
     pub(crate) on_event: Option<Handler<Shared>>,
     /// Whose ledgers are directly below; those in a `static` are not listed.
     #[cfg(feature = "alloc")]
@@ -143,6 +149,8 @@ impl Ledger {
                 former_peak: Count::new(0),
                 low_watermark: Count::new(usize::MAX),
                 name,
+                #[cfg(target_family = "wasm")]
+                tree: if parent.is_some() { Some(Tree::ANY) } else { None },
                 parent,
                 on_event,
                 #[cfg(feature = "alloc")]
@@ -177,7 +185,7 @@ impl Ledger {
     /// Bytes in use, without what is lent and not used.
     pub(crate) fn in_use(&self) -> usize {
         #[cfg(feature = "alloc")]
-        if self.lending.load(Relaxed) > 0 {
+        if wanted::LENDING.is_set() && self.lending.load(Relaxed) > 0 {
             // The lock keeps lenders from taking back in between; what a holder gives back itself may be missed once.
             return self.credits.with(|lines| {
                 let lent: usize = lines.iter().map(|line| line.unused()).sum();
@@ -205,6 +213,9 @@ impl Ledger {
 #[cfg(feature = "alloc")]
 impl Drop for Ledger {
     fn drop(&mut self) {
+        if !wanted::CHILDREN.is_set() {
+            return;
+        }
         let mut child: *const Self = self;
         let mut above = self.parent.take();
         // Those above that go too go one after the other and not each inside the one below: a tree may be deep.

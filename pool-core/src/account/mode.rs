@@ -6,7 +6,7 @@
 
 use super::ledger::Ledger;
 use super::refusal::AccountRef;
-use super::{Account, Handler};
+use super::{Account, Handler, Tree};
 use crate::sync::counter::AtomicBool;
 use crate::sync::{AtomicUsize, Count, Ordering};
 use core::fmt;
@@ -64,6 +64,9 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     #[doc(hidden)]
     #[cfg(feature = "alloc")]
     fn above(handle: &Self::Handle) -> Option<&Credit>;
+    /// What takes more than one level; `None` if there is but one.
+    #[doc(hidden)]
+    fn tree(handle: &Self::Handle) -> Option<&'static Tree<Self>>;
     /// The shared account itself, if this is one.
     #[doc(hidden)]
     #[cfg(feature = "alloc")]
@@ -138,6 +141,14 @@ impl Mode for Shared {
     #[inline(always)]
     fn parent(handle: &SharedHandle) -> Option<&Account> {
         handle.parent.as_ref()
+    }
+
+    #[inline(always)]
+    fn tree(handle: &SharedHandle) -> Option<&'static Tree<Self>> {
+        #[cfg(target_family = "wasm")]
+        return handle.tree;
+        #[cfg(not(target_family = "wasm"))]
+        handle.parent.as_ref().map(|_| Tree::ANY)
     }
 
     fn reference(handle: &SharedHandle) -> AccountRef {
@@ -228,6 +239,11 @@ impl Mode for Local {
     #[inline(always)]
     fn parent(handle: &Rc<LocalNode>) -> Option<&Account<Self>> {
         handle.parent.as_ref()
+    }
+
+    #[inline(always)]
+    fn tree(handle: &Rc<LocalNode>) -> Option<&'static Tree<Self>> {
+        (handle.parent.is_some() || handle.above.is_some()).then_some(Tree::ANY)
     }
 
     fn reference(handle: &Rc<LocalNode>) -> AccountRef {

@@ -214,8 +214,8 @@ impl<'a, M: Mode> Claim<'a, M> {
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn fill(&mut self, total: usize) -> Result<(), usize> {
         // Most accounts are like this: one count and one limit.
-        if !self.account.is_alone() {
-            return self.fill_levels(total);
+        if let Some(tree) = self.account.tree() {
+            return (tree.fill)(self, total);
         }
         let (ledger, limit) = (self.account.ledger(), self.account.hard_limit());
         let short = if self.bytes < total {
@@ -242,7 +242,7 @@ impl<'a, M: Mode> Claim<'a, M> {
     /// The same where there are accounts above, or bytes that were lent and may be called back.
     #[cold]
     #[inline(never)]
-    fn fill_levels(&mut self, total: usize) -> Result<(), usize> {
+    pub(super) fn fill_levels(&mut self, total: usize) -> Result<(), usize> {
         loop {
             if self.bytes < total {
                 let missing = total - self.bytes;

@@ -18,6 +18,7 @@ use crate::slots::Growing;
 #[cfg(feature = "lock_api")]
 use crate::slots::Locked;
 use crate::slots::Storage;
+use crate::wanted;
 #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
 use alloc::sync::{Arc, Weak as SyncWeak};
 #[cfg(feature = "alloc")]
@@ -55,7 +56,7 @@ impl Limits {
 
     /// Whether the clock has to be read at all.
     fn have_time(&self) -> bool {
-        self.idle_ttl != u64::MAX || self.soft_idle_ttl != u64::MAX || self.max_lifetime != u64::MAX
+        self.idle_ttl != u64::MAX || self.soft_idle_ttl() != u64::MAX || self.max_lifetime() != u64::MAX
     }
 
     pub(super) fn expired(&self, meta: &Meta, now: Tick) -> bool {
@@ -63,7 +64,39 @@ impl Limits {
     }
 
     pub(super) fn too_old(&self, meta: &Meta, now: Tick) -> bool {
-        now.since(meta.created) > self.max_lifetime
+        let most = self.max_lifetime();
+        most != u64::MAX && now.since(meta.created) > most
+    }
+
+    /// `None` if there is no bound but what a storage on the heap can number: that one refuses by itself.
+    #[inline(always)]
+    pub(super) fn max_objects<S: Storage>(&self) -> Option<usize> {
+        ((S::MAX_SLOTS as u64) < 1 << 30 || wanted::MAX_OBJECTS.is_set()).then_some(self.max_objects)
+    }
+
+    #[inline(always)]
+    pub(super) fn min_idle(&self) -> usize {
+        wanted::MIN_IDLE.or(self.min_idle, 0)
+    }
+
+    #[inline(always)]
+    pub(super) fn soft_idle_ttl(&self) -> u64 {
+        wanted::SOFT_IDLE_TTL.or(self.soft_idle_ttl, u64::MAX)
+    }
+
+    #[inline(always)]
+    pub(super) fn max_lifetime(&self) -> u64 {
+        wanted::MAX_LIFETIME.or(self.max_lifetime, u64::MAX)
+    }
+
+    #[inline(always)]
+    pub(super) fn max_retained_bytes(&self) -> usize {
+        wanted::MAX_RETAINED_BYTES.or(self.max_retained_bytes, usize::MAX)
+    }
+
+    #[inline(always)]
+    pub(super) fn window(&self) -> usize {
+        wanted::WINDOW.or(self.window, 1)
     }
 }
 
@@ -140,6 +173,7 @@ where
     /// Most objects of all keys, leased and idle, but for those of [classes](KeyedPool#method.class). An acquire beyond evicts
     /// an idle one, or fails.
     pub fn max_objects(mut self, objects: usize) -> Self {
+        wanted::MAX_OBJECTS.set();
         self.limits.max_objects = objects;
         self
     }
@@ -160,6 +194,7 @@ where
     /// [`soft_idle_ttl`](Self::soft_idle_ttl) leave. Expiry, a budget that
     /// would otherwise refuse, [`evict_to`](KeyedPool::evict_to) and [`close`](KeyedPool::close) do not ask.
     pub fn min_idle(mut self, objects: usize) -> Self {
+        wanted::MIN_IDLE.set();
         self.limits.min_idle = objects;
         self
     }
@@ -173,18 +208,21 @@ where
     /// Ticks of the clock after which [`maintain`](KeyedPool::maintain) destroys an object that waits, if its key keeps
     /// [`min_idle`](Self::min_idle) others. Until then it may still be handed out.
     pub fn soft_idle_ttl(mut self, ticks: u64) -> Self {
+        wanted::SOFT_IDLE_TTL.set();
         self.limits.soft_idle_ttl = ticks;
         self
     }
 
     /// Ticks of the clock from creation after which an object is no longer handed out nor kept.
     pub fn max_lifetime(mut self, ticks: u64) -> Self {
+        wanted::MAX_LIFETIME.set();
         self.limits.max_lifetime = ticks;
         self
     }
 
     /// Bytes above which a released object is discarded: one request's giant buffer should not stay for ever.
     pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
+        wanted::MAX_RETAINED_BYTES.set();
         self.limits.max_retained_bytes = bytes;
         self
     }
@@ -200,6 +238,7 @@ where
     /// released longest ago is theirs, the cheapest of these goes, a gain node before a decoded sample. Objects of pools
     /// without a window go by age. Default: 1, which is exact LRU.
     pub fn evict_cheapest_of(mut self, window: usize) -> Self {
+        wanted::WINDOW.set();
         self.limits.window = window.max(1);
         self
     }
@@ -238,7 +277,7 @@ where
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
         let timed = limits.have_time();
         let attentive = timed || O::LISTENS && self.sampling.is_some();
-        let weighs = self.account.is_some() || limits.max_retained_bytes != usize::MAX;
+        let weighs = self.account.is_some() || limits.max_retained_bytes() != usize::MAX;
         KeyedPool {
             factory: self.factory,
             resetter: self.resetter,

@@ -145,7 +145,7 @@ where
         let mut builder = SharedPoolBuilder::new(of_key())
             .resetter(of_key())
             .max_objects(self.limits.max_per_key)
-            .max_retained_bytes(self.limits.max_retained_bytes);
+            .max_retained_bytes(self.limits.max_retained_bytes());
         if let Some(account) = &self.account {
             builder = builder.account(account.clone());
         }

@@ -59,7 +59,7 @@ where
             return Ok((slot, object, None));
         }
         #[cfg(feature = "alloc")]
-        if let Some(registration) = &self.registration {
+        if let Some(registration) = self.registration() {
             registration.account().note_miss();
         }
         let result = self.create_slot(key, hash, Room::MayEvict);
@@ -91,7 +91,7 @@ where
         let (object, bytes) = make(&self.factory, key, &mut claim, |claim, more| {
             self.grow(claim, claim.bytes().saturating_add(more), room)
         })?;
-        let worth = match self.limits.window {
+        let worth = match self.limits.window() {
             1 => Worth::NONE,
             _ => Worth::new(self.factory.cost(key, &object), bytes),
         };
@@ -153,10 +153,11 @@ where
                 Room::AsItIs => 0,
             };
             let objects = state.occupied + state.pending;
-            if objects >= self.limits.max_objects.saturating_add(idle) {
+            let max_objects = self.limits.max_objects::<S>();
+            if max_objects.is_some_and(|most| objects >= most.saturating_add(idle)) {
                 return Err(self.exhausted(state));
             }
-            let full = objects >= self.limits.max_objects;
+            let full = max_objects.is_some_and(|most| objects >= most);
             let short = match claim {
                 Some(claim) if full => claim.shortfall(estimate).map(|short| short.bytes()),
                 Some(claim) => claim.fill(estimate).err(),
@@ -229,7 +230,7 @@ where
     /// Whether this pool is among those that give idle objects back.
     fn is_listed(&self) -> bool {
         #[cfg(feature = "alloc")]
-        return self.registration.is_some();
+        return self.registration().is_some();
         #[cfg(not(feature = "alloc"))]
         false
     }
@@ -279,7 +280,7 @@ where
         state: &mut State<K, S>,
         claim: Option<&mut Claim<'_, M>>,
     ) -> Option<Gone<K, F::Object>> {
-        let slot = state.victim(self.limits.window)?;
+        let slot = state.victim(self.limits.window())?;
         let gone = self.remove_here(state, slot, Removal::Evicted(Eviction::Room));
         if let Some(claim) = claim {
             claim.take_over(gone.left.bytes);
@@ -382,7 +383,7 @@ where
     }
 
     fn worth(&self) -> Option<u16> {
-        let window = self.limits.window;
+        let window = self.limits.window();
         if window <= 1 {
             return None;
         }
@@ -399,7 +400,7 @@ where
 
     fn evict_oldest(&self, why: Cause) -> Option<usize> {
         let (window, why) = match why {
-            Cause::Room => (self.limits.window, Eviction::Room),
+            Cause::Room => (self.limits.window(), Eviction::Room),
             Cause::Limit => (1, Eviction::Asked),
         };
         let gone = {

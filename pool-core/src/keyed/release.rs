@@ -12,6 +12,7 @@ use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::observe::{Discard, Leak, Observer, Removal};
 use crate::slots::{Cells as _, List as _, Storage};
 use crate::stats::PoolStats;
+use crate::wanted;
 use core::hash::Hash;
 use core::mem;
 use core::ops::Deref;
@@ -68,7 +69,7 @@ where
     #[inline(always)]
     fn try_link(&self, slot: u32, bytes: Option<usize>, stamp: impl FnOnce() -> Option<u64>) -> bool {
         let Some(bytes) = bytes else { return false };
-        let most = self.limits.max_retained_bytes;
+        let most = self.limits.max_retained_bytes();
         let same = |before| !self.weighs || bytes == before && bytes <= most;
         let mut state = self.state.lock();
         let linked = if state.closed { None } else { state.link(slot, stamp, same) };
@@ -196,7 +197,7 @@ where
 
     /// Charges the change of an object's bytes; false if it grew above what it may retain or what the account allows.
     fn settle_bytes(&self, slot: u32, bytes: usize) -> bool {
-        if bytes > self.limits.max_retained_bytes {
+        if bytes > self.limits.max_retained_bytes() {
             return false;
         }
         let before = self.state.lock().metas[slot as usize].bytes;
@@ -254,7 +255,10 @@ where
         // SAFETY: the caller's promise.
         let bytes = unsafe { self.reset(slot, object) };
         match self.settle(slot, bytes) {
-            Ok(()) => self.state.lock().quarantine(slot, due),
+            Ok(()) => {
+                wanted::QUARANTINE.set();
+                self.state.lock().quarantine(slot, due);
+            }
             // SAFETY: the caller's promise.
             Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
         }

@@ -37,6 +37,7 @@ use crate::lru::{Links, List, NONE, Node};
 use crate::observe::Removal;
 use crate::slots::{Cells, Index, List as _, Slot, Storage};
 use crate::stats::PoolStats;
+use crate::wanted;
 use core::mem;
 
 /// Idle slots across all keys; and, with another head, those in quarantine, which are not idle.
@@ -75,6 +76,14 @@ pub(super) struct Meta {
     pub(super) released: Tick,
     /// Its place in the order of release among the pools that give back to one another; 0 if it is not one of them.
     pub(super) stamp: u64,
+}
+
+impl Meta {
+    /// Of a linked slot, whether nobody inspects it.
+    #[inline(always)]
+    pub(super) fn is_free(&self) -> bool {
+        wanted::INSPECTION.or(self.state == SlotState::Idle, true)
+    }
 }
 
 /// What it costs to make an object again, for each of its bytes: the upper half of an `f32`, which orders as the
@@ -299,7 +308,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let Some(class) = classes.get_mut(class as usize) else { return Newest::None };
         let slot = class.idle_list.newest_or_none();
         let Some(meta) = metas.get_mut(slot as usize) else { return Newest::None };
-        if meta.state != SlotState::Idle || self.closed {
+        if !meta.is_free() || self.closed {
             return Newest::Unclear;
         }
         meta.state = SlotState::Leased;
@@ -323,7 +332,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let metas: &mut [Meta] = &mut self.metas;
         let mut at = self.classes[class as usize].idle_list.newest();
         while let Some(slot) = at {
-            if metas[slot as usize].state == SlotState::Idle {
+            if metas[slot as usize].is_free() {
                 return Some(slot);
             }
             at = List::<PEERS>::older_than(metas, slot);
@@ -335,7 +344,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     pub(super) fn oldest_of(&mut self, class: u32) -> Option<u32> {
         let mut at = self.classes[class as usize].idle_list.oldest();
         while let Some(slot) = at {
-            if self.metas[slot as usize].state == SlotState::Idle {
+            if self.metas[slot as usize].is_free() {
                 return Some(slot);
             }
             at = List::<PEERS>::newer_than(&mut self.metas, slot);
@@ -348,7 +357,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     pub(super) fn oldest(&mut self) -> Option<u32> {
         let mut at = self.recent.oldest();
         while let Some(slot) = at {
-            if self.metas[slot as usize].state == SlotState::Idle {
+            if self.metas[slot as usize].is_free() {
                 return Some(slot);
             }
             at = List::<RECENT>::newer_than(&mut self.metas, slot);
@@ -368,7 +377,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let mut at = self.recent.oldest();
         while let Some(slot) = at.filter(|&slot| slot != best) {
             let meta = &mut self.metas[slot as usize];
-            if meta.state == SlotState::Idle {
+            if meta.is_free() {
                 meta.passed_over = meta.passed_over.saturating_add(1);
             }
             at = List::<RECENT>::newer_than(&mut self.metas, slot);
@@ -382,7 +391,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let mut looks = window;
         while let Some(slot) = at.filter(|_| looks > 0) {
             let meta = &self.metas[slot as usize];
-            if meta.state == SlotState::Idle {
+            if meta.is_free() {
                 looks -= 1;
                 let worth = meta.worth.after(meta.passed_over);
                 if best.is_none_or(|(least, _)| worth < least) {
@@ -398,7 +407,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     pub(super) fn next_to_go(
         &mut self,
         sweep: &mut Sweep,
-        may_go: impl Fn(&Class<K>, &Meta) -> bool,
+        may_go: &dyn Fn(&Class<K>, &Meta) -> bool,
     ) -> Option<u32> {
         let mut at = match sweep.at {
             Some((slot, unlinkings)) if unlinkings == self.unlinkings() => Some(slot),
@@ -408,7 +417,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             sweep.at = Some((slot, self.unlinkings()));
             sweep.looks = sweep.looks.checked_sub(1)?;
             let meta = &self.metas[slot as usize];
-            if meta.state == SlotState::Idle && may_go(&self.classes[meta.class as usize], meta) {
+            if meta.is_free() && may_go(&self.classes[meta.class as usize], meta) {
                 return Some(slot);
             }
             at = List::<RECENT>::newer_than(&mut self.metas, slot);
@@ -659,7 +668,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             recent.unlink(metas, slot);
             self.idle -= 1;
             self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
-            if was == SlotState::Inspected {
+            if wanted::INSPECTION.is_set() && was == SlotState::Inspected {
                 self.inspected_bytes = self.inspected_bytes.wrapping_sub(bytes);
             }
         }
@@ -722,7 +731,7 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// Bytes of the idle objects that may be evicted.
     pub(super) fn evictable(&self) -> usize {
-        self.idle_bytes.wrapping_sub(self.inspected_bytes)
+        self.idle_bytes.wrapping_sub(wanted::INSPECTION.or(self.inspected_bytes, 0))
     }
 
     pub(super) fn stats(&self) -> PoolStats {
@@ -743,6 +752,10 @@ impl<K: Eq, S: Storage> State<K, S> {
             idle_bytes: self.idle_bytes,
             peak_bytes: self.peak_bytes,
         }
+    }
+
+    pub(super) fn key_count(&self) -> usize {
+        self.classes.len() - self.vacant_classes.len()
     }
 
     pub(super) fn key_stats(&mut self, class: u32) -> Option<KeyStats> {

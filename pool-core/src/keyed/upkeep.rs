@@ -10,6 +10,7 @@ use crate::lifecycle::{Factory, Resetter};
 use crate::lru::{List, NONE};
 use crate::observe::{Eviction, Leak, Observer, Removal};
 use crate::slots::{Cells as _, Storage};
+use crate::wanted;
 use crate::work::WorkLimit;
 use core::hash::Hash;
 use core::mem;
@@ -28,13 +29,13 @@ where
     /// Destroys idle objects, those released longest ago first, until at most `target` are idle in all. Leaves
     /// each key its [`min_idle`](super::KeyedPoolBuilder::min_idle). Returns how many were destroyed.
     pub fn trim(&self, target: usize) -> usize {
-        let min_idle = self.limits.min_idle;
+        let min_idle = self.limits.min_idle();
         self.evict_while(
             Removal::Evicted(Eviction::Asked),
             &mut Sweep::whole(),
             usize::MAX,
-            |state| state.idle > target,
-            |class, _| class.idle > min_idle,
+            &mut |state| state.idle > target,
+            &|class, _| class.idle > min_idle,
         )
         .objects
     }
@@ -45,6 +46,7 @@ where
     /// be handed the object that it looks at, and a destructor not the one that comes next. What it acquires meanwhile it may
     /// not see, and what it releases it may see again. The order of the others is untouched.
     pub fn retain(&self, mut keep: impl FnMut(&K, &F::Object) -> bool) -> usize {
+        wanted::INSPECTION.set();
         // It stays idle if the predicate, or the destructor of the one before, panics.
         let hold =
             |slot| Held { pool: self, slot, abandon: |pool: &Self, slot| _ = pool.end_inspect(slot, true) };
@@ -70,8 +72,10 @@ where
     /// idle, or nothing is idle. Returns the bytes freed.
     pub fn evict_to(&self, bytes: usize) -> usize {
         let asked = Removal::Evicted(Eviction::Asked);
-        self.evict_while(asked, &mut Sweep::whole(), usize::MAX, |state| state.bytes > bytes, |_, _| true)
-            .bytes
+        self.evict_while(asked, &mut Sweep::whole(), usize::MAX, &mut |state| state.bytes > bytes, &|_, _| {
+            true
+        })
+        .bytes
     }
 
     /// One bounded slice of housekeeping: looks at no more than `limit` objects for each of these, ends after as many
@@ -99,20 +103,25 @@ where
         if self.timed {
             let now = self.now();
             for (ttl, min_idle) in
-                [(self.limits.idle_ttl, 0), (self.limits.soft_idle_ttl, self.limits.min_idle)]
+                [(self.limits.idle_ttl, 0), (self.limits.soft_idle_ttl(), self.limits.min_idle())]
             {
+                if ttl == u64::MAX {
+                    continue;
+                }
                 let waited = |meta: &Meta| now.since(meta.released) > ttl;
                 let done = self.evict_while(
                     Removal::IdleTooLong,
                     &mut Sweep { looks, at: None },
                     bytes_left,
-                    |state| state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize])),
-                    |class, meta| waited(meta) && class.idle > min_idle,
+                    &mut |state| {
+                        state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize]))
+                    },
+                    &|class, meta| waited(meta) && class.idle > min_idle,
                 );
                 destroyed += done.objects;
                 bytes_left = done.leaves(bytes_left);
             }
-            if self.limits.max_lifetime != u64::MAX {
+            if self.limits.max_lifetime() != u64::MAX {
                 let done = self.expire_old(now, looks, bytes_left);
                 destroyed += done.objects;
                 bytes_left = done.leaves(bytes_left);
@@ -128,10 +137,10 @@ where
             Pressure::None => {}
             Pressure::Critical => {
                 let slice = &mut Sweep { looks, at: None };
-                destroyed += self.evict_while(why, slice, bytes_left, |_| true, |_, _| true).objects;
+                destroyed += self.evict_while(why, slice, bytes_left, &mut |_| true, &|_, _| true).objects;
             }
             Pressure::Moderate => {
-                let (min_idle, epoch) = (self.limits.min_idle, self.state.lock().epoch);
+                let (min_idle, epoch) = (self.limits.min_idle(), self.state.lock().epoch);
                 let spare = |class: &Class<K>, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
                 // The last slice may have ended among objects that are to stay: go on behind them.
                 let at = {
@@ -140,8 +149,8 @@ where
                     (slot != NONE).then(|| (slot, state.unlinkings()))
                 };
                 let slice = &mut Sweep { looks, at };
-                let more = |_: &State<K, S>| account.excess() > 0;
-                destroyed += self.evict_while(why, slice, bytes_left, more, spare).objects;
+                let more = &mut |_: &State<K, S>| account.excess() > 0;
+                destroyed += self.evict_while(why, slice, bytes_left, more, &spare).objects;
                 let mut state = self.state.lock();
                 if let (0, Some((slot, unlinkings))) = (slice.looks, slice.at)
                     && unlinkings == state.unlinkings()
@@ -169,7 +178,7 @@ where
         let account = self.account.as_ref()?;
         account.set_hard_limit(bytes);
         let (why, sweep) = (Removal::Evicted(Eviction::Asked), &mut Sweep::whole());
-        self.evict_while(why, sweep, usize::MAX, |_| account.overcommitted() > 0, |_, _| true);
+        self.evict_while(why, sweep, usize::MAX, &mut |_| account.overcommitted() > 0, &|_, _| true);
         Some(account.overcommitted())
     }
 
@@ -187,7 +196,7 @@ where
         self.state.lock().closed = true;
         let closing = Closing(|| {
             let (why, sweep) = (Removal::Evicted(Eviction::Closed), &mut Sweep::whole());
-            self.evict_while(why, sweep, usize::MAX, |_| true, |_, _| true);
+            self.evict_while(why, sweep, usize::MAX, &mut |_| true, &|_, _| true);
             #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
             self.close_classes();
         });
@@ -203,7 +212,7 @@ where
     /// Makes idle whatever is due; true if something was.
     pub(super) fn end_quarantines(&self) -> bool {
         // Nearly always nothing is, and then the clock need not be read.
-        if self.state.lock().quarantine.oldest().is_none() {
+        if !wanted::QUARANTINE.is_set() || self.state.lock().quarantine.oldest().is_none() {
             return false;
         }
         self.end_some_quarantines(usize::MAX, usize::MAX).0 > 0
@@ -213,7 +222,7 @@ where
     #[cold]
     fn end_some_quarantines(&self, most: usize, bytes: usize) -> (usize, Done) {
         let (mut ended, mut done) = (0, Done::default());
-        if self.state.lock().quarantine.oldest().is_none() {
+        if !wanted::QUARANTINE.is_set() || self.state.lock().quarantine.oldest().is_none() {
             return (ended, done);
         }
         let now = self.clock.now();
@@ -282,13 +291,14 @@ where
 
     /// Destroys idle objects, oldest first, while `more` says so and until so many bytes are gone, passing over those that
     /// `may_go` forbids.
+    // Not generic: of what is done now and then one copy will do.
     fn evict_while(
         &self,
         why: Removal,
         sweep: &mut Sweep,
         bytes: usize,
-        mut more: impl FnMut(&State<K, S>) -> bool,
-        may_go: impl Fn(&Class<K>, &Meta) -> bool,
+        more: &mut dyn FnMut(&State<K, S>) -> bool,
+        may_go: &dyn Fn(&Class<K>, &Meta) -> bool,
     ) -> Done {
         let mut done = Done::default();
         while done.bytes < bytes || bytes == usize::MAX {
@@ -298,7 +308,7 @@ where
                 if !more(state) {
                     break;
                 }
-                let Some(slot) = state.next_to_go(sweep, &may_go) else { break };
+                let Some(slot) = state.next_to_go(sweep, may_go) else { break };
                 let next = List::<RECENT>::newer_than(&mut state.metas, slot);
                 let gone = self.remove(state, slot, why);
                 sweep.at = next.map(|next| (next, state.unlinkings()));

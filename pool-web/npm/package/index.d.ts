@@ -82,8 +82,10 @@ export interface NodePoolOptions {
   maxNodes?: number;
   /** Seconds after which a waiting node is given up, at the next `maintain()`. Default: never. */
   idleSeconds?: number;
-  /** The budget that delay lines are charged to. Default: of a manager one of its own, of 96 MB; of other pools none. */
+  /** The budget that delay lines are charged to. Default: of a manager the one of 96 MB that all share; of other pools none. */
   memory?: AudioMemoryManager;
+  /** Most nodes of a type that rest until they are silent; beyond it those with longest to go are given up. Default: 256. */
+  maxQuarantined?: number;
 }
 
 /** Options of a pool with a factory of yours. */
@@ -135,10 +137,14 @@ interface NodeDesk {
   listen(node: AudioNode, type: string, callback: (event: Event) => void): void;
   /** Gives the node up instead of releasing it. */
   discard(node: AudioNode): void;
+  /** Takes the node out of the pool for good: it is yours as it is, with its connections. */
+  detach(node: AudioNode): void;
   /** Housekeeping, about once a second: what has become silent is available again. Returns how many nodes it moved. */
   maintain(): number;
   /** Why a node was discarded at its release, if an exception did it. Taken: asked again, `undefined`. */
   takeFailure(): string | undefined;
+  /** Gives up waiting nodes, the longest waiting first, until so many of each type are left. Returns how many went. */
+  trim(available: number): number;
   /** Evicts all nodes that wait. */
   clear(): void;
   /** Refuses all further acquires, and clears. Nodes in use stay usable. */
@@ -268,7 +274,7 @@ export interface BufferPoolOptions {
   maxBuffers?: number;
   /** Seconds after which a waiting buffer is given up; a timer looks after it. Default: never. */
   idleSeconds?: number;
-  /** The budget. Default: one of its own, of 96 MB. */
+  /** The budget. Default: the one of 96 MB that all share which are given none. */
   memory?: AudioMemoryManager;
 }
 
@@ -364,7 +370,7 @@ export interface SampleCacheStats {
  * ```
  */
 export class SampleCache {
-  /** @param options - the budget; default: one of its own, of 96 MB */
+  /** @param options - the budget; default: the one of 96 MB that all share which are given none */
   constructor(context: BaseAudioContext, options?: { memory?: AudioMemoryManager });
   /** The sound, if it is there. */
   get(id: string): SampleLease | undefined;

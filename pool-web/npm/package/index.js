@@ -1,11 +1,9 @@
 // The WASM is fetched when this module is first imported; everything is ready when the import is. What is here besides gives
 // the classes of the WASM the signatures of `index.d.ts`: options and reports are objects here, and lists of numbers there.
 import * as raw from "./pool_web_bg.js";
-import * as glue from "./glue.js";
-import * as errors from "./error.js";
-
-const { PoolError, exception, formatBytes, make_error } = errors;
-const { end, on_ended, probe, take_thrown } = glue;
+import timing from "./timing.txt";
+import { add_module, end, on_ended, probe, take_thrown } from "./glue.js";
+import { PoolError, exception, formatBytes, has_method, make_error } from "./error.js";
 
 let url = new URL("./pool_web_bg.wasm", import.meta.url);
 // Vite's development server bundles this module ahead, and leaves the WASM where it was.
@@ -16,8 +14,7 @@ function misused() {
   throw new PoolError("pool-closed", "used after `free()`, or freed while in use");
 }
 
-const bindings = { ...raw, [raw.THROW]: misused };
-const imports = { "pool_web_bg.js": bindings, "glue.js": glue, "error.js": errors };
+const imports = { _: { ...raw.imports, [raw.THROW]: misused } };
 
 async function load() {
   // Node has no fetch of files: there this module is imported only to be looked at, by test runners for example. Its module
@@ -64,18 +61,22 @@ function number(options, name, otherwise = Infinity) {
 /** In WASM what is not finite was left out, and no budget is as good as all the bytes that it can address. */
 const bounded = (bytes) => Math.min(bytes, 2 ** 32);
 
+/** The budget of all that are given none. */
+let common;
+
 /** The number of the budget. */
 function budget({ memory }) {
+  if (memory === undefined) memory = common ??= new AudioMemoryManager();
   // One that was freed is none any more.
-  if (memory !== undefined && !(memory instanceof AudioMemoryManager && memory.__wbg_ptr)) {
+  if (!(memory instanceof AudioMemoryManager && memory.__wbg_ptr)) {
     throw bad("`memory` must be an AudioMemoryManager");
   }
-  return memory?._key() ?? Infinity;
+  return memory._key();
 }
 
-/** What all pools have: most that wait, most in all, seconds to wait, and the budget. */
+/** What all pools have: most that wait, most in all, and seconds to wait. */
 function bounds(options, waiting, most) {
-  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds"), budget(options)];
+  return [number(options, waiting, KEPT), number(options, most), number(options, "idleSeconds")];
 }
 
 /** An object of names and figures; what is not known is no number in WASM, and null here. */
@@ -95,6 +96,9 @@ async function attempt(operation, work) {
   }
 }
 
+/** Of the samples: 32 bits each. */
+const bytesOf = (buffer) => 4 * buffer.numberOfChannels * buffer.length || 0;
+
 function group(title, lines) {
   console.group(title);
   for (const line of lines) console.log(line);
@@ -108,9 +112,15 @@ class NodeDesk extends raw.Nodes {
   /** So that its callbacks are called for as long as there are pools. */
   #memory;
 
-  constructor(context, { memory }, ...rest) {
-    super(context, ...rest);
-    this.#memory = memory;
+  constructor(context, options, memory, ...rest) {
+    super(
+      context,
+      ...bounds(options, "maxSize", "maxNodes"),
+      memory,
+      number(options, "maxQuarantined", NaN),
+      ...rest,
+    );
+    this.#memory = options.memory;
   }
 
   release(node) {
@@ -151,7 +161,8 @@ export class AudioNodePool extends NodeDesk {
     super(
       context,
       options,
-      ...bounds(options, "maxSize", "maxNodes"),
+      // Only delays hold bytes that count, and nobody knows yet what the function makes.
+      options.memory === undefined ? Infinity : budget(options),
       (context) => (0, pool.deref().#factory)(context),
       typeof resetter === "function" ? (node) => (0, pool.deref().#resetter)(node) : undefined,
       number(options, "settleSeconds"),
@@ -183,7 +194,7 @@ const TYPES =
 export class AudioNodePoolManager extends NodeDesk {
   constructor(context, options) {
     options = read(options, "maxSize");
-    super(context, options, ...bounds(options, "maxSize", "maxNodes"));
+    super(context, options, budget(options));
   }
 
   acquireIIRFilter(feedforward, feedback) {
@@ -225,7 +236,7 @@ export class AudioBufferPool extends raw.AudioBufferPool {
 
   constructor(context, options) {
     options = read(options, "maxPoolSize");
-    super(context, ...bounds(options, "maxPoolSize", "maxBuffers"));
+    super(context, ...bounds(options, "maxPoolSize", "maxBuffers"), budget(options));
     this.#memory = options.memory;
     this.#rate = context.sampleRate;
     const idle = number(options, "idleSeconds");
@@ -377,7 +388,7 @@ export class SampleCache extends raw.Samples {
   async #keep(id, decoding, work) {
     try {
       const buffer = await work();
-      const bytes = 4 * buffer.numberOfChannels * buffer.length;
+      const bytes = bytesOf(buffer);
       this.#shift(bytes, 0);
       // All who wait have it from now on: else others who make room could take it before they run.
       const sample = { id, buffer, bytes, leases: decoding.waiting };
@@ -432,6 +443,8 @@ const apart = (callback) => (usage) => {
 };
 
 export class AudioMemoryManager extends raw.AudioMemoryManager {
+  /** The bytes of each id, the longest unused first. */
+  #tracked = new Map();
   #onWarning;
   #onRecovery;
 
@@ -453,11 +466,34 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
     this.#onRecovery = typeof onRecovery === "function" ? onRecovery : undefined;
   }
 
+  trackBuffer(id, buffer) {
+    if (!has_method(buffer, "getChannelData")) throw bad("the buffer must be an AudioBuffer");
+    const bytes = bytesOf(buffer);
+    this._track(bytes - (this.#tracked.get(id) ?? 0));
+    this.#tracked.delete(id);
+    this.#tracked.set(id, bytes);
+    // Now that a callback finds it.
+    this._settle();
+  }
+
+  untrackBuffer(id) {
+    const bytes = this.#tracked.get(id);
+    this.#untrack(bytes === undefined ? [] : [[id, bytes]]);
+    return bytes;
+  }
+
+  touch(id) {
+    const bytes = this.#tracked.get(id);
+    this._track(0);
+    return this.#tracked.delete(id) && !!this.#tracked.set(id, bytes);
+  }
+
   getStats() {
-    return report(
-      "estimatedBufferMemory activeNodes cachedBuffers peakMemory inUse available tracked budget overBudget idleNodes",
+    const { estimatedBufferMemory, activeNodes, ...others } = report(
+      "estimatedBufferMemory activeNodes peakMemory inUse available tracked budget overBudget idleNodes",
       this._stats(),
     );
+    return { estimatedBufferMemory, activeNodes, cachedBuffers: this.#tracked.size, ...others };
   }
 
   setBudget(bytes) {
@@ -467,7 +503,29 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
 
   cleanup(keepIds) {
     if (typeof keepIds?.[Symbol.iterator] !== "function") throw bad("`keepIds` must be iterable");
-    return this._cleanup(new Set(keepIds));
+    const keep = new Set(keepIds);
+    return this.#untrack([...this.#tracked].filter(([id]) => !keep.has(id)));
+  }
+
+  evictToSize(target) {
+    let over = this._evict(target);
+    const gone = [...this.#tracked].filter(([, bytes]) => over > 0 && ((over -= bytes), true));
+    this.#untrack(gone);
+    return gone.map(([id]) => id);
+  }
+
+  clear() {
+    this.cleanup([]);
+    this._clear();
+  }
+
+  /** Returns the bytes of all these. */
+  #untrack(entries) {
+    const freed = entries.reduce((sum, [, bytes]) => sum + bytes, 0);
+    this._track(-freed);
+    for (const [id] of entries) this.#tracked.delete(id);
+    this._settle();
+    return freed;
   }
 
   formatBytes(bytes) {
@@ -504,14 +562,21 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
 }
 
 export class AudioPerformanceProfiler extends raw.AudioPerformanceProfiler {
+  #context;
+  #url;
+
   constructor(context, options) {
-    super(context, read(options, "").moduleUrl?.toString());
+    const { moduleUrl } = read(options, "");
+    super(context);
+    this.#context = context;
+    this.#url = moduleUrl?.toString();
   }
 
   async startMonitoring() {
-    const added = this._begin();
-    if (!added) return;
+    if (!this._begin()) return;
     const turn = this._turn();
+    const added = add_module(this.#context, this.#url, timing);
+    if (!added) throw make_error("unsupported", [], "AudioWorklet (the page must be secure)");
     await attempt("addModule", () => added);
     this._finish(turn);
   }

@@ -37,7 +37,7 @@ export function exception(operation, thrown) {
   return make_error("exception", [], operation, text(thrown?.name) ?? "", message);
 }
 
-// For each code the names of the numbers and texts that become details, in the order in which they come, and the message.
+// In the order of `Code` in `error.rs`. For each the names of the numbers and texts that become details, in the order in which they come, and the message.
 const errors = {
   "bad-buffer": ["channels length sampleRate", "", (n, a, b, c) =>
     `no buffer of ${n[0]} channels x ${n[1]} frames at ${n[2]} Hz: ${c ? describe(a, b, c) : a}`],
@@ -61,6 +61,12 @@ const errors = {
   "released-twice": ["", "", (n, a) => `this ${a} was released before`],
   unknown: ["", "", (n, a) => `this ${a} is of no pool`],
 };
+
+const codes = Object.keys(errors);
+
+export function error_of(number, ...rest) {
+  return make_error(codes[number], ...rest);
+}
 
 export function make_error(code, numbers, a, b, c) {
   const [counts, words, message] = errors[code] ?? ["", "", () => code];

@@ -1,17 +1,15 @@
 //! `AudioMemoryManager`.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use js_sys::{Array, Function, Set};
-use pool_web::{AudioMemory, DEFAULT_BUDGET};
+use js_sys::Function;
+use pool_web::{AudioMemory, DEFAULT_BUDGET, Reservation};
 use wasm_bindgen::prelude::*;
-use web_sys::AudioBuffer;
 
 use crate::error::refused;
-use crate::options::{finite, given};
+use crate::options::finite;
 
 pool_web::per_thread! {
     /// By number: the options of a pool tell it.
@@ -22,6 +20,8 @@ pool_web::per_thread! {
 #[wasm_bindgen(skip_typescript)]
 pub struct AudioMemoryManager {
     memory: AudioMemory,
+    /// What `index.js` tracks by id. It is there already: it counts whether it fits or not.
+    tracked: RefCell<Reservation>,
     key: u32,
 }
 
@@ -39,6 +39,16 @@ impl Drop for AudioMemoryManager {
     }
 }
 
+/// There are so many bytes more, or fewer.
+pub(crate) fn shift(claim: &RefCell<Reservation>, bytes: f64) -> Result<(), JsValue> {
+    let mut claim = claim.borrow_mut();
+    // A negative number becomes 0.
+    claim.try_grow(bytes as usize).map_err(refused)?;
+    // No more is given back than was taken: `index.js` has the sum.
+    let _ = claim.shrink(-bytes as usize);
+    Ok(())
+}
+
 /// The callbacks come from `index.js`, and do not throw.
 fn call(callback: Function) -> impl Fn(usize) {
     move |used| {
@@ -49,7 +59,12 @@ fn call(callback: Function) -> impl Fn(usize) {
 #[wasm_bindgen]
 impl AudioMemoryManager {
     #[wasm_bindgen(constructor)]
-    pub fn new(warning: f64, budget: f64, on_warning: Function, on_recovery: Function) -> Self {
+    pub fn new(
+        warning: f64,
+        budget: f64,
+        on_warning: Function,
+        on_recovery: Function,
+    ) -> Result<Self, JsValue> {
         let warning = finite(warning).map(|bytes| bytes as usize);
         // Who names a threshold beyond the default budget means to use as much.
         let default = DEFAULT_BUDGET.max(warning.unwrap_or(0));
@@ -69,7 +84,8 @@ impl AudioMemoryManager {
             all[key] = Some(memory.clone());
             key as u32
         });
-        Self { memory, key }
+        let tracked = RefCell::new(memory.account().charge_external(0).map_err(refused)?);
+        Ok(Self { memory, tracked, key })
     }
 
     #[wasm_bindgen(js_name = _key)]
@@ -77,20 +93,16 @@ impl AudioMemoryManager {
         self.key
     }
 
-    #[wasm_bindgen(js_name = trackBuffer)]
-    pub fn track_buffer(&self, id: &str, buffer: JsValue) -> Result<(), JsValue> {
-        let buffer: AudioBuffer = given(buffer, "getChannelData", "the buffer must be an AudioBuffer")?;
-        let tracked = self.memory.track_buffer(id, &buffer);
-        tracked.map(drop).map_err(refused)
+    /// So many bytes more, or fewer, are tracked by id, which `index.js` does: it has the ids.
+    #[wasm_bindgen(js_name = _track)]
+    pub fn track(&self, bytes: f64) -> Result<(), JsValue> {
+        shift(&self.tracked, bytes)
     }
 
-    #[wasm_bindgen(js_name = untrackBuffer)]
-    pub fn untrack_buffer(&self, id: &str) -> Option<f64> {
-        self.memory.untrack_buffer(id).map(|bytes| bytes as f64)
-    }
-
-    pub fn touch(&self, id: &str) -> bool {
-        self.memory.touch(id)
+    /// Makes room for what is over the budget, and calls the callbacks that are due.
+    #[wasm_bindgen(js_name = _settle)]
+    pub fn settle(&self) {
+        self.memory.settle();
     }
 
     #[wasm_bindgen(js_name = trackNode)]
@@ -114,11 +126,10 @@ impl AudioMemoryManager {
         let figures = [
             stats.used,
             stats.active_nodes,
-            stats.cached_buffers,
             stats.peak,
             stats.leased,
             stats.idle,
-            stats.tracked,
+            self.tracked.borrow().bytes(),
             stats.limit,
             stats.overcommitted,
             stats.idle_nodes,
@@ -131,20 +142,11 @@ impl AudioMemoryManager {
         self.memory.set_limit(bytes as usize) as f64
     }
 
-    #[wasm_bindgen(js_name = _cleanup)]
-    pub fn cleanup(&self, keep: &Set) -> f64 {
-        self.memory.retain(|id, _| keep.has(&JsValue::from_str(id))) as f64
-    }
-
-    #[wasm_bindgen(js_name = evictToSize)]
-    pub fn evict_to_size(&self, bytes: f64) -> Array {
-        let ids = Array::new();
+    /// Evicts what the pools have idle until no more is in use; returns the bytes that are still to go.
+    #[wasm_bindgen(js_name = _evict)]
+    pub fn evict(&self, bytes: f64) -> f64 {
         // A negative number and NaN become 0.
-        let gone: Vec<String> = self.memory.evict_to(bytes as usize);
-        for id in &gone {
-            ids.push(&JsValue::from_str(id));
-        }
-        ids
+        self.memory.evict_pools_to(bytes as usize) as f64
     }
 
     #[wasm_bindgen(js_name = resetPeak)]
@@ -152,7 +154,9 @@ impl AudioMemoryManager {
         self.memory.reset_peak();
     }
 
+    /// Of what is not tracked.
+    #[wasm_bindgen(js_name = _clear)]
     pub fn clear(&self) {
-        self.memory.clear();
+        self.memory.clear_pools();
     }
 }

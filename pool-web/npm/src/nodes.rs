@@ -14,7 +14,7 @@ use pool_web::{
 use wasm_bindgen::prelude::*;
 use web_sys::AudioNode;
 
-use crate::error::{fail, in_words, thrown};
+use crate::error::{Code, fail, in_words, thrown};
 use crate::options::{bounds, finite, given_context};
 use crate::shared::{Shared, pool_number};
 
@@ -66,6 +66,7 @@ impl Nodes {
         most: f64,
         idle_seconds: f64,
         memory: f64,
+        most_quarantined: f64,
         factory: Option<Function>,
         resetter: Option<Function>,
         settle_seconds: f64,
@@ -77,7 +78,13 @@ impl Nodes {
         let shared = Shared::of(&context);
         let refused: Rc<Cell<Option<JsValue>>> = Rc::default();
         let pools = match factory {
-            None => Manager::builder_in(&shared.context).bounds(&bounds).build().into_pools(),
+            None => {
+                let mut builder = Manager::builder_in(&shared.context).bounds(&bounds);
+                if !most_quarantined.is_nan() {
+                    builder = builder.max_quarantined(most_quarantined as usize);
+                }
+                builder.build_pools()
+            }
             Some(factory) => {
                 let (all, why) = (Rc::downgrade(&shared), Rc::clone(&refused));
                 let refuse = move |code| {
@@ -86,10 +93,10 @@ impl Nodes {
                 };
                 let mut builder = Pool::<AudioNode>::builder(&shared.context, move |context, ()| {
                     let made = factory.call1(&JsValue::UNDEFINED, context)?;
-                    let node = made.dyn_into::<AudioNode>().map_err(|_| refuse("not-a-node"))?;
+                    let node = made.dyn_into::<AudioNode>().map_err(|_| refuse(Code::NotANode))?;
                     // A node that is in a pool would be out twice.
                     let new = all.upgrade().is_some_and(|all| all.nodes.borrow().note(&node));
-                    if new { Ok(node) } else { Err(refuse("foreign")) }
+                    if new { Ok(node) } else { Err(refuse(Code::Foreign)) }
                 })
                 .bounds(&bounds);
                 if let Some(resetter) = resetter {
@@ -97,6 +104,9 @@ impl Nodes {
                         let verdict = resetter.call1(&JsValue::UNDEFINED, node)?;
                         Ok(if verdict == JsValue::FALSE { Verdict::Discard } else { Verdict::Keep })
                     });
+                }
+                if !most_quarantined.is_nan() {
+                    builder = builder.max_quarantined(most_quarantined as usize);
                 }
                 if let Some(seconds) = finite(settle_seconds) {
                     builder = builder.settle_seconds(seconds);
@@ -146,6 +156,14 @@ impl Nodes {
         Ok(())
     }
 
+    /// The node is the user's from now on, as it is.
+    pub fn detach(&self, node: &JsValue) -> Result<(), JsValue> {
+        let lease = self.shared.nodes.borrow_mut().take(node, self.number)?;
+        let node = lease.detach();
+        self.shared.nodes.borrow_mut().forget(&node);
+        Ok(())
+    }
+
     /// To a parameter if there is a name.
     #[wasm_bindgen(js_name = _connect)]
     pub fn connect(
@@ -191,6 +209,11 @@ impl Nodes {
 
     pub fn maintain(&self) -> usize {
         self.pools.iter().map(Pool::maintain).sum()
+    }
+
+    /// Of each pool.
+    pub fn trim(&self, available: usize) -> usize {
+        self.pools.iter().map(|pool| pool.trim(available)).sum()
     }
 
     /// Those of each pool, one after the other.

@@ -2,7 +2,7 @@
 
 use pool_web::Bounds;
 
-use crate::error::fail;
+use crate::error::{Code, fail};
 use crate::memory::AudioMemoryManager;
 use wasm_bindgen::prelude::*;
 use web_sys::BaseAudioContext;
@@ -29,7 +29,11 @@ pub(crate) fn finite(value: f64) -> Option<f64> {
 /// An argument, if it has this method, by which objects of other windows are known as well. Found out before anything is
 /// borrowed: an exception of JavaScript's in the midst of it would leave it borrowed for ever.
 pub(crate) fn given<T: JsCast>(value: JsValue, method: &str, otherwise: &str) -> Result<T, JsValue> {
-    if has_method(&value, method) { Ok(value.unchecked_into()) } else { Err(fail("bad-option", otherwise)) }
+    if has_method(&value, method) {
+        Ok(value.unchecked_into())
+    } else {
+        Err(fail(Code::BadOption, otherwise))
+    }
 }
 
 /// The context that a pool is for.

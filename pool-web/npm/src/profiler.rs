@@ -1,7 +1,6 @@
 //! `AudioPerformanceProfiler`.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use pool_web::AudioProfiler;
@@ -24,18 +23,14 @@ pub struct AudioPerformanceProfiler {
 #[wasm_bindgen]
 impl AudioPerformanceProfiler {
     #[wasm_bindgen(constructor)]
-    pub fn new(context: AudioContext, module_url: Option<String>) -> Self {
-        let profiler = match module_url {
-            Some(url) => AudioProfiler::with_module_url(&context, &url),
-            None => AudioProfiler::new(&context),
-        };
-        Self { profiler }
+    pub fn new(context: AudioContext) -> Self {
+        Self { profiler: AudioProfiler::new(&context) }
     }
 
-    /// The start, up to the wait for the module; `undefined` if it monitors already.
+    /// The start, before the module is added, which `index.js` does; `false` if it monitors already.
     #[wasm_bindgen(js_name = _begin)]
-    pub fn begin(&self) -> Result<JsValue, JsValue> {
-        self.profiler.begin().map(JsValue::from).map_err(thrown)
+    pub fn begin(&self) -> Result<bool, JsValue> {
+        self.profiler.begin().map_err(thrown)
     }
 
     #[wasm_bindgen(js_name = _turn)]

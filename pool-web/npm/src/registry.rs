@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use js_sys::{Map, WeakSet};
 use wasm_bindgen::prelude::*;
 
-use crate::error::fail;
+use crate::error::{Code, fail};
 
 /// Leases of type `L`, found by the object that is out.
 pub(crate) struct Registry<L> {
@@ -58,14 +58,14 @@ impl<L> Registry<L> {
     fn slot(&self, object: &JsValue) -> Result<usize, JsValue> {
         self.out.get(object).as_f64().map(|slot| slot as usize).ok_or_else(|| {
             let known = object.is_object() && self.known.has(object.unchecked_ref());
-            fail(if known { "released-twice" } else { "unknown" }, self.what)
+            fail(if known { Code::ReleasedTwice } else { Code::Unknown }, self.what)
         })
     }
 
     /// The lease of an object that must be out.
     pub(crate) fn get(&self, object: &JsValue) -> Result<&L, JsValue> {
         let slot = self.slot(object)?;
-        self.slots[slot].as_ref().map(|(_, lease)| lease).ok_or_else(|| fail("unknown", self.what))
+        self.slots[slot].as_ref().map(|(_, lease)| lease).ok_or_else(|| fail(Code::Unknown, self.what))
     }
 
     /// The lease of an object, if it is out.
@@ -85,7 +85,7 @@ impl<L> Registry<L> {
             }
             other => {
                 self.slots[slot] = other;
-                Err(fail("foreign", self.what))
+                Err(fail(Code::Foreign, self.what))
             }
         }
     }

@@ -8,7 +8,7 @@ use pool_web::{AudioMemory, Member, PoolStats, Reservation};
 use wasm_bindgen::prelude::*;
 
 use crate::error::refused;
-use crate::memory::AudioMemoryManager;
+use crate::memory::{AudioMemoryManager, shift};
 use crate::options::finite;
 
 /// What the sounds of one cache take, and who gives them up.
@@ -62,13 +62,9 @@ impl Samples {
     /// There are so many bytes more, or fewer, and more or fewer of them are idle. Returns how many there are.
     #[wasm_bindgen(js_name = _shift)]
     pub fn shift(&self, bytes: f64, idle: f64) -> Result<f64, JsValue> {
-        let mut claim = self.held.claim.borrow_mut();
-        // A negative number becomes 0.
-        claim.try_grow(bytes as usize).map_err(refused)?;
-        // No more is given back than was taken: `index.js` has the sum.
-        let _ = claim.shrink(-bytes as usize);
+        shift(&self.held.claim, bytes)?;
         self.held.idle.set((self.held.idle.get() as f64 + idle) as usize);
-        Ok(claim.bytes() as f64)
+        Ok(self.held.claim.borrow().bytes() as f64)
     }
 
     /// Makes room for what is over the budget, and calls the callbacks that are due.

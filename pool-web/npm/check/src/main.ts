@@ -335,6 +335,34 @@ const checks: Record<string, () => void | Promise<void>> = {
     equal(memory.untrackBuffer("song"), undefined, "it is gone");
   },
 
+  // Catches: ids and bytes that do not go together, and a callback that comes too early to find what it is about.
+  "what is tracked is counted once": () => {
+    const buffer = context.createBuffer(2, 100_000, 48000);
+    const gone: string[][] = [];
+    const memory: AudioMemoryManager = new AudioMemoryManager(1, () => gone.push(memory.evictToSize(0)));
+    memory.trackBuffer("song", buffer);
+    memory.trackBuffer("song", buffer);
+    equal(memory.getEstimatedMemory(), 800_000, "it replaces itself");
+    memory.trackBuffer("other", buffer);
+    equal(gone, [["song", "other"]], "the callback lets both go");
+    equal([memory.touch("song"), memory.getEstimatedMemory()], [false, 0], "nothing is left");
+    memory.trackBuffer("a", buffer);
+    equal([memory.touch("a"), memory.untrackBuffer("a"), memory.untrackBuffer("a")], [true, 800_000, undefined], "once");
+    const endless = new AudioMemoryManager(Infinity, undefined, Infinity);
+    // A real one would take the gigabyte.
+    const hour = { numberOfChannels: 8, length: 32_000_000, getChannelData() {} } as unknown as AudioBuffer;
+    for (const id of ["a", "b", "c", "d"]) endless.trackBuffer(id, hour);
+    refused("over-budget", () => endless.trackBuffer("e", hour));
+    equal([endless.getStats().cachedBuffers, endless.cleanup(["b", "e"])], [4, 3 * 1_024_000_000], "the refused one is not there");
+    endless.clear();
+    equal([endless.getStats().cachedBuffers, endless.getEstimatedMemory()], [0, 0], "nor is anything");
+    endless.free();
+    refused("pool-closed", () => endless.trackBuffer("a", buffer));
+    refused("pool-closed", () => endless.untrackBuffer("a"));
+    refused("pool-closed", () => endless.touch("a"));
+    refused("pool-closed", () => endless.cleanup([]));
+  },
+
   "sounds are decoded once, and leased": async () => {
     const memory = new AudioMemoryManager();
     const sounds = new SampleCache(context, { memory });
@@ -492,12 +520,52 @@ const checks: Record<string, () => void | Promise<void>> = {
     refused("foreign", () => pool.acquire());
   },
 
-  "delay lines have a budget": () => {
+  // Catches: a budget for each pool, which lets a page take several times what it should.
+  "what is given no budget shares one": () => {
     const nodes = new AudioNodePoolManager(context);
     const refusal = refused("over-budget", () => {
       for (let line = 0; line < 100; line++) nodes.acquireDelay(5);
     });
     equal(refusal.details.limit, 96_000_000, "by default");
+    refused("over-budget", () => new AudioNodePoolManager(context).acquireDelay(5));
+    const buffers = new AudioBufferPool(context);
+    refused("over-budget", () => buffers.acquire(2, 480_000));
+    const memory = new AudioMemoryManager();
+    new AudioNodePoolManager(context, { memory }).acquireDelay(5);
+    new AudioNodePool(context, (ctx) => ctx.createDelay(5)).acquire();
+    nodes.dispose();
+    // What is out is the user's; it was charged as long as the pool knew of it.
+    nodes.free();
+    buffers.discard(buffers.acquire(2, 480_000));
+  },
+
+  // Catches: codes that the WASM and `error.js` number differently.
+  "a closed context": async () => {
+    const closed = new AudioContext();
+    const nodes = new AudioNodePoolManager(closed);
+    await closed.close();
+    const refusal = refused("context-closed", () => nodes.acquireGain());
+    equal(refusal.message, "acquire: the audio context is closed", "what it says");
+  },
+
+  // Catches: a detached node that is cut, or still counted; a trim or a bound that is forgotten on the way.
+  "nodes leave their pool": () => {
+    const nodes = new AudioNodePoolManager(context, { maxQuarantined: 2 });
+    const [kept, target] = [nodes.acquireGain(), nodes.acquireGain()];
+    nodes.connect(kept, target);
+    nodes.detach(kept);
+    equal([nodes.getStats().gain.inUse, nodes.getStats().gain.total], [1, 1], "one is the pool's");
+    refused("unknown", () => nodes.release(kept));
+    refused("unknown", () => nodes.detach(kept));
+    // It throws if nothing is connected.
+    kept.disconnect(target);
+    const pool = new AudioNodePool(context, () => kept, null, { maxQuarantined: Infinity });
+    equal(pool.acquire(), kept, "another pool may have it");
+    nodes.release(target);
+    for (const gain of [nodes.acquireGain(), nodes.acquireGain(), nodes.acquireGain()]) nodes.release(gain);
+    equal([nodes.trim(1), nodes.getStats().gain.available], [2, 1], "the longest waiting go");
+    for (const delay of [1, 2, 3].map((line) => nodes.acquireDelay(line))) nodes.release(delay);
+    equal([nodes.getStats().delay.quarantined, nodes.getStats().delay.discarded], [2, 1], "no more may rest");
   },
 
   "a shaper comes back, also after ready()": async () => {

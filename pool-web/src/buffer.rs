@@ -505,23 +505,26 @@ impl BufferLease {
     ///
     /// [`WebError::Exception`], such as for a source that has a buffer already; then it holds nothing.
     pub fn play_on(&self, source: &AudioBufferSourceNode) -> Result<Hold, WebError> {
-        let pooled = self.pooled();
-        bindings::set_source_buffer(source, &pooled.buffer)
+        bindings::set_source_buffer(source, &self.pooled().buffer)
             .map_err(Exception::of("AudioBufferSourceNode.buffer"))?;
-        let held = Held::new(&pooled.holds);
+        self.hold(source)
+    }
+
+    fn hold(&self, source: &AudioBufferSourceNode) -> Result<Hold, WebError> {
+        let held = Held::new(&self.pooled().holds);
         ended::ended_of(self.home.owner, source, move || drop(held)).map(Hold)
     }
 
-    /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 3 calls
+    /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 2 calls
     /// into JavaScript.
     ///
     /// # Errors
     ///
     /// [`WebError::Exception`], though none is known.
     pub fn source(&self) -> Result<AudioBufferSourceNode, WebError> {
-        let context = &self.home.context;
-        let source = context.create_buffer_source().map_err(Exception::of("createBufferSource"))?;
-        self.play_on(&source)?;
+        let source = bindings::source_of(&self.home.context, &self.pooled().buffer)
+            .map_err(Exception::of("createBufferSource"))?;
+        self.hold(&source)?;
         Ok(source)
     }
 

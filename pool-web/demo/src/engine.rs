@@ -473,9 +473,8 @@ impl Band {
         }
 
         let chain = self.supply.chain(hit.frames, hit.echo)?;
-        let source = self.context.create_buffer_source().map_err(|error| describe(&error))?;
         // Anew: what was made since may have made the memory grow.
-        chain.sound.load(self.scratch.views(frames), &source)?;
+        let source = chain.sound.source(&self.context, self.scratch.views(frames))?;
         self.wire(&source, &chain)?;
         self.start_source(hit, now, &source, &chain).map_err(|error| describe(&error))?;
         let slot = self.take_slot(inner).ok_or_else(|| format!("more than {MOST_VOICES} voices at once"))?;

@@ -11,8 +11,8 @@ use pool_web::{
 };
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioNode, AudioParam, BiquadFilterNode, DelayNode,
-    GainNode, StereoPannerNode,
+    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioNode, AudioParam, BiquadFilterNode,
+    BiquadFilterType, DelayNode, GainNode, StereoPannerNode,
 };
 
 use crate::{
@@ -92,6 +92,16 @@ impl<N: PoolNode> Part<N> {
     }
 }
 
+impl Part<BiquadFilterNode> {
+    /// Sets what the filter lets through.
+    pub(crate) fn set_type(&self, kind: BiquadFilterType) {
+        match self {
+            Self::Leased(lease) => lease.set_type(kind),
+            Self::Fresh(node) => node.set_type(kind),
+        }
+    }
+}
+
 impl<N: PoolNode> Deref for Part<N> {
     type Target = N;
 
@@ -114,26 +124,26 @@ pub(crate) enum Sound {
 }
 
 impl Sound {
-    /// Fills both sides and gives the buffer to `source`.
-    pub(crate) fn load(
+    /// Fills both sides, and makes a source that plays them: the one node that cannot be pooled.
+    pub(crate) fn source(
         &self,
+        context: &AudioContext,
         [left, right]: &[Float32Array; 2],
-        source: &AudioBufferSourceNode,
-    ) -> Result<(), String> {
+    ) -> Result<AudioBufferSourceNode, String> {
         match self {
+            // The buffer is held until the source ends, whether we watch it or not.
             Self::Leased(lease) => lease
                 .write_array(0, left)
                 .and_then(|()| lease.write_array(1, right))
-                .and_then(|()| lease.play_on(source))
-                // The hold ends with the source, whether we watch it or not.
-                .map(drop)
+                .and_then(|()| lease.source())
                 .map_err(|error| error.to_string()),
             Self::Fresh(buffer) => {
                 let samples = buffer.unchecked_ref::<Samples>();
                 samples.write(left, 0);
                 samples.write(right, 1);
+                let source = context.create_buffer_source().map_err(|error| describe(&error))?;
                 source.set_buffer(Some(buffer));
-                Ok(())
+                Ok(source)
             }
         }
     }

@@ -28,6 +28,8 @@ const page = {
   mode: query.get("mode") === "fresh" ? "fresh" : "pooled",
   rate: clampRate(query.get("rate") ?? 60),
   playing: false,
+  /** Whether nothing is drawn until somebody asks: what drawing leaves for the garbage collector is more than the voices do. */
+  still: query.get("still") === "1",
   timer: 0,
   errors: [],
   names: [],
@@ -168,7 +170,7 @@ function runTimer() {
 
 function tick() {
   page.demo.tick();
-  if (!calm.matches) page.grid.show(page.demo.step());
+  if (!calm.matches && !page.still) page.grid.show(page.demo.step());
 }
 
 /** Resolves when no voice is left, or after a while: a suspended context never ends its voices. */
@@ -551,14 +553,20 @@ function buildPage(demo, context) {
   setInterval(() => {
     sample();
     // Nobody sees a hidden page; and calm readers get one picture a second.
-    if (document.hidden || (calm.matches && ++sampled % TURNS !== 0)) return;
+    if (document.hidden || page.still || (calm.matches && ++sampled % TURNS !== 0)) return;
     show(calm.matches);
   }, SAMPLE_MS);
   sample();
   show(true);
 }
 
-const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report, tryTypes };
+/** Draws from now on, if the page was opened to stand still. */
+function draw() {
+  page.still = false;
+  show(true);
+}
+
+const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report, tryTypes, draw };
 window.poolDemo = poolDemo;
 poolDemo.ready = prepare();
 poolDemo.ready.then(

@@ -34,6 +34,7 @@ extern "C" {
     fn channel(buffer: &AudioBuffer, views: &Array, index: u32, frames: u32) -> Option<Float32Array>;
     pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
     fn make_source(context: &BaseAudioContext, buffer: &AudioBuffer) -> Option<AudioBufferSourceNode>;
+    fn start_between(source: &AudioBufferSourceNode, start: f64, end: f64) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
     #[wasm_bindgen(js_name = on_ended)]
     fn do_on_ended(source: &AudioScheduledSourceNode, action: u32) -> bool;
@@ -278,6 +279,11 @@ pub(crate) fn source_of(
     buffer: &AudioBuffer,
 ) -> Result<AudioBufferSourceNode, JsValue> {
     make_source(context, buffer).ok_or_else(take_thrown)
+}
+
+/// Plays a source from a time to a time. 1 call.
+pub(crate) fn play_between(source: &AudioBufferSourceNode, start: f64, end: f64) -> Thrown {
+    outcome(start_between(source, start, end))
 }
 
 /// Has the number told when the source ends. 1 call.

@@ -69,6 +69,13 @@ impl Drop for FlushBus {
     }
 }
 
+/// Length of a render quantum in seconds. 1 call into JavaScript.
+pub(crate) fn quantum_of(context: &BaseAudioContext, sample_rate: f32) -> f64 {
+    // 128 frames unless the context was made with another size, which only new browsers can, and they tell.
+    let frames = context.unchecked_ref::<RawContext>().render_quantum_size().unwrap_or(128.0);
+    frames / f64::from(sample_rate)
+}
+
 struct Inner {
     context: BaseAudioContext,
     sample_rate: f32,
@@ -89,12 +96,10 @@ impl PoolContext {
     #[must_use]
     pub fn new(context: &BaseAudioContext) -> Self {
         let sample_rate = context.sample_rate();
-        // 128 frames unless the context was made with another size, which only new browsers can, and they tell.
-        let frames = context.unchecked_ref::<RawContext>().render_quantum_size().unwrap_or(128.0);
         Self(Rc::new(Inner {
             context: context.clone(),
             sample_rate,
-            quantum: frames / f64::from(sample_rate),
+            quantum: quantum_of(context, sample_rate),
             edges: RefCell::default(),
             bus: OnceCell::new(),
         }))

@@ -64,6 +64,20 @@ export function make_source(context, buffer) {
   }
 }
 
+// Plays a source from a time to a time.
+export function start_between(source, start, end) {
+  try {
+    // Once it has been started it is too late to refuse its end.
+    if (!(end >= 0 && end < Infinity)) throw new RangeError("the end of a source is no time");
+    source.start(start);
+    source.stop(end);
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
+  }
+}
+
 export function set_source_buffer(source, buffer) {
   try {
     source.buffer = buffer;

@@ -25,6 +25,10 @@ const CHANNELS: u32 = 2;
 /// Longest delay of an echo in seconds, which decides the size of its delay line.
 pub(crate) const MAX_DELAY: f64 = 0.5;
 
+/// Seconds between the end of a source and the time from which nothing of it can be heard: some quanta, since the clock may be
+/// read while the audio thread is ahead or behind.
+const TAIL_SECONDS: f64 = 0.03;
+
 /// A node of a voice. A leased one is reset and goes back to its pool when it is dropped.
 pub(crate) enum Part<N: PoolNode> {
     Leased(NodeLease<N>),
@@ -131,11 +135,10 @@ impl Sound {
         [left, right]: &[Float32Array; 2],
     ) -> Result<AudioBufferSourceNode, String> {
         match self {
-            // The buffer is held until the source ends, whether we watch it or not.
             Self::Leased(lease) => lease
                 .write_array(0, left)
                 .and_then(|()| lease.write_array(1, right))
-                .and_then(|()| lease.source())
+                .and_then(|()| lease.timed_source())
                 .map_err(|error| error.to_string()),
             Self::Fresh(buffer) => {
                 let samples = buffer.unchecked_ref::<Samples>();
@@ -145,6 +148,15 @@ impl Sound {
                 source.set_buffer(Some(buffer));
                 Ok(source)
             }
+        }
+    }
+
+    /// Lets its source play from a time to another, at which the samples are over.
+    pub(crate) fn start(&self, source: &AudioBufferSourceNode, begin: f64, end: f64) -> Result<(), JsValue> {
+        match self {
+            // The pool has to know the end, and so decides it.
+            Self::Leased(lease) => lease.start_timed(source, begin, end).map_err(JsValue::from),
+            Self::Fresh(_) => source.start_with_when(begin),
         }
     }
 }
@@ -160,6 +172,11 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// Seconds for which something of it can be heard after its source.
+    pub(crate) fn tail(&self) -> f64 {
+        if self.delay.is_some() { TAIL_SECONDS + MAX_DELAY } else { TAIL_SECONDS }
+    }
+
     /// Whether its nodes were made for it alone.
     pub(crate) fn is_fresh(&self) -> bool {
         self.fresh.is_some()

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::setup::is_root;
 
-/// Categories of trace events: garbage collections are in `v8`, the marks that tell the page's
-/// process and the measured time in `blink.user_timing`. No more, as the buffer has an end.
-const TRACE_CATEGORIES: &str = "v8,blink.user_timing";
+/// Categories of trace events: collections of the script's objects are in `v8`, what Blink does for its own, such as
+/// audio nodes, in `cppgc`, the marks that tell the page's process and the measured time in `blink.user_timing`. No more, as the
+/// buffer has an end.
+const TRACE_CATEGORIES: &str = "v8,cppgc,blink.user_timing";
 
 /// The arguments of Chromium.
 fn arguments() -> Vec<&'static str> {

@@ -1,5 +1,8 @@
 //! Times of garbage collection out of Chromium's trace events.
 //!
+//! Two collectors work together: V8's, whose collections stop the script, and Blink's, which marks as part of those, and
+//! sweeps in tasks of its own: there the memory of dead nodes and buffers is given back.
+//!
 //! The page sets marks (`performance.mark`): the first tells its process and thread, which no other
 //! source does reliably, two more tell the time that counts. A trace whose buffer ran over has
 //! lost its end and so the last mark: then the answer is "not known" and no smaller figure.
@@ -20,6 +23,8 @@ pub(crate) struct GcTimes {
     pub(crate) total_ms: f64,
     /// The same in milliseconds that the thread ran, which other programs do not lengthen; if the browser tells.
     pub(crate) thread_ms: Option<f64>,
+    /// Of that, all but what Blink does in tasks of its own; if the browser tells.
+    pub(crate) stops_thread_ms: Option<f64>,
     /// The longest stretch without a break, milliseconds.
     pub(crate) longest_ms: f64,
 }
@@ -48,6 +53,8 @@ struct Collection {
     end: f64,
     /// How long the thread ran.
     ran: Option<f64>,
+    /// Whether it is Blink's.
+    blink: bool,
 }
 
 impl Trace {
@@ -75,16 +82,17 @@ impl Trace {
             START_MARK => self.start = Some(begin),
             END_MARK => self.end = Some(begin),
             // Only complete events have a duration.
-            "MinorGC" | "MajorGC" => self.add_collection(thread, begin, event),
-            _ if name.starts_with("V8.GC") => self.add_collection(thread, begin, event),
+            "MinorGC" | "MajorGC" => self.add_collection(thread, begin, event, false),
+            _ if name.starts_with("V8.GC") => self.add_collection(thread, begin, event, false),
+            _ if name.starts_with("CppGC.") => self.add_collection(thread, begin, event, true),
             _ => {}
         }
     }
 
-    fn add_collection(&mut self, thread: Thread, begin: f64, event: &Value) {
+    fn add_collection(&mut self, thread: Thread, begin: f64, event: &Value, blink: bool) {
         if let Some(duration) = event["dur"].as_f64() {
             let ran = event["tdur"].as_f64();
-            self.collections.push(Collection { thread, begin, end: begin + duration, ran });
+            self.collections.push(Collection { thread, begin, end: begin + duration, ran, blink });
         }
     }
 
@@ -106,6 +114,7 @@ impl Trace {
         // Events nest (a `MajorGC` holds its `V8.GC...` phases), so what counts is the outermost, which comes first.
         collections.sort_by(|a, b| a.begin.total_cmp(&b.begin).then(b.end.total_cmp(&a.end)));
         let (mut total, mut ran, mut longest) = (0.0_f64, Some(0.0_f64), 0.0_f64);
+        let mut stopped = Some(0.0_f64);
         // The stretch that is looked at.
         let (mut open, mut close) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
         for collection in collections {
@@ -120,11 +129,19 @@ impl Trace {
             // Of one that a mark cuts, the same part.
             let part = (end - begin) / (collection.end - collection.begin);
             ran = ran.zip(collection.ran).map(|(sum, ran)| sum + ran * part);
+            if !collection.blink {
+                stopped = stopped.zip(collection.ran).map(|(sum, ran)| sum + ran * part);
+            }
             close = end;
             longest = longest.max(close - open);
         }
         let ms = |microseconds: f64| microseconds / 1000.0;
-        Some(GcTimes { total_ms: ms(total), thread_ms: ran.map(ms), longest_ms: ms(longest) })
+        Some(GcTimes {
+            total_ms: ms(total),
+            thread_ms: ran.map(ms),
+            stops_thread_ms: stopped.map(ms),
+            longest_ms: ms(longest),
+        })
     }
 }
 
@@ -144,8 +161,8 @@ mod tests {
         json!({ "message": message.to_string() })
     }
 
-    /// Catches: nested phases counted twice, another thread's collections, and ones outside the
-    /// measured time.
+    /// Catches: nested phases counted twice, another thread's collections, ones outside the measured time, and the memory of
+    /// nodes given back as if it took no time.
     #[test]
     fn collections_of_the_page_between_the_marks_count_once() {
         let mut trace = Trace::default();
@@ -155,6 +172,9 @@ mod tests {
             entry(START_MARK, 1, 1000.0, None),
             entry("MajorGC", 1, 2000.0, Some(3000.0)),
             entry("V8.GC_MARK_COMPACTOR", 1, 2100.0, Some(2000.0)),
+            entry("CppGC.AtomicMark", 1, 2200.0, Some(500.0)),
+            entry("CppGC.IncrementalSweep", 1, 6000.0, Some(1500.0)),
+            entry("CppGC.ConcurrentSweep", 3, 6000.0, Some(1500.0)),
             entry("V8.GCScavenger", 1, 8000.0, Some(1000.0)),
             entry("MinorGC", 2, 8000.0, Some(9000.0)),
             entry("FunctionCall", 1, 1000.0, Some(9000.0)),
@@ -162,7 +182,9 @@ mod tests {
             entry("MinorGC", 1, 11_000.0, Some(400.0)),
         ]);
         assert_eq!(trace.page_pid(), Some(7));
-        assert_eq!(trace.gc_times(), Some(GcTimes { total_ms: 4.0, thread_ms: Some(2.0), longest_ms: 3.0 }));
+        let (thread_ms, stops_thread_ms) = (Some(2.75), Some(2.0));
+        let times = GcTimes { total_ms: 5.5, thread_ms, stops_thread_ms, longest_ms: 3.0 };
+        assert_eq!(trace.gc_times(), Some(times));
     }
 
     /// Catches: a trace cut short by a full buffer that looks like a page without collections.

@@ -585,6 +585,8 @@ function buildPage(demo, context) {
 function draw() {
   page.still = false;
   show(true);
+  // What is out of sight, too.
+  for (const chart of page.charts) chart.redraw();
 }
 
 const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report, tryTypes, draw };

@@ -113,8 +113,9 @@ impl Trace {
         let mut collections: Vec<Collection> = self.collections.iter().filter(counts).copied().collect();
         // Events nest (a `MajorGC` holds its `V8.GC...` phases), so what counts is the outermost, which comes first.
         collections.sort_by(|a, b| a.begin.total_cmp(&b.begin).then(b.end.total_cmp(&a.end)));
-        let (mut total, mut ran, mut longest) = (0.0_f64, Some(0.0_f64), 0.0_f64);
-        let mut stopped = Some(0.0_f64);
+        let (mut total, mut ran, mut stopped, mut longest) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
+        // One that took less than a microsecond tells no time of the thread; a browser that tells none of any does not know.
+        let told = collections.is_empty() || collections.iter().any(|it| it.ran.is_some());
         // The stretch that is looked at.
         let (mut open, mut close) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
         for collection in collections {
@@ -128,9 +129,10 @@ impl Trace {
             total += end - begin.max(close);
             // Of one that a mark cuts, the same part.
             let part = (end - begin) / (collection.end - collection.begin);
-            ran = ran.zip(collection.ran).map(|(sum, ran)| sum + ran * part);
+            let of_thread = collection.ran.unwrap_or(0.0) * part;
+            ran += of_thread;
             if !collection.blink {
-                stopped = stopped.zip(collection.ran).map(|(sum, ran)| sum + ran * part);
+                stopped += of_thread;
             }
             close = end;
             longest = longest.max(close - open);
@@ -138,8 +140,8 @@ impl Trace {
         let ms = |microseconds: f64| microseconds / 1000.0;
         Some(GcTimes {
             total_ms: ms(total),
-            thread_ms: ran.map(ms),
-            stops_thread_ms: stopped.map(ms),
+            thread_ms: told.then_some(ms(ran)),
+            stops_thread_ms: told.then_some(ms(stopped)),
             longest_ms: ms(longest),
         })
     }
@@ -185,6 +187,23 @@ mod tests {
         let (thread_ms, stops_thread_ms) = (Some(2.75), Some(2.0));
         let times = GcTimes { total_ms: 5.5, thread_ms, stops_thread_ms, longest_ms: 3.0 };
         assert_eq!(trace.gc_times(), Some(times));
+    }
+
+    /// Catches: a figure that is lost to one short event, and one that is made of none.
+    #[test]
+    fn time_of_the_thread_is_known_if_any_is_told() {
+        let mut trace = Trace::default();
+        let marks = [(PAGE_MARK, 900.0), (START_MARK, 1000.0), (END_MARK, 9000.0)];
+        trace.add(&marks.map(|(name, begin)| entry(name, 1, begin, None)));
+        let silent = |begin: f64| {
+            let params = json!({ "name": "MinorGC", "pid": 7, "tid": 1, "ts": begin, "dur": 2.0 });
+            let message = json!({ "message": { "method": "Tracing.dataCollected", "params": params } });
+            json!({ "message": message.to_string() })
+        };
+        trace.add(&[silent(2000.0)]);
+        assert_eq!(trace.gc_times().unwrap().thread_ms, None);
+        trace.add(&[entry("MinorGC", 1, 3000.0, Some(100.0)), silent(4000.0)]);
+        assert_eq!(trace.gc_times().unwrap().thread_ms, Some(0.05));
     }
 
     /// Catches: a trace cut short by a full buffer that looks like a page without collections.

@@ -5,6 +5,9 @@
 //! pooled nodes is known to both: whichever is released first ends it, and the other never hears of it again (to
 //! cut it twice is an exception in JavaScript, and after a reuse it would be someone else's).
 //!
+//! What a pooled node feeds outside the pools is recorded as well. `disconnect()` would cut it without that, but it throws away a
+//! table of the browser's that the next connection makes anew; cut one by one, connections leave no garbage.
+//!
 //! Nodes and edges live in slabs. Each edge is in two doubly linked lists, of what enters a node and of what leaves
 //! one, so that connecting and forgetting an edge are O(1), also at a bus that a thousand voices feed.
 

@@ -9,7 +9,9 @@ use alloc::string::String;
 use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AudioBuffer, AudioNode, AudioParam, AudioScheduledSourceNode, BaseAudioContext};
+use web_sys::{
+    AudioBuffer, AudioBufferSourceNode, AudioNode, AudioParam, AudioScheduledSourceNode, BaseAudioContext,
+};
 
 #[wasm_bindgen(module = "/src/glue.js")]
 extern "C" {
@@ -29,17 +31,19 @@ extern "C" {
     #[wasm_bindgen(js_name = automate)]
     fn automate_param(param: &AudioParam, kind: u32, value: f32, time: f64) -> bool;
     fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
-    fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue) -> usize;
+    fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue, begin: usize) -> usize;
     #[wasm_bindgen(js_name = cut)]
     fn cut_node(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> bool;
     #[wasm_bindgen(js_name = cut_param)]
     fn cut_from_param(source: &AudioNode, target: &AudioParam, output: u32) -> bool;
     #[wasm_bindgen(js_name = set_source_buffer)]
-    fn write_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> bool;
+    fn write_source_buffer(source: &AudioBufferSourceNode, buffer: &AudioBuffer) -> bool;
     #[wasm_bindgen(catch)]
     pub(crate) fn channels(buffer: &AudioBuffer) -> Result<Array, JsValue>;
     fn channel(buffer: &AudioBuffer, views: &Array, index: u32, frames: u32) -> Option<Float32Array>;
     pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
+    fn make_source(context: &BaseAudioContext, buffer: &AudioBuffer) -> Option<AudioBufferSourceNode>;
+    fn start_between(source: &AudioBufferSourceNode, start: f64, end: f64) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
     #[wasm_bindgen(js_name = on_ended)]
     fn do_on_ended(source: &AudioScheduledSourceNode, action: u32) -> bool;
@@ -161,9 +165,14 @@ pub(crate) fn flush(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> Th
     outcome(plug(node, zeros, sink))
 }
 
-/// Does the steps of a release in one call; in the error, how many were done before the one that threw.
-pub(crate) fn release(node: &AudioNode, params: &JsValue, plan: &Plan) -> Result<(), (usize, JsValue)> {
-    let done = perform(node, params, &plan.steps);
+/// Does the steps of a release in one call, from number `begin` on; in the error, the number of the one that threw.
+pub(crate) fn release(
+    node: &AudioNode,
+    params: &JsValue,
+    plan: &Plan,
+    begin: usize,
+) -> Result<(), (usize, JsValue)> {
+    let done = perform(node, params, &plan.steps, begin);
     if done < plan.len { Err((done, take_thrown())) } else { Ok(()) }
 }
 
@@ -271,13 +280,26 @@ pub(crate) fn channel_data(
     channel(buffer, views, index, frames).ok_or_else(take_thrown)
 }
 
-/// Sets the buffer of a source; a second time is an exception, which web-sys lets through.
+/// A source that plays a buffer. 1 call, and no garbage but the source, unlike web-sys' own.
+pub(crate) fn source_of(
+    context: &BaseAudioContext,
+    buffer: &AudioBuffer,
+) -> Result<AudioBufferSourceNode, JsValue> {
+    make_source(context, buffer).ok_or_else(take_thrown)
+}
+
+/// Plays a source from a time to a time. 1 call.
+pub(crate) fn play_between(source: &AudioBufferSourceNode, start: f64, end: f64) -> Thrown {
+    outcome(start_between(source, start, end))
+}
+
 /// Has the number told when the source ends. 1 call.
 pub(crate) fn on_ended(source: &AudioScheduledSourceNode, action: u32) -> Thrown {
     outcome(do_on_ended(source, action))
 }
 
-pub(crate) fn set_source_buffer(source: &web_sys::AudioBufferSourceNode, buffer: &AudioBuffer) -> Thrown {
+/// Sets the buffer of a source; a second time is an exception, which web-sys lets through.
+pub(crate) fn set_source_buffer(source: &AudioBufferSourceNode, buffer: &AudioBuffer) -> Thrown {
     outcome(write_source_buffer(source, buffer))
 }
 

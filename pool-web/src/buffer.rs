@@ -2,12 +2,14 @@
 
 use crate::any_key::AnyKey;
 use crate::bindings;
+use crate::context::quantum_of;
 use crate::core_pool::{self, Bounds, Core, Maker, Reset};
 use crate::ended::{self, Ended};
 use crate::error::{BufferFault, Exception, WebError};
 use crate::key::BufferKey;
 use crate::memory::{AudioMemory, Member};
 use crate::pool_error;
+use crate::quarantine::Quarantine;
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, OnceCell, RefCell};
 use pool_core::{LeaseId, PoolStats};
@@ -100,6 +102,10 @@ struct Home {
     memory: Option<AudioMemory>,
     /// As which it waits for the ends of sources.
     owner: u32,
+    /// The claims of sources that stop at a known time, until then.
+    timed: RefCell<Quarantine<Held>>,
+    /// Length of a render quantum in seconds.
+    quantum: f64,
 }
 
 impl Home {
@@ -120,6 +126,23 @@ impl Home {
     fn let_go_if_closed(&self) {
         if bindings::is_closed(&self.context) {
             ended::cancel_of(self.owner);
+            let timed = self.timed.take();
+            // With nothing borrowed: it runs releases.
+            drop(timed);
+        }
+    }
+
+    /// Lets go for all sources that have stopped. One call into JavaScript, if any is to stop at all.
+    fn let_go_if_over(&self) {
+        if self.timed.borrow().is_empty() {
+            return;
+        }
+        let now = self.context.current_time();
+        loop {
+            let held = self.timed.borrow_mut().take_due(now);
+            if held.is_none() {
+                return;
+            }
         }
     }
 }
@@ -198,7 +221,9 @@ impl AudioBufferPoolBuilder {
         let sample_rate = context.sample_rate();
         let maker = Maker::Buffer(BufferFactory { context: context.clone() });
         let core = core_pool::build(maker, Reset(None), &bounds);
-        let home = Rc::new(Home { core, context, memory: bounds.memory, owner: ended::new_owner() });
+        let quantum = quantum_of(&context, sample_rate);
+        let (owner, timed) = (ended::new_owner(), RefCell::default());
+        let home = Rc::new(Home { core, context, memory: bounds.memory, owner, timed, quantum });
         let member: Weak<Home> = Rc::downgrade(&home);
         memory.join(member);
         AudioBufferPool { home, sample_rate }
@@ -215,8 +240,10 @@ impl AudioBufferPoolBuilder {
 /// | acquire, hit | 2: whether the context is open; whether the data is there, and zeroing what was written |
 /// | acquire_dirty, hit | 2: the same without the zeroing |
 /// | acquire, miss | 2 |
+/// | any acquire while sources are to stop | 1 more |
 /// | write | 3 |
-/// | play_on | 2 |
+/// | play_on, source | 2 |
+/// | timed_source, start_timed | 1 each |
 /// | release | none |
 #[derive(Clone)]
 pub struct AudioBufferPool {
@@ -272,6 +299,7 @@ impl AudioBufferPool {
     fn take(&self, key: BufferKey, zeroed: bool) -> Result<BufferLease, WebError> {
         self.check_open("acquire")?;
         let home = &self.home;
+        home.let_go_if_over();
         let key = AnyKey::Buffer(key);
         loop {
             let lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(&key))?;
@@ -339,9 +367,10 @@ impl AudioBufferPool {
 
     /// Housekeeping, to be called about once a second: buffers that waited too long go, and under memory pressure
     /// those that were not needed lately. Looks at no more than 256 buffers. In a context that was closed nothing holds a
-    /// buffer any more. Returns how many it destroyed. 1 call into JavaScript.
+    /// buffer any more. Returns how many it destroyed. 1 call into JavaScript, 2 while sources are to stop.
     pub fn maintain(&self) -> usize {
         self.home.let_go_if_closed();
+        self.home.let_go_if_over();
         let destroyed = self.home.core.maintain(256);
         if let Some(memory) = &self.home.memory {
             memory.deliver();
@@ -505,24 +534,55 @@ impl BufferLease {
     ///
     /// [`WebError::Exception`], such as for a source that has a buffer already; then it holds nothing.
     pub fn play_on(&self, source: &AudioBufferSourceNode) -> Result<Hold, WebError> {
-        let pooled = self.pooled();
-        bindings::set_source_buffer(source, &pooled.buffer)
+        bindings::set_source_buffer(source, &self.pooled().buffer)
             .map_err(Exception::of("AudioBufferSourceNode.buffer"))?;
-        let held = Held::new(&pooled.holds);
+        self.hold(source)
+    }
+
+    fn hold(&self, source: &AudioBufferSourceNode) -> Result<Hold, WebError> {
+        let held = Held::new(&self.pooled().holds);
         ended::ended_of(self.home.owner, source, move || drop(held)).map(Hold)
     }
 
-    /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 3 calls
+    /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 2 calls
     /// into JavaScript.
     ///
     /// # Errors
     ///
     /// [`WebError::Exception`], though none is known.
     pub fn source(&self) -> Result<AudioBufferSourceNode, WebError> {
-        let context = &self.home.context;
-        let source = context.create_buffer_source().map_err(Exception::of("createBufferSource"))?;
-        self.play_on(&source)?;
+        let source = self.timed_source()?;
+        self.hold(&source)?;
         Ok(source)
+    }
+
+    /// A new source with this buffer, for [`start_timed`](Self::start_timed): until then the lease is all that keeps the
+    /// buffer. 1 call into JavaScript.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], though none is known.
+    pub fn timed_source(&self) -> Result<AudioBufferSourceNode, WebError> {
+        bindings::source_of(&self.home.context, &self.pooled().buffer)
+            .map_err(Exception::of("createBufferSource"))
+    }
+
+    /// Starts a source that plays this buffer at the context time `start`, stops it at `end`, and keeps the buffer out of the
+    /// pool until the context's clock has passed that. Nothing is told when it has ended: it has no listener and makes no
+    /// event, which are most of what a source leaves for the garbage collector. 1 call into JavaScript.
+    ///
+    /// The clock is looked at by whoever acquires next, and by [`maintain`](AudioBufferPool::maintain). A source that is
+    /// stopped earlier holds the buffer all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Exception`], as for times that are none, and for a source that was started before. Nothing is held by it
+    /// then.
+    pub fn start_timed(&self, source: &AudioBufferSourceNode, start: f64, end: f64) -> Result<(), WebError> {
+        bindings::play_between(source, start, end).map_err(Exception::of("start"))?;
+        let held = Held::new(&self.pooled().holds);
+        self.home.timed.borrow_mut().admit(held, end, 0.0, self.home.quantum);
+        Ok(())
     }
 
     /// Sources that hold the buffer now.

@@ -69,6 +69,13 @@ impl Drop for FlushBus {
     }
 }
 
+/// Length of a render quantum in seconds. 1 call into JavaScript.
+pub(crate) fn quantum_of(context: &BaseAudioContext, sample_rate: f32) -> f64 {
+    // 128 frames unless the context was made with another size, which only new browsers can, and they tell.
+    let frames = bindings::figure(context, "renderQuantumSize").unwrap_or(128.0);
+    frames / f64::from(sample_rate)
+}
+
 struct Inner {
     context: BaseAudioContext,
     sample_rate: f32,
@@ -89,12 +96,10 @@ impl PoolContext {
     #[must_use]
     pub fn new(context: &BaseAudioContext) -> Self {
         let sample_rate = context.sample_rate();
-        // 128 frames unless the context was made with another size, which only new browsers can, and they tell.
-        let frames = bindings::figure(context, "renderQuantumSize").unwrap_or(128.0);
         Self(Rc::new(Inner {
             context: context.clone(),
             sample_rate,
-            quantum: frames / f64::from(sample_rate),
+            quantum: quantum_of(context, sample_rate),
             edges: RefCell::default(),
             bus: OnceCell::new(),
         }))
@@ -123,7 +128,7 @@ impl PoolContext {
         self.0.quantum
     }
 
-    /// Connections into pooled nodes that are recorded now.
+    /// Connections of pooled nodes that are recorded now.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.0.edges.borrow().len()
@@ -183,6 +188,13 @@ impl PoolContext {
         self.record(from, to, wire)
     }
 
+    /// Makes a connection to what is not pooled, and records it.
+    pub(crate) fn connect_out(&self, from: NodeId, wire: Wire) -> Result<(), WebError> {
+        wire.join().map_err(Exception::of("connect"))?;
+        let edge = self.0.edges.borrow_mut().connect_out(from, wire);
+        edge.map(drop).ok_or(WebError::PoolClosed)
+    }
+
     /// Records a connection that was made.
     fn record(&self, from: Option<NodeId>, to: NodeId, wire: Wire) -> Result<EdgeId, WebError> {
         let edge = self.0.edges.borrow_mut().connect(from, to, wire);
@@ -217,9 +229,19 @@ impl PoolContext {
 
     /// Cuts all that feeds `node`. All of it is tried, whatever fails; the first failure is returned.
     pub(crate) fn cut_inputs(&self, node: NodeId) -> Result<(), JsValue> {
+        self.cut_all(|edges| edges.take_incoming(node))
+    }
+
+    /// Cuts all that `node` is known to feed, in the same way.
+    pub(crate) fn cut_outputs(&self, node: NodeId) -> Result<(), JsValue> {
+        self.cut_all(|edges| edges.take_outgoing(node))
+    }
+
+    fn cut_all(&self, next: impl Fn(&mut EdgeTable<Wire>) -> Option<Wire>) -> Result<(), JsValue> {
         let mut outcome = Ok(());
         loop {
-            let wire = self.0.edges.borrow_mut().take_incoming(node);
+            // Taken first: with nothing borrowed while JavaScript runs.
+            let wire = next(&mut self.0.edges.borrow_mut());
             match wire {
                 Some(wire) => outcome = outcome.and(wire.cut()),
                 None => return outcome,

@@ -5,6 +5,9 @@
 //! pooled nodes is known to both: whichever is released first ends it, and the other never hears of it again (to
 //! cut it twice is an exception in JavaScript, and after a reuse it would be someone else's).
 //!
+//! What a pooled node feeds outside the pools is recorded as well. `disconnect()` would cut it without that, but it throws away a
+//! table of the browser's that the next connection makes anew; cut one by one, connections leave no garbage.
+//!
 //! Nodes and edges live in slabs. Each edge is in two doubly linked lists, of what enters a node and of what leaves
 //! one, so that connecting and forgetting an edge are O(1), also at a bus that a thousand voices feed.
 
@@ -85,10 +88,18 @@ impl<T> EdgeTable<T> {
     ///
     /// `None` if either node was removed.
     pub fn connect(&mut self, from: Option<NodeId>, to: NodeId, payload: T) -> Option<EdgeId> {
-        if !self.is_live(to) || from.is_some_and(|from| !self.is_live(from)) {
-            return None;
-        }
-        let ends = [to.0, from.map_or(NONE, |from| from.0)];
+        let known = self.is_live(to) && from.is_none_or(|from| self.is_live(from));
+        known.then(|| self.add([to.0, from.map_or(NONE, |from| from.0)], payload))
+    }
+
+    /// Records that `from` feeds something that is not pooled. O(1), amortised.
+    ///
+    /// `None` if it was removed.
+    pub fn connect_out(&mut self, from: NodeId, payload: T) -> Option<EdgeId> {
+        self.is_live(from).then(|| self.add([NONE, from.0], payload))
+    }
+
+    fn add(&mut self, ends: [u32; 2], payload: T) -> EdgeId {
         let links = [Links { previous: NONE, next: NONE }; 2];
         let generation = self.free_edges.last().map_or(0, |&index| self.edges[index as usize].generation);
         let edge = Edge { generation, ends, links, payload: Some(payload) };
@@ -96,15 +107,24 @@ impl<T> EdgeTable<T> {
         for list in [INTO, FROM] {
             self.link(list, index);
         }
-        Some(EdgeId { index, generation })
+        EdgeId { index, generation }
     }
 
     /// Forgets one edge into `node`, and gives what to cut. O(1).
     pub fn take_incoming(&mut self, node: NodeId) -> Option<T> {
+        self.take_first(INTO, node)
+    }
+
+    /// Forgets one edge out of `node`, and gives what to cut. O(1).
+    pub fn take_outgoing(&mut self, node: NodeId) -> Option<T> {
+        self.take_first(FROM, node)
+    }
+
+    fn take_first(&mut self, list: usize, node: NodeId) -> Option<T> {
         if !self.is_live(node) {
             return None;
         }
-        match self.nodes[node.0 as usize].first[INTO] {
+        match self.nodes[node.0 as usize].first[list] {
             NONE => None,
             index => self.remove(index),
         }
@@ -140,9 +160,7 @@ impl<T> EdgeTable<T> {
 
     /// Forgets the edges out of `node`, which its `disconnect()` cut. O(edges out of it).
     pub fn drop_outgoing(&mut self, node: NodeId) {
-        while self.is_live(node) && self.nodes[node.0 as usize].first[FROM] != NONE {
-            self.remove(self.nodes[node.0 as usize].first[FROM]);
-        }
+        while self.take_outgoing(node).is_some() {}
     }
 
     /// Edges recorded now. O(1).
@@ -249,6 +267,24 @@ mod tests {
         assert_eq!(drain(&mut table, delay), Vec::<i32>::new());
         assert_eq!(drain(&mut table, gain), vec![3], "what feeds it is its own matter");
         assert!(table.is_empty());
+    }
+
+    // What is cut piece by piece must be all of it, what leads out of the pools too, and once only: else the next user's
+    // sound is heard where the last one's went.
+    #[test]
+    fn every_output_is_cut_once() {
+        let mut table = EdgeTable::default();
+        let (gain, filter) = (table.add_node(), table.add_node());
+        table.connect(Some(gain), filter, "into the pool");
+        table.connect_out(gain, "out of it");
+        table.connect_out(filter, "not this one");
+        let outgoing: Vec<_> = core::iter::from_fn(|| table.take_outgoing(gain)).collect();
+        assert_eq!(outgoing, vec!["out of it", "into the pool"]);
+        assert_eq!(drain(&mut table, filter), Vec::<&str>::new());
+        assert_eq!(table.len(), 1);
+        table.remove_node(filter);
+        assert!(table.is_empty());
+        assert_eq!(table.connect_out(filter, "gone"), None);
     }
 
     // Feedback: a node that feeds itself is in both of its own lists.

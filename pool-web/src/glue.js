@@ -97,6 +97,31 @@ export function cut_param(source, target, output) {
   }
 }
 
+export function make_source(context, buffer) {
+  try {
+    const source = context.createBufferSource();
+    source.buffer = buffer;
+    return source;
+  } catch (error) {
+    thrown = error;
+    return undefined;
+  }
+}
+
+// Plays a source from a time to a time.
+export function start_between(source, start, end) {
+  try {
+    // Once it has been started it is too late to refuse its end.
+    if (!(end >= 0 && end < Infinity)) throw new RangeError("the end of a source is no time");
+    source.start(start);
+    source.stop(end);
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
+  }
+}
+
 export function set_source_buffer(source, buffer) {
   try {
     source.buffer = buffer;
@@ -120,10 +145,10 @@ export function automate(param, kind, value, time) {
   }
 }
 
-// The steps of a release, as they are in `recipe::Step`: three entries each. Returns how many of them were done; a
-// setting is written only if it differs, since writing one waits for the audio thread.
-export function perform(node, params, plan) {
-  let step = 0;
+// The steps of a release, as they are in `recipe::Step`: three entries each, from number `begin` on. Returns the number of the
+// first that was not done; a setting is written only if it differs, since writing one waits for the audio thread.
+export function perform(node, params, plan, begin) {
+  let step = 3 * begin;
   try {
     for (; step < plan.length; step += 3) {
       const key = plan[step + 1];

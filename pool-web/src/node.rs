@@ -157,6 +157,8 @@ impl Home {
             return lease.discard();
         }
         lease.phase = Phase::Flushing;
+        // The bus is no output of the user's.
+        lease.exposed.set(true);
         let now = self.context.now();
         let asked = now + seconds;
         self.quarantine.borrow_mut().admit(Waiting { lease, asked }, now, seconds, self.context.quantum());
@@ -358,7 +360,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// |---|---|
 /// | acquire, hit | 1, whether the context is open; 1 more while nodes are in quarantine |
 /// | acquire, miss | the factory's, and 1 per parameter; 2 per parameter of a worklet |
-/// | release | 1 for the recipe, 1 per input, 1 per listener |
+/// | release | 1 for the recipe, 1 per input, 1 per listener; 1 per output if only the lease was used, never the node itself |
 /// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 1 for a worklet's message, 1 for its answer |
 /// | `connect_from`, `connect_to`, `set` | 1 each |
 pub struct AudioNodePool<N: PoolNode> {

@@ -16,12 +16,18 @@ use core::ops::Deref;
 use pool_core::LeaseId;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
-use web_sys::{AudioNode, AudioParam, Event};
+use web_sys::{AudioNode, AudioParam, BiquadFilterNode, BiquadFilterType, Event};
 
 /// What can feed a pooled node: any web-sys node, or a [`NodeLease`].
 pub trait Source {
     /// The node.
     fn source_node(&self) -> &AudioNode;
+
+    /// The same, for a connection that is recorded.
+    #[doc(hidden)]
+    fn recorded_node(&self) -> &AudioNode {
+        self.source_node()
+    }
 
     /// Its entry in the record of connections, if it is a lease of `context`.
     #[doc(hidden)]
@@ -39,6 +45,10 @@ impl<T: AsRef<AudioNode>> Source for T {
 
 impl<N: PoolNode> Source for NodeLease<N> {
     fn source_node(&self) -> &AudioNode {
+        self.expose()
+    }
+
+    fn recorded_node(&self) -> &AudioNode {
         &self.pooled().node
     }
 
@@ -53,7 +63,8 @@ impl<N: PoolNode> Source for NodeLease<N> {
 /// [`connect_from`](Self::connect_from) and [`connect_param_from`](Self::connect_param_from); listeners, unless they were
 /// added by [`listen`](Self::listen); and properties of your own, a worklet's `port.onmessage` among them.
 ///
-/// Dereferences to the node. Do not keep clones of the node beyond the lease.
+/// Dereferences to the node. Do not keep clones of the node beyond the lease. A node that was never asked for leaves less
+/// for the garbage collector when it is released: then all that it feeds is known, and is cut one by one.
 #[must_use = "dropping a lease releases the node at once"]
 pub struct NodeLease<N: PoolNode> {
     /// `None` only while it is taken apart.
@@ -78,7 +89,14 @@ impl<N: PoolNode> NodeLease<N> {
     /// The node. Never needed where a `&N` will do, since the lease dereferences to it.
     #[must_use]
     pub fn as_raw(&self) -> &N {
-        self.pooled().node.unchecked_ref()
+        self.expose().unchecked_ref()
+    }
+
+    /// The node, for whoever may do with it what is not recorded.
+    fn expose(&self) -> &AudioNode {
+        let pooled = self.pooled();
+        pooled.exposed.set(true);
+        &pooled.node
     }
 
     /// Connects output 0 of `source` to input 0 of this node. The release of either cuts it. 1 call into JavaScript.
@@ -102,7 +120,7 @@ impl<N: PoolNode> NodeLease<N> {
         input: u32,
     ) -> Result<EdgeId, WebError> {
         let pooled = self.pooled();
-        let node = source.source_node().clone();
+        let node = source.recorded_node().clone();
         let wire = Wire::Node { source: node, target: pooled.node.clone(), output, input };
         pooled.context.connect(source.pooled_in(&pooled.context), pooled.id, wire)
     }
@@ -119,7 +137,7 @@ impl<N: PoolNode> NodeLease<N> {
     ) -> Result<EdgeId, WebError> {
         let target = self.require(name)?.clone();
         let pooled = self.pooled();
-        let wire = Wire::Param { source: source.source_node().clone(), target, output: 0 };
+        let wire = Wire::Param { source: source.recorded_node().clone(), target, output: 0 };
         pooled.context.connect(source.pooled_in(&pooled.context), pooled.id, wire)
     }
 
@@ -130,7 +148,9 @@ impl<N: PoolNode> NodeLease<N> {
     ///
     /// [`WebError::Exception`], such as for a node of another context.
     pub fn connect_to(&self, target: &impl AsRef<AudioNode>) -> Result<(), WebError> {
-        bindings::join(&self.pooled().node, target.as_ref(), 0, 0).map_err(Exception::of("connect"))
+        let Pooled { node, id, context, .. } = self.pooled();
+        let (source, target) = (node.clone(), target.as_ref().clone());
+        context.connect_out(*id, Wire::Node { source, target, output: 0, input: 0 })
     }
 
     /// Cuts one connection; `false` if that has been done already. Worth calling at a bus that lives long, for each
@@ -152,7 +172,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// As [`cut`](Self::cut).
     pub fn cut_from(&self, source: &(impl Source + ?Sized)) -> Result<usize, WebError> {
         let pooled = self.pooled();
-        pooled.context.cut_from(source.pooled_in(&pooled.context), source.source_node(), pooled.id)
+        pooled.context.cut_from(source.pooled_in(&pooled.context), source.recorded_node(), pooled.id)
     }
 
     /// Calls `callback` at each event of this `kind` on the node, until the release. 2 calls into JavaScript, and 1 at the
@@ -164,6 +184,8 @@ impl<N: PoolNode> NodeLease<N> {
     ///
     /// [`WebError::Exception`], though none is known.
     pub fn listen(&self, kind: &str, callback: impl FnMut(Event) + 'static) -> Result<(), WebError> {
+        // Events tell their node.
+        self.expose();
         let closure = Closure::wrap(Box::new(callback) as Box<dyn FnMut(Event)>);
         let function = closure.as_ref().clone();
         self.pooled().listen(kind, function, Some(closure)).map_err(Exception::of("addEventListener"))
@@ -175,6 +197,7 @@ impl<N: PoolNode> NodeLease<N> {
     ///
     /// As [`listen`](Self::listen).
     pub fn listen_by(&self, kind: &str, function: &js_sys::Function) -> Result<(), WebError> {
+        self.expose();
         let function = function.clone().into();
         self.pooled().listen(kind, function, None).map_err(Exception::of("addEventListener"))
     }
@@ -300,6 +323,14 @@ impl<N: PoolNode> NodeLease<N> {
             interface: self.pooled().spec.interface,
             name: name.to_owned(),
         })
+    }
+}
+
+impl NodeLease<BiquadFilterNode> {
+    /// Sets what the filter lets through. As web-sys' own, but the node is not touched for it; see
+    /// [`AudioNodePool`](crate::AudioNodePool).
+    pub fn set_type(&self, kind: BiquadFilterType) {
+        self.pooled().node.unchecked_ref::<BiquadFilterNode>().set_type(kind);
     }
 }
 

@@ -165,7 +165,7 @@ pub enum Step {
     RemoveListeners,
     /// Cut every recorded connection into the node and its parameters.
     CutInputs,
-    /// `disconnect()`: cut every connection out of the node.
+    /// `disconnect()`: cut every connection out of the node; one by one where all of them are recorded.
     Disconnect,
     /// `cancelScheduledValues(0)` on a parameter.
     CancelParam(usize),

@@ -56,6 +56,8 @@ pub(crate) struct Pooled {
     pub(crate) flush_seconds: f64,
     /// How a worklet node is asked to forget.
     pub(crate) question: Option<Question>,
+    /// Whether the user has had the node itself in hand: then it may lead where nobody knows.
+    pub(crate) exposed: Cell<bool>,
     /// Empty for all nodes but the few that are listened to.
     listeners: RefCell<Vec<Listener>>,
     pub(crate) context: PoolContext,
@@ -154,6 +156,7 @@ impl NodeFactory {
             bytes: facts.bytes,
             flush_seconds,
             question,
+            exposed: Cell::new(false),
             listeners: RefCell::default(),
             context: context.clone(),
         })
@@ -236,7 +239,7 @@ impl Prepared {
         prepared
     }
 
-    /// One call into JavaScript, and one for each listener and each input.
+    /// One call into JavaScript, and one for each listener, each input, and each output of a node that nobody had in hand.
     fn perform(&self, pooled: &Pooled) -> Result<(), Failed<JsValue>> {
         let Pooled { node, js_params, id, context, .. } = pooled;
         for &step in &self.here {
@@ -246,10 +249,18 @@ impl Prepared {
             };
             done.map_err(|error| Failed { step, error })?;
         }
+        let mut begin = 0;
         if self.there.first() == Some(&Step::Disconnect) {
-            context.forget_outputs(*id);
+            if pooled.exposed.get() {
+                context.forget_outputs(*id);
+            } else {
+                // All that it feeds is known. Chromium keeps a table of what a node feeds, which `disconnect()` throws away and
+                // the next connection makes anew: garbage in each round, and none if connections are cut one by one.
+                context.cut_outputs(*id).map_err(|error| Failed { step: Step::Disconnect, error })?;
+                begin = 1;
+            }
         }
-        bindings::release(node, js_params, &self.plan).map_err(|(done, error)| {
+        bindings::release(node, js_params, &self.plan, begin).map_err(|(done, error)| {
             let step = self.there.get(done).copied().unwrap_or(Step::Disconnect);
             Failed { step, error }
         })
@@ -359,6 +370,7 @@ impl Recycle {
         };
         if verdict == Verdict::Keep {
             pooled.phase = Phase::Idle;
+            pooled.exposed.set(false);
         }
         verdict
     }

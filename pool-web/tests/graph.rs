@@ -13,9 +13,11 @@ enum Operation {
     Destroy(usize),
     /// From a pooled node, or from a source that is in no pool.
     Connect(Option<usize>, usize),
+    /// To something that is in no pool.
+    ConnectOut(usize),
     Cut(usize),
-    /// As a release does it: inputs one by one, then the outputs at once.
-    Release(usize),
+    /// As a release does it: inputs one by one, then the outputs, at once or one by one too.
+    Release(usize, bool),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -24,7 +26,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => any::<usize>().prop_map(Operation::Destroy),
         8 => (proptest::option::of(any::<usize>()), any::<usize>()).prop_map(|(from, to)| Operation::Connect(from, to)),
         2 => any::<usize>().prop_map(Operation::Cut),
-        3 => any::<usize>().prop_map(Operation::Release),
+        3 => any::<usize>().prop_map(Operation::ConnectOut),
+        3 => (any::<usize>(), any::<bool>()).prop_map(|(node, at_once)| Operation::Release(node, at_once)),
     ]
 }
 
@@ -33,7 +36,7 @@ struct Model {
     nodes: Vec<NodeId>,
     /// Nodes that were destroyed: their ids must do nothing, unless a new node has them.
     gone: Vec<NodeId>,
-    edges: Vec<(u32, Option<NodeId>, NodeId)>,
+    edges: Vec<(u32, Option<NodeId>, Option<NodeId>)>,
     /// Every id that was ever given, with its tag.
     ids: Vec<(EdgeId, u32)>,
 }
@@ -56,14 +59,20 @@ fn perform(table: &mut EdgeTable<u32>, model: &mut Model, tag: u32, operation: &
             let Some(node) = model.pick(number) else { return };
             table.remove_node(node);
             model.nodes.retain(|other| *other != node);
-            model.edges.retain(|(_, from, to)| *from != Some(node) && *to != node);
+            model.edges.retain(|(_, from, to)| *from != Some(node) && *to != Some(node));
             model.gone.push(node);
         }
         Operation::Connect(from, to) => {
             let Some(to) = model.pick(to) else { return };
             let from = from.and_then(|from| model.pick(from));
             let edge = table.connect(from, to, tag).expect("both are there");
-            model.edges.push((tag, from, to));
+            model.edges.push((tag, from, Some(to)));
+            model.ids.push((edge, tag));
+        }
+        Operation::ConnectOut(number) => {
+            let Some(node) = model.pick(number) else { return };
+            let edge = table.connect_out(node, tag).expect("it is there");
+            model.edges.push((tag, Some(node), None));
             model.ids.push((edge, tag));
         }
         Operation::Cut(number) => {
@@ -75,21 +84,27 @@ fn perform(table: &mut EdgeTable<u32>, model: &mut Model, tag: u32, operation: &
             assert_eq!(table.take(edge), there.then_some(tag), "an id means its own edge or none");
             model.edges.retain(|(other, ..)| *other != tag);
         }
-        Operation::Release(number) => {
+        Operation::Release(number, at_once) => {
             let Some(node) = model.pick(number) else { return };
             let mut cut: Vec<u32> = std::iter::from_fn(|| table.take_incoming(node)).collect();
+            if at_once {
+                table.drop_outgoing(node);
+            } else {
+                cut.extend(std::iter::from_fn(|| table.take_outgoing(node)));
+            }
             cut.sort_unstable();
-            let into = model.edges.iter().filter(|(_, _, to)| *to == node);
-            let mut expected: Vec<u32> = into.map(|(tag, ..)| *tag).collect();
+            let is_cut = |from: Option<NodeId>, to| to == Some(node) || (!at_once && from == Some(node));
+            let of_node = model.edges.iter().filter(|(_, from, to)| is_cut(*from, *to));
+            let mut expected: Vec<u32> = of_node.map(|(tag, ..)| *tag).collect();
             expected.sort_unstable();
-            assert_eq!(cut, expected, "each input is cut once, and no other");
-            table.drop_outgoing(node);
-            model.edges.retain(|(_, from, to)| *from != Some(node) && *to != node);
+            assert_eq!(cut, expected, "each is cut once, and no other");
+            model.edges.retain(|(_, from, to)| *from != Some(node) && *to != Some(node));
         }
     }
     assert_eq!(table.len(), model.edges.len());
     for gone in &model.gone {
-        assert_eq!(table.take_incoming(*gone), None);
+        assert_eq!((table.take_incoming(*gone), table.take_outgoing(*gone)), (None, None));
+        assert_eq!(table.connect_out(*gone, tag), None);
     }
 }
 

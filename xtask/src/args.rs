@@ -8,9 +8,11 @@ use anyhow::{Context, Result, bail};
 pub(crate) const HELP: &str = "\
 cargo xtask demo [--port N]
     Builds the demo for the browser, serves it on 127.0.0.1 and prints the address.
-cargo xtask demo --headless [--seconds N] [--rate N]
+cargo xtask demo --headless [--seconds N] [--rate N] [--rounds N] [--floor]
     Runs the demo in Chromium, pooled and fresh in turn, N seconds each (default 20) at N voices a
     second (default 200); prints a table, writes report.json and page.png under target/demo/.
+    --rounds: this often; the report has the medians. --floor: in turn with these, the sources of the
+    voices alone, which nothing can spare, and the page alone.
 cargo xtask demo --native [OPTIONS] [FILES...]
     Mixes audio files (default: the bundled kit) through pool-audio; writes mix.wav and native.json
     under target/demo/. Options go to the demo: see `cargo xtask demo --native --help`.
@@ -113,11 +115,15 @@ pub(crate) struct HeadlessOptions {
     pub(crate) seconds: u32,
     /// Voices started per second.
     pub(crate) rate: u32,
+    /// How often each mode runs.
+    pub(crate) rounds: u32,
+    /// What cannot be spared is measured as well.
+    pub(crate) floor: bool,
 }
 
 impl Default for HeadlessOptions {
     fn default() -> Self {
-        Self { seconds: 20, rate: 200 }
+        Self { seconds: 20, rate: 200, rounds: 1, floor: false }
     }
 }
 
@@ -202,12 +208,19 @@ fn parse_mutants(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
 
 fn parse_demo(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
     let (mut port, mut headless, mut seconds, mut rate) = (None, false, None, None);
+    let (mut rounds, mut floor) = (None, false);
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--help" | "-h") => return Ok(Task::Help),
             // The rest belongs to the native demo, its own options included.
             Some("--native") => {
-                if port.is_some() || headless || seconds.is_some() || rate.is_some() {
+                if port.is_some()
+                    || headless
+                    || seconds.is_some()
+                    || rate.is_some()
+                    || rounds.is_some()
+                    || floor
+                {
                     bail!("write `--native` first: what follows it goes to the native demo");
                 }
                 return Ok(Task::DemoNative(args.collect()));
@@ -216,6 +229,8 @@ fn parse_demo(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
             Some("--port") => port = Some(number(&mut args, "--port", 1, u16::MAX)?),
             Some("--seconds") => seconds = Some(number(&mut args, "--seconds", 1, 3600)?),
             Some("--rate") => rate = Some(number(&mut args, "--rate", 1, 5000)?),
+            Some("--rounds") => rounds = Some(number(&mut args, "--rounds", 1, 99)?),
+            Some("--floor") => floor = true,
             _ => bail!("`demo` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
         }
     }
@@ -224,10 +239,12 @@ fn parse_demo(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
         (true, None, ..) => Ok(Task::DemoHeadless(HeadlessOptions {
             seconds: seconds.unwrap_or(default.seconds),
             rate: rate.unwrap_or(default.rate),
+            rounds: rounds.unwrap_or(default.rounds),
+            floor,
         })),
         (true, Some(_), ..) => bail!("`--headless` takes any free port; leave `--port` out"),
-        (false, _, None, None) => Ok(Task::DemoServe { port }),
-        (false, ..) => bail!("`--seconds` and `--rate` go with `--headless`"),
+        (false, _, None, None) if rounds.is_none() && !floor => Ok(Task::DemoServe { port }),
+        (false, ..) => bail!("`--seconds`, `--rate`, `--rounds` and `--floor` go with `--headless`"),
     }
 }
 
@@ -347,8 +364,14 @@ mod tests {
         assert_eq!(parsed("").unwrap(), Task::Help);
         assert_eq!(parsed("demo").unwrap(), Task::DemoServe { port: None });
         assert_eq!(parsed("demo --port 9000").unwrap(), Task::DemoServe { port: Some(9000) });
-        let options = HeadlessOptions { seconds: 5, rate: 300 };
-        assert_eq!(parsed("demo --headless --seconds 5 --rate 300").unwrap(), Task::DemoHeadless(options));
+        let options = HeadlessOptions { seconds: 5, rate: 300, rounds: 3, floor: true };
+        assert_eq!(
+            parsed("demo --headless --seconds 5 --floor --rate 300 --rounds 3").unwrap(),
+            Task::DemoHeadless(options)
+        );
+        for lone in ["demo --floor", "demo --rounds 3", "demo --headless --rounds 0"] {
+            assert!(parsed(lone).is_err(), "{lone}");
+        }
         assert_eq!(parsed("demo --headless").unwrap(), Task::DemoHeadless(HeadlessOptions::default()));
         assert_eq!(parsed("test").unwrap(), Task::Test(TestScope::All));
         assert_eq!(parsed("test --browser").unwrap(), Task::Test(TestScope::Browser));

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
-const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200 };
+const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200, rounds: 1, floor: true };
 
 /// Finds regressions, not whether a goal is met.
 const BENCH: BenchOptions = BenchOptions { quick: true, tolerance: Some(2.0), web: false };

@@ -18,6 +18,22 @@ const KEYS: &[&str] = &[
     "script_ms",
     "gc_ms",
     "gc_thread_ms",
+    "gc_stops_thread_ms",
+    "gc_longest_ms",
+    "renderer_peak_bytes",
+    "private_peak_bytes",
+    "underruns",
+    "load",
+    "load_p95",
+];
+/// What the floor reports: it has no voices, so that nothing of theirs is known.
+const FLOOR_KEYS: &[&str] = &[
+    "seconds",
+    "voices",
+    "script_ms",
+    "gc_ms",
+    "gc_thread_ms",
+    "gc_stops_thread_ms",
     "gc_longest_ms",
     "renderer_peak_bytes",
     "private_peak_bytes",
@@ -26,8 +42,15 @@ const KEYS: &[&str] = &[
     "load_p95",
 ];
 /// Of what pooled voices are to need less than fresh ones.
-const COMPARED: &[&str] =
-    &["script_ms", "gc_ms", "gc_thread_ms", "gc_longest_ms", "renderer_peak_bytes", "private_peak_bytes"];
+const COMPARED: &[&str] = &[
+    "script_ms",
+    "gc_ms",
+    "gc_thread_ms",
+    "gc_stops_thread_ms",
+    "gc_longest_ms",
+    "renderer_peak_bytes",
+    "private_peak_bytes",
+];
 /// What no browser or machine may leave unknown.
 const ALWAYS_KNOWN: &[&str] = &[
     "seconds",
@@ -60,6 +83,10 @@ pub(crate) enum Mode {
     Pooled,
     /// Newly made for every voice.
     Fresh,
+    /// None but the sources, which neither can spare.
+    Sources,
+    /// Not at all: the page alone.
+    Empty,
 }
 
 impl Mode {
@@ -68,22 +95,52 @@ impl Mode {
         match self {
             Self::Pooled => "pooled",
             Self::Fresh => "fresh",
+            Self::Sources => "sources",
+            Self::Empty => "empty",
+        }
+    }
+
+    /// Those that are asked for.
+    pub(crate) fn of(options: HeadlessOptions) -> &'static [Self] {
+        let all = &[Self::Pooled, Self::Fresh, Self::Sources, Self::Empty];
+        if options.floor { all } else { &all[..2] }
+    }
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Pooled | Self::Fresh => KEYS,
+            Self::Sources | Self::Empty => FLOOR_KEYS,
         }
     }
 }
 
 /// Of what the page tells, the keys of the report; one that is missing stays so, and is a problem.
-pub(crate) fn only_the_promised(page: &Value) -> Value {
-    let kept = KEYS.iter().filter_map(|key| Some(((*key).to_owned(), page.get(key)?.clone())));
+pub(crate) fn only_the_promised(page: &Value, mode: Mode) -> Value {
+    let kept = mode.keys().iter().filter_map(|key| Some(((*key).to_owned(), page.get(key)?.clone())));
     Value::Object(kept.collect::<Map<_, _>>())
+}
+
+/// The median of each figure of several runs; one that is missing or unknown in any run stays so.
+pub(crate) fn medians(runs: &[Value]) -> Value {
+    let Some(first) = runs.first().and_then(Value::as_object) else { return Value::Null };
+    let median = |key: &String| {
+        let values = runs.iter().map(|run| run.get(key)).collect::<Option<Vec<_>>>()?;
+        let numbers: Option<Vec<f64>> = values.iter().map(|value| value.as_f64()).collect();
+        let Some(mut numbers) = numbers else { return Some((key.clone(), Value::Null)) };
+        numbers.sort_by(f64::total_cmp);
+        let (low, high) = (numbers[(numbers.len() - 1) / 2], numbers[numbers.len() / 2]);
+        Some((key.clone(), Value::from((low + high) / 2.0)))
+    };
+    // A single run is told as it is, what is no number included.
+    if runs.len() == 1 { runs[0].clone() } else { Value::Object(first.keys().filter_map(median).collect()) }
 }
 
 /// What is wrong with a report, in sentences; empty if nothing is.
 pub(crate) fn problems(report: &Value, options: HeadlessOptions) -> Vec<String> {
     let mut problems = Vec::new();
-    for mode in [Mode::Pooled, Mode::Fresh] {
+    for &mode in Mode::of(options) {
         let side = &report[mode.name()];
-        let mut found = shape_problems(side, KEYS, ALWAYS_KNOWN);
+        let mut found = shape_problems(side, mode.keys(), ALWAYS_KNOWN);
         if found.is_empty() {
             found = promise_problems(side, mode, options);
         }
@@ -123,7 +180,8 @@ fn promise_problems(side: &Value, mode: Mode, options: HeadlessOptions) -> Vec<S
 
     let (seconds, asked) = (number("seconds"), f64::from(options.seconds));
     must(seconds >= 0.9 * asked, format!("it measured {seconds} s of {asked}"));
-    let (voices, wanted) = (number("voices"), MIN_VOICES * asked * f64::from(options.rate));
+    let rate = if mode == Mode::Empty { 0 } else { options.rate };
+    let (voices, wanted) = (number("voices"), MIN_VOICES * asked * f64::from(rate));
     must(voices >= wanted, format!("{voices} voices sounded, at least {wanted} were to"));
 
     match mode {
@@ -150,6 +208,8 @@ fn promise_problems(side: &Value, mode: Mode, options: HeadlessOptions) -> Vec<S
                 must(number(key) == 0.0, format!("`{key}` is {}: that is not fresh", number(key)));
             }
         }
+        Mode::Sources => {}
+        Mode::Empty => must(voices == 0.0, format!("{voices} voices sounded in an empty page")),
     }
     problems
 }
@@ -189,10 +249,16 @@ pub(crate) fn native_problems(report: &Value) -> Vec<String> {
     problems
 }
 
-/// The report as a table, pooled against fresh.
+/// The report as a table, pooled against fresh, and the floor beside them if it was measured.
 pub(crate) fn table(report: &Value) -> String {
     let (pooled, fresh) = (Mode::Pooled.name(), Mode::Fresh.name());
-    let mut table = format!("{:<21} {pooled:>15} {fresh:>15} {:>7}\n", "", "share");
+    let floor = [Mode::Sources.name(), Mode::Empty.name()];
+    let with_floor = floor.iter().any(|mode| report.get(mode).is_some());
+    let mut table = format!("{:<21} {pooled:>15} {fresh:>15} {:>7}", "", "share");
+    if with_floor {
+        table.push_str(&format!(" {:>15} {:>15}", floor[0], floor[1]));
+    }
+    table.push('\n');
     for key in KEYS {
         let cell = |mode: Mode| cell(&report[mode.name()][key]);
         let share = match (report[pooled][key].as_f64(), report[fresh][key].as_f64()) {
@@ -201,7 +267,10 @@ pub(crate) fn table(report: &Value) -> String {
             }
             _ => String::new(),
         };
-        let line = format!("{key:<21} {:>15} {:>15} {share:>7}", cell(Mode::Pooled), cell(Mode::Fresh));
+        let mut line = format!("{key:<21} {:>15} {:>15} {share:>7}", cell(Mode::Pooled), cell(Mode::Fresh));
+        if with_floor && FLOOR_KEYS.contains(key) {
+            line.push_str(&format!(" {:>15} {:>15}", cell(Mode::Sources), cell(Mode::Empty)));
+        }
         table.push_str(line.trim_end());
         table.push('\n');
     }
@@ -239,13 +308,14 @@ mod tests {
 
     use super::*;
 
-    const OPTIONS: HeadlessOptions = HeadlessOptions { seconds: 10, rate: 200 };
+    const OPTIONS: HeadlessOptions = HeadlessOptions { seconds: 10, rate: 200, rounds: 1, floor: false };
+    const FLOOR: HeadlessOptions = HeadlessOptions { floor: true, ..OPTIONS };
 
     fn good() -> Value {
         let pooled = json!({
             "seconds": 10.1, "voices": 2000, "nodes_created": 12, "nodes_reused": 5988,
             "buffers_created": 4, "buffers_reused": 1996, "hit_rate": 0.998, "tracked_bytes": 4_000_000,
-            "tracked_peak_bytes": 5_000_000, "script_ms": 120.5, "gc_ms": 3.25, "gc_thread_ms": 3.0, "gc_longest_ms": 1.5,
+            "tracked_peak_bytes": 5_000_000, "script_ms": 120.5, "gc_ms": 3.25, "gc_thread_ms": 3.0, "gc_stops_thread_ms": 2.0, "gc_longest_ms": 1.5,
             "renderer_peak_bytes": 176_000_000, "private_peak_bytes": 60_000_000, "underruns": 0, "load": null,
             "load_p95": 0.2,
         });
@@ -314,7 +384,33 @@ mod tests {
     fn the_page_s_other_keys_stay_out_of_the_report() {
         let mut page = good()["pooled"].clone();
         page["latency_ms"] = json!(10);
-        assert_eq!(only_the_promised(&page), good()["pooled"]);
+        assert_eq!(only_the_promised(&page, Mode::Pooled), good()["pooled"]);
+        assert_eq!(only_the_promised(&page, Mode::Sources)["hit_rate"], Value::Null);
+    }
+
+    /// Catches: a floor that was not measured, or one with something in it.
+    #[test]
+    fn the_floor_is_checked_where_it_is_asked_for() {
+        assert_eq!(problems(&good(), FLOOR).len(), 2);
+        let mut report = good();
+        for mode in [Mode::Sources, Mode::Empty] {
+            report[mode.name()] = only_the_promised(&report["pooled"], mode);
+        }
+        assert_eq!(problems(&report, FLOOR), ["empty: 2000 voices sounded in an empty page"]);
+        report["empty"]["voices"] = json!(0);
+        assert_eq!(problems(&report, FLOOR), Vec::<String>::new());
+        assert!(table(&report).lines().next().unwrap().ends_with("empty"));
+        assert!(table(&good()).lines().next().unwrap().ends_with("share"));
+    }
+
+    /// Catches: one round with a long collection that decides the report, and a figure that one round did not know.
+    #[test]
+    fn of_several_rounds_the_median_counts() {
+        let run = |gc: f64, load: Value| json!({ "gc_ms": gc, "load": load });
+        let three = [run(3.0, json!(0.1)), run(90.0, json!(null)), run(2.0, json!(0.2))];
+        assert_eq!(medians(&three), json!({ "gc_ms": 3.0, "load": null }));
+        assert_eq!(medians(&three[..2]), json!({ "gc_ms": 46.5, "load": null }));
+        assert_eq!(medians(&three[1..2]), three[1]);
     }
 
     fn good_native() -> Value {

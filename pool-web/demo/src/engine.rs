@@ -4,14 +4,11 @@
 //! source -> biquad -> gain -> panner -+-> master -> compressor -> volume -> destination
 //!                                     +-> delay -> echo bus ---^
 //! ```
-//! One voice is everything left of the `+`; the rest exists once. A voice goes back when its source has `ended`, and
-//! if it has an echo, when the delay line has rung out on the audio clock.
+//! One voice is everything left of the `+`; the rest exists once. A voice goes back when its source is over on the audio
+//! clock, and if it has an echo, when the delay line has rung out. When a slice is over is known when it starts: to be told
+//! so by the browser costs a listener and an event for each, which are garbage.
 
-use std::{
-    cell::RefCell,
-    pin::Pin,
-    rc::{Rc, Weak},
-};
+use std::{cell::RefCell, pin::Pin, rc::Rc};
 
 use js_sys::{Array, Promise};
 use pool_web::{AudioMemory, AudioProfiler, SampleCache, SampleLease};
@@ -83,10 +80,7 @@ struct Band {
     kit: Kit,
     rng: Rng,
     bus: Bus,
-    slots: Vec<Slot>,
-    free: Vec<usize>,
-    /// Voices whose source has ended but whose echo still rings: slot, and when it is over on the audio clock.
-    ringing: Vec<(usize, f64)>,
+    sounding: Vec<Voice>,
     /// Of the context, which does not change.
     sample_rate: f32,
     scratch: Scratch,
@@ -105,15 +99,11 @@ struct Bus {
     volume: GainNode,
 }
 
-/// A place for a voice, and the listener for its end: made once, used by many voices in turn.
-struct Slot {
-    voice: Option<Voice>,
-    ended: Closure<dyn FnMut()>,
-}
-
 struct Voice {
     source: AudioBufferSourceNode,
     chain: Chain,
+    /// When nothing of it can be heard any more, on the audio clock.
+    over: f64,
 }
 
 #[wasm_bindgen]
@@ -136,9 +126,7 @@ impl Demo {
             kit: Kit::default(),
             rng: Rng::new(0),
             bus,
-            slots: Vec::new(),
-            free: Vec::new(),
-            ringing: Vec::new(),
+            sounding: Vec::new(),
             sample_rate: context.sample_rate(),
             scratch: Scratch::new(LONG),
             voices: 0,
@@ -227,17 +215,17 @@ impl Demo {
         inner.band.rng = Rng::new(0xBA2D);
     }
 
-    /// Silences every voice and plays no more. Voices go back as their `ended` arrives.
+    /// Silences every voice and plays no more. Voices go back as they are over.
     pub fn stop(&self) {
         let inner = &mut *self.inner.borrow_mut();
         if inner.playing {
             inner.seconds += inner.context.current_time() - inner.since;
         }
         inner.playing = false;
-        inner.band.silence();
+        inner.band.silence(inner.context.current_time());
     }
 
-    /// One tick of the page's timer: gives back what has rung out, and starts the voices of the next tenth of a second.
+    /// One tick of the page's timer: gives back what is over, and starts the voices of the next tenth of a second.
     pub fn tick(&self) {
         let Ok(mut inner) = self.inner.try_borrow_mut() else { return };
         let begin = performance_now();
@@ -246,11 +234,10 @@ impl Demo {
             return;
         }
         let now = inner.context.current_time();
-        inner.band.release_rung_out(now);
+        inner.band.release_over(now);
         if inner.playing && !inner.band.kit.is_empty() {
             let band = &mut inner.band;
-            let weak = Rc::downgrade(&self.inner);
-            inner.scheduler.advance(now, &inner.pattern, |hit| band.play(hit, now, &weak));
+            inner.scheduler.advance(now, &inner.pattern, |hit| band.play(hit, now));
         }
         if now - inner.last_care >= CARE_SECONDS {
             inner.last_care = now;
@@ -358,7 +345,7 @@ impl Demo {
         let band = &inner.band;
         let played = Played {
             voices: band.voices,
-            sounding: (band.slots.len() - band.free.len()) as u64,
+            sounding: band.sounding.len() as u64,
             late: inner.scheduler.skipped(),
             refused: band.refused,
             busy_ms: inner.busy_ms,
@@ -402,7 +389,7 @@ fn thrown(message: String) -> JsValue {
     js_sys::Error::new(&message).into()
 }
 
-/// The interface that has `ended` and `stop`; web-sys deprecates its copies in the derived one.
+/// The interface that has `stop`; web-sys deprecates its copies in the derived one.
 fn scheduled(source: &AudioBufferSourceNode) -> &AudioScheduledSourceNode {
     source
 }
@@ -437,8 +424,8 @@ impl Band {
         self.grain_gain = (0.55 / overlap.max(1.0).sqrt()) as f32;
     }
 
-    fn play(&mut self, hit: &Hit, now: f64, inner: &Weak<RefCell<Inner>>) {
-        match self.try_play(hit, now, inner) {
+    fn play(&mut self, hit: &Hit, now: f64) {
+        match self.try_play(hit, now) {
             Ok(()) => self.voices += 1,
             Err(message) => {
                 self.refused += 1;
@@ -455,9 +442,12 @@ impl Band {
         }
     }
 
-    fn try_play(&mut self, hit: &Hit, now: f64, inner: &Weak<RefCell<Inner>>) -> Result<(), String> {
+    fn try_play(&mut self, hit: &Hit, now: f64) -> Result<(), String> {
         // Drawn first, so that a refused voice does not change those after it.
         let recording = self.kit.choose(hit.track, &mut self.rng).ok_or("no recording was decoded")?;
+        if self.sounding.len() == MOST_VOICES {
+            return Err(format!("more than {MOST_VOICES} voices at once"));
+        }
         let frames = hit.frames.min(LONG);
         let slice = recording.slice(hit.offset, frames);
         let views = self.scratch.views(frames);
@@ -473,26 +463,23 @@ impl Band {
         }
 
         let chain = self.supply.chain(hit.frames, hit.echo)?;
-        let source = self.context.create_buffer_source().map_err(|error| describe(&error))?;
         // Anew: what was made since may have made the memory grow.
-        chain.sound.load(self.scratch.views(frames), &source)?;
+        let source = chain.sound.source(&self.context, self.scratch.views(frames))?;
         self.wire(&source, &chain)?;
-        self.start_source(hit, now, &source, &chain).map_err(|error| describe(&error))?;
-        let slot = self.take_slot(inner).ok_or_else(|| format!("more than {MOST_VOICES} voices at once"))?;
-        let place = &mut self.slots[slot];
-        scheduled(&source).set_onended(Some(place.ended.as_ref().unchecked_ref()));
-        place.voice = Some(Voice { source, chain });
+        let end = self.start_source(hit, now, &source, &chain).map_err(|error| describe(&error))?;
+        let over = end + chain.tail();
+        self.sounding.push(Voice { source, chain, over });
         Ok(())
     }
 
-    /// Writes the automation, and starts the source: the one node that cannot be pooled.
+    /// Writes the automation, and starts the source. Returns when that will be over.
     fn start_source(
         &self,
         hit: &Hit,
         now: f64,
         source: &AudioBufferSourceNode,
         chain: &Chain,
-    ) -> Result<(), JsValue> {
+    ) -> Result<f64, JsValue> {
         let time = hit.time.max(now);
         let length = f64::from(hit.frames) / f64::from(self.sample_rate) / f64::from(hit.speed);
         let end = time + length;
@@ -516,7 +503,8 @@ impl Band {
         if let Some(delay) = &chain.delay {
             delay.set_at("delayTime", DelayNode::delay_time, ECHO_SECONDS as f32, now)?;
         }
-        source.start_with_when(time)
+        chain.sound.start(source, time, end)?;
+        Ok(end)
     }
 
     fn wire(&self, source: &AudioBufferSourceNode, chain: &Chain) -> Result<(), String> {
@@ -531,66 +519,27 @@ impl Band {
         Ok(())
     }
 
-    fn take_slot(&mut self, inner: &Weak<RefCell<Inner>>) -> Option<usize> {
-        if let Some(slot) = self.free.pop() {
-            return Some(slot);
-        }
-        let slot = self.slots.len();
-        if slot == MOST_VOICES {
-            return None;
-        }
-        let inner = Weak::clone(inner);
-        let ended = Closure::new(move || {
-            if let Some(inner) = inner.upgrade() {
-                // `ended` is a task of its own, so nothing is borrowed then.
-                if let Ok(mut inner) = inner.try_borrow_mut() {
-                    let begin = performance_now();
-                    inner.band.end(slot);
-                    inner.busy_ms += performance_now() - begin;
-                }
-            }
-        });
-        self.slots.push(Slot { voice: None, ended });
-        Some(slot)
-    }
-
-    fn end(&mut self, slot: usize) {
-        let echoes = self.slots[slot].voice.as_ref().is_some_and(|voice| voice.chain.delay.is_some());
-        if echoes {
-            self.ringing.push((slot, self.context.current_time() + MAX_DELAY));
-        } else {
-            self.free_slot(slot);
-        }
-    }
-
-    fn free_slot(&mut self, slot: usize) {
-        if let Some(voice) = self.slots[slot].voice.take() {
-            scheduled(&voice.source).set_onended(None);
-            // A leased filter cuts its input itself, and what is cut twice throws, which is slow.
-            if voice.chain.is_fresh() {
-                // A closed context throws; the source is silent all the same.
-                let _ = voice.source.disconnect();
-            }
-            self.free.push(slot);
-        }
-    }
-
-    fn release_rung_out(&mut self, now: f64) {
+    fn release_over(&mut self, now: f64) {
         let mut index = 0;
-        while let Some(&(slot, over)) = self.ringing.get(index) {
-            if over <= now {
-                self.ringing.swap_remove(index);
-                self.free_slot(slot);
-            } else {
+        while let Some(voice) = self.sounding.get(index) {
+            if voice.over > now {
                 index += 1;
+                continue;
+            }
+            let Voice { source, chain, .. } = self.sounding.swap_remove(index);
+            // A leased filter cuts its input itself, and what is cut twice throws, which is slow.
+            if chain.is_fresh() {
+                // A closed context throws; the source is silent all the same.
+                let _ = source.disconnect();
             }
         }
     }
 
-    fn silence(&mut self) {
-        for voice in self.slots.iter().filter_map(|slot| slot.voice.as_ref()) {
-            // Throws if it has ended already; its `ended` is then under way.
-            let _ = scheduled(&voice.source).stop();
+    fn silence(&mut self, now: f64) {
+        for Voice { source, chain, over } in &mut self.sounding {
+            // Throws if it never started, and then it is silent.
+            let _ = scheduled(source).stop();
+            *over = over.min(now + chain.tail());
         }
     }
 }

@@ -11,8 +11,8 @@ use pool_web::{
 };
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioNode, AudioParam, BiquadFilterNode, DelayNode,
-    GainNode, StereoPannerNode,
+    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioNode, AudioParam, BiquadFilterNode,
+    BiquadFilterType, DelayNode, GainNode, StereoPannerNode,
 };
 
 use crate::{
@@ -24,6 +24,10 @@ use crate::{
 const CHANNELS: u32 = 2;
 /// Longest delay of an echo in seconds, which decides the size of its delay line.
 pub(crate) const MAX_DELAY: f64 = 0.5;
+
+/// Seconds between the end of a source and the time from which nothing of it can be heard: some quanta, since the clock may be
+/// read while the audio thread is ahead or behind.
+const TAIL_SECONDS: f64 = 0.03;
 
 /// A node of a voice. A leased one is reset and goes back to its pool when it is dropped.
 pub(crate) enum Part<N: PoolNode> {
@@ -92,6 +96,16 @@ impl<N: PoolNode> Part<N> {
     }
 }
 
+impl Part<BiquadFilterNode> {
+    /// Sets what the filter lets through.
+    pub(crate) fn set_type(&self, kind: BiquadFilterType) {
+        match self {
+            Self::Leased(lease) => lease.set_type(kind),
+            Self::Fresh(node) => node.set_type(kind),
+        }
+    }
+}
+
 impl<N: PoolNode> Deref for Part<N> {
     type Target = N;
 
@@ -114,27 +128,35 @@ pub(crate) enum Sound {
 }
 
 impl Sound {
-    /// Fills both sides and gives the buffer to `source`.
-    pub(crate) fn load(
+    /// Fills both sides, and makes a source that plays them: the one node that cannot be pooled.
+    pub(crate) fn source(
         &self,
+        context: &AudioContext,
         [left, right]: &[Float32Array; 2],
-        source: &AudioBufferSourceNode,
-    ) -> Result<(), String> {
+    ) -> Result<AudioBufferSourceNode, String> {
         match self {
             Self::Leased(lease) => lease
                 .write_array(0, left)
                 .and_then(|()| lease.write_array(1, right))
-                .and_then(|()| lease.play_on(source))
-                // The hold ends with the source, whether we watch it or not.
-                .map(drop)
+                .and_then(|()| lease.timed_source())
                 .map_err(|error| error.to_string()),
             Self::Fresh(buffer) => {
                 let samples = buffer.unchecked_ref::<Samples>();
                 samples.write(left, 0);
                 samples.write(right, 1);
+                let source = context.create_buffer_source().map_err(|error| describe(&error))?;
                 source.set_buffer(Some(buffer));
-                Ok(())
+                Ok(source)
             }
+        }
+    }
+
+    /// Lets its source play from a time to another, at which the samples are over.
+    pub(crate) fn start(&self, source: &AudioBufferSourceNode, begin: f64, end: f64) -> Result<(), JsValue> {
+        match self {
+            // The pool has to know the end, and so decides it.
+            Self::Leased(lease) => lease.start_timed(source, begin, end).map_err(JsValue::from),
+            Self::Fresh(_) => source.start_with_when(begin),
         }
     }
 }
@@ -150,6 +172,11 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// Seconds for which something of it can be heard after its source.
+    pub(crate) fn tail(&self) -> f64 {
+        if self.delay.is_some() { TAIL_SECONDS + MAX_DELAY } else { TAIL_SECONDS }
+    }
+
     /// Whether its nodes were made for it alone.
     pub(crate) fn is_fresh(&self) -> bool {
         self.fresh.is_some()

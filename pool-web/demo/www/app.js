@@ -4,6 +4,7 @@
 import init, { Demo } from "./pkg/pool_web_demo.js";
 import { BarChart, History, Palette, TimeChart, UNITS, formatBytes, formatCount } from "./charts.js";
 import { Grid } from "./grid.js";
+import { Sources } from "./sources.js";
 
 const TICK_MS = 25;
 const SAMPLE_MS = 250;
@@ -17,6 +18,9 @@ const RESUME_MS = 700;
 /** The kinds of objects, as the names of their counts begin. */
 const KINDS = ["gain", "filter", "panner", "delay", "buffer"];
 
+/** What plays, and how it is called: voices from the pools or made anew; their sources alone; nothing, only the page. */
+const MODES = { pooled: "Pooled voices", fresh: "Fresh voices", sources: "Sources without voices", empty: "No voices" };
+
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -25,9 +29,11 @@ const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const page = {
   demo: null,
   context: null,
-  mode: query.get("mode") === "fresh" ? "fresh" : "pooled",
+  mode: Object.hasOwn(MODES, query.get("mode")) ? query.get("mode") : "pooled",
   rate: clampRate(query.get("rate") ?? 60),
   playing: false,
+  /** Whether nothing is drawn until somebody asks: what drawing leaves for the garbage collector is more than the voices do. */
+  still: query.get("still") === "1",
   timer: 0,
   errors: [],
   names: [],
@@ -37,7 +43,9 @@ const page = {
   /** Where each name is among the numbers. */
   place: {},
   /** The numbers of the latest run of each mode. */
-  runs: { pooled: null, fresh: null },
+  runs: { pooled: null, fresh: null, sources: null, empty: null },
+  /** What plays in the modes that are not the sequencer's. */
+  sources: null,
   /** The latest point of the charts, and what it is a difference to. */
   point: {},
   before: null,
@@ -62,7 +70,7 @@ function status(text, kind = "info") {
   const line = $("status");
   if (line.textContent !== text) line.textContent = text;
   line.dataset.kind = kind;
-  const spoken = kind === "count" ? `Playing ${page.mode} voices, ${page.rate} per second.` : text;
+  const spoken = kind === "count" ? `${MODES[page.mode]}, ${page.rate} per second.` : text;
   if ($("announce").textContent !== spoken) $("announce").textContent = spoken;
 }
 
@@ -112,6 +120,7 @@ async function prepare() {
   demo.setRate(page.rate);
   demo.setVolume($("volume").value / 100);
   demo.setMode(page.mode === "fresh");
+  page.sources = new Sources(context, demo.output());
   context.addEventListener("statechange", showState);
   buildPage(demo, context);
   $("play").disabled = false;
@@ -147,7 +156,8 @@ async function startNow() {
     return;
   }
   demo.watch();
-  demo.start();
+  if (isFloor()) page.sources.start(page.mode === "empty" ? 0 : page.rate);
+  else demo.start();
   page.playing = true;
   runTimer();
   showState();
@@ -157,6 +167,7 @@ async function stopNow() {
   if (!page.playing) return;
   page.playing = false;
   page.demo.stop();
+  page.sources.stop();
   await drain();
   sample();
   showState();
@@ -168,7 +179,8 @@ function runTimer() {
 
 function tick() {
   page.demo.tick();
-  if (!calm.matches) page.grid.show(page.demo.step());
+  page.sources.tick();
+  if (!calm.matches && !page.still) page.grid.show(page.demo.step());
 }
 
 /** Resolves when no voice is left, or after a while: a suspended context never ends its voices. */
@@ -181,7 +193,7 @@ async function drain() {
 }
 
 async function setModeNow(mode) {
-  if (mode !== "pooled" && mode !== "fresh") throw new Error(`The mode is "pooled" or "fresh", not ${JSON.stringify(mode)}.`);
+  if (!Object.hasOwn(MODES, mode)) throw new Error(`The mode is one of ${Object.keys(MODES)}, not ${JSON.stringify(mode)}.`);
   const playing = page.playing;
   if (playing) await stopNow();
   page.mode = mode;
@@ -195,6 +207,7 @@ async function setModeNow(mode) {
 function setRate(rate) {
   page.rate = clampRate(rate);
   page.demo?.setRate(page.rate);
+  page.sources?.setRate(page.mode === "empty" ? 0 : page.rate);
   $("rate").value = page.rate;
   $("rate-value").textContent = page.rate;
 }
@@ -202,15 +215,24 @@ function setRate(rate) {
 function resetStats() {
   page.errors.length = 0;
   page.demo?.resetStats();
+  page.sources?.resetStats();
   page.before = null;
   read();
 }
 
 // ---- figures ---------------------------------------------------------------------------------------------------
 
+/** Whether what plays is none of the sequencer's. */
+const isFloor = () => page.mode === "sources" || page.mode === "empty";
+
 function read() {
   page.demo.read(page.numbers);
-  const { now, names, numbers } = page;
+  const { now, names, numbers, place, sources } = page;
+  if (isFloor()) {
+    numbers[place.voices] = sources.voices;
+    numbers[place.seconds] = sources.seconds;
+    numbers[place.busy_ms] = sources.busyMs;
+  }
   for (let index = 0; index < names.length; index++) now[names[index]] = numbers[index];
   return now;
 }
@@ -347,6 +369,7 @@ async function tryTypes() {
 function showTable() {
   showRun("pooled");
   showRun("fresh");
+  showRun("sources");
 }
 
 function showRun(mode) {
@@ -372,7 +395,7 @@ function runTexts(get) {
     formatCount(get("voices")),
     formatCount(get("nodes_created")),
     formatCount(get("buffers_created")),
-    `${((100 * reused) / (reused + made)).toFixed(1)} %`,
+    reused + made > 0 ? `${((100 * reused) / (reused + made)).toFixed(1)} %` : "–",
     formatBytes(get("peak_bytes")),
     `${((get("busy_ms") * 1000) / get("voices")).toFixed(0)} µs`,
     formatCount(get("underruns")),
@@ -406,7 +429,7 @@ function showState() {
     const refused = now.refused > 0 ? ` ${formatCount(now.refused)} were refused, as in: ${page.demo.errors()[0] ?? "unknown"}.` : "";
     status(`${formatCount(now.voices)} voices started, ${formatCount(now.sounding)} out now.${late}${refused}`, "count");
   } else if (now.voices > 0) status(`Stopped after ${formatCount(now.voices)} voices.`);
-  else status(`${page.mode === "fresh" ? "Fresh" : "Pooled"} voices are next. Press Play, or the space bar.`);
+  else status(`${MODES[page.mode]} are next. Press Play, or the space bar.`);
 }
 
 // ---- page ------------------------------------------------------------------------------------------------------
@@ -551,14 +574,22 @@ function buildPage(demo, context) {
   setInterval(() => {
     sample();
     // Nobody sees a hidden page; and calm readers get one picture a second.
-    if (document.hidden || (calm.matches && ++sampled % TURNS !== 0)) return;
+    if (document.hidden || page.still || (calm.matches && ++sampled % TURNS !== 0)) return;
     show(calm.matches);
   }, SAMPLE_MS);
   sample();
   show(true);
 }
 
-const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report, tryTypes };
+/** Draws from now on, if the page was opened to stand still. */
+function draw() {
+  page.still = false;
+  show(true);
+  // What is out of sight, too.
+  for (const chart of page.charts) chart.redraw();
+}
+
+const poolDemo = { ready: null, start, stop, setMode, setRate, resetStats, report, tryTypes, draw };
 window.poolDemo = poolDemo;
 poolDemo.ready = prepare();
 poolDemo.ready.then(

@@ -82,6 +82,53 @@ async fn a_buffer_that_plays_is_not_free() {
     close(&context).await;
 }
 
+// A source that stops at a known time tells nobody: the buffer must not come back while it plays, and must come back after.
+#[wasm_bindgen_test]
+async fn a_timed_source_holds_until_it_has_stopped() {
+    let context = live().await;
+    let pool = pool(&context);
+    let lease = pool.acquire(1, 48_000, RATE).expect("a buffer");
+    let source = lease.timed_source().expect("a source");
+    source.connect_with_audio_node(&context.destination()).expect("a connection");
+    let begin = context.current_time();
+    for end in [f64::NAN, f64::INFINITY, -1.0] {
+        let refused = lease.start_timed(&source, begin, end);
+        assert!(matches!(refused, Err(WebError::Exception(e)) if e.name == "RangeError"), "{end}");
+    }
+    assert_eq!(lease.holds(), 0);
+    // Half of the buffer: it is stopped, or the other half would be heard from the next user's.
+    lease.start_timed(&source, begin, begin + 0.5).expect("it was not started by what was refused");
+    let again = lease.start_timed(&source, begin, begin + 0.1);
+    assert!(matches!(again, Err(WebError::Exception(e)) if e.name == "InvalidStateError"));
+    assert_eq!(lease.holds(), 1);
+    let ended = Rc::new(Cell::new(false));
+    let heard = Rc::clone(&ended);
+    pool_web::ended(&source, move || heard.set(true)).expect("a listener");
+    drop(lease);
+    pool.maintain();
+    assert_eq!((pool.stats().leased, pool.stats().idle), (1, 0));
+    until("it has stopped", || {
+        pool.maintain();
+        pool.stats().idle == 1
+    })
+    .await;
+    let passed = context.current_time() - begin;
+    assert!((0.5..0.95).contains(&passed), "{passed}");
+    until("the source has ended", || ended.get()).await;
+    assert!(context.current_time() - begin < 0.99, "it was stopped before its end");
+
+    // Whoever acquires next looks at the clock himself.
+    let lease = pool.acquire(1, 48_000, RATE).expect("the same");
+    let source = lease.timed_source().expect("a source");
+    lease.start_timed(&source, 0.0, 0.0).expect("it is over at once");
+    drop(lease);
+    let end = context.current_time();
+    until("some quanta have passed", || context.current_time() > end + 0.1).await;
+    drop(pool.acquire(1, 48_000, RATE).expect("the same"));
+    assert_eq!((pool.stats().created, pool.stats().hits), (1, 2));
+    close(&context).await;
+}
+
 // A source that is never started never ends, and a token may be given back while a source still plays.
 #[wasm_bindgen_test]
 async fn holds_can_be_let_go_and_outlive_tokens() {
@@ -204,8 +251,13 @@ async fn a_closed_context_holds_no_buffers() {
     let context = live().await;
     let pool = AudioBufferPool::builder(&context).memory(&memory).build();
     let play = |pool: &AudioBufferPool, context: &BaseAudioContext, count: usize| {
-        for _ in 0..count {
+        for index in 0..count {
             let lease = pool.acquire(2, 480_000, RATE).expect("a buffer");
+            if index % 2 == 0 {
+                let source = lease.timed_source().expect("a source");
+                lease.start_timed(&source, 1000.0, 1001.0).expect("it will play");
+                continue;
+            }
             let source = context.create_buffer_source().expect("a source");
             lease.play_on(&source).expect("it plays");
         }

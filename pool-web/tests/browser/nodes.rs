@@ -4,15 +4,17 @@ use crate::stage::Stage;
 use crate::support::{QUANTUM, RATE, close, gains, get, live, noise, offline, samples_of, until};
 use pool_web::recipe::Step;
 use pool_web::{
-    AudioBufferPool, AudioMemory, AudioNodePool, AudioNodePoolManager, DelayKey, NodeStats, PoolContext,
-    ReleaseError, Verdict, WebError, ended,
+    AudioBufferPool, AudioMemory, AudioNodePool, AudioNodePoolManager, DelayKey, NodeLease, NodeStats,
+    PoolContext, ReleaseError, Source, Verdict, WebError, ended,
 };
 use std::cell::Cell;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web_sys::{AnalyserNode, AudioNode, AudioWorkletNode, BaseAudioContext, DelayNode, GainNode};
+use web_sys::{
+    AnalyserNode, AudioNode, AudioWorkletNode, BaseAudioContext, BiquadFilterType, DelayNode, GainNode,
+};
 
 fn balanced(stats: NodeStats) -> bool {
     stats.created == (stats.leased + stats.quarantined + stats.idle) as u64 + stats.destroyed + stats.detached
@@ -40,6 +42,88 @@ fn chains_come_apart_in_any_order() {
         assert_eq!((stats.idle, stats.discarded), (3, 0), "{order:?}: {:?}", pool.take_failure());
         assert_eq!(pool.context().connections(), 0, "{order:?}");
     }
+}
+
+/// Something that is done with a lease and leads from it to an output of the context; the last is the node, from an earlier
+/// lease.
+type Lead = fn(&NodeLease<GainNode>, &AudioNode, &GainNode);
+
+// What leads out of a node is cut piece by piece if all of it is known. Whichever way somebody got hold of the node itself, what
+// he connected must be cut as well, or the next user is heard where he does not want to be.
+#[wasm_bindgen_test]
+async fn outputs_are_cut_whoever_made_them() {
+    fn known(lease: &NodeLease<GainNode>, output: &AudioNode) {
+        lease.connect_to(output).expect("a connection");
+    }
+    let leads: [(&str, Lead); 6] = [
+        ("lease", |lease, output, _| known(lease, output)),
+        ("lease, twice", |lease, output, _| {
+            known(lease, output);
+            known(lease, output);
+        }),
+        ("deref", |lease, output, _| drop(lease.connect_with_audio_node(output).expect("a connection"))),
+        ("as_raw", |lease, output, _| {
+            known(lease, output);
+            lease.as_raw().connect_with_audio_node(output).expect("the same");
+            let context: BaseAudioContext = AudioNode::context(output);
+            let further = context.create_gain().expect("a gain");
+            further.connect_with_audio_node(output).expect("a connection");
+            lease.as_raw().connect_with_audio_node(&further).expect("another");
+        }),
+        ("source_node", |lease, output, _| {
+            drop(Source::source_node(lease).connect_with_audio_node(output).expect("a connection"));
+        }),
+        ("event", |lease, output, node| {
+            let output = output.clone();
+            lease
+                .listen("bang", move |event| {
+                    let node: GainNode = event.target().expect("a node").unchecked_into();
+                    node.connect_with_audio_node(&output).expect("a connection");
+                })
+                .expect("a listener");
+            node.dispatch_event(&web_sys::Event::new("bang").expect("an event")).expect("it is dispatched");
+        }),
+    ];
+    for (name, lead) in leads {
+        for left_out in [None, Some(Step::Disconnect)] {
+            let context = offline(1, 0.01);
+            let mut builder =
+                AudioNodePool::builder(&PoolContext::new(&context), |raw, ()| raw.create_gain());
+            if let Some(step) = left_out {
+                builder = builder.leave_out(step);
+            }
+            let pool = builder.build();
+            let node = pool.acquire().expect("a gain").as_raw().clone();
+            let lease = pool.acquire().expect("the same gain");
+            lead(&lease, &context.destination(), &node);
+            drop(lease);
+            assert_eq!((pool.stats().idle, pool.stats().discarded), (1, 0), "{name}");
+            let lease = pool.acquire().expect("the same gain");
+            lease.connect_from(&noise(&context, 1, 0.5, 1)).expect("a connection");
+            if left_out.is_none() {
+                assert_eq!(pool.context().connections(), 1, "{name}");
+            }
+            let rendering = context.start_rendering().expect("a promise");
+            let sound: web_sys::AudioBuffer =
+                JsFuture::from(rendering).await.expect("it renders").unchecked_into();
+            let heard = samples_of(&sound, 0).to_vec().iter().any(|sample| *sample != 0.0);
+            assert_eq!(heard, left_out.is_some(), "{name}, without {left_out:?}");
+        }
+    }
+}
+
+// The type is set without the node in hand; it must be undone all the same.
+#[wasm_bindgen_test]
+async fn a_filter_s_type_is_undone() {
+    let context = live().await;
+    let nodes = AudioNodePoolManager::new(&context);
+    nodes.ready().await;
+    let filter = nodes.acquire_filter().expect("a filter");
+    filter.set_type(BiquadFilterType::Highpass);
+    assert_eq!(get(&filter, "type"), "highpass");
+    drop(filter);
+    assert_eq!(get(&nodes.acquire_filter().expect("a filter"), "type"), "lowpass");
+    close(&context).await;
 }
 
 // A connection that was cut by hand is no failure; nor one that is recorded twice.

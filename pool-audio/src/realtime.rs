@@ -20,14 +20,16 @@
 //! # Zeros
 //!
 //! Up to 32 KiB a buffer is cleared as it is acquired, which also brings its lines to where they are written next. A larger
-//! one takes longer than is good for a callback, so the worker clears idle ones ahead, a few for each handle, in a ring with
-//! one producer and one consumer. A buffer that nobody wrote is never cleared: it knows (`sample.rs`).
+//! one takes longer than is good for a callback, so the worker clears ahead: a few for each handle, in a ring with one producer
+//! and one consumer, and then what is idle, where it lies. Who finds the ring empty looks at the next 32 idle ones for one that
+//! is clear. A buffer that nobody wrote is never cleared: it knows (`sample.rs`).
 //!
 //! # Rejected
 //!
 //! - *Two pools, one of clear and one of dirty buffers.* A buffer would have to leave one pool by value and enter the other;
 //!   the byte counts would jump with it, and a release would have to know which.
-//! - *Looking through the idle buffers for one that is clear.* Up to 64 steps, and meanwhile another thread finds nothing.
+//! - *Only looking through the idle buffers for one that is clear, without a ring.* Up to 64 steps, and meanwhile another thread
+//!   finds nothing.
 //! - *An account in the class's pool.* It weighs each buffer on each release; sample buffers do not change their weight, so
 //!   each holds its own claim instead, and a release is a plain store.
 
@@ -48,6 +50,7 @@ use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::ControlFlow;
 
 use pool_core::{Account, AcquireError, Bytes, Pressure, SharedPool};
 use rtrb::{Producer, RingBuffer};
@@ -59,6 +62,10 @@ use class::{Signals, told};
 
 /// Buffers that are cleared ahead for each handle of a class of large ones, unless set.
 const CLEARED_AHEAD: usize = 4;
+/// More than these are not kept ready for one handle.
+const MOST_CLEARED_AHEAD: usize = 4096;
+/// So many idle buffers are never looked at by the worker, which has each for as long as it takes to clear.
+const LEFT_TO_OTHERS: usize = 2;
 
 /// Sample buffers for audio threads, in classes by shape, under one budget in bytes.
 ///
@@ -146,7 +153,7 @@ pub struct ClassStats {
     pub cleared_ahead: usize,
     /// Buffers made so far.
     pub created: u64,
-    /// Acquires that were served. What the worker takes to clear it counts too.
+    /// Acquires that were served.
     pub served: u64,
     /// Acquires that found nothing.
     pub exhausted: usize,
@@ -183,6 +190,8 @@ struct Class {
     /// `served` when it was last looked at, and the epoch in which it had changed.
     served: u64,
     last_used: u64,
+    /// How many releases there had been when all that was idle was clear.
+    swept: u64,
     /// Fewest idle at the last two maintenances.
     spare: usize,
     idle_before: usize,
@@ -209,7 +218,7 @@ impl Class {
             idle: stats.idle + cleared_ahead,
             cleared_ahead,
             created: stats.created,
-            served: stats.hits,
+            served: stats.hits.saturating_sub(self.signals.looked() as u64),
             exhausted: self.signals.exhausted(),
             inline_clears: self.signals.inline_clears(),
             not_clear: self.signals.not_clear(),
@@ -220,6 +229,35 @@ impl Class {
             idle_bytes: stats.idle_bytes + cleared_ahead * self.bytes,
             peak_bytes: stats.peak_bytes,
         }
+    }
+
+    /// Clears what is idle where it lies, at most `limit`, and leaves the last few to who wants a buffer at once.
+    fn clear_idle(&mut self, limit: usize) -> usize {
+        let stats = self.pool.stats();
+        // As many as were ever released: what is idle was clear when there were no more than that.
+        let released = stats.hits.wrapping_sub(stats.leased as u64);
+        let may_take = limit.min(stats.idle.saturating_sub(LEFT_TO_OTHERS));
+        if !self.is_large() || released == self.swept || may_take == 0 {
+            return 0;
+        }
+        let mut cleared = 0;
+        let mut all = true;
+        self.pool.visit_idle(|buffer| {
+            if buffer.is_silent() {
+                return ControlFlow::Continue(());
+            }
+            if cleared == may_take {
+                all = false;
+                return ControlFlow::Break(());
+            }
+            buffer.clear();
+            cleared += 1;
+            ControlFlow::Continue(())
+        });
+        if all {
+            self.swept = released;
+        }
+        cleared
     }
 
     /// Notes whether it was used since this was last called, by what the pool has served by now.
@@ -255,6 +293,7 @@ impl Class {
         for ring in &mut self.rings {
             while cleared < limit && ring.buffer().capacity() - ring.slots() < share {
                 let Some(mut lease) = self.pool.try_acquire_owned() else { return cleared };
+                self.signals.note_look();
                 lease.clear();
                 // Never full here, and if it were the buffer would be idle again.
                 if ring.push(lease).is_err() {
@@ -354,6 +393,7 @@ impl RealtimePool {
             rings: Vec::new(),
             served: 0,
             last_used: self.epoch,
+            swept: 0,
             spare: 0,
             idle_before: 0,
         });
@@ -423,7 +463,7 @@ impl RealtimePool {
     /// destroyed. Call it every few milliseconds from a thread that may wait, or let a `Worker` do so.
     ///
     /// - Where an acquire found nothing, makes more: half as many as the class has, and at least one.
-    /// - Clears large buffers ahead, for each handle.
+    /// - Clears large buffers ahead: some for each handle, then what is idle.
     /// - Destroys what releases have doomed.
     /// - Over the soft limit, evicts idle buffers that were idle at the last two calls, those of the class that was used
     ///   longest ago first; never below what was prewarmed. Over the hard limit (it was lowered), all that is idle goes;
@@ -485,6 +525,7 @@ impl RealtimePool {
         }
         for class in &mut self.classes {
             done.cleared += class.clear_ahead(left(&done), self.cleared_ahead);
+            done.cleared += class.clear_idle(left(&done));
         }
         done
     }
@@ -599,7 +640,7 @@ impl fmt::Display for ClassStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} x {}: {} out, {} idle, {} made, {} served, {} found nothing, {} cleared inline, {} evicted, {} at most",
+            "{} x {}: {} out, {} idle, {} made, {} served, {} found nothing, {} cleared inline, {} not clear, {} evicted, {} at most",
             self.channels,
             self.frames,
             self.leased,
@@ -608,6 +649,7 @@ impl fmt::Display for ClassStats {
             self.served,
             self.exhausted,
             self.inline_clears,
+            self.not_clear,
             self.evicted,
             Bytes(self.peak_bytes)
         )
@@ -653,10 +695,10 @@ impl RealtimePoolBuilder {
         self
     }
 
-    /// How many buffers are kept cleared for each handle, of shapes above 32 KiB. 4 unless set; with 0, zeros are always made
-    /// on acquire.
+    /// How many buffers are kept cleared for each handle, of shapes above 32 KiB: as many as are wanted at once, so that
+    /// none of them has to be looked for. 4 unless set, and 4096 at most.
     pub fn cleared_ahead(mut self, buffers: usize) -> Self {
-        self.cleared_ahead = buffers;
+        self.cleared_ahead = buffers.min(MOST_CLEARED_AHEAD);
         self
     }
 

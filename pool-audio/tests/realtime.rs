@@ -137,6 +137,60 @@ fn large_buffers_are_cleared_ahead() {
     assert!(handle.acquire_silent().is_some());
 }
 
+/// Would catch clearing on the audio thread, or a refusal, while buffers that nobody has written lie idle beside the dirty
+/// ones; and looks that count as acquires.
+#[test]
+fn clear_buffers_are_found_among_dirty_ones() {
+    let shape = key(1, 14_400);
+    assert!(shape.bytes().unwrap() > CLEARED_ON_ACQUIRE);
+    let mut pool = pool();
+    pool.prewarm(shape, 64).unwrap();
+    let handle = pool.handle(shape).unwrap();
+    let take = |silent: bool| {
+        let mut taken: Vec<_> = (0..10)
+            .map(|_| if silent { handle.acquire_silent_shared() } else { handle.acquire_zeroed_shared() })
+            .map(|buffer| buffer.expect("54 are clear"))
+            .collect();
+        for buffer in &mut taken {
+            assert!(buffer[0].iter().all(|&sample| sample == 0.0));
+            buffer[0].fill(1.0);
+        }
+    };
+    // The worker does not come.
+    take(false);
+    take(false);
+    take(true);
+    let class = check(&pool);
+    assert_eq!((class.inline_clears, class.not_clear, class.exhausted, class.served), (0, 0, 0, 30));
+    assert_eq!((class.idle, class.created), (64, 64));
+}
+
+/// Would catch a worker that clears a few and leaves the rest of what is idle dirty; or one that takes the last ones away from
+/// who wants a buffer.
+#[test]
+fn what_lies_idle_is_cleared_too() {
+    let shape = key(1, 14_400);
+    let mut pool = pool();
+    pool.prewarm(shape, 24).unwrap();
+    let handle = pool.handle(shape).unwrap();
+    for round in 1..=20 {
+        let mut taken: Vec<_> = (0..20).map(|_| handle.acquire_zeroed_shared().unwrap()).collect();
+        for buffer in &mut taken {
+            assert!(buffer[0].iter().all(|&sample| sample == 0.0), "round {round}");
+            buffer[0].fill(1.0);
+        }
+        drop(taken);
+        handle.flush_dirty();
+        let done = pool.maintain(7);
+        assert_eq!(done.cleared, 7, "a slice is bounded");
+        pool.maintain(100);
+        assert_eq!(pool.maintain(100).cleared, 0, "nothing was written since");
+        assert_eq!(check(&pool).served, 20 * round);
+    }
+    let class = check(&pool);
+    assert_eq!((class.inline_clears, class.exhausted, class.created), (0, 0, 24));
+}
+
 /// Would catch a class whose last buffers wait in a ring while the handle says that there is nothing.
 #[test]
 fn what_was_cleared_ahead_can_be_had_for_everything() {

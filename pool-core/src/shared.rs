@@ -81,6 +81,7 @@ use crate::sync::{AtomicUsize, Count, Count32, Count64, Ordering, after_rmw};
 use crate::wait::{Acquire, WaitQueue};
 use core::fmt;
 use core::mem;
+use core::ops::ControlFlow;
 
 /// A [`SharedPool`] of at most `N` objects that lives in a `static` and needs no allocator.
 ///
@@ -609,6 +610,21 @@ where
     /// The predicate sees each object that stays idle until its turn once, in the order of slots. It may use the pool;
     /// the object that it looks at is not handed out meanwhile, the others are.
     pub fn retain(&self, mut keep: impl FnMut(&F::Object) -> bool) -> usize {
+        self.inspect(|object| ControlFlow::Continue(keep(object)))
+    }
+
+    /// Shows the idle objects to `visit`, which may change them, until it breaks: to prepare, away from where time matters,
+    /// what is handed out next.
+    ///
+    /// It sees each object that stays idle until its turn once, in the order of slots. It may use the pool; the object that it
+    /// looks at is not handed out meanwhile, the others are. What it changes of an object's bytes is noted when that is
+    /// released the next time.
+    pub fn visit_idle(&self, mut visit: impl FnMut(&mut F::Object) -> ControlFlow<()>) {
+        self.inspect(|object| visit(object).map_continue(|()| true));
+    }
+
+    /// Shows the idle objects, and destroys those that are not to be kept; how many.
+    fn inspect(&self, mut see: impl FnMut(&mut F::Object) -> ControlFlow<(), bool>) -> usize {
         self.empty_lanes(true);
         let mut destroyed = 0;
         for group in 0..groups(self.pages.reached()) {
@@ -623,16 +639,19 @@ where
                 self.count_inspected(slot, true);
                 // Idle again if the predicate panics.
                 let inspected = Held { pool: self, slot, abandon: Self::put_inspected };
-                // SAFETY: its idle bit was just cleared, so only this shared reference to its object exists until the
-                // predicate returns.
-                let kept = keep(unsafe { self.pages.object(slot).as_ref() });
-                if kept && !self.is_closed() {
+                // SAFETY: its idle bit was just cleared, so this is the only reference to its object until it is idle again
+                // or destroyed.
+                let told = see(unsafe { self.pages.object(slot).as_mut() });
+                if told != ControlFlow::Continue(false) && !self.is_closed() {
                     drop(inspected);
                 } else {
                     mem::forget(inspected);
                     self.count_inspected(slot, false);
                     destroyed += 1;
                     self.destroy_slot(slot, Leave::Evicted);
+                }
+                if told.is_break() {
+                    return destroyed;
                 }
             }
         }

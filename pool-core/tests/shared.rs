@@ -4,6 +4,7 @@
 use pool_core::{Account, AcquireError, Cache, Pool, ReleaseError, SharedPool, StaticPool, Verdict};
 use std::convert::Infallible;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -600,6 +601,42 @@ fn many_that_wait_for_few_are_all_served() {
         pool.retain(|object| (uses += object, true).1);
         assert_eq!(uses as usize, threads * rounds);
     }
+}
+
+// A change that is lost, an object that is handed out while it is shown or counts as gone meanwhile, and one that is lost when
+// the visit breaks, panics or closes the pool.
+#[test]
+fn idle_objects_can_be_changed_where_they_lie() {
+    // What is acquired meanwhile comes back to where it was, and not to the thread.
+    let pool = SharedPool::builder(zero as Make).max_objects(4).thread_caches(false).build();
+    pool.prewarm(4).unwrap();
+    let out = pool.acquire().unwrap();
+    let mut shown = 0;
+    pool.visit_idle(|object| {
+        shown += 1;
+        *object += 7;
+        check(&pool, 1, 3);
+        let others: Vec<_> = std::iter::from_fn(|| pool.try_acquire()).collect();
+        assert_eq!(others.len(), 2, "not the one that is shown");
+        if shown == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(shown, 2);
+    let stopped = catch_unwind(AssertUnwindSafe(|| {
+        pool.visit_idle(|_| resume_unwind(Box::new("on purpose")));
+    }));
+    assert!(stopped.is_err());
+    drop(out);
+    check(&pool, 0, 4);
+    let mut uses = 0;
+    pool.retain(|object| (uses += object, true).1);
+    assert_eq!(uses, 14);
+    let hits = pool.stats().hits;
+    pool.visit_idle(|_| {
+        pool.close();
+        ControlFlow::Continue(())
+    });
+    check(&pool, 0, 0);
+    assert_eq!(pool.stats().hits, hits, "to show is not to acquire");
 }
 
 // A closed pool that leaves somebody waiting.

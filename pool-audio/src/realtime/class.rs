@@ -156,6 +156,8 @@ pub(super) struct Signals {
     inline_clears: AtomicUsize,
     /// `acquire_silent` that got a buffer which takes more than 32 KiB to clear, and none that was cleared ahead was left.
     not_clear: AtomicUsize,
+    /// Buffers that were taken to clear them ahead, or to see whether they are clear, and not because somebody wanted them.
+    looked: AtomicUsize,
     /// More buffers are wanted.
     refill: AtomicBool,
 }
@@ -177,6 +179,10 @@ impl Signals {
         self.not_clear.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn note_look(&self) {
+        self.looked.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether more buffers are wanted; the next time only if it was said again.
     pub(super) fn take_refill(&self) -> bool {
         self.refill.load(Ordering::Relaxed) && self.refill.swap(false, Ordering::Relaxed)
@@ -192,5 +198,9 @@ impl Signals {
 
     pub(super) fn not_clear(&self) -> usize {
         self.not_clear.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn looked(&self) -> usize {
+        self.looked.load(Ordering::Relaxed)
     }
 }

@@ -23,6 +23,8 @@ const SUBJECTS: &[Subject] = &[
         passes: &[
             &["--test=accounts", "--test=tracker", "--test=contract"],
             &["--lib", "--test=accounts_model"],
+            // Much of how pools give way to one another is seen only where there are pools.
+            &["--test=keyed", "--test=keyed_watch", "--test=shared_keyed", "--test=asked_for"],
         ],
     },
     Subject {

@@ -4,7 +4,7 @@
 #![cfg(target_family = "wasm")]
 #![allow(clippy::expect_used, reason = "a measurement")]
 
-use pool_web::{AudioBufferPool, AudioNodePoolManager, NodeLease, PoolNode, WebError};
+use pool_web::{AudioBufferPool, AudioMemory, AudioNodePoolManager, NodeLease, PoolNode, WebError};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{console_log, wasm_bindgen_test};
@@ -87,7 +87,9 @@ async fn nodes<N: PoolNode>(
 #[wasm_bindgen_test]
 async fn reuse_beside_creation() {
     let context = live().await;
-    let pools = AudioNodePoolManager::new(&context);
+    // With room for many lines of five seconds at once, whose time the page's clock can tell.
+    let memory = AudioMemory::builder().budget(1 << 30).build();
+    let pools = AudioNodePoolManager::builder(&context).memory(&memory).build();
     assert!(pools.ready().await, "filters can be reset in this browser");
     nodes("gain", &context, || context.create_gain(), || pools.acquire_gain()).await;
     nodes("biquad", &context, || context.create_biquad_filter(), || pools.acquire_filter()).await;
@@ -116,7 +118,7 @@ async fn reuse_beside_creation() {
 /// A delay of 5 seconds rests for as long between two uses, so each is timed in two halves: acquire, connect and
 /// release to the flush bus; and the end of the rest.
 async fn delays(context: &AudioContext, pools: &AudioNodePoolManager) {
-    const DELAYS: usize = 16;
+    const DELAYS: usize = 48;
     let destination = context.destination();
     let (mut made, mut reused) = (Vec::new(), Vec::new());
     // Until the browser has compiled what is measured.

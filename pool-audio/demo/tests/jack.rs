@@ -330,6 +330,11 @@ fn odd_files_are_played_or_named() {
         "{errors}"
     );
     assert!(errors.contains("invalid channel count"), "{errors}");
+    let warned = |name: &str, how: &str| errors.lines().any(|line| line.contains(name) && line.contains(how));
+    assert!(warned("1-hertz.wav: it is not resampled", "48000 times faster"), "{errors}");
+    assert!(warned("768-kilohertz.wav: it is not resampled", "16 times slower"), "{errors}");
+    assert!(!warned("8-channels.wav", "resampled"), "{errors}");
+    assert!(text(&run.stdout).contains("not resampled"), "{}", text(&run.stdout));
     assert_eq!(report["max_overlap"], 64);
     check_counts(&out, &report);
 }

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `audio-core-0-2` | `Buf`, `BufMut`, `ExactSizeBuf` |
 //! | `audioadapter-5` | `Adapter`, `AdapterMut`: rubato 5 resamples from one pooled buffer into another |
-//! | `dasp-frame-0-11` | `frames_of`, `write_frames`: dasp's frames, out of the planes and into them |
-//! | `symphonia-0-6` | `copy_from_audio`: what a decoder gave, into the planes |
-//! | `hound-3` | `write_wav`, `read_wav` |
+//! | `dasp-frame-0-11` | `frames_of`, `write_frames`: dasp's frames, out of the planes and into them; implies `std` |
+//! | `symphonia-0-6` | `copy_from_audio`: what a decoder gave, into the planes; implies `std` |
+//! | `hound-3` | `write_wav`, `read_wav`; implies `std` |
 //!
 //! Slices need no feature: `with_planes` and `with_planes_mut`. What these other crates do with the buffer is theirs to
 //! promise; what is here allocates nothing, but for the two that read and write files.

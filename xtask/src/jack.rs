@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::native;
 use crate::setup;
@@ -86,7 +86,8 @@ fn problems(report: &Value, stalls: bool) -> Vec<String> {
         }
     };
     must(report["ended_early"].is_null(), format!("it ended early: {}", report["ended_early"]));
-    for key in ["files", "callbacks", "created", "handed_out", "echoes", "frames"] {
+    must(report["problems"] == json!([]), format!("it tells of problems: {}", report["problems"]));
+    for key in ["files", "callbacks", "created", "handed_out", "reused", "echoes", "frames"] {
         must(number(key) > 0.0, format!("`{key}` is {}, it must be over 0", report[key]));
     }
     for key in ["allocations_in_callback", "page_faults", "bytes_left", "frames_unrecorded", "voice_refused"]
@@ -102,6 +103,11 @@ fn problems(report: &Value, stalls: bool) -> Vec<String> {
     must(
         number("handed_out") >= number("callbacks") * number("mean_overlap"),
         format!("`handed_out` is {}, too few for so many voices", report["handed_out"]),
+    );
+    must(
+        number("reused") + number("created") >= number("handed_out")
+            && number("reused") < number("handed_out"),
+        format!("`reused` is {}, and {} were handed out", report["reused"], report["handed_out"]),
     );
     must(
         number("mean_overlap") <= number("max_overlap"),
@@ -157,11 +163,11 @@ fn problems(report: &Value, stalls: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn good() -> Value {
         json!({
-            "ended_early": null, "files": 18, "callbacks": 4500, "created": 700, "handed_out": 300_000, "echoes": 300,
+            "ended_early": null, "problems": [], "files": 18, "callbacks": 4500, "created": 700, "handed_out": 300_000,
+            "reused": 299_300, "echoes": 300,
             "frames": 576_000, "frames_recorded": 576_000, "frames_unrecorded": 0, "allocations_in_callback": 0,
             "page_faults": 0, "bytes_left": 0, "voice_refused": 0, "evicted": 0, "max_overlap": 64, "mean_overlap": 63.9,
             "peak_bytes": 9_000_000, "late": 12, "backend_xruns": 10, "overruns": 9, "stalls_planted": 9,
@@ -176,7 +182,11 @@ mod tests {
         assert_eq!(problems(&good(), true), Vec::<String>::new());
         for (key, value) in [
             ("ended_early", json!("the server ended")),
+            ("problems", json!(["128 frames are missing"])),
             ("callbacks", json!(0)),
+            ("reused", json!(null)),
+            ("reused", json!(299_299)),
+            ("reused", json!(300_000)),
             ("allocations_in_callback", json!(1)),
             ("page_faults", json!(null)),
             ("bytes_left", json!(100)),

@@ -10,6 +10,8 @@
 use std::error::Error;
 use std::f32::consts::TAU;
 use std::num::NonZeroU32;
+use std::process::ExitCode;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -63,11 +65,33 @@ impl Callback {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let host =
-        if std::env::args().any(|argument| argument == "--jack") { jack()? } else { cpal::default_host() };
-    let device = host.default_output_device().ok_or("there is no audio device")?;
-    let config = device.default_output_config()?;
+/// What to do where there is nothing to play on.
+const NO_DEVICE: &str = "there is no audio device to play on.\nRemedy: connect a sound card; on Linux also a JACK server, \
+                         which needs none: `jackd -d dummy`, and `--jack` for this example";
+const NO_SERVER: &str = "no JACK server answers.\nRemedy: start one, without a sound card `jackd -d dummy`; \
+                         if it has a name of its own, that belongs in the variable JACK_DEFAULT_SERVER";
+
+fn main() -> ExitCode {
+    match play() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play() -> Result<(), Box<dyn Error>> {
+    let (host, nothing) = match std::env::args().any(|argument| argument == "--jack") {
+        true => (jack()?, NO_SERVER),
+        false => (cpal::default_host(), NO_DEVICE),
+    };
+    let device = host.default_output_device().ok_or(nothing)?;
+    // Some systems have a default device even where there is none, until somebody asks what it can do.
+    let config = device.default_output_config().map_err(|error| match error.kind() {
+        cpal::ErrorKind::DeviceNotAvailable | cpal::ErrorKind::HostUnavailable => nothing.to_owned(),
+        _ => format!("the audio device does not tell what it can do: {error}"),
+    })?;
     if config.sample_format() != cpal::SampleFormat::F32 {
         return Err(
             format!("this example writes f32, and the device wants {}", config.sample_format()).into()
@@ -94,6 +118,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     let xruns = monitor.clone();
+    // The backend may be on its audio thread when it tells of an error, so that is not the place to print it.
+    let (errors, told) = mpsc::sync_channel(16);
     let stream = device.build_output_stream(
         config,
         move |out: &mut [f32], info: &cpal::OutputCallbackInfo| {
@@ -103,25 +129,51 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
         move |error| match error.kind() {
             cpal::ErrorKind::Xrun => xruns.backend_xruns(1),
-            _ => eprintln!("the stream: {error}"),
+            // If there is no room, there are enough to end it.
+            _ => _ = errors.try_send(error),
         },
         None,
     )?;
     stream.play()?;
-    for _ in 0..5 {
+    let (mut ended, mut calls) = (None, 0);
+    for second in 1..=5 {
         thread::sleep(Duration::from_secs(1));
+        ended = told.try_iter().find(|error| !goes_on(error)).map(|error| error.to_string());
+        let before = std::mem::replace(&mut calls, monitor.snapshot().callbacks);
+        // Some devices take their time to begin.
+        if ended.is_none() && second > 1 && calls == before {
+            ended = Some("the device has asked for no sound for a second".to_owned());
+        }
+        if ended.is_some() {
+            break;
+        }
         println!("load {:.1} % at most in the last second", 100.0 * monitor.take_max());
     }
     // The callback goes, and with it the handle; then the worker can free everything.
     drop(stream);
     println!("{}\n{}", monitor.snapshot(), worker.stats());
     worker.shut_down(Duration::from_secs(5))?;
-    Ok(())
+    match ended {
+        None => Ok(()),
+        Some(error) => Err(format!(
+            "the stream ended before its time: {error}.\nRemedy: see that the device or the audio server is there, and begin again"
+        )
+        .into()),
+    }
+}
+
+/// Whether the stream plays on after this error, which is told.
+fn goes_on(error: &cpal::Error) -> bool {
+    let goes_on = matches!(error.kind(), cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied);
+    if goes_on {
+        eprintln!("note: {error}");
+    }
+    goes_on
 }
 
 #[cfg(target_os = "linux")]
-fn jack() -> Result<cpal::Host, cpal::Error> {
-    cpal::host_from_id(cpal::HostId::Jack)
+fn jack() -> Result<cpal::Host, String> {
+    cpal::host_from_id(cpal::HostId::Jack).map_err(|error| format!("JACK is not to be had: {error}"))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -21,8 +21,9 @@ usage: pool-audio-demo [OPTIONS] [FILES...]
   --stall-every N  with --jack: plants a stall of 4 ms in each Nth callback, to see that it is counted   [0: none]
   --help           this text
 
-A file that cannot be used is named on the error output and left out; the others are mixed. The exit code is 0 if
-something was mixed, 1 if nothing could be, 2 if the command line makes no sense.";
+A file that cannot be used is named on the error output and left out; the others are mixed, frame by frame: they are
+not resampled. The exit code is 0 if something was mixed, 1 if nothing could be, 2 if the command line makes no sense;
+with --jack it is 1 too if not all that was played is recorded, or a file cannot be written.";
 
 /// The command line, checked.
 #[derive(Debug, PartialEq)]

@@ -7,9 +7,14 @@ use pool_audio::{AudioMemory, SampleBuffer};
 
 use crate::args::Args;
 use crate::decode::decode;
+use crate::mixer::SAMPLE_RATE;
 
 /// Quiet recordings are made louder, but not by more than this: what is left of the noise stays noise.
 const MOST_GAIN: f32 = 4.0;
+
+/// Recordings are not resampled. That is said of each whose pitch moves by more than this factor, two octaves: of a kit of
+/// 44.1 to 192 kHz it is said once, in the report.
+const FAR_OFF: f64 = 4.0;
 
 /// One recording in memory.
 #[derive(Debug)]
@@ -58,6 +63,9 @@ pub(crate) fn load(
                 if let Some(warning) = decoded.warning {
                     kit.warnings.push(format!("{name}: {warning}"));
                 }
+                if let Some(warning) = far_off(decoded.samples.key().sample_rate.get()) {
+                    kit.warnings.push(format!("{name}: {warning}"));
+                }
                 let loudest = decoded
                     .samples
                     .planes()
@@ -72,6 +80,19 @@ pub(crate) fn load(
         done(path);
     }
     kit
+}
+
+/// What to tell of a recording whose rate has little to do with that of the mix.
+fn far_off(rate: u32) -> Option<String> {
+    let slower = f64::from(rate) / f64::from(SAMPLE_RATE.get());
+    let (times, how) =
+        if slower > 1.0 { (slower, "slower and lower") } else { (slower.recip(), "faster and higher") };
+    (times > FAR_OFF).then(|| {
+        format!(
+            "it is not resampled: its frames, {rate} a second, are played at {SAMPLE_RATE} Hz, {} times {how}",
+            (times * 10.0).round() / 10.0
+        )
+    })
 }
 
 /// The files that were asked for, or those of the bundled kit.
@@ -147,5 +168,18 @@ mod tests {
         let kit = load(&files, &mut small, bytes / 4, |_| ());
         assert_eq!((kit.recordings.len(), kit.failed.len()), (1, 2));
         assert_eq!(small.overcommitted(), 0);
+    }
+
+    /// Would catch a file that sounds like nothing on Earth without a word why, and a warning for a common rate.
+    #[test]
+    fn a_rate_that_is_far_off_is_told() {
+        for rate in [12_000, 22_050, 44_100, 48_000, 96_000, 192_000] {
+            assert_eq!(far_off(rate), None);
+        }
+        for (rate, told) in
+            [(1, "48000 times faster"), (8000, "6 times faster"), (768_000, "16 times slower")]
+        {
+            assert!(far_off(rate).is_some_and(|warning| warning.contains(told)), "{rate}");
+        }
     }
 }

@@ -8,6 +8,8 @@
 //!                  ^                    ^
 //!                  └─ worker: refills, clears delay lines ahead
 //! ```
+//!
+//! From the audio thread to the recorder there is a ring for each kind of message.
 
 mod callback;
 mod chart;
@@ -19,7 +21,6 @@ mod server;
 use std::error::Error;
 use std::fs;
 use std::io::ErrorKind;
-use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,14 +28,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pool_audio::{Account, BufferKey, CallbackProfiler, RealtimePool, Worker};
-use rtrb::{Producer, RingBuffer};
+use rtrb::RingBuffer;
 
 use crate::args::Args;
 use crate::kit;
 use crate::mixer::SAMPLE_RATE;
 use callback::{Callback, Notifications, Voice};
 use decoder::{CHUNK_FRAMES, Decoder};
-use recorder::Recorder;
+use recorder::{BLOCKS_AHEAD, Recorder};
 use report::Report;
 use server::Server;
 
@@ -42,8 +43,9 @@ use server::Server;
 pub(super) const PERIOD: u32 = 128;
 /// Chunks that wait for each voice: 85 ms of sound, so that the decoder may be late.
 const CHUNKS_AHEAD: usize = 4;
-/// Blocks that wait for the recorder: 2.7 s of sound, so that a disk may be slow.
-const BLOCKS_AHEAD: usize = 1024;
+/// Blocks beside those that wait for the recorder: in the hands of callback and recorder, each of which keeps some for its
+/// next use.
+const BLOCKS_IN_HAND: usize = 128;
 /// Voices of each dozen that have a delay line.
 const ECHO_EVERY: usize = 4;
 /// Frames of a delay line: 0.3 s. Large enough to be cleared ahead.
@@ -129,16 +131,6 @@ fn end_callbacks(
     })
 }
 
-/// Writes to every slot of a new ring: its pages are there before the audio thread meets them, which comes round to the
-/// last ones only after seconds if voices are few. The voices' rings are filled by the decoder instead.
-fn touch<T>(ring: &mut Producer<T>) {
-    if let Ok(mut chunk) = ring.write_chunk_uninit(ring.slots()) {
-        let (first, second) = chunk.as_mut_slices();
-        first.iter_mut().chain(second).for_each(|slot| *slot = MaybeUninit::zeroed());
-        // Dropped uncommitted: nothing was sent.
-    }
-}
-
 /// Plays, measures, records and reports. An error if nothing could be played; a server that went while it played is told
 /// in the report.
 pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
@@ -151,8 +143,10 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     listen_to_signals(Arc::clone(&flags))?;
     let mut server = Server::start(&name, &args.out.join("jackd.log"), PERIOD, SAMPLE_RATE)?;
     println!("{server}");
-    // Not just "pool-audio": clients of one name share a socket, even those of different servers.
-    let (client, _) = jack::Client::new(&name, jack::ClientOptions::NO_START_SERVER)
+    // Not just "pool-audio": clients of one name share a socket, even those of different servers. And not the server's own
+    // name: that is a socket as well, and nobody else could connect.
+    let client = format!("pool-audio-demo-{}", std::process::id());
+    let (client, _) = jack::Client::new(&client, jack::ClientOptions::NO_START_SERVER)
         .map_err(|error| format!("the JACK server takes no client: {error}"))?;
     if client.sample_rate() != SAMPLE_RATE.get() {
         return Err(format!("the JACK server runs at {} Hz, not {SAMPLE_RATE}", client.sample_rate()).into());
@@ -168,9 +162,10 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
         Worker::start(RealtimePool::builder("callback").parent(&account).budget(args.budget).build())?;
     let (decoding, handles) = worker
         .with(|pool| {
-            // Chunks that wait, that sound and that are on their way back; blocks likewise.
+            // Chunks that wait, that sound and that are on their way back; as many blocks as may wait, lest the reserve be
+            // short of them.
             pool.prewarm(chunk, args.voices * (CHUNKS_AHEAD + 4))?;
-            pool.prewarm(block, BLOCKS_AHEAD / 4)?;
+            pool.prewarm(block, BLOCKS_AHEAD + BLOCKS_IN_HAND)?;
             // One for each voice that wants one, and as many that are being cleared meanwhile.
             pool.prewarm(line, 2 * echoes)?;
             let handle = |pool: &mut RealtimePool, key| pool.handle(key);
@@ -210,8 +205,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     }
     // Only now that there is something to play: until here, what an earlier run left is whole.
     remove_earlier(&args.out)?;
-    let (mut to_recorder, from_audio) = RingBuffer::new(BLOCKS_AHEAD);
-    touch(&mut to_recorder);
+    let (to_recorder, from_audio) = recorder::rings(args.voices);
     let recorder =
         Recorder::create(&args.out.join("mix.wav"), args.seconds, from_audio, releasing, Arc::clone(&flags))?;
     let recorder = thread::Builder::new().name("recorder".into()).spawn(move || recorder.run())?;
@@ -271,7 +265,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     };
     flags.stop.store(true, Ordering::Release);
     let loaded = decoder.join().map_err(|_| "the decoder panicked")?;
-    let recorded = recorder.join().map_err(|_| "the recorder panicked")??;
+    let recorded = recorder.join().map_err(|_| "the recorder panicked")?;
     let profile = monitor.snapshot();
     let server_xruns = server.stop();
     let pool = worker.stats();
@@ -291,27 +285,5 @@ pub(crate) fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
         voices: args.voices,
         stall_every: args.stall_every,
     };
-    report.write(&args.out)?;
     Ok(report)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Would catch a ring that is full, or shorter, after it was touched.
-    #[test]
-    fn a_touched_ring_is_as_empty_as_before() {
-        let (mut producer, mut consumer) = RingBuffer::new(3);
-        touch(&mut producer);
-        assert!(consumer.pop().is_err());
-        for value in ["a", "b", "c"] {
-            producer.push(value.to_owned()).unwrap();
-        }
-        assert!(producer.is_full());
-        assert_eq!(
-            [consumer.pop(), consumer.pop(), consumer.pop()],
-            ["a", "b", "c"].map(|value| Ok(value.to_owned()))
-        );
-    }
 }

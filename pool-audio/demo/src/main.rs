@@ -62,23 +62,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// The demo on an audio server: 0 if it played to the end, else 1.
+/// The demo on an audio server: 0 if it played to the end and all of it is on the disk, else 1.
 #[cfg(feature = "jack")]
 fn play(args: &Args) -> ExitCode {
     match live::run(args) {
         Ok(report) => {
             println!("{report}");
-            println!(
-                "wrote    mix.wav, native.json, histogram.svg and timeline.svg in {}",
-                args.out.display()
-            );
-            match report.problem() {
-                None => ExitCode::SUCCESS,
-                Some(problem) => {
-                    eprintln!("error: {problem}");
-                    ExitCode::FAILURE
-                }
+            let (written, unwritten) = report.write(&args.out);
+            if !written.is_empty() {
+                println!("wrote    {} in {}", written.join(", "), args.out.display());
             }
+            let mut problems = report.problems();
+            problems.extend(unwritten);
+            problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+            if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("error: {error}");
@@ -131,7 +128,8 @@ fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
         progress.step(1);
     }
     progress.finish();
-    let loudness = wav.finish().map_err(no_wav)?;
+    let loudness = wav.loudness();
+    wav.finish().map_err(no_wav)?;
 
     let mut pools = PoolTotals::default();
     memory.pools().for_each(|pool| pools.add(&pool.stats()));

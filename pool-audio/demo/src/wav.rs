@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::BufWriter;
+#[cfg(feature = "jack")]
+use std::io::Seek;
 use std::path::Path;
 
 use pool_audio::SampleBuffer;
@@ -76,9 +78,63 @@ impl WavFile {
         self.writer.flush()
     }
 
-    /// Completes the file and tells how loud it is.
-    pub(crate) fn finish(self) -> Result<Loudness, hound::Error> {
-        self.writer.finalize()?;
-        Ok(self.loudness)
+    /// How loud what was written is.
+    pub(crate) fn loudness(&self) -> Loudness {
+        self.loudness
+    }
+
+    /// Completes the file.
+    pub(crate) fn finish(self) -> Result<(), hound::Error> {
+        self.writer.finalize()
+    }
+}
+
+/// Of a file that could not be written to its end: cuts off what comes after its last flush, which makes room for a report
+/// perhaps, and removes it if there was none. Gives the frames that it holds.
+#[cfg(feature = "jack")]
+pub(crate) fn keep_readable(path: &Path) -> u64 {
+    let kept = || {
+        let reader = hound::WavReader::open(path).ok()?;
+        let (frames, channels) = (u64::from(reader.duration()), u64::from(reader.spec().channels));
+        // Where the samples begin.
+        let start = reader.into_inner().stream_position().ok()?;
+        let file = File::options().write(true).open(path).ok()?;
+        file.set_len(start + frames * channels * size_of::<i16>() as u64).ok()?;
+        Some(frames)
+    };
+    let frames = kept().unwrap_or(0);
+    if frames == 0 {
+        // Whether it could be removed or not, it holds nothing.
+        let _ = std::fs::remove_file(path);
+    }
+    frames
+}
+
+#[cfg(all(test, feature = "jack"))]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+
+    /// Would catch a file of a full disk that promises more than it holds, or ends in half a frame, and one that holds
+    /// nothing and stays.
+    #[test]
+    fn what_was_flushed_can_be_read_and_the_rest_is_cut() {
+        let path = std::env::temp_dir().join(format!("pool-audio-cut-{}.wav", std::process::id()));
+        let mut wav = WavFile::create(&path, 1000).unwrap();
+        wav.write(&SampleBuffer::new(2, 100, 48_000).unwrap()).unwrap();
+        wav.flush().unwrap();
+        // As many of the next samples as the disk had room for.
+        File::options().append(true).open(&path).unwrap().write_all(&[1; 33]).unwrap();
+        std::mem::forget(wav);
+        assert_eq!(keep_readable(&path), 100);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 44 + 400);
+        assert_eq!(
+            hound::WavReader::open(&path).unwrap().samples::<i16>().filter(Result::is_ok).count(),
+            200
+        );
+        fs::write(&path, "RIFF").unwrap();
+        assert_eq!(keep_readable(&path), 0);
+        assert!(!path.exists());
     }
 }

@@ -49,7 +49,8 @@ fn the_bundled_kit_gives_real_sound_and_a_true_report() {
     let out = folder("kit");
     let run = demo(&["--out", out.to_str().unwrap(), "--seconds", "3"]);
     assert!(run.status.success(), "{}", text(&run.stderr));
-    assert!(text(&run.stdout).contains("18 recordings"), "{}", text(&run.stdout));
+    let said = text(&run.stdout);
+    assert!(said.contains("18 recordings") && said.contains("not resampled"), "{said}");
 
     let loudness = loudness(&out);
     assert_eq!(loudness.len(), 3);

@@ -209,6 +209,89 @@ fn one_voice_meets_no_page_fault() {
     check_counts(&out, &report);
 }
 
+/// Would catch a server that nobody else can connect to, since its own client took its name, and with it the socket.
+#[test]
+fn others_can_connect_while_it_plays() {
+    let out = folder("jack-others");
+    let mut child = demo(&out, &["--seconds", "20"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let server = lines.find(|line| line.starts_with("server ")).expect("no server was started");
+    lines.find(|line| line.starts_with("playing ")).expect("it did not begin to play");
+    let process = child.id();
+    let name = format!("pool-audio-{process}");
+    let listed = Command::new("jack_lsp").arg("-c").env("JACK_DEFAULT_SERVER", &name).output().unwrap();
+    assert!(Command::new("kill").arg(process.to_string()).status().unwrap().success());
+    let rest = thread::spawn(move || lines.count());
+    let run = child.wait_with_output().unwrap();
+    rest.join().unwrap();
+    assert_eq!(run.status.code(), Some(1), "{}", text(&run.stderr));
+    assert!(server.contains(&format!("JACK_DEFAULT_SERVER={name} jack_lsp")), "{server}");
+    let (ports, errors) = (text(&listed.stdout), text(&listed.stderr));
+    assert!(listed.status.success(), "{ports}{errors}");
+    let connected = format!("system:playback_1\n   pool-audio-demo-{process}:left\n");
+    assert!(ports.contains(&connected), "{ports}{errors}");
+    free_place(process);
+}
+
+/// Would catch a disk that is full and ends the show, a report that goes with it, counts that call frames recorded which are
+/// not in the file, and an exit code of success. The recording's size is limited in the place of the disk's.
+#[test]
+fn a_full_disk_ends_the_recording_alone() {
+    for kibibytes in [300, 0] {
+        let out = folder(&format!("jack-full-{kibibytes}"));
+        let demo = env!("CARGO_BIN_EXE_pool-audio-demo");
+        // A write beyond the limit is to fail, not to end the process.
+        let mut child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", demo, "--jack", "--seconds", "7", "--out"])
+            .arg(&out)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let server =
+            server_of(&lines.find(|line| line.starts_with("server ")).expect("no server was started"));
+        // Now that the server has made its files: it has the limits that this process had when it began.
+        let limited = Command::new("prlimit")
+            .args(["--pid", &child.id().to_string(), &format!("--fsize={}", kibibytes * 1024)])
+            .status();
+        assert!(limited.unwrap().success());
+        let rest = thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+        let run = child.wait_with_output().unwrap();
+        let (said, errors) = (rest.join().unwrap(), text(&run.stderr));
+        assert_eq!(run.status.code(), Some(1), "{said}\n{errors}");
+        assert!(
+            errors.contains("mix.wav cannot be written: ") && errors.contains("are not in it"),
+            "{errors}"
+        );
+        assert!(said.contains("played   7.0 s") && said.contains("buffers  "), "{said}");
+        assert!(!runs(&server), "the server goes on");
+        if kibibytes == 0 {
+            // No room for anything: each file is named, and none stays.
+            for name in ["native.json", "histogram.svg", "timeline.svg"] {
+                assert!(errors.contains(&format!("{name} cannot be written: ")), "{errors}");
+            }
+            assert!(!said.contains("wrote ") && !out.join("native.json").exists(), "{said}");
+            assert!(!out.join("mix.wav").exists());
+            continue;
+        }
+        let report = report(&out);
+        assert!(
+            report["ended_early"].is_null() && report["problems"].as_array().unwrap().len() == 1,
+            "{report}"
+        );
+        assert!(report["frames"].as_u64() >= Some(7 * 48_000), "{report}");
+        let recorded = check_counts(&out, &report);
+        // What the file was flushed to, each half second.
+        let room = 300 * 1024 / 4;
+        assert!(recorded < room && recorded > room - 25_000, "{recorded}");
+        let bytes = fs::metadata(out.join("mix.wav")).unwrap().len();
+        assert_eq!(bytes, 44 + 4 * recorded);
+        assert!(["histogram.svg", "timeline.svg"].iter().all(|name| out.join(name).is_file()));
+    }
+}
+
 /// Would catch a bad file that stops the good ones, one that is not named, and channels or rates that break the mix.
 #[test]
 fn odd_files_are_played_or_named() {
@@ -247,6 +330,11 @@ fn odd_files_are_played_or_named() {
         "{errors}"
     );
     assert!(errors.contains("invalid channel count"), "{errors}");
+    let warned = |name: &str, how: &str| errors.lines().any(|line| line.contains(name) && line.contains(how));
+    assert!(warned("1-hertz.wav: it is not resampled", "48000 times faster"), "{errors}");
+    assert!(warned("768-kilohertz.wav: it is not resampled", "16 times slower"), "{errors}");
+    assert!(!warned("8-channels.wav", "resampled"), "{errors}");
+    assert!(text(&run.stdout).contains("not resampled"), "{}", text(&run.stdout));
     assert_eq!(report["max_overlap"], 64);
     check_counts(&out, &report);
 }

@@ -1,4 +1,5 @@
 //! `audio-core` 0.2: buffers of channels that lie in one piece.
+#![deny(clippy::disallowed_types)]
 
 use core::iter::Copied;
 use core::slice::{Iter, IterMut};

@@ -1,4 +1,5 @@
 //! `audioadapter` 5, and through it everything that takes its adapters, such as rubato 5.
+#![deny(clippy::disallowed_types)]
 // Its traits are unsafe to implement. Every access here is checked all the same.
 #![allow(unsafe_code)]
 

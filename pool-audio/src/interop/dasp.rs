@@ -1,4 +1,5 @@
 //! `dasp_frame` 0.11: one sample of each channel at a time.
+#![deny(clippy::disallowed_types)]
 
 use dasp_frame::Frame;
 

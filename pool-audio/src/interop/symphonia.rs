@@ -1,4 +1,5 @@
 //! `symphonia` 0.6: what a decoder gave, into pooled planes.
+#![deny(clippy::disallowed_types)]
 
 use symphonia_core::audio::GenericAudioBufferRef;
 

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use pool_audio::{CallbackProfiler, InstantClock, ProfileMonitor, RealtimeHandle, SharedLease};
 use pool_audio_gates::{allocator, kernel};
-use rtrb::{Consumer, Producer};
+use rtrb::Consumer;
 
 use super::decoder::Chunk;
-use super::recorder::Recorded;
+use super::recorder::ToRecorder;
 use super::{Flags, PERIOD};
 use crate::limiter::limit;
 
@@ -175,7 +175,7 @@ struct Mixer {
     voices: Vec<Voice>,
     blocks: RealtimeHandle,
     lines: RealtimeHandle,
-    to_recorder: Producer<Recorded>,
+    to_recorder: ToRecorder,
     counts: Arc<Counts>,
 }
 
@@ -186,7 +186,7 @@ impl Callback {
         voices: Vec<Voice>,
         blocks: RealtimeHandle,
         lines: RealtimeHandle,
-        to_recorder: Producer<Recorded>,
+        to_recorder: ToRecorder,
         flags: Arc<Flags>,
     ) -> Self {
         let mixer = Mixer { voices, blocks, lines, to_recorder, counts: Arc::default() };
@@ -242,8 +242,7 @@ impl jack::ProcessHandler for Callback {
             }
         }
         if let Some(timing) = profiler.end() {
-            // Full: the recorder is behind, and the chart has a gap.
-            let _ = mixer.to_recorder.push(Recorded::Timing(timing));
+            mixer.to_recorder.timing(timing);
         }
         self.look_at_page_faults();
         jack::Control::Continue
@@ -313,8 +312,7 @@ impl Mixer {
             self.counts.add(Counted::HandedOut, 1);
             block.set_len(frames).ok()?;
             block.planes_mut().zip(out).for_each(|(plane, out)| plane.copy_from_slice(out));
-            // Full: the block is dropped here, which frees nothing.
-            self.to_recorder.push(Recorded::Block(block)).ok()
+            self.to_recorder.block(block).then_some(())
         });
         if recorded.is_none() {
             self.counts.add(Counted::Unrecorded, frames as u64);
@@ -328,7 +326,7 @@ impl Voice {
         &mut self,
         [left, right]: [&mut [f32]; 2],
         lines: &RealtimeHandle,
-        spent: &mut Producer<Recorded>,
+        to_recorder: &mut ToRecorder,
         counts: &Counts,
     ) -> bool {
         let frames = left.len();
@@ -353,10 +351,8 @@ impl Voice {
             self.position += count;
             if self.position == chunk.len()
                 && let Some(chunk) = self.current.take()
-                && let Err(rtrb::PushError::Full(chunk)) = spent.push(Recorded::Spent(chunk))
             {
-                // The recorder is behind: released here, which frees nothing either.
-                drop(chunk);
+                to_recorder.spent(chunk);
             }
         }
         if let Some(line) = &mut self.line {
@@ -406,6 +402,7 @@ impl jack::NotificationHandler for Notifications {
 
 #[cfg(test)]
 mod tests {
+    use super::super::recorder::{BLOCKS_AHEAD, FromAudio, rings};
     use super::*;
     use crate::mixer::SAMPLE_RATE;
     use pool_audio::{BufferKey, RealtimePool};
@@ -416,14 +413,14 @@ mod tests {
     }
 
     /// A mixer of one voice that has 200 frames of ones to play, with so many blocks; and its recorder's end.
-    fn mixer(pool: &mut RealtimePool, blocks: usize) -> (Mixer, Consumer<Recorded>) {
+    fn mixer(pool: &mut RealtimePool, blocks: usize) -> (Mixer, FromAudio) {
         pool.prewarm(key(2, PERIOD), blocks).unwrap();
         pool.prewarm(key(2, 200), 1).unwrap();
         let (mut chunks, waiting) = RingBuffer::new(1);
         let mut samples = pool.handle(key(2, 200)).unwrap().acquire_dirty_shared().unwrap();
         samples.planes_mut().for_each(|plane| plane.fill(0.5));
         assert!(chunks.push(Chunk { samples, begins: true }).is_ok());
-        let (to_recorder, recorded) = RingBuffer::new(16);
+        let (to_recorder, recorded) = rings(1);
         let mixer = Mixer {
             voices: vec![Voice::new(waiting, false)],
             blocks: pool.handle(key(2, PERIOD)).unwrap(),
@@ -456,10 +453,8 @@ mod tests {
         assert!(counts.mean_voices() <= 1.0);
         assert_eq!((counts.fewest_frames, counts.most_frames), (300, 300));
         let mut lengths = Vec::new();
-        while let Ok(sent) = recorded.pop() {
-            if let Recorded::Block(block) = sent {
-                lengths.push(block.len());
-            }
+        while let Ok(block) = recorded.blocks.pop() {
+            lengths.push(block.len());
         }
         assert_eq!(lengths, [128, 128, 44]);
     }
@@ -474,11 +469,60 @@ mod tests {
         assert!(left.iter().chain(&right).all(|&sample| sample == 0.0));
         let counts = mixer.counts.read();
         assert_eq!((counts.refused, counts.unrecorded, counts.frames), (1, 128, 128));
-        assert!(recorded.pop().is_err());
+        assert!(recorded.blocks.pop().is_err());
         // The worker makes some, and the voice goes on where it was.
         pool.maintain(8);
         pool.maintain(8);
         mixer.mix([&mut left, &mut right]);
         assert_eq!((left[0], mixer.counts.read().most_voices), (0.5, 1));
+    }
+
+    /// Would catch a recorder's reserve that other messages take up, and a loss that is not counted: a disk may hold the
+    /// recorder up for as long as is said, with every voice sending its chunks back and each callback its time.
+    #[test]
+    fn the_recorder_may_be_behind_as_long_as_is_said() {
+        const VOICES: usize = 64;
+        let chunk = key(2, 1024);
+        let mut pool = RealtimePool::builder("test").build();
+        pool.prewarm(key(2, PERIOD), BLOCKS_AHEAD + 64).unwrap();
+        pool.prewarm(chunk, 4 * VOICES).unwrap();
+        let decoding = pool.handle(chunk).unwrap();
+        let (mut chunks, voices): (Vec<_>, Vec<_>) = (0..VOICES)
+            .map(|_| {
+                let (producer, consumer) = RingBuffer::new(1);
+                (producer, Voice::new(consumer, false))
+            })
+            .unzip();
+        let (to_recorder, mut recorded) = rings(VOICES);
+        let mut mixer = Mixer {
+            voices,
+            blocks: pool.handle(key(2, PERIOD)).unwrap(),
+            lines: pool.handle(key(1, 100)).unwrap(),
+            to_recorder,
+            counts: Arc::default(),
+        };
+        let mut profiler = CallbackProfiler::new(SAMPLE_RATE);
+        let (mut left, mut right) = ([0.0; PERIOD as usize], [0.0; PERIOD as usize]);
+        let mut call = || {
+            for ring in chunks.iter_mut().filter(|ring| !ring.is_full()) {
+                let samples =
+                    decoding.acquire_zeroed_shared().expect("chunks come back while the recorder waits");
+                assert!(ring.push(Chunk { samples, begins: false }).is_ok());
+            }
+            mixer.mix([&mut left, &mut right]);
+            profiler.begin(PERIOD);
+            mixer.to_recorder.timing(profiler.end().unwrap());
+            mixer.counts.read()
+        };
+        let reserve = 2.7 * f64::from(SAMPLE_RATE.get()) / f64::from(PERIOD);
+        for _ in 0..reserve as usize {
+            let counts = call();
+            assert_eq!((counts.unrecorded, counts.refused, counts.starved), (0, 0, 0));
+        }
+        let times = std::iter::from_fn(|| recorded.timings.pop().ok()).count();
+        assert_eq!(times, reserve as usize);
+        // Nobody has taken a block yet: there is an end to it, and what is lost is counted.
+        let lost = (0..50).map(|_| call()).last().map(|counts| counts.unrecorded);
+        assert!(lost > Some(0) && lost < Some(50 * u64::from(PERIOD)), "{lost:?}");
     }
 }

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use pool_audio::{CallbackTiming, ProfileSnapshot};
 
-/// Columns of the timeline.
+/// Columns of the timeline, at the most.
 const COLUMNS: usize = 480;
+/// Callbacks that are due in a column, at the least, so that there is one that is usual.
+const PER_COLUMN: f64 = 4.0;
 /// Bins per factor of ten, and the decades that they span from one microsecond on.
 const PER_DECADE: usize = 12;
 const DECADES: usize = 5;
@@ -43,11 +45,15 @@ struct Column {
     gap_max: f64,
 }
 
-/// How what is over one and a half periods is drawn.
-#[derive(Clone, Copy)]
-enum Late {
-    Dot,
-    Ring,
+impl Column {
+    /// How long a callback takes here as a rule: the mean of all but the longest, so that a single stall shows as what it is
+    /// and not as a mean between it and the rest, which no callback took.
+    fn usual(&self) -> f64 {
+        match self.count {
+            0 | 1 => self.execution_max,
+            count => (self.execution_sum - self.execution_max) / f64::from(count - 1),
+        }
+    }
 }
 
 /// Counts by order of magnitude.
@@ -115,7 +121,8 @@ impl Timeline {
     /// For so many seconds of callbacks that are due every `period` seconds.
     pub(super) fn new(seconds: f64, period: f64) -> Self {
         let bins = || Bins([0; PER_DECADE * DECADES]);
-        let columns = vec![Column::default(); COLUMNS];
+        let columns = ((seconds / period / PER_COLUMN) as usize).clamp(1, COLUMNS);
+        let columns = vec![Column::default(); columns];
         Self { seconds, period, first: None, columns, executions: bins(), gaps: bins(), fine: Fine::new() }
     }
 
@@ -129,8 +136,9 @@ impl Timeline {
     pub(super) fn add(&mut self, timing: &CallbackTiming) {
         let seconds = |ticks: u64| ticks as f64 / 1e9;
         let first = *self.first.get_or_insert(timing.begin.0);
-        let at = seconds(timing.begin.0.saturating_sub(first)) / self.seconds * COLUMNS as f64;
-        let column = &mut self.columns[(at as usize).min(COLUMNS - 1)];
+        let at = seconds(timing.begin.0.saturating_sub(first)) / self.seconds * self.columns.len() as f64;
+        let last = self.columns.len() - 1;
+        let column = &mut self.columns[(at as usize).min(last)];
         let (execution, gap) = (seconds(timing.execution), seconds(timing.gap));
         column.count += 1;
         column.execution_sum += execution;
@@ -282,67 +290,142 @@ fn tick_seconds(seconds: f64) -> (f64, usize) {
     (seconds, 0)
 }
 
+/// The least of 1, 2 and 5 times the powers of ten that is no less than this; or the greatest that is no more.
+fn round_number(seconds: f64, up: bool) -> f64 {
+    let decade = 10.0_f64.powf(seconds.log10().floor());
+    // Not to be thrown off by what a float has no digits for.
+    let above = |factor: &f64| factor * decade >= seconds * (1.0 - 1e-9);
+    let below = |factor: &f64| factor * decade <= seconds * (1.0 + 1e-9);
+    let factors = [1.0, 2.0, 5.0, 10.0];
+    let found = if up { factors.iter().find(|f| above(f)) } else { factors.iter().rfind(|f| below(f)) };
+    found.map_or(seconds, |factor| factor * decade)
+}
+
+/// The times of a logarithmic axis on which everything from `least` to `most` lies, with little room to spare: the first and
+/// the last are its ends. All are 1, 2 or 5 times a power of ten; where they would crowd, powers of ten but for the ends.
+fn axis(least: f64, most: f64) -> Vec<f64> {
+    let bottom = round_number(least.max(1e-7), false);
+    let top = round_number(most.max(10.0 * bottom), true);
+    let crowded = (top / bottom).log10() > 4.1;
+    let mut ticks = vec![bottom];
+    for exponent in -7..5_i32 {
+        for factor in [1.0, 2.0, 5.0] {
+            let tick = factor * 10.0_f64.powi(exponent);
+            let room = if crowded { 2.0 } else { 1.1 };
+            if tick > bottom * room && tick < top / room && (factor == 1.0 || !crowded) {
+                ticks.push(tick);
+            }
+        }
+    }
+    ticks.push(top);
+    ticks
+}
+
+/// `20 us`, `500 us`, `2 ms`, `1 s`: for round numbers.
+fn round_time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.99e-6 => format!("{:.1} us", s * 1e6),
+        s if s < 0.99e-3 => format!("{:.0} us", s * 1e6),
+        s if s < 0.99 => format!("{:.0} ms", s * 1e3),
+        s => format!("{s:.0} s"),
+    }
+}
+
+/// A path of strokes: as many as one likes in one element.
+fn strokes(text: &mut String, path: &str, colour: &str, width: f64, cap: &str) {
+    if !path.is_empty() {
+        put(
+            text,
+            format_args!(
+                "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width:.1}\" \
+                 stroke-linecap=\"{cap}\" stroke-linejoin=\"round\"/>"
+            ),
+        );
+    }
+}
+
 /// When callbacks were long, and when they came late: the worst of each moment, on a logarithmic scale.
 pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String {
     const PANEL: f64 = 260.0;
     const TOP: f64 = 92.0;
     const BOTTOM: f64 = TOP + PANEL;
-    let moment = timeline.seconds / COLUMNS as f64;
+    let moment = timeline.seconds / timeline.columns.len() as f64;
     let note = format!(
-        "{} callbacks in {:.0} s; of each {} the longest, and the longest from begin to begin",
+        "{} callbacks in {:.0} s; of each {} what is usual and the longest, and the longest from begin to begin",
         profile.callbacks,
         timeline.seconds,
         time(moment)
     );
-    let mut text = begin("Callbacks in the course of time", &note, BOTTOM + 46.0);
-    // From 1 us to 100 ms.
-    let y = |seconds: f64| BOTTOM - ((seconds * 1e6).max(1.0).log10() / DECADES as f64).min(1.0) * PANEL;
-    for decade in 0..=DECADES as i32 {
-        let at = y(1e-6 * 10.0_f64.powi(decade));
-        line(&mut text, (LEFT, at), (LEFT + PLOT, at), "#e4e8ec", false);
-        label(&mut text, LEFT - 8.0, at + 4.0, "end", GREY, &tick(decade));
-    }
-    let step = PLOT / COLUMNS as f64;
-    let x = |column: usize| LEFT + (column as f64 + 0.5) * step;
-    let mut dots = |of: fn(&Column) -> f64, colour: &str, radius: f64, late: Late| {
-        for (index, column) in timeline.columns.iter().enumerate().filter(|(_, column)| column.count > 0) {
-            let (at, value) = (x(index), of(column));
-            // Larger, so that it is not overlooked. One is a ring and the other a dot: a stall makes both, often in the
-            // same place.
-            let (radius, fill) = match late {
-                _ if value <= 1.5 * timeline.period => (radius, format!("fill=\"{colour}\"")),
-                Late::Dot => (2.5 * radius, format!("fill=\"{colour}\"")),
-                Late::Ring => {
-                    (4.0 * radius, format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\""))
-                }
-            };
-            put(
-                &mut text,
-                format_args!("<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" {fill}/>", y(value)),
-            );
-        }
+    let mut text = begin("Callbacks in the course of time", &note, BOTTOM + 32.0);
+    let seen = || timeline.columns.iter().enumerate().filter(|(_, column)| column.count > 0);
+    let least = seen().map(|(_, column)| column.usual()).fold(timeline.period, f64::min);
+    let most = |column: &Column| column.gap_max.max(column.execution_max);
+    let most = seen().map(|(_, column)| most(column)).fold(timeline.period, f64::max);
+    let ticks = axis(least, most);
+    let (bottom, top) = (ticks[0], ticks[ticks.len() - 1]);
+    let y = |seconds: f64| {
+        let part = (seconds / bottom).max(1.0).log10() / (top / bottom).log10();
+        BOTTOM - part.min(1.0) * PANEL
     };
-    dots(|column| column.gap_max, ORANGE, 1.3, Late::Ring);
-    dots(|column| column.execution_max, BLUE, 1.3, Late::Dot);
-    dots(|column| column.execution_sum / f64::from(column.count), LIGHT_BLUE, 0.9, Late::Dot);
-    line(&mut text, (LEFT, y(timeline.period)), (LEFT + PLOT, y(timeline.period)), RED, true);
-    label(
+    for &tick in &ticks {
+        line(&mut text, (LEFT, y(tick)), (LEFT + PLOT, y(tick)), "#e4e8ec", false);
+        label(&mut text, LEFT - 8.0, y(tick) + 4.0, "end", GREY, &round_time(tick));
+    }
+    let step = PLOT / timeline.columns.len() as f64;
+    let x = |column: usize| LEFT + (column as f64 + 0.5) * step;
+    // Writing to a string does not fail.
+    let (mut bars, mut usual, mut gaps, mut before) = (String::new(), String::new(), String::new(), None);
+    for (index, column) in seen() {
+        let (at, longest) = (x(index), y(column.execution_max));
+        let _ = write!(bars, "M{at:.1} {:.1}V{longest:.1}", y(column.usual()) + 0.5);
+        // A line where there are columns side by side.
+        let command = if before.replace(index + 1) == Some(index) { 'L' } else { 'M' };
+        let _ = write!(usual, "{command}{at:.1} {:.1}", y(column.usual()));
+        if column.gap_max > 0.0 && column.gap_max <= 1.5 * timeline.period {
+            // A stroke of no length with round ends is a dot.
+            let _ = write!(gaps, "M{at:.1} {:.1}h0", y(column.gap_max));
+        }
+    }
+    let due = y(timeline.period);
+    line(&mut text, (LEFT, due), (LEFT + PLOT, due), RED, true);
+    strokes(&mut text, &bars, LIGHT_BLUE, 0.8 * step.min(4.0), "butt");
+    strokes(&mut text, &usual, BLUE, 1.5, "round");
+    strokes(&mut text, &gaps, ORANGE, 2.4, "round");
+    // One is a ring and the other a dot: a stall makes both, often in the same place.
+    let mut mark = |at: f64, value: f64, radius: f64, fill: &str| {
+        put(
+            &mut text,
+            format_args!("<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" {fill}/>", y(value)),
+        );
+    };
+    for (index, column) in seen() {
+        if column.gap_max > 1.5 * timeline.period {
+            let ring = format!("fill=\"none\" stroke=\"{ORANGE}\" stroke-width=\"1.5\"");
+            mark(x(index), column.gap_max, 5.2, &ring);
+        }
+        if column.execution_max > timeline.period {
+            mark(x(index), column.execution_max, 3.2, &format!("fill=\"{BLUE}\""));
+        }
+    }
+    // On white, so that it can be read where lines cross it.
+    put(
         &mut text,
-        LEFT + PLOT,
-        y(timeline.period) + 15.0,
-        "end",
-        RED,
-        &format!("period {}", time(timeline.period)),
+        format_args!(
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"{RED}\" stroke=\"#ffffff\" \
+             stroke-width=\"4\" paint-order=\"stroke\">period {}</text>",
+            LEFT + PLOT,
+            due + 15.0,
+            time(timeline.period)
+        ),
     );
     let legend = [
-        ("begin to begin, longest", ORANGE, false),
-        ("more than 1.5 periods: late", ORANGE, true),
-        ("begin to end, longest", BLUE, false),
-        ("begin to end, mean", LIGHT_BLUE, false),
+        ("begin to end: usual to longest", BLUE, LIGHT_BLUE, 0.0),
+        ("over its period: overrun", BLUE, BLUE, 205.0),
+        ("begin to begin, longest", ORANGE, ORANGE, 380.0),
+        ("over 1.5 periods: late", ORANGE, "none", 550.0),
     ];
-    for (index, (words, colour, ring)) in legend.into_iter().enumerate() {
-        let at = LEFT + index as f64 * 195.0;
-        let fill = if ring { "none" } else { colour };
+    for (words, colour, fill, at) in legend {
+        let at = LEFT + at;
         put(
             &mut text,
             format_args!("<circle cx=\"{at:.1}\" cy=\"70\" r=\"4\" fill=\"{fill}\" stroke=\"{colour}\"/>"),
@@ -364,6 +447,9 @@ pub(super) fn timeline(timeline: &Timeline, profile: &ProfileSnapshot) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::{NonZeroU32, NonZeroU64};
+
+    use pool_audio::{CallbackProfiler, ManualClock, Tick};
 
     /// Would catch a time beyond the axis that panics, or one that is not counted.
     #[test]
@@ -405,5 +491,69 @@ mod tests {
                 assert!((told - tick).abs() < 1e-9, "{seconds}: {told} for {tick}");
             }
         }
+    }
+
+    fn timing(
+        profiler: &mut CallbackProfiler<&ManualClock>,
+        clock: &ManualClock,
+        execution: u64,
+    ) -> CallbackTiming {
+        profiler.begin(128);
+        clock.advance(execution);
+        let timing = profiler.end().unwrap();
+        clock.advance(2_666_667_u64.saturating_sub(execution));
+        timing
+    }
+
+    /// Would catch a stall that is drawn as a mean which no callback took, and one that is not drawn as what it was.
+    #[test]
+    fn a_stall_leaves_what_is_usual_as_it_is() {
+        let clock = ManualClock::new(Tick(0));
+        let mut profiler = CallbackProfiler::with_clock(
+            &clock,
+            NonZeroU64::new(1_000_000_000).unwrap(),
+            NonZeroU32::new(48_000).unwrap(),
+        );
+        let mut timeline = Timeline::new(12.0, 128.0 / 48_000.0);
+        for call in 1..=4500 {
+            timeline.add(&timing(&mut profiler, &clock, if call % 500 == 0 { 4_200_000 } else { 25_000 }));
+        }
+        assert_eq!(timeline.columns.len(), 480);
+        for column in timeline.columns.iter().filter(|column| column.count > 0) {
+            assert!((column.usual() - 25e-6).abs() < 1e-9, "{column:?}");
+        }
+        let text = super::timeline(&timeline, &profiler.snapshot());
+        // Nine overruns and nine callbacks after them that were late, but for the last; four marks in the legend.
+        let marks = |of: &str| text.matches(of).count();
+        assert_eq!((marks("r=\"3.2\""), marks("r=\"5.2\""), marks("r=\"4\"")), (9, 8, 4));
+        assert!(!text.contains("NaN"));
+        // The scale goes from 20 us to 5 ms.
+        assert!(text.contains(">20 us<") && text.contains(">5 ms<"), "{text}");
+        assert!(!text.contains(">10 us<") && !text.contains(">10 ms<"), "{text}");
+    }
+
+    /// Would catch a picture with a part that stays blank, and points beyond its ends.
+    #[test]
+    fn the_scale_leaves_little_room() {
+        for (least, most) in
+            [(25e-6, 4.1e-3), (9.9e-6, 2.7e-3), (1e-5, 1e-2), (99e-6, 0.1), (2e-6, 1.5), (1e-3, 2e-3)]
+        {
+            let ticks = axis(least, most);
+            let (bottom, top) = (ticks[0], ticks[ticks.len() - 1]);
+            assert!(bottom <= least * 1.000_001 && bottom * 2.6 > least, "{least}: {ticks:?}");
+            assert!(top >= most * 0.999_999 && (top < 2.6 * most || top < 25.0 * least), "{most}: {ticks:?}");
+            assert!(ticks.is_sorted() && ticks.len() <= 13, "{ticks:?}");
+            let labels: Vec<String> = ticks.iter().map(|&tick| round_time(tick)).collect();
+            assert!(labels.windows(2).all(|pair| pair[0] != pair[1]), "{labels:?}");
+        }
+    }
+
+    /// Would catch a column for each callback of a short run, in which nothing is usual, and a chart of nothing that panics.
+    #[test]
+    fn a_short_run_has_few_columns() {
+        let timeline = Timeline::new(1.0, 128.0 / 48_000.0);
+        assert_eq!((timeline.columns.len(), Timeline::new(0.001, 0.002).columns.len()), (93, 1));
+        let profile = CallbackProfiler::new(NonZeroU32::new(48_000).unwrap()).snapshot();
+        assert!(super::timeline(&timeline, &profile).ends_with("</svg>\n"));
     }
 }

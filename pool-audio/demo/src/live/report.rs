@@ -48,9 +48,24 @@ struct Totals {
 }
 
 impl Report {
-    /// What the exit code should tell.
-    pub(crate) fn problem(&self) -> Option<&str> {
-        self.ended.as_deref().or(self.left.as_deref())
+    /// What the exit code should tell: none of it, or each of these.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let unwritten = self.recorded.problem.as_ref().map(|problem| match self.lost() {
+            0 => problem.clone(),
+            lost => format!("{problem}; {lost} frames that were played are not in it"),
+        });
+        let gaps = (unwritten.is_none() && self.lost() > 0).then(|| {
+            format!(
+                "{} frames that were played are missing in the recording: the recorder was too far behind",
+                self.lost()
+            )
+        });
+        [self.ended.clone(), unwritten, gaps, self.left.clone()].into_iter().flatten().collect()
+    }
+
+    /// Frames that were played and are not in the recording.
+    fn lost(&self) -> u64 {
+        self.counts.unrecorded + self.recorded.lost
     }
 
     fn totals(&self) -> Totals {
@@ -71,25 +86,42 @@ impl Report {
         self.counts.handed_out + self.loaded.chunks
     }
 
+    /// Of those: buffers that somebody had had before. At the least: as if each that was created had been handed out.
+    fn reused(&self) -> u64 {
+        self.handed_out().saturating_sub(self.totals().created)
+    }
+
     /// `128`, or `128 to 1024` if the server changed its mind.
     fn callback_frames(&self) -> String {
         let (fewest, most) = (self.counts.fewest_frames, self.counts.most_frames);
         if fewest == most { format!("{most}") } else { format!("{fewest} to {most}") }
     }
 
-    /// Writes `native.json` and the charts.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), String> {
-        let file = |name: &str, text: String| {
-            let path = folder.join(name);
-            fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
-        };
-        let json = serde_json::to_string_pretty(&self.to_json()).map_err(|error| error.to_string())?;
+    /// Writes `native.json` and the charts, each whatever became of the others. Gives the names of those that were written,
+    /// the recording among them, and what is wrong with the others.
+    pub(crate) fn write(&self, folder: &Path) -> (Vec<&'static str>, Vec<String>) {
         let contents = [
-            json + "\n",
+            format!("{:#}\n", self.to_json()),
             chart::histogram(&self.recorded.timeline, &self.profile),
             chart::timeline(&self.recorded.timeline, &self.profile),
         ];
-        FILES.into_iter().zip(contents).try_for_each(|(name, text)| file(name, text))
+        let mut written = Vec::new();
+        if self.recorded.frames > 0 {
+            written.push("mix.wav");
+        }
+        let mut problems = Vec::new();
+        for (name, text) in FILES.into_iter().zip(contents) {
+            let path = folder.join(name);
+            match fs::write(&path, text) {
+                Ok(()) => written.push(name),
+                Err(error) => {
+                    problems.push(format!("{} cannot be written: {error}", path.display()));
+                    // Half of it, perhaps, which makes no sense to anybody, and takes room from the next.
+                    let _ = fs::remove_file(&path);
+                }
+            }
+        }
+        (written, problems)
     }
 
     /// The contents of `native.json`. What is not known is `null`.
@@ -119,6 +151,7 @@ impl Report {
         let callbacks = json!({
             "mode": "jack",
             "ended_early": self.ended,
+            "problems": self.problems(),
             "files": loaded.names.len(),
             "file_names": loaded.names,
             "failed": failed,
@@ -128,7 +161,7 @@ impl Report {
             "callbacks": profile.callbacks,
             "frames": counts.frames,
             "frames_recorded": recorded.frames,
-            "frames_unrecorded": counts.unrecorded,
+            "frames_unrecorded": self.lost(),
             "callbacks_in_parts": counts.parts,
             "callback_frames_min": counts.fewest_frames,
             "callback_frames_max": counts.most_frames,
@@ -158,6 +191,7 @@ impl Report {
             "echoes_refused": counts.echoes_refused,
             "created": totals.created,
             "handed_out": self.handed_out(),
+            "reused": self.reused(),
             "evicted": totals.evicted,
             "exhausted": totals.exhausted,
             "inline_clears": totals.inline_clears,
@@ -186,7 +220,7 @@ impl fmt::Display for Report {
         let rate = f64::from(SAMPLE_RATE.get());
         writeln!(
             f,
-            "played   {:.1} s of {} recordings ({} could not be used) in {} callbacks of {} frames",
+            "played   {:.1} s of {} recordings ({} could not be used), frame by frame, not resampled, in {} callbacks of {} frames",
             counts.frames as f64 / rate,
             loaded.names.len(),
             loaded.failed.len(),
@@ -194,7 +228,8 @@ impl fmt::Display for Report {
             self.callback_frames()
         )?;
         if let Some(ended) = &self.ended {
-            writeln!(f, "ENDED    {ended}; what was played until then is recorded")?;
+            let recorded = if self.lost() == 0 { "; what was played until then is recorded" } else { "" };
+            writeln!(f, "ENDED    {ended}{recorded}")?;
         }
         writeln!(
             f,
@@ -253,9 +288,11 @@ impl fmt::Display for Report {
         let totals = self.totals();
         writeln!(
             f,
-            "buffers  {} created, {} times one was handed out, {} evicted, {} times none to be had, {} large ones cleared in the callback of {} taken",
+            "buffers  {} created, {} times one was handed out, {} of them reused ({:.3} %), {} evicted, {} times none to be had, {} large ones cleared in the callback of {} taken",
             totals.created,
             self.handed_out(),
+            self.reused(),
+            self.reused() as f64 / self.handed_out().max(1) as f64 * 100.0,
             totals.evicted,
             totals.exhausted,
             totals.inline_clears,
@@ -273,10 +310,109 @@ impl fmt::Display for Report {
             f,
             "sound    {:.1} s recorded, {} frames lost; peak {:.3}, rms {:.3} of full scale, {:.2} % of the samples bent",
             recorded.frames as f64 / rate,
-            counts.unrecorded,
+            self.lost(),
             recorded.loudness.peak,
             recorded.loudness.rms(),
             counts.limited as f64 / recorded.loudness.samples.max(1) as f64 * 100.0
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::callback::CountsRead;
+    use crate::live::chart::Timeline;
+    use crate::wav::Loudness;
+    use pool_audio::{CallbackProfiler, RealtimePool};
+
+    /// A second in which all went well.
+    fn good() -> Report {
+        let mut profiler = CallbackProfiler::new(SAMPLE_RATE);
+        let mut timeline = Timeline::new(1.0, 128.0 / 48_000.0);
+        profiler.begin(PERIOD);
+        timeline.add(&profiler.end().unwrap());
+        let counts = CountsRead { frames: 48_000, handed_out: 24_000, ..CountsRead::default() };
+        Report {
+            loaded: Loaded { chunks: 3000, ..Loaded::default() },
+            ended: None,
+            profile: profiler.snapshot(),
+            counts,
+            recorded: Recording {
+                frames: 48_000,
+                lost: 0,
+                problem: None,
+                loudness: Loudness::default(),
+                timeline,
+            },
+            server_xruns: 0,
+            pool: RealtimePool::builder("test").build().stats(),
+            budget: 1000,
+            peak_bytes: 500,
+            bytes_left: 0,
+            left: None,
+            voices: 64,
+            stall_every: 0,
+        }
+    }
+
+    /// Would catch a gap in the recording that nobody is told of, and one of two problems that hides the other.
+    #[test]
+    fn what_is_not_recorded_is_a_problem() {
+        assert_eq!(good().problems(), Vec::<String>::new());
+        let mut gap = good();
+        gap.counts.unrecorded = 12_032;
+        let told = gap.problems();
+        assert!(
+            told.len() == 1 && told[0].starts_with("12032 frames that were played are missing"),
+            "{told:?}"
+        );
+        let json = gap.to_json();
+        assert_eq!((&json["frames_unrecorded"], &json["problems"][0]), (&json!(12_032), &json!(told[0])));
+        assert!(gap.to_string().contains("12032 frames lost"), "{gap}");
+        let mut full = good();
+        full.ended = Some("interrupted after 1.0 s".to_owned());
+        full.recorded.lost = 100;
+        full.recorded.problem = Some("mix.wav cannot be written: no space".to_owned());
+        let told = full.problems();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].ends_with("no space; 100 frames that were played are not in it"), "{told:?}");
+        assert!(!full.to_string().contains("what was played until then is recorded"), "{full}");
+    }
+
+    /// Would catch a report that ends with the first file that cannot be written, one that leaves half a file, and one that
+    /// names what it has not written.
+    #[test]
+    fn each_file_is_written_whatever_becomes_of_the_others() {
+        let folder = std::env::temp_dir().join(format!("pool-audio-report-{}", std::process::id()));
+        // In the way of the first file.
+        fs::create_dir_all(folder.join("native.json")).unwrap();
+        let (written, problems) = good().write(&folder);
+        let charts = ["histogram.svg", "timeline.svg"].map(|name| folder.join(name).is_file());
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((written, charts), (vec!["mix.wav", "histogram.svg", "timeline.svg"], [true, true]));
+        assert!(
+            problems.len() == 1 && problems[0].contains("native.json cannot be written: "),
+            "{problems:?}"
+        );
+    }
+
+    /// Would catch a report without one of what a pool is asked about, and a reuse that counts first uses.
+    #[test]
+    fn buffers_are_told_as_created_reused_evicted_and_bytes() {
+        let json = good().to_json();
+        assert_eq!(
+            ["created", "handed_out", "reused", "evicted", "peak_bytes"].map(|key| json[key].as_u64()),
+            [0, 27_000, 27_000, 0, 500].map(Some)
+        );
+        let mut report = good();
+        let mut pool = RealtimePool::builder("test").build();
+        let key = pool_audio::BufferKey { channels: 2, frames: PERIOD, sample_rate: SAMPLE_RATE };
+        pool.prewarm(key, 1200).unwrap();
+        report.pool = pool.stats();
+        assert_eq!(report.to_json()["reused"], 25_800);
+        assert!(
+            report.to_string().contains("1200 created, 27000 times one was handed out, 25800 of them reused")
+        );
     }
 }

@@ -203,6 +203,10 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let priority =
             if self.realtime { "real-time priority" } else { "no real-time priority: the system refused it" };
-        write!(f, "server   jackd, process {}, dummy driver, {priority}", self.child.id())
+        let (process, name) = (self.child.id(), &self.name);
+        write!(
+            f,
+            "server   jackd, process {process}, dummy driver, {priority}; `JACK_DEFAULT_SERVER={name} jack_lsp` lists its ports"
+        )
     }
 }

@@ -250,6 +250,24 @@ pub(crate) fn jack_server() -> Result<()> {
     headers("jack", "libjack-jackd2-dev", "the demo is a client of the JACK server", REMEDY)
 }
 
+/// Makes sure that `jack_lsp` is there, with which tests see whether others can connect to the demo's server. Some systems
+/// have it in a package of its own.
+pub(crate) fn jack_tools() -> Result<()> {
+    const TOOL: &str = "jack_lsp";
+    if find_on_path(&[TOOL]).is_some() {
+        return Ok(());
+    }
+    let remedy =
+        "Remedy: install JACK's example tools by hand (Debian: `apt-get install jack-example-tools`)";
+    install_packages(
+        TOOL,
+        "tests connect to the demo's audio server with it",
+        &["jack-example-tools"],
+        remedy,
+    )?;
+    find_on_path(&[TOOL]).map(drop).context("the package is installed, but jack_lsp is not on PATH")
+}
+
 /// Makes sure that everything of this workspace can be built, with all features: on Linux that takes headers of the
 /// system's sound libraries.
 pub(crate) fn sound_headers() -> Result<()> {

@@ -41,6 +41,9 @@ pub(crate) fn run(workspace: &Workspace, scope: TestScope) -> Result<()> {
 
 fn host(workspace: &Workspace) -> Result<()> {
     setup::sound_headers()?;
+    if cfg!(target_os = "linux") {
+        setup::jack_tools()?;
+    }
     let mut test = process::cargo();
     test.current_dir(&workspace.root).args(["test", "--workspace", "--all-features"]);
     test.arg("--target-dir").arg(&workspace.target);

@@ -1,4 +1,5 @@
-//! The example on `cpal` where there is nothing to play on, or no longer. Needs `jackd`; `cargo xtask test` sees to it.
+//! The example on `cpal` where there is nothing to play on, or no longer. Needs `jackd` and `jack_lsp`; `cargo xtask test` sees to
+//! them.
 #![cfg(all(feature = "cpal", target_os = "linux"))]
 // Helpers of tests may stop the test, as tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

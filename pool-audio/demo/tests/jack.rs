@@ -1,5 +1,5 @@
 //! The demo on a real audio server as a person or a script runs it, and what becomes of it when something goes wrong.
-//! Needs `jackd`; `cargo xtask test` sees to it.
+//! Needs `jackd` and `jack_lsp`; `cargo xtask test` sees to it.
 #![cfg(all(feature = "jack", target_os = "linux"))]
 // Helpers of tests may stop the test, as tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -1072,3 +1072,20 @@ fn debug_is_a_line_of_numbers() {
     assert_eq!(format!("{pool:?}"), format!("KeyedPool({})", pool.stats()));
     assert!(format!("{pool:?}").contains("idle 2/2"), "{pool:?}");
 }
+
+// A victim's bytes that are taken for room although an account above is over its limit even without them; or an acquire that
+// evicts more than it needs where it is not.
+#[test]
+fn a_victim_s_bytes_are_room_only_if_no_account_above_is_over_its_limit() {
+    let top = Account::new("top", 100);
+    let part = Account::builder("part").parent(&top).build();
+    let pool = Builder::new(Sized::default()).account(part).build();
+    for key in [50, 49] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    drop(pool.acquire(&48).unwrap());
+    assert_eq!((pool.stats().evicted, top.used()), (1, 97));
+    assert_eq!(top.set_hard_limit(48), 49);
+    drop(pool.acquire(&47).unwrap());
+    assert_eq!((pool.stats().evicted, top.used()), (3, 47));
+}

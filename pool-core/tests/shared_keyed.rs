@@ -4,10 +4,11 @@
 
 use parking_lot::RawMutex;
 use pool_core::{
-    Account, AcquireError, Factory, Footprint, KeyedPool, KeyedPoolBuilder, Lease, OfKey, SharedKeyedPool,
-    SharedPool, SharedPoolBuilder, Verdict, WorkLimit,
+    Account, AcquireError, Factory, Footprint, Growing, KeepAll, KeyedPool, KeyedPoolBuilder, Lease, Local,
+    LocalAccount, NoClock, OfKey, SharedKeyedPool, SharedPool, SharedPoolBuilder, Silent, Verdict, WorkLimit,
 };
 use std::convert::Infallible;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
@@ -590,4 +591,77 @@ fn pools_that_weigh_cost_weigh_it_across_pools() {
         assert!(misses < 60, "it stays for ever");
     }
     assert!(misses > 10, "{misses}");
+}
+
+/// A pool of one thread whose objects cost so much, which weighs the cost if `window` is more than 1.
+fn weighing(account: &LocalAccount, cost: fn(usize) -> u32, window: usize) -> LocalPool {
+    KeyedPoolBuilder::new(Costly(cost)).account(account.clone()).evict_cheapest_of(window).build_rc()
+}
+
+type LocalPool = Rc<KeyedPool<usize, Costly, KeepAll, NoClock, Growing, Silent, Local>>;
+
+fn evicted<const N: usize>(pools: [&LocalPool; N]) -> [u64; N] {
+    pools.map(|pool| pool.stats().evicted)
+}
+
+// Of objects that cost the same, a newer one that goes because its pool is looked at later.
+#[test]
+fn of_objects_of_one_worth_the_oldest_goes() {
+    let account = Account::local("page", 200);
+    let [old, new] = [(); 2].map(|()| weighing(&account, |_| 1, 8));
+    let plain = weighing(&account, |_| 1, 1);
+    drop(old.acquire(&100).unwrap());
+    drop(new.acquire(&100).unwrap());
+    drop(plain.acquire(&100).unwrap());
+    assert_eq!(evicted([&old, &new, &plain]), [1, 0, 0]);
+}
+
+// Of several that are cheaper than the oldest, the one that its pool's place in a list decides on; or a dear one, for its age.
+#[test]
+fn of_the_cheap_ones_the_older_goes() {
+    let account = Account::local("page", 300);
+    // In this order they are looked at.
+    let new = weighing(&account, |_| 1, 8);
+    let dear = weighing(&account, |_| 1000, 8);
+    let old = weighing(&account, |_| 1, 8);
+    let plain = weighing(&account, |_| 1, 1);
+    for pool in [&dear, &old, &new, &plain] {
+        drop(pool.acquire(&100).unwrap());
+    }
+    assert_eq!(evicted([&new, &dear, &old, &plain]), [0, 0, 1, 0]);
+}
+
+// An object of a pool that weighs nothing, which goes as if it cost nothing.
+#[test]
+fn who_weighs_nothing_is_not_cheap() {
+    let account = Account::new("server", 200);
+    let dear = KeyedPoolBuilder::new(Costly(|_| 1000))
+        .account(account.clone())
+        .evict_cheapest_of(8)
+        .build_shared::<RawMutex>();
+    let plain = SharedPool::builder(|_: &()| Ok::<_, Infallible>(Block(100)))
+        .account(account.clone())
+        .thread_caches(false)
+        .build_arc();
+    drop(dear.acquire(&100).unwrap());
+    plain.prewarm(1).unwrap();
+    drop(pool(&account).acquire(&100).unwrap());
+    assert_eq!((dear.stats().evicted, plain.stats().evicted), (1, 0));
+}
+
+// An object that is thought less of although nothing cheaper went in its place.
+#[test]
+fn who_is_not_passed_over_keeps_its_worth() {
+    let account = Account::local("page", 300);
+    let (dear, cheap) = (weighing(&account, |_| 1000, 8), weighing(&account, |_| 750, 8));
+    let plain = weighing(&account, |_| 1, 1);
+    let both = [dear.acquire(&100).unwrap(), dear.acquire(&100).unwrap()];
+    drop(both);
+    let out = cheap.acquire(&100).unwrap();
+    let first = plain.acquire(&100).unwrap();
+    assert_eq!(evicted([&dear, &cheap]), [1, 0], "nothing else was idle");
+    drop(out);
+    let second = plain.acquire(&100).unwrap();
+    assert_eq!(evicted([&dear, &cheap]), [1, 1], "three quarters are less than the whole");
+    drop((first, second));
 }

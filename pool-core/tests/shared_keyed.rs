@@ -619,16 +619,19 @@ fn of_objects_of_one_worth_the_oldest_goes() {
 // Of several that are cheaper than the oldest, the one that its pool's place in a list decides on; or a dear one, for its age.
 #[test]
 fn of_the_cheap_ones_the_older_goes() {
-    let account = Account::local("page", 300);
-    // In this order they are looked at.
-    let new = weighing(&account, |_| 1, 8);
-    let dear = weighing(&account, |_| 1000, 8);
-    let old = weighing(&account, |_| 1, 8);
-    let plain = weighing(&account, |_| 1, 1);
-    for pool in [&dear, &old, &new, &plain] {
-        drop(pool.acquire(&100).unwrap());
+    for dear_is_last in [false, true] {
+        let account = Account::local("page", 300);
+        // In the order in which they are made they are looked at.
+        let new = weighing(&account, |_| 1, 8);
+        let middle = weighing(&account, if dear_is_last { |_| 1 } else { |_| 1000 }, 8);
+        let last = weighing(&account, if dear_is_last { |_| 1000 } else { |_| 1 }, 8);
+        let plain = weighing(&account, |_| 1, 1);
+        let (dear, old) = if dear_is_last { (&last, &middle) } else { (&middle, &last) };
+        for pool in [dear, old, &new, &plain] {
+            drop(pool.acquire(&100).unwrap());
+        }
+        assert_eq!(evicted([&new, dear, old, &plain]), [0, 0, 1, 0]);
     }
-    assert_eq!(evicted([&new, &dear, &old, &plain]), [0, 0, 1, 0]);
 }
 
 // An object of a pool that weighs nothing, which goes as if it cost nothing.

@@ -380,7 +380,7 @@ impl<M: Mode> Account<M> {
     #[inline(always)]
     pub(crate) fn lends(&self) -> bool {
         #[cfg(feature = "alloc")]
-        return wanted::LENDING.is_set() && self.ledger().lending.load(Relaxed) > 0;
+        return wanted::LENDING.is_set() && self.ledger().lending.load(Relaxed) != 0;
         #[cfg(not(feature = "alloc"))]
         false
     }

@@ -1089,3 +1089,35 @@ fn a_victim_s_bytes_are_room_only_if_no_account_above_is_over_its_limit() {
     drop(pool.acquire(&47).unwrap());
     assert_eq!((pool.stats().evicted, top.used()), (3, 47));
 }
+
+// An event that only accounts without others above them raise.
+#[test]
+fn an_object_that_crosses_a_soft_limit_is_told_below_other_accounts_too() {
+    let heard = Rc::new(Cell::new(0));
+    let told = Rc::clone(&heard);
+    let top = Account::local("top", 1000);
+    let part = Account::local_builder("part").parent(&top).soft_limit(60);
+    let part = part.on_event(move |_| told.set(told.get() + 1)).build();
+    let pool = Builder::new(Sized::default()).account(part).build();
+    let first = pool.acquire(&50).unwrap();
+    assert_eq!(heard.get(), 0);
+    let second = pool.acquire(&50).unwrap();
+    assert_eq!(heard.get(), 1);
+    drop((first, second));
+}
+
+// What a victim has beyond the need, counted twice or not at all where the limit was lowered meanwhile.
+#[test]
+fn what_a_victim_has_too_much_counts_as_given_back() {
+    for (limit, evicted) in [(75, 1), (69, 2)] {
+        let account = Account::new("a", 100);
+        let pool = Builder::new(Sized::default()).account(account.clone()).build();
+        for key in [60, 40] {
+            drop(pool.acquire(&key).unwrap());
+        }
+        account.set_hard_limit(limit);
+        drop(pool.acquire(&30).unwrap());
+        assert_eq!(pool.stats().evicted, evicted, "the limit is {limit}");
+        assert!(account.used() <= limit);
+    }
+}

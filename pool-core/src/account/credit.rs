@@ -246,7 +246,7 @@ impl Drop for Credit {
         }
         // On no list any more, and who recalled from it has ended: it is this thread's alone.
         let unused = self.line.unused.swap(0, Ordering::Relaxed);
-        if unused > 0 {
+        if unused != 0 {
             self.line.account.uncharge(unused, false);
         }
     }

@@ -185,7 +185,7 @@ impl Ledger {
     /// Bytes in use, without what is lent and not used.
     pub(crate) fn in_use(&self) -> usize {
         #[cfg(feature = "alloc")]
-        if wanted::LENDING.is_set() && self.lending.load(Relaxed) > 0 {
+        if wanted::LENDING.is_set() && self.lending.load(Relaxed) != 0 {
             // The lock keeps lenders from taking back in between; what a holder gives back itself may be missed once.
             return self.credits.with(|lines| {
                 let lent: usize = lines.iter().map(|line| line.unused()).sum();

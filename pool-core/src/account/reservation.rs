@@ -165,7 +165,7 @@ impl<A: Charge> Reservation<A> {
 impl<A: Charge> Drop for Reservation<A> {
     #[inline]
     fn drop(&mut self) {
-        if self.bytes > 0 {
+        if self.bytes != 0 {
             self.account.uncharge_bytes(self.bytes, self.external);
         }
     }
@@ -318,7 +318,7 @@ impl<'a, M: Mode> Claim<'a, M> {
 
 impl<M: Mode> Drop for Claim<'_, M> {
     fn drop(&mut self) {
-        if self.bytes > 0 {
+        if self.bytes != 0 {
             self.account.uncharge(self.bytes, false);
         }
     }

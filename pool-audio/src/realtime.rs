@@ -233,11 +233,14 @@ impl Class {
 
     /// Clears what is idle where it lies, at most `limit`, and leaves the last few to who wants a buffer at once.
     fn clear_idle(&mut self, limit: usize) -> usize {
+        if !self.is_large() || limit == 0 {
+            return 0;
+        }
         let stats = self.pool.stats();
         // As many as were ever released: what is idle was clear when there were no more than that.
         let released = stats.hits.wrapping_sub(stats.leased as u64);
         let may_take = limit.min(stats.idle.saturating_sub(LEFT_TO_OTHERS));
-        if !self.is_large() || released == self.swept || may_take == 0 {
+        if released == self.swept || may_take == 0 {
             return 0;
         }
         let mut cleared = 0;

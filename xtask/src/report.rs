@@ -26,20 +26,15 @@ const KEYS: &[&str] = &[
     "load",
     "load_p95",
 ];
-/// What the floor reports: it has no voices, so that nothing of theirs is known.
-const FLOOR_KEYS: &[&str] = &[
-    "seconds",
-    "voices",
-    "script_ms",
-    "gc_ms",
-    "gc_thread_ms",
-    "gc_stops_thread_ms",
-    "gc_longest_ms",
-    "renderer_peak_bytes",
-    "private_peak_bytes",
-    "underruns",
-    "load",
-    "load_p95",
+/// Of those, what is known only where there are pools, which the floor has none of.
+const OF_POOLS: &[&str] = &[
+    "nodes_created",
+    "nodes_reused",
+    "buffers_created",
+    "buffers_reused",
+    "hit_rate",
+    "tracked_bytes",
+    "tracked_peak_bytes",
 ];
 /// Of what pooled voices are to need less than fresh ones.
 const COMPARED: &[&str] = &[
@@ -106,17 +101,17 @@ impl Mode {
         if options.floor { all } else { &all[..2] }
     }
 
-    fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::Pooled | Self::Fresh => KEYS,
-            Self::Sources | Self::Empty => FLOOR_KEYS,
-        }
+    /// What it reports.
+    fn keys(self) -> Vec<&'static str> {
+        let has_pools = matches!(self, Self::Pooled | Self::Fresh);
+        KEYS.iter().copied().filter(|key| has_pools || !OF_POOLS.contains(key)).collect()
     }
 }
 
 /// Of what the page tells, the keys of the report; one that is missing stays so, and is a problem.
 pub(crate) fn only_the_promised(page: &Value, mode: Mode) -> Value {
-    let kept = mode.keys().iter().filter_map(|key| Some(((*key).to_owned(), page.get(key)?.clone())));
+    let keys = mode.keys().into_iter();
+    let kept = keys.filter_map(|key| Some((key.to_owned(), page.get(key)?.clone())));
     Value::Object(kept.collect::<Map<_, _>>())
 }
 
@@ -140,7 +135,7 @@ pub(crate) fn problems(report: &Value, options: HeadlessOptions) -> Vec<String> 
     let mut problems = Vec::new();
     for &mode in Mode::of(options) {
         let side = &report[mode.name()];
-        let mut found = shape_problems(side, mode.keys(), ALWAYS_KNOWN);
+        let mut found = shape_problems(side, &mode.keys(), ALWAYS_KNOWN);
         if found.is_empty() {
             found = promise_problems(side, mode, options);
         }
@@ -268,7 +263,7 @@ pub(crate) fn table(report: &Value) -> String {
             _ => String::new(),
         };
         let mut line = format!("{key:<21} {:>15} {:>15} {share:>7}", cell(Mode::Pooled), cell(Mode::Fresh));
-        if with_floor && FLOOR_KEYS.contains(key) {
+        if with_floor && !OF_POOLS.contains(key) {
             line.push_str(&format!(" {:>15} {:>15}", cell(Mode::Sources), cell(Mode::Empty)));
         }
         table.push_str(line.trim_end());

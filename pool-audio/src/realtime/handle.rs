@@ -156,7 +156,11 @@ impl RealtimeHandle {
     /// gets many, such as one that records. A lease of another class goes back to where it is from.
     pub fn release(&self, lease: SharedLease) {
         self.cache.release(lease);
-        self.keep_in_sight();
+        // Large buffers are left where the worker sees them, to clear them: nothing is kept for speed that is nothing beside the
+        // clearing.
+        if self.clear.is_some() {
+            self.cache.flush();
+        }
     }
 
     /// Gives the buffers that were released into this handle back to the class, and keeps those that were cleared ahead. At
@@ -170,15 +174,6 @@ impl RealtimeHandle {
         self.cache.flush();
         while let Some(lease) = self.pop_clear() {
             drop(lease);
-        }
-    }
-
-    /// Large buffers are left where the worker sees them, to clear them: nothing is kept for speed that is nothing
-    /// beside the clearing.
-    #[inline(always)]
-    fn keep_in_sight(&self) {
-        if self.clear.is_some() {
-            self.cache.flush();
         }
     }
 
@@ -216,10 +211,7 @@ impl RealtimeHandle {
     /// Zeros in a large buffer: by exchange, if that can be had.
     #[inline(never)]
     extern "C" fn make_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
-        self.cache.flush();
-        if buffer.bytes_to_clear() <= CLEARED_ON_ACQUIRE {
-            buffer.clear();
-        } else if !self.swap_for_clear(buffer) && !self.swap_for_silent(buffer) {
+        if !self.clear_cheaply(buffer) {
             buffer.clear();
             self.signals.note_inline_clear();
         }
@@ -229,16 +221,21 @@ impl RealtimeHandle {
     /// The same, if that takes no clearing of a large one.
     #[inline(never)]
     extern "C" fn find_clear(&self, buffer: &mut RealtimeBuffer) -> bool {
+        let found = self.clear_cheaply(buffer);
+        if !found {
+            self.signals.note_not_clear();
+        }
+        found
+    }
+
+    /// Zeros without clearing more than 32 KiB, if they can be had.
+    fn clear_cheaply(&self, buffer: &mut RealtimeBuffer) -> bool {
         self.cache.flush();
         if buffer.bytes_to_clear() <= CLEARED_ON_ACQUIRE {
             buffer.clear();
             return true;
         }
-        let found = self.swap_for_clear(buffer) || self.swap_for_silent(buffer);
-        if !found {
-            self.signals.note_not_clear();
-        }
-        found
+        self.swap_for_clear(buffer) || self.swap_for_silent(buffer)
     }
 
     /// The same for one of the idle ones that nobody has written since it was zeros, if it is among the next few. A look is

@@ -20,7 +20,9 @@
 //! | `soak` | a long time of everything, by 8 threads |
 //! | `mutants` | whether tests notice a changed line |
 //! | `realtime` | what pool-audio promises an audio thread, and faults that must be found |
+//! | `locks` | no lock type in modules that run on audio threads, and those planted that must be found |
 //! | `elf` | what a program takes of a microcontroller |
+//! | `copy` | a copy of the sources with something changed in it |
 //! | `planted`, `deep` | faults that checks must find; what takes long |
 //! | `ci` | every step in turn |
 
@@ -28,6 +30,7 @@ mod args;
 mod bench;
 mod chromium;
 mod ci;
+mod copy;
 mod deep;
 mod elf;
 mod embedded;
@@ -37,6 +40,7 @@ mod fuzzing;
 mod headless;
 mod interrupt;
 mod jack;
+mod locks;
 mod loom;
 mod memory;
 mod miri;

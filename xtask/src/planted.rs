@@ -1,10 +1,8 @@
 //! The self-check: does each check turn red when there is a fault to find?
 //!
 //! A copy of the sources is checked as it is, which must pass, and then once for each fault that is planted in it,
-//! which must fail, with the words that tell that it failed because of the fault. The copy always lies in the same
-//! place, so that only what a fault changes is built again.
+//! which must fail, with the words that tell that it failed because of the fault.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::copy::Copy;
 use crate::process;
 use crate::tsan;
 use crate::workspace::Workspace;
@@ -160,22 +159,6 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         check: "realtime",
-        what: "a lock in a module for audio threads",
-        file: "pool-audio/src/realtime/handle.rs",
-        old: "/// The buffers of one class, for one audio thread.",
-        new: "/// Planted.\n#[allow(dead_code)]\nstruct Planted(std::sync::Mutex<()>);\n\n/// The buffers of one class, for one audio thread.",
-        sign: "an audio thread must not wait",
-    },
-    Fault {
-        check: "realtime",
-        what: "a lock in the adapter of a buffer",
-        file: "pool-audio/src/interop/audioadapter.rs",
-        old: "/// How many of `wanted` samples there are from `skip` on.",
-        new: "/// Planted.\n#[allow(dead_code)]\nstruct Planted(std::sync::Mutex<()>);\n\n/// How many of `wanted` samples there are from `skip` on.",
-        sign: "an audio thread must not wait",
-    },
-    Fault {
-        check: "realtime",
         what: "a lock in the release of the pool behind",
         file: "pool-core/src/shared/idle.rs",
         old: "    pub(super) fn put_shared(&self, slot: u32) {\n",
@@ -214,7 +197,7 @@ const FAULTS: &[Fault] = &[
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let folder = workspace.target.join("planted");
     fs::create_dir_all(&folder)?;
-    let copy = Copy { from: &workspace.root, to: folder.join("source") };
+    let copy = Copy::new(&workspace.root, folder.join("source"));
     let mut checks: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
     checks.dedup();
     if !tsan::SUPPORTED {
@@ -227,7 +210,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     // All of them, also after one that was not found: each takes minutes.
     let (mut planted, mut problems) = (0, Vec::new());
     for check in checks {
-        copy.write(None)?;
+        copy.write(|_, _| Ok(None))?;
         println!("{check}: must pass on the sources as they are");
         match run_check(&folder, &copy, check, "sound")? {
             Outcome::Passed => {}
@@ -237,7 +220,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
             }
         }
         for (index, fault) in FAULTS.iter().enumerate().filter(|(_, fault)| fault.check == check) {
-            copy.write(Some(fault))?;
+            copy.write(|name, text| (name == fault.file).then(|| fault.planted_in(text)).transpose())?;
             println!("{check}: must find {}", fault.what);
             let outcome = run_check(&folder, &copy, check, &format!("fault-{index}"))?;
             planted += 1;
@@ -281,11 +264,11 @@ impl Outcome {
 }
 
 /// Runs a check on the copy, as somebody would type it there.
-fn run_check(folder: &Path, copy: &Copy, check: &str, name: &str) -> Result<Outcome> {
+fn run_check(folder: &Path, copy: &Copy<'_>, check: &str, name: &str) -> Result<Outcome> {
     let mut command =
         Command::new(std::env::current_exe().context("this program does not know its own path")?);
     command.arg(check);
-    command.env("CARGO_MANIFEST_DIR", copy.to.join("xtask")).env("CARGO_TARGET_DIR", folder);
+    command.env("CARGO_MANIFEST_DIR", copy.folder().join("xtask")).env("CARGO_TARGET_DIR", folder);
     let log = folder.join(format!("{check}-{name}.log"));
     let start = Instant::now();
     let status = process::run_into(&log, &mut command, LIMIT)?;
@@ -295,55 +278,6 @@ fn run_check(folder: &Path, copy: &Copy, check: &str, name: &str) -> Result<Outc
         Some(_) => Outcome::Failed(log),
         None => Outcome::Hung(log),
     })
-}
-
-/// The copy of the sources.
-struct Copy<'w> {
-    from: &'w Path,
-    to: PathBuf,
-}
-
-impl Copy<'_> {
-    /// Brings the copy up to date, with this fault in it. What need not change keeps its time, for cargo looks at that.
-    fn write(&self, fault: Option<&Fault>) -> Result<()> {
-        let mut list = Command::new("git");
-        list.current_dir(self.from);
-        list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let list = process::output(&mut list).context("the copy is made of the files that git knows")?;
-        // A file that is deleted but not yet committed is still listed.
-        let files: BTreeSet<&str> =
-            list.split_terminator('\0').filter(|name| self.from.join(name).is_file()).collect();
-        self.remove_others(&self.to, &files)?;
-        for name in files {
-            let mut text = fs::read(self.from.join(name))?;
-            if let Some(fault) = fault.filter(|fault| fault.file == name) {
-                text = fault.planted_in(&String::from_utf8(text)?)?.into_bytes();
-            }
-            let to = self.to.join(name);
-            if fs::read(&to).is_ok_and(|old| old == text) {
-                continue;
-            }
-            fs::create_dir_all(to.parent().unwrap_or(&self.to))?;
-            fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
-        }
-        Ok(())
-    }
-
-    fn remove_others(&self, folder: &Path, files: &BTreeSet<&str>) -> Result<()> {
-        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                self.remove_others(&path, files)?;
-                continue;
-            }
-            let name = path.strip_prefix(&self.to)?.to_string_lossy().replace('\\', "/");
-            if !files.contains(name.as_str()) {
-                fs::remove_file(&path)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Fault {
@@ -363,6 +297,7 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// Catches: sources that have moved on from under a fault, long before anybody runs the self-check.
     #[test]

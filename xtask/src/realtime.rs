@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::args::Depth;
+use crate::locks;
 use crate::process;
 use crate::setup::{self, NIGHTLY};
 use crate::tsan;
@@ -14,8 +15,6 @@ use crate::workspace::Workspace;
 
 /// The package whose program is watched.
 const PACKAGE: &str = "pool-audio-gates";
-/// Those in which a lock type is an error.
-const WITHOUT_LOCKS: &[&str] = &["pool-core", "pool-audio"];
 /// Where RealtimeSanitizer is known to work.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -86,13 +85,7 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
     }
     let quanta = if depth == Depth::Deep { "400000" } else { "20000" };
 
-    setup::component("clippy", "clippy", "it finds lock types in modules that run on audio threads")?;
-    let mut clippy = process::cargo();
-    clippy.current_dir(&workspace.root).arg("clippy");
-    WITHOUT_LOCKS.iter().for_each(|package| _ = clippy.args(["--package", package]));
-    clippy.arg("--all-features").arg("--target-dir").arg(&workspace.target);
-    process::run(clippy.args(["--", "-D", "warnings"]))
-        .context("a lock type in a real-time module, or another lint")?;
+    locks::run(workspace)?;
 
     let mut build = process::cargo();
     build.current_dir(&workspace.root).args(["build", "--release", "--package", PACKAGE]);

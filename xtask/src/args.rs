@@ -51,7 +51,7 @@ cargo xtask mutants [FILE]
     19 of 20 must be caught. Hours for all; FILE is part of a path.
 cargo xtask realtime [--deep]
     An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
-    RealtimeSanitizer; each but the lock types with a fault planted that it must find.
+    RealtimeSanitizer; each with a fault planted that it must find.
 cargo xtask deep [--self-check]
     The deep form of these five, a minute of every fuzz target, the browser's tests in Firefox, and
     the self-check: each check must turn red when a fault is planted.

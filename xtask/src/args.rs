@@ -52,9 +52,12 @@ cargo xtask mutants [FILE]
 cargo xtask realtime [--deep]
     An audio callback on pool-audio under watch: allocator, page faults, system calls, lock types,
     RealtimeSanitizer; each with a fault planted that it must find.
+cargo xtask fuzz [TARGET] [--seconds N]
+    Operations on pools and accounts against naive models, by fuzzing: every target, or one of them, for N
+    seconds each (default 12); prints how many inputs ran, how many a second, and what they reached.
 cargo xtask deep [--self-check]
-    The deep form of these five, a minute of every fuzz target, the browser's tests in Firefox, and
-    the self-check: each check must turn red when a fault is planted.
+    The deep form of loom, miri, tsan, embedded and realtime, the soak, a minute of every fuzz target,
+    the browser's tests in Firefox, and the self-check: each check must turn red when a fault is planted.
 
 What a command needs (targets and components of rustc, nightly, Chromium and Firefox with their
 drivers, valgrind, QEMU, cargo-fuzz, cargo-mutants, JACK, ALSA and PulseAudio) it looks for first and
@@ -99,6 +102,8 @@ pub(crate) enum Task {
     Mutants(Option<String>),
     /// Watch an audio callback.
     Realtime(Depth),
+    /// Run fuzz targets.
+    Fuzz(FuzzOptions),
     /// Run what takes too long for every change.
     Deep {
         /// Only the self-check.
@@ -136,6 +141,22 @@ pub(crate) struct BenchOptions {
     pub(crate) tolerance: Option<f64>,
     /// In the browser instead.
     pub(crate) web: bool,
+}
+
+/// Which fuzz targets run, and how long.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FuzzOptions {
+    /// Only the one of this name.
+    pub(crate) target: Option<String>,
+    /// Seconds for each.
+    pub(crate) seconds: u32,
+}
+
+/// Enough to find what a change breaks outright.
+impl Default for FuzzOptions {
+    fn default() -> Self {
+        Self { target: None, seconds: 12 }
+    }
 }
 
 /// Which tests to run.
@@ -189,6 +210,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
         Some("embedded") => parse_depth("embedded", Task::Embedded, args),
         Some("mutants") => parse_mutants(args),
         Some("realtime") => parse_depth("realtime", Task::Realtime, args),
+        Some("fuzz") => parse_fuzz(args),
         Some("deep") => parse_flag("deep", "--self-check", |self_check| Task::Deep { self_check }, args),
         Some("wasm-runner") => Ok(Task::WasmRunner(args.collect())),
         _ => bail!("there is no command `{}`; the commands are:\n\n{HELP}", name.to_string_lossy()),
@@ -204,6 +226,21 @@ fn parse_mutants(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
             bail!("`mutants` takes one part of a path, not also `{}`", other.to_string_lossy())
         }
     }
+}
+
+fn parse_fuzz(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
+    let mut options = FuzzOptions::default();
+    while let Some(arg) = args.next() {
+        match arg.to_str() {
+            Some("--help" | "-h") => return Ok(Task::Help),
+            Some("--seconds") => options.seconds = number(&mut args, "--seconds", 1, 86_400)?,
+            Some(name) if !name.starts_with('-') && options.target.is_none() => {
+                options.target = Some(name.to_owned());
+            }
+            _ => bail!("`fuzz` knows no `{}`; usage:\n\n{HELP}", arg.to_string_lossy()),
+        }
+    }
+    Ok(Task::Fuzz(options))
 }
 
 fn parse_demo(mut args: impl Iterator<Item = OsString>) -> Result<Task> {
@@ -398,6 +435,10 @@ mod tests {
         assert_eq!(parsed("mutants account").unwrap(), Task::Mutants(Some("account".into())));
         assert!(parsed("mutants account keyed").is_err());
         assert_eq!(parsed("realtime --deep").unwrap(), Task::Realtime(Depth::Deep));
+        assert_eq!(parsed("fuzz").unwrap(), Task::Fuzz(FuzzOptions::default()));
+        let options = FuzzOptions { target: Some("keyed".into()), seconds: 600 };
+        assert_eq!(parsed("fuzz keyed --seconds 600").unwrap(), Task::Fuzz(options));
+        assert!(parsed("fuzz keyed accounts").is_err());
         assert_eq!(parsed("deep").unwrap(), Task::Deep { self_check: false });
         assert_eq!(parsed("deep --self-check").unwrap(), Task::Deep { self_check: true });
     }

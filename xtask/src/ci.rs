@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::args::{BenchOptions, CiScope, Depth, HeadlessOptions, TestScope};
+use crate::args::{BenchOptions, CiScope, Depth, FuzzOptions, HeadlessOptions, TestScope};
 use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{
@@ -63,7 +63,11 @@ const STEPS: &[Step] = &[
         what: "audio threads neither allocate, fault, lock nor call the system",
         run: |w| realtime::run(w, Depth::Short),
     },
-    Step { name: "fuzz", what: "a short run of every fuzz target", run: |w| fuzzing::run(w, Depth::Short) },
+    Step {
+        name: "fuzz",
+        what: "a short run of every fuzz target",
+        run: |w| fuzzing::run(w, &FuzzOptions::default()),
+    },
     Step { name: "demo-native", what: "the native demo, its report and its sound", run: native::run_checked },
     Step {
         name: "bench-web",

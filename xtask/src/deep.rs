@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::args::Depth;
+use crate::args::{Depth, FuzzOptions};
 use crate::workspace::Workspace;
 use crate::{embedded, fuzzing, loom, miri, planted, realtime, soak, testing, tsan};
 
@@ -15,7 +15,7 @@ pub(crate) fn run(workspace: &Workspace, only_self_check: bool) -> Result<()> {
         soak::run(workspace)?;
         embedded::run(workspace, Depth::Deep)?;
         realtime::run(workspace, Depth::Deep)?;
-        fuzzing::run(workspace, Depth::Deep)?;
+        fuzzing::run(workspace, &FuzzOptions { seconds: 60, ..FuzzOptions::default() })?;
         testing::in_firefox(workspace)?;
     }
     planted::run(workspace)

@@ -15,7 +15,8 @@
 //! | `testing` | every test |
 //! | `bench`, `web_bench` | the comparison with the peers; reuse beside creation in the browser |
 //! | `npm`, `shrink` | the package for JavaScript, built, made small and tried |
-//! | `features`, `publishing`, `fuzzing` | steps that are more than one command |
+//! | `features`, `publishing` | steps that are more than one command |
+//! | `fuzzing` | a run of every fuzz target, and what it came to |
 //! | `loom`, `miri`, `tsan`, `embedded` | checks of what threads, memory and microcontrollers can do |
 //! | `soak` | a long time of everything, by 8 threads |
 //! | `mutants` | whether tests notice a changed line |
@@ -117,6 +118,7 @@ fn run() -> Result<()> {
         Task::Embedded(depth) => embedded::run(&workspace, depth),
         Task::Mutants(only) => mutants::run(&workspace, only.as_deref()),
         Task::Realtime(depth) => realtime::run(&workspace, depth),
+        Task::Fuzz(options) => fuzzing::run(&workspace, &options),
         Task::Deep { self_check } => deep::run(&workspace, self_check),
         Task::Help | Task::WasmRunner(_) => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! Child processes: shown before they start, streamed while they run, ended on Ctrl-C.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -54,7 +54,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a command like [`run`], and shows each line of its standard output to `look` as well.
 pub(crate) fn run_looking(command: &mut Command, look: impl FnMut(&str) + Send) -> Result<()> {
-    look_on(command, None, look)
+    look_on(command, Stream::Output, None, look)
+}
+
+/// Runs a command like [`run_looking`], for one that tells all of interest on its error output.
+pub(crate) fn run_looking_at_errors(command: &mut Command, look: impl FnMut(&str) + Send) -> Result<()> {
+    look_on(command, Stream::Errors, None, look)
 }
 
 /// Runs a command like [`run_looking`], and ends it with an error if it takes longer than `limit`. For programs that
@@ -64,17 +69,38 @@ pub(crate) fn run_looking_within(
     limit: Duration,
     look: impl FnMut(&str) + Send,
 ) -> Result<()> {
-    look_on(command, Some(limit), look)
+    look_on(command, Stream::Output, Some(limit), look)
 }
 
-fn look_on(command: &mut Command, limit: Option<Duration>, mut look: impl FnMut(&str) + Send) -> Result<()> {
+#[derive(Clone, Copy)]
+enum Stream {
+    Output,
+    Errors,
+}
+
+fn look_on(
+    command: &mut Command,
+    stream: Stream,
+    limit: Option<Duration>,
+    mut look: impl FnMut(&str) + Send,
+) -> Result<()> {
     println!("$ {}", shown(command));
-    let mut child = KillOnDrop(start(command.stdout(Stdio::piped()))?);
-    let stdout = child.0.stdout.take().context("the child has no standard output")?;
+    match stream {
+        Stream::Output => command.stdout(Stdio::piped()),
+        Stream::Errors => command.stderr(Stdio::piped()),
+    };
+    let mut child = KillOnDrop(start(command)?);
+    let lines: Box<dyn Read + Send> = match stream {
+        Stream::Output => Box::new(child.0.stdout.take().context("the child has no standard output")?),
+        Stream::Errors => Box::new(child.0.stderr.take().context("the child has no error output")?),
+    };
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
-                println!("{line}");
+            for line in BufReader::new(lines).lines().map_while(std::io::Result::ok) {
+                match stream {
+                    Stream::Output => println!("{line}"),
+                    Stream::Errors => eprintln!("{line}"),
+                }
                 look(&line);
             }
         });

@@ -334,16 +334,23 @@ impl Model {
     /// Evicts one object of any pool to make room for `total` bytes, of which `held` are charged; nothing if all that is
     /// idle would not do.
     fn evict_anywhere(&mut self, home: Option<usize>, held: usize, total: usize) -> Result<(), OverBudget> {
+        self.admit(home, held, total)?;
         let short = self.levels.short(home, held, total);
-        let hopeless = short.iter().filter(|&&(at, short)| short > self.evictable(at));
-        if let Some(&(at, _)) = hopeless.max_by_key(|&&(_, short)| short) {
-            return Err(self.levels.refusal_beyond(at, held, total, self.evictable(at)));
-        }
         // What goes from inside the lowest account is gone from those above as well.
         if let Some(&(at, _)) = short.first() {
             assert!(self.evict_inside(at), "it can fit, and nothing is idle");
         }
         Ok(())
+    }
+
+    /// Refuses what cannot fit even if all that is idle goes.
+    fn admit(&self, home: Option<usize>, held: usize, total: usize) -> Result<(), OverBudget> {
+        let short = self.levels.short(home, held, total);
+        let hopeless = short.iter().filter(|&&(at, short)| short > self.evictable(at));
+        match hopeless.max_by_key(|&&(_, short)| short) {
+            Some(&(at, _)) => Err(self.levels.refusal_beyond(at, held, total, self.evictable(at))),
+            None => Ok(()),
+        }
     }
 
     /// The bytes of a pool's own object that goes for room; they stay charged.
@@ -561,9 +568,13 @@ impl Model {
         loop {
             let full = out + self.idle_in(pool).count() >= max_objects;
             match self.levels.tightest(home, *held, estimate) {
+                // Of a full pool one goes anyway, which may be all that has to; but first of all it must be able to fit.
                 Some(_) if may_evict && self.others_give() => {
-                    self.evict_anywhere(home, *held, estimate).map_err(Refusal::OverBudget)?;
-                    continue;
+                    self.admit(home, *held, estimate).map_err(Refusal::OverBudget)?;
+                    if !full {
+                        self.evict_anywhere(home, *held, estimate).map_err(Refusal::OverBudget)?;
+                        continue;
+                    }
                 }
                 Some((at, short)) => {
                     let evictable = if may_evict { self.idle_bytes(pool) } else { 0 };

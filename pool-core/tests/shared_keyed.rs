@@ -482,6 +482,87 @@ fn a_dropped_pool_gives_nothing_more() {
 }
 
 // A limit passed, an object handed out twice, or bytes left over when eight threads meet.
+/// Catches: a refusal because what was seen idle in one pool was gone before it could be taken, or lay in a pool that was
+/// looked at already. There is room for what all of them hold at any time.
+#[test]
+fn nobody_is_refused_what_fits_while_others_take_and_give() {
+    const SIZE: usize = 100;
+    for threads in [2, 4] {
+        let root = Account::new("root", threads * SIZE);
+        let pools: Vec<_> = (0..4).map(|_| keyed_of_numbers(&root)).collect();
+        let classes: Vec<_> = pools.iter().map(|pool| pool.class(&0)).collect();
+        std::thread::scope(|scope| {
+            for thread in 1..=threads as u64 {
+                let (pools, classes) = (&pools, &classes);
+                scope.spawn(move || {
+                    let mut dice = thread;
+                    for _ in 0..20_000 {
+                        dice ^= dice << 13;
+                        dice ^= dice >> 7;
+                        dice ^= dice << 17;
+                        let (at, key) = ((dice % 4) as usize, (dice >> 20) % 8);
+                        if dice & 1024 == 0 {
+                            drop(pools[at].acquire(&key).unwrap());
+                        } else {
+                            drop(classes[at].acquire().unwrap());
+                        }
+                    }
+                });
+            }
+        });
+        drop((classes, pools));
+        assert_eq!(root.used(), 0);
+    }
+}
+
+/// A pool of objects that are all of 100 bytes.
+fn keyed_of_numbers(account: &Account) -> Arc<SharedKeyedPool<u64, Hundred, RawMutex>> {
+    KeyedPoolBuilder::new(Hundred).account(account.clone()).build_shared()
+}
+
+/// Makes objects of 100 bytes.
+struct Hundred;
+
+impl Factory<u64> for Hundred {
+    type Object = Block;
+    type Error = Infallible;
+    fn create(&self, _: &u64) -> Result<Block, Infallible> {
+        Ok(Block(100))
+    }
+    fn estimate(&self, _: &u64) -> usize {
+        100
+    }
+    fn measure(&self, block: &Block) -> usize {
+        block.0
+    }
+}
+
+/// Catches: a full pool that takes an object of another for the bytes, and then one of its own for the slot, which alone
+/// would have done; and, where its own does not do, one that takes nothing else, or for what cannot fit.
+#[test]
+fn a_full_pool_gives_its_own_first() {
+    let root = Account::new("root", 100);
+    let full = KeyedPoolBuilder::new(Blocks).account(root.clone()).max_objects(1).build_shared::<RawMutex>();
+    let other = pool(&root);
+    drop(other.acquire(&20).unwrap());
+    drop(other.acquire(&30).unwrap());
+    drop(full.acquire(&50).unwrap());
+    drop(full.acquire(&49).unwrap());
+    assert_eq!((full.stats().evicted, other.stats().evicted), (1, 0));
+    assert!(full.acquire(&101).is_err());
+    assert_eq!((full.stats().evicted, other.stats().evicted), (1, 0));
+    drop(full.acquire(&60).unwrap());
+    assert_eq!((full.stats().evicted, other.stats().evicted, root.used()), (2, 1, 90));
+
+    let root = Account::local("root", 100);
+    let full = KeyedPoolBuilder::new(Blocks).account(root.clone()).max_objects(1).build_rc();
+    let other = KeyedPoolBuilder::new(Blocks).account(root.clone()).build_rc();
+    drop(other.acquire(&50).unwrap());
+    drop(full.acquire(&50).unwrap());
+    drop(full.acquire(&49).unwrap());
+    assert_eq!((full.stats().evicted, other.stats().evicted), (1, 0));
+}
+
 #[test]
 fn threads_stay_within_the_budget_and_end_at_zero() {
     struct Counted<'a>(&'a AtomicUsize);

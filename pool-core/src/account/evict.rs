@@ -21,6 +21,12 @@ use alloc::sync::Weak as WeakArc;
 #[cfg(feature = "alloc")]
 use alloc::{boxed::Box, rc::Weak as WeakRc};
 
+/// How often too little must be seen in a row.
+const LOOKS: usize = 8;
+
+/// How often what is seen may be gone before it can be taken, until that is taken for a refusal.
+const MOST_ROUNDS: usize = 64;
+
 /// A pool's idle objects, as others under the same account see them. Called with nothing locked, and at any time
 /// between two steps of the pool.
 #[cfg_attr(not(feature = "alloc"), allow(unreachable_pub, reason = "part of `Mode` where there are lists"))]
@@ -154,15 +160,7 @@ impl<M: Mode> Account<M> {
     ///
     /// [`OverBudget`] if they would not fit even if everything idle were evicted; then nothing is.
     pub fn make_room(&self, bytes: usize) -> Result<usize, OverBudget> {
-        self.admit(0, bytes, None)?;
-        let mut freed = 0usize;
-        loop {
-            let Some(shortfall) = self.shortfalls(0, bytes).next() else { return Ok(freed) };
-            match shortfall.evict_oldest(None) {
-                Some(bytes) => freed = freed.saturating_add(bytes),
-                None => return Err(shortfall.refusal(shortfall.evictable(None))),
-            }
-        }
+        self.evict_until(0, bytes, None)
     }
 
     /// The `nth` of the pools that give back at or below this account.
@@ -257,8 +255,37 @@ impl<M: Mode> Account<M> {
         cheaper
     }
 
+    /// Evicts the fewest idle objects, those released longest ago first and only inside the account that refuses, until
+    /// `bytes` would fit in place of the `held` that are charged already. Nothing is evicted if all of it together would not
+    /// do. `own` is the pool that asks, if it is on no list. Returns the bytes freed, which others may take first.
+    pub(crate) fn evict_until(
+        &self,
+        held: usize,
+        bytes: usize,
+        own: Option<&dyn Evict>,
+    ) -> Result<usize, OverBudget> {
+        let mut freed = 0usize;
+        let mut rounds = 0;
+        loop {
+            self.admit(held, bytes, own)?;
+            loop {
+                let Some(short) = self.shortfalls(held, bytes).next() else { return Ok(freed) };
+                match short.evict_oldest(own) {
+                    Some(bytes) => freed = freed.saturating_add(bytes),
+                    // Others took it first, and what they had is there instead: that is looked at anew.
+                    None if rounds < MOST_ROUNDS => break,
+                    None => return Err(short.refusal(short.evictable(own))),
+                }
+            }
+            rounds += 1;
+        }
+    }
+
     /// Refuses `bytes` in place of the `held` that are charged already, if they cannot fit whatever is evicted, before
     /// anything is.
+    ///
+    /// Pools are looked at one after the other. While they are, an object may go from one that is still to come to one that
+    /// was looked at, so where there are threads too little is believed when it is seen some times in a row.
     pub(crate) fn admit(&self, held: usize, bytes: usize, own: Option<&dyn Evict>) -> Result<(), OverBudget> {
         let hopeless = |shortfall: Shortfall<'_, M>| {
             // What they are in all is counted for the text of a refusal only.
@@ -268,9 +295,15 @@ impl<M: Mode> Account<M> {
             let evictable = shortfall.evictable(own);
             (shortfall.bytes() > evictable).then(|| (shortfall.bytes(), shortfall.refusal(evictable)))
         };
-        match self.shortfalls(held, bytes).filter_map(hopeless).max_by_key(|&(short, _)| short) {
-            Some((_, refusal)) => Err(refusal),
-            None => Ok(()),
+        let mut looks = if M::as_shared(self).is_some() { LOOKS } else { 1 };
+        loop {
+            looks -= 1;
+            let worst = self.shortfalls(held, bytes).filter_map(hopeless).max_by_key(|&(short, _)| short);
+            match worst {
+                Some((_, refusal)) if looks == 0 => return Err(refusal),
+                Some(_) => core::hint::spin_loop(),
+                None => return Ok(()),
+            }
         }
     }
 }
@@ -311,24 +344,15 @@ impl<M: Mode> Shortfall<'_, M> {
 }
 
 impl<M: Mode> Claim<'_, M> {
-    /// Claims `bytes` more, after evicting the fewest idle objects that make room, those released longest ago first,
-    /// and only inside the account that refuses. Nothing is evicted if all of it together would not do. `own` is the
-    /// pool that asks, if it is on no list.
+    /// Claims `bytes` more, after evicting what [`Account::evict_until`] does.
     pub(crate) fn grow_making_room(
         &mut self,
         bytes: usize,
         own: Option<&dyn Evict>,
     ) -> Result<(), OverBudget> {
-        while let Err(refused) = self.try_grow(bytes) {
+        while self.try_grow(bytes).is_err() {
             let held = self.bytes();
-            self.account().admit(held, held.saturating_add(bytes), own)?;
-            let mut freed = 0usize;
-            while freed < refused.bytes() {
-                match refused.evict_oldest(own) {
-                    Some(bytes) => freed = freed.saturating_add(bytes),
-                    None => return Err(refused.refusal(refused.evictable(own))),
-                }
-            }
+            self.account().evict_until(held, held.saturating_add(bytes), own)?;
         }
         Ok(())
     }

@@ -278,12 +278,6 @@ impl<'a, M: Mode> Claim<'a, M> {
         self.account.shortfall_beyond(self.bytes, total)
     }
 
-    /// As [`shortfall`](Self::shortfall), at the lowest level that is short: what is evicted there counts above as well.
-    #[cold]
-    pub(crate) fn lowest_shortfall(&self, total: usize) -> Option<Shortfall<'a, M>> {
-        self.account.shortfalls(self.bytes, total).next()
-    }
-
     #[inline]
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a, M>> {
         let held = self.bytes;

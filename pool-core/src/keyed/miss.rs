@@ -132,6 +132,8 @@ where
         room: Room,
     ) -> Result<Held<'_, Self>, AcquireError<F::Error>> {
         let mut first = true;
+        // Whether it is known that it fits if others give, too.
+        let mut admitted = false;
         loop {
             // Outlives the guard, should a key's `Eq` or `Clone` panic: a destructor may use the pool.
             let mut victim = None;
@@ -165,16 +167,24 @@ where
             };
             let mut ready = !full && short.is_none();
             if !ready {
-                if short.is_some() && room == Room::MayEvict && self.others_give() {
+                let others = short.is_some() && room == Room::MayEvict && self.others_give();
+                if others && !(full && admitted) {
                     drop(guard);
                     if let Some(claim) = claim {
-                        self.evict_anywhere(claim, estimate).map_err(AcquireError::OverBudget)?;
+                        // Of a full pool one goes anyway, which may be all that has to.
+                        match full {
+                            true => claim.account().admit(claim.bytes(), estimate, self.unlisted()),
+                            false => self.evict_anywhere(claim, estimate),
+                        }
+                        .map_err(AcquireError::OverBudget)?;
                     }
+                    admitted = true;
                     continue;
                 }
                 let evictable = self.evictable(state, room);
                 // To charge calls back what was lent, which may be all that is missing.
-                if short.is_some_and(|short| short > evictable) && !(full && funded(claim, estimate)) {
+                let hopeless = short.is_some_and(|short| short > evictable);
+                if hopeless && !others && !(full && funded(claim, estimate)) {
                     match refusal_of(claim, estimate, evictable) {
                         Some(refusal) => return Err(AcquireError::OverBudget(refusal)),
                         None => continue,
@@ -244,18 +254,16 @@ where
         false
     }
 
+    /// This pool, if it is not among those that give back and yet has idle objects of its own.
+    fn unlisted(&self) -> Option<&dyn Evict> {
+        if self.is_listed() { None } else { Some(self) }
+    }
+
     /// Evicts the objects that were released longest ago among the pools that give back inside the account that refuses, and
     /// this one, until the claim fits; nothing if all of them would not do.
     #[cold]
     fn evict_anywhere(&self, claim: &Claim<'_, M>, total: usize) -> Result<(), OverBudget> {
-        let own: Option<&dyn Evict> = if self.is_listed() { None } else { Some(self) };
-        claim.account().admit(claim.bytes(), total, own)?;
-        while let Some(short) = claim.lowest_shortfall(total) {
-            if short.evict_oldest(own).is_none() {
-                return Err(short.refusal(short.evictable(own)));
-            }
-        }
-        Ok(())
+        claim.account().evict_until(claim.bytes(), total, self.unlisted()).map(drop)
     }
 
     fn admit_key(&self, class: Option<&Class<K>>) -> Result<(), AcquireError<F::Error>> {

@@ -343,8 +343,16 @@ impl Model {
         Ok(())
     }
 
-    /// Refuses what cannot fit even if all that is idle goes.
-    fn admit(&self, home: Option<usize>, held: usize, total: usize) -> Result<(), OverBudget> {
+    /// Has what is in quarantine and due become idle, in all pools.
+    fn end_due(&mut self) {
+        for pool in 0..self.pools.len() {
+            self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
+        }
+    }
+
+    /// Refuses what cannot fit even if all that is idle goes, which is what is in quarantine and due, too.
+    fn admit(&mut self, home: Option<usize>, held: usize, total: usize) -> Result<(), OverBudget> {
+        self.end_due();
         let short = self.levels.short(home, held, total);
         let hopeless = short.iter().filter(|&&(at, short)| short > self.evictable(at));
         match hopeless.max_by_key(|&&(_, short)| short) {
@@ -623,6 +631,7 @@ impl Model {
 
     /// Makes idle objects until there are `count`, or as many as may be idle.
     pub fn prewarm(&mut self, pool: usize, key: u8, count: usize) -> Result<usize, Refusal> {
+        self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
         while let Some(at) = self.idle.iter().position(|object| object.pool == pool && object.key == key) {
             let object = &self.idle[at];
             let why = match () {
@@ -752,6 +761,9 @@ impl Model {
     /// Changes a hard limit, for which pools that give must evict; the excess that is left.
     pub fn set_hard_limit(&mut self, level: usize, bytes: usize) -> usize {
         self.levels.all[level].hard = bytes;
+        if self.give && self.levels.all[level].over() > 0 {
+            self.end_due();
+        }
         while self.give
             && self.levels.all[level].over() > 0
             && let Some(oldest) = self.oldest_inside(level)
@@ -765,7 +777,9 @@ impl Model {
     /// left, if there is an account.
     pub fn set_pool_limit(&mut self, pool: usize, bytes: usize) -> Option<usize> {
         let home = self.pools[pool].home?;
-        self.set_hard_limit(home, bytes);
+        if self.set_hard_limit(home, bytes) > 0 {
+            self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
+        }
         while self.levels.all[home].over() > 0
             && let Some(at) = self.idle.iter().position(|object| object.pool == pool)
         {

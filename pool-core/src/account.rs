@@ -240,6 +240,9 @@ impl<M: Mode> Account<M> {
             if let Some(account) = M::as_shared(self) {
                 account.recall_all();
             }
+            if wanted::GIVING.is_set() && self.overcommitted() > 0 {
+                self.end_due();
+            }
             while wanted::GIVING.is_set()
                 && self.overcommitted() > 0
                 && self.evict_oldest(None, Cause::Limit).is_some()

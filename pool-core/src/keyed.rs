@@ -264,6 +264,7 @@ where
     /// As [`acquire`](Self::acquire); what was made before the error stays.
     pub fn prewarm(&self, key: &K, count: usize) -> Result<usize, AcquireError<F::Error>> {
         let hash = self.hasher.hash_one(key);
+        let _ = self.end_quarantines();
         self.expire_key(key, hash);
         let count = count.min(self.limits.max_idle_per_key);
         let mut made = 0;

@@ -52,6 +52,11 @@ pub trait Evict {
         None
     }
 
+    /// Has what was in quarantine and is due become idle, since whoever is short could not see it. Reads the pool's clock, and
+    /// destroys what is too old by then.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to ask"))]
+    fn end_due(&self) {}
+
     /// Notes that its oldest object was passed over for a cheaper one of another pool.
     #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
     fn pass_over(&self) {}
@@ -161,6 +166,13 @@ impl<M: Mode> Account<M> {
     /// [`OverBudget`] if they would not fit even if everything idle were evicted; then nothing is.
     pub fn make_room(&self, bytes: usize) -> Result<usize, OverBudget> {
         self.evict_until(0, bytes, None)
+    }
+
+    /// Has what is in quarantine and due become idle, in all pools of the tree that give back.
+    pub(crate) fn end_due(&self) {
+        if wanted::QUARANTINE.is_set() {
+            self.top().evictors().for_each(|evictor| evictor.end_due());
+        }
     }
 
     /// The `nth` of the pools that give back at or below this account.
@@ -295,6 +307,8 @@ impl<M: Mode> Account<M> {
             let evictable = shortfall.evictable(own);
             (shortfall.bytes() > evictable).then(|| (shortfall.bytes(), shortfall.refusal(evictable)))
         };
+        #[cfg(feature = "alloc")]
+        self.end_due();
         let mut looks = if M::as_shared(self).is_some() { LOOKS } else { 1 };
         loop {
             looks -= 1;
@@ -377,6 +391,11 @@ macro_rules! gives_while_it_lives {
             }
             fn worth(&self) -> Option<u16> {
                 self.0.upgrade()?.worth()
+            }
+            fn end_due(&self) {
+                if let Some(pool) = self.0.upgrade() {
+                    pool.end_due();
+                }
             }
             fn pass_over(&self) {
                 if let Some(pool) = self.0.upgrade() {

@@ -398,6 +398,10 @@ where
         self.state.lock().least_worth(window).map(|(worth, _)| worth)
     }
 
+    fn end_due(&self) {
+        _ = self.end_quarantines();
+    }
+
     fn pass_over(&self) {
         let mut state = self.state.lock();
         if let Some(slot) = state.oldest() {

@@ -27,8 +27,10 @@ where
     M: Mode,
 {
     /// Destroys idle objects, those released longest ago first, until at most `target` are idle in all. Leaves
-    /// each key its [`min_idle`](super::KeyedPoolBuilder::min_idle). Returns how many were destroyed.
+    /// each key its [`min_idle`](super::KeyedPoolBuilder::min_idle). What was in quarantine and is due counts as idle. Returns
+    /// how many were destroyed.
     pub fn trim(&self, target: usize) -> usize {
+        let _ = self.end_quarantines();
         let min_idle = self.limits.min_idle();
         self.evict_while(
             Removal::Evicted(Eviction::Asked),
@@ -69,8 +71,9 @@ where
     }
 
     /// Destroys idle objects, those released longest ago first, until the pool holds at most `bytes`, leased and
-    /// idle, or nothing is idle. Returns the bytes freed.
+    /// idle, or nothing is idle. What was in quarantine and is due counts as idle. Returns the bytes freed.
     pub fn evict_to(&self, bytes: usize) -> usize {
+        let _ = self.end_quarantines();
         let asked = Removal::Evicted(Eviction::Asked);
         self.evict_while(asked, &mut Sweep::whole(), usize::MAX, &mut |state| state.bytes > bytes, &|_, _| {
             true
@@ -176,7 +179,9 @@ where
     /// other pools or leases hold; `None` if the pool has no account.
     pub fn set_hard_limit(&self, bytes: usize) -> Option<usize> {
         let account = self.account.as_ref()?;
-        account.set_hard_limit(bytes);
+        if account.set_hard_limit(bytes) > 0 {
+            let _ = self.end_quarantines();
+        }
         let (why, sweep) = (Removal::Evicted(Eviction::Asked), &mut Sweep::whole());
         self.evict_while(why, sweep, usize::MAX, &mut |_| account.overcommitted() > 0, &|_, _| true);
         Some(account.overcommitted())

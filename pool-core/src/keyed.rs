@@ -113,7 +113,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// | call | cost | may call |
 /// |---|---|---|
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; destructor and event handler of those |
-/// | [`acquire`](Self::acquire) (miss) | O(1) per object evicted, plus the factory | factory, destructor, event handler |
+/// | [`acquire`](Self::acquire) (miss) | O(1) per object evicted, where other pools give O(those pools), plus the factory | factory, destructor, event handler |
 /// | dropping a lease | O(1) | resetter, `measure`, clock; destructor if it is discarded |
 /// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain) | O(1) per object | destructor |
 /// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, destructor |

@@ -90,7 +90,7 @@ fn a_miss_evicts_the_least_recently_used_idle_object_of_any_pool() {
     drop((held, more));
 }
 
-// A pool that is given nothing because it gives nothing, or whose own idle objects are left out where it takes.
+// A pool that is given nothing because it gives nothing, or whose own idle objects are left out where it takes, or go last.
 #[test]
 fn a_pool_on_no_list_takes_from_others_and_from_itself() {
     let account = Account::new("server", 100);
@@ -103,6 +103,11 @@ fn a_pool_on_no_list_takes_from_others_and_from_itself() {
     drop(b.acquire(&20).unwrap());
     drop(taker.acquire(&81).unwrap());
     assert_eq!((taker.stats().evicted, b.stats().evicted, account.used()), (1, 1, 81));
+    // What it has itself goes first, though the other's is older.
+    drop(taker.acquire(&10).unwrap());
+    drop(b.acquire(&9).unwrap());
+    drop(taker.acquire(&20).unwrap());
+    assert_eq!((taker.stats().evicted, b.stats().evicted, account.used()), (2, 1, 39));
 }
 
 // An object that turns out larger than was thought, and for which only its own pool makes room; or one that is prewarmed, for

@@ -254,19 +254,23 @@ where
         self
     }
 
-    /// A pool that grows on the heap.
+    /// A pool that grows on the heap. Under an account it takes from pools that give, but gives nothing, and so what it has
+    /// idle itself goes before anything of theirs.
     #[cfg(feature = "alloc")]
     pub fn build(self) -> KeyedPool<K, F, R, C, Growing, O, M> {
         self.build_in()
     }
 
-    /// A pool of at most `N` objects that needs no allocator.
+    /// A pool of at most `N` objects that needs no allocator. Under an account it takes and gives as one of
+    #[cfg_attr(feature = "alloc", doc = "[`build`](Self::build).")]
+    #[cfg_attr(not(feature = "alloc"), doc = "`build`.")]
     pub fn build_fixed<const N: usize>(self) -> FixedKeyedPool<K, F, N, R, C, O, M> {
         self.build_in()
     }
 
     /// A pool that grows on the heap, for threads that take turns by the mutex `L`. It takes from other pools under its
-    /// account, but gives nothing; `build_shared` makes one that does both.
+    /// account, but gives nothing, and so what it has idle itself goes before anything of theirs; `build_shared` makes one that
+    /// does both.
     #[cfg(feature = "lock_api")]
     pub fn build_locked<L: lock_api::RawMutex>(self) -> KeyedPool<K, F, R, C, Locked<L>, O, M> {
         self.build_in()

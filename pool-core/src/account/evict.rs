@@ -22,6 +22,7 @@ use alloc::sync::Weak as WeakArc;
 use alloc::{boxed::Box, rc::Weak as WeakRc};
 
 /// How often too little must be seen in a row.
+#[cfg(feature = "alloc")]
 const LOOKS: usize = 8;
 
 /// How often what is seen may be gone before it can be taken, until that is taken for a refusal.
@@ -309,7 +310,10 @@ impl<M: Mode> Account<M> {
         };
         #[cfg(feature = "alloc")]
         self.end_due();
+        #[cfg(feature = "alloc")]
         let mut looks = if M::as_shared(self).is_some() { LOOKS } else { 1 };
+        #[cfg(not(feature = "alloc"))]
+        let mut looks = 1_usize;
         loop {
             looks -= 1;
             let worst = self.shortfalls(held, bytes).filter_map(hopeless).max_by_key(|&(short, _)| short);

@@ -91,6 +91,37 @@ impl<K: ?Sized> Observer<K> for Silent {
     const LISTENS: bool = false;
 }
 
+/// Two of them, one after the other, such as one for the log and one for the metrics. If the first panics, the second does not
+/// hear of it.
+impl<K: ?Sized, A: Observer<K>, B: Observer<K>> Observer<K> for (A, B) {
+    const LISTENS: bool = A::LISTENS || B::LISTENS;
+
+    fn created(&self, key: &K, bytes: usize) {
+        self.0.created(key, bytes);
+        self.1.created(key, bytes);
+    }
+    fn removed(&self, key: &K, bytes: usize, why: Removal) {
+        self.0.removed(key, bytes, why);
+        self.1.removed(key, bytes, why);
+    }
+    fn refused(&self, key: &K, why: Refusal<'_>) {
+        self.0.refused(key, why);
+        self.1.refused(key, why);
+    }
+    fn pressure(&self, pressure: Pressure) {
+        self.0.pressure(pressure);
+        self.1.pressure(pressure);
+    }
+    fn leaked(&self, key: &K, leak: &Leak) {
+        self.0.leaked(key, leak);
+        self.1.leaked(key, leak);
+    }
+    fn returned(&self, key: &K, leak: &Leak) {
+        self.0.returned(key, leak);
+        self.1.returned(key, leak);
+    }
+}
+
 /// Why an object left a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

@@ -318,13 +318,15 @@ impl Observer<usize> for Log {
     }
 }
 
-// An event that is not told, is told twice or for the wrong reason; one on the way of a hit or a release.
+// An event that is not told, is told twice or for the wrong reason, or to one of two observers only; one on the way of a hit or
+// a release.
 #[test]
 fn an_observer_hears_of_everything_but_hits_and_releases() {
     let (log, clock, washer) = (Log::default(), ManualClock::default(), Washer::default());
+    let twin = Log::default();
     let account = Account::builder("a").hard_limit(100).soft_limit(80).build();
     let pool = KeyedPool::builder(Blocks)
-        .observer(&log)
+        .observer((&log, &twin))
         .clock(&clock)
         .resetter(&washer)
         .account(account.clone())
@@ -333,7 +335,10 @@ fn an_observer_hears_of_everything_but_hits_and_releases() {
         .max_per_key(2)
         .max_idle_per_key(1)
         .build();
-    let saw = |expected: &[&str]| assert_eq!(log.take(), expected);
+    let saw = |expected: &[&str]| {
+        assert_eq!(log.take(), expected);
+        assert_eq!(twin.take(), expected);
+    };
 
     let leases = [pool.acquire(&20).unwrap(), pool.acquire(&20).unwrap()];
     saw(&["created 20 20", "created 20 20"]);

@@ -44,6 +44,7 @@ use alloc::rc::Rc;
 #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
 use alloc::sync::Arc;
 use builder::Limits;
+use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::panic::Location;
@@ -225,9 +226,16 @@ where
     }
 
     /// Takes an idle object of `key`, if there is one. Never creates and never allocates.
+    ///
+    /// The key may be a borrowed form of the pool's: where keys are strings, `try_acquire("drum")` asks without making one, and
+    /// only what is not there is asked for by `acquire(&"drum".to_owned())`.
     #[inline]
     #[track_caller]
-    pub fn try_acquire(&self, key: &K) -> Option<Lease<&Self>> {
+    pub fn try_acquire<Q>(&self, key: &Q) -> Option<Lease<&Self>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let (slot, object) = self.take_any_idle(key, Location::caller())?;
         // SAFETY: as in `acquire`.
         Some(unsafe { Lease::at(self, slot, object) })
@@ -299,7 +307,11 @@ where
 
     /// What is held for one key; `None` if nothing is. O(idle objects of the key).
     #[must_use]
-    pub fn key_stats(&self, key: &K) -> Option<KeyStats> {
+    pub fn key_stats<Q>(&self, key: &Q) -> Option<KeyStats>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let hash = self.hasher.hash_one(key);
         let mut state = self.state.lock();
         let class = state.class_of(key, hash)?;
@@ -380,12 +392,16 @@ where
     /// Who looks for the second time calls [`take_idle_attentively`](Self::take_idle_attentively): this one the compiler then
     /// puts where it is called, in programs that call it from few places.
     #[inline]
-    fn take_idle(
+    fn take_idle<Q>(
         &self,
-        key: &K,
+        key: &Q,
         hash: u64,
         site: &'static Location<'static>,
-    ) -> Option<(u32, NonNull<F::Object>)> {
+    ) -> Option<(u32, NonNull<F::Object>)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         if !self.attentive {
             let mut state = self.state.lock();
             match state.take_newest(key, hash) {
@@ -400,12 +416,16 @@ where
 
     /// The same for a pool that has to know the time, or is closed, or of which somebody inspects the newest.
     #[inline(never)]
-    fn take_idle_attentively(
+    fn take_idle_attentively<Q>(
         &self,
-        key: &K,
+        key: &Q,
         hash: u64,
         site: &'static Location<'static>,
-    ) -> Option<(u32, NonNull<F::Object>)> {
+    ) -> Option<(u32, NonNull<F::Object>)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let now = if self.attentive { self.clock.now() } else { Tick(0) };
         loop {
             let mut guard = self.state.lock();
@@ -431,7 +451,11 @@ where
 
     /// An idle object of `key`, or one that was in quarantine until now.
     #[inline]
-    fn take_any_idle(&self, key: &K, site: &'static Location<'static>) -> Option<(u32, NonNull<F::Object>)> {
+    fn take_any_idle<Q>(&self, key: &Q, site: &'static Location<'static>) -> Option<(u32, NonNull<F::Object>)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let hash = self.hasher.hash_one(key);
         self.take_idle(key, hash, site).or_else(|| {
             if self.end_quarantines() { self.take_idle_attentively(key, hash, site) } else { None }
@@ -482,7 +506,11 @@ macro_rules! owned_leases {
 
             /// As [`try_acquire`](Self::try_acquire), with a lease that shares the pool.
             #[track_caller]
-            pub fn try_acquire_owned(self: &$pointer<Self>, key: &K) -> Option<Lease<$pointer<Self>>> {
+            pub fn try_acquire_owned<Q>(self: &$pointer<Self>, key: &Q) -> Option<Lease<$pointer<Self>>>
+            where
+                K: Borrow<Q>,
+                Q: Hash + Eq + ?Sized,
+            {
                 Some(self.try_acquire(key)?.with_pool(|_| $pointer::clone(self)))
             }
 

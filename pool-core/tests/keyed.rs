@@ -1121,3 +1121,16 @@ fn what_a_victim_has_too_much_counts_as_given_back() {
         assert!(account.used() <= limit);
     }
 }
+
+// A look-up that makes a key, which costs a string on each hit; or another hash for the borrowed form.
+#[test]
+fn a_borrowed_key_finds_what_the_pools_own_does() {
+    let pool = Rc::new(KeyedPool::new(|name: &String| Ok::<_, Infallible>(name.len())));
+    assert!(pool.try_acquire("drum").is_none());
+    drop(pool.acquire(&"drum".to_owned()).unwrap());
+    assert_eq!(pool.try_acquire("drum").map(|lease| *lease), Some(4));
+    assert_eq!(pool.try_acquire_owned("drum").map(|lease| *lease), Some(4));
+    assert_eq!(pool.key_stats("drum").map(|stats| stats.idle), Some(1));
+    assert!(pool.key_stats("bass").is_none());
+    assert_eq!((pool.stats().hits, pool.stats().created), (2, 1));
+}

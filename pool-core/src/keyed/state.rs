@@ -38,6 +38,7 @@ use crate::observe::Removal;
 use crate::slots::{Cells, Index, List as _, Slot, Storage};
 use crate::stats::PoolStats;
 use crate::wanted;
+use core::borrow::Borrow;
 use core::mem;
 
 /// Idle slots across all keys; and, with another head, those in quarantine, which are not idle.
@@ -290,17 +291,26 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     #[inline(always)]
-    pub(super) fn class_of(&self, key: &K, hash: u64) -> Option<u32> {
+    pub(super) fn class_of<Q>(&self, key: &Q, hash: u64) -> Option<u32>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let classes = &*self.classes;
         self.index.find(hash, |class| {
-            classes.get(class as usize).is_some_and(|class| class.key.as_ref() == Some(key))
+            let class = classes.get(class as usize);
+            class.and_then(|class| class.key.as_ref()).is_some_and(|known| known.borrow() == key)
         })
     }
 
     /// Takes the newest idle slot of a key; it is then the caller's, as a lease's is. Nothing here panics, so that a hit
     /// need not be ready to unlock on the way.
     #[inline(always)]
-    pub(super) fn take_newest(&mut self, key: &K, hash: u64) -> Newest {
+    pub(super) fn take_newest<Q>(&mut self, key: &Q, hash: u64) -> Newest
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let Some(class) = self.class_of(key, hash) else { return Newest::None };
         // Slices of their own, so that the compiler need not load them anew after each store.
         let Self { metas, classes, recent, trim_at, .. } = self;

@@ -110,8 +110,8 @@ struct Home {
 
 impl Home {
     fn give_back(&self, lease: CoreLease) {
-        let holds = Rc::clone(&lease.holds);
-        if holds.count.get() > 0 {
+        if lease.holds.count.get() > 0 {
+            let holds = Rc::clone(&lease.holds);
             holds.released.replace(Some(lease));
         } else {
             drop(lease);
@@ -302,8 +302,7 @@ impl AudioBufferPool {
         home.let_go_if_over();
         let key = AnyKey::Buffer(key);
         loop {
-            let lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(&key))?;
-            let mut lease = CoreLease::new(lease);
+            let mut lease: CoreLease = core_pool::acquire(&home.core, home.memory.as_ref(), &key)?;
             // One whose data was transferred away goes, and with it one idle object: so this ends.
             if clean(&mut lease, zeroed) {
                 return Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) });

@@ -91,8 +91,7 @@ impl Home {
     pub(crate) fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
         self.context.check_open("acquire")?;
         self.settle();
-        let mut lease =
-            pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key)).map(CoreLease::new)?;
+        let mut lease: CoreLease = core_pool::acquire(&self.core, self.memory.as_ref(), key)?;
         lease.phase = Phase::Leased;
         Ok(lease)
     }

@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use pool_core::Verdict;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -60,6 +60,8 @@ pub(crate) struct Pooled {
     pub(crate) exposed: Cell<bool>,
     /// Empty for all nodes but the few that are listened to.
     listeners: RefCell<Vec<Listener>>,
+    /// How it is released: looked up at the first release.
+    recipes: OnceCell<Rc<Recipes>>,
     pub(crate) context: PoolContext,
 }
 
@@ -158,6 +160,7 @@ impl NodeFactory {
             question,
             exposed: Cell::new(false),
             listeners: RefCell::default(),
+            recipes: OnceCell::new(),
             context: context.clone(),
         })
     }
@@ -268,20 +271,19 @@ impl Prepared {
 }
 
 /// How nodes of one kind are released.
-#[derive(Clone)]
 struct Recipes {
     spec: &'static NodeSpec,
     /// The parameters' defaults and rates: of worklet nodes each kind has its own.
-    params: Rc<[(f32, AutomationRate)]>,
+    params: Vec<(f32, AutomationRate)>,
     /// For a node that was used.
-    whole: Rc<Prepared>,
+    whole: Prepared,
     /// For one that comes off the flush bus: the rest was done before it was put there.
-    unplug: Rc<Prepared>,
+    unplug: Prepared,
 }
 
 pub(crate) struct NodeResetter {
     /// Of each kind of node that this pool has met: mostly one.
-    recipes: RefCell<Vec<Recipes>>,
+    recipes: RefCell<Vec<Rc<Recipes>>>,
     user: UserReset,
     /// For tests, which show that no step can be spared.
     left_out: Option<Step>,
@@ -319,26 +321,27 @@ impl NodeResetter {
         self.perform(pooled, &self.recipes_of(pooled).unplug)
     }
 
-    fn recipes_of(&self, pooled: &Pooled) -> Recipes {
-        let params = || pooled.params.iter().map(|param| (param.default, param.rate));
-        let same = |recipes: &&Recipes| {
-            core::ptr::eq(recipes.spec, pooled.spec) && recipes.params.iter().copied().eq(params())
+    fn recipes_of<'a>(&self, pooled: &'a Pooled) -> &'a Recipes {
+        pooled.recipes.get_or_init(|| self.look_up(pooled))
+    }
+
+    #[inline(never)]
+    fn look_up(&self, pooled: &Pooled) -> Rc<Recipes> {
+        let params: Vec<_> = pooled.params.iter().map(|param| (param.default, param.rate)).collect();
+        let same =
+            |recipes: &&Rc<Recipes>| core::ptr::eq(recipes.spec, pooled.spec) && recipes.params == params;
+        if let Some(known) = self.recipes.borrow().iter().find(same) {
+            return Rc::clone(known);
+        }
+        let prepared = |mut steps: Vec<Step>| {
+            steps.retain(|step| Some(*step) != self.left_out);
+            Prepared::new(pooled, &steps)
         };
-        let known = self.recipes.borrow().iter().find(same).cloned();
-        known.unwrap_or_else(|| {
-            let prepared = |mut steps: Vec<Step>| {
-                steps.retain(|step| Some(*step) != self.left_out);
-                Rc::new(Prepared::new(pooled, &steps))
-            };
-            let recipes = Recipes {
-                spec: pooled.spec,
-                params: params().collect(),
-                whole: prepared(pooled.spec.list(pooled.params.len())),
-                unplug: prepared(vec![Step::CutInputs, Step::Disconnect]),
-            };
-            self.recipes.borrow_mut().push(recipes.clone());
-            recipes
-        })
+        let whole = prepared(pooled.spec.list(pooled.params.len()));
+        let unplug = prepared(vec![Step::CutInputs, Step::Disconnect]);
+        let recipes = Rc::new(Recipes { spec: pooled.spec, params, whole, unplug });
+        self.recipes.borrow_mut().push(Rc::clone(&recipes));
+        recipes
     }
 
     fn perform(&self, pooled: &Pooled, prepared: &Prepared) -> Verdict {

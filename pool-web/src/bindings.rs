@@ -41,7 +41,13 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn channels(buffer: &AudioBuffer) -> Result<Array, JsValue>;
     fn channel(buffer: &AudioBuffer, views: &Array, index: u32, frames: u32) -> Option<Float32Array>;
-    pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
+    pub(crate) fn prepare(
+        context: &BaseAudioContext,
+        buffer: &AudioBuffer,
+        views: &Array,
+        frames: u32,
+        dirty: u32,
+    ) -> u32;
     fn make_source(context: &BaseAudioContext, buffer: &AudioBuffer) -> Option<AudioBufferSourceNode>;
     fn start_between(source: &AudioBufferSourceNode, start: f64, end: f64) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);

@@ -119,44 +119,54 @@ pub(crate) fn build(maker: Maker, reset: Reset, bounds: &Bounds) -> Rc<Core> {
     Rc::new(core.build())
 }
 
-/// Takes what waits, or makes one.
+/// Takes the latest of those that wait. Apart from what can fail: an error is of many words, which would be handed on from
+/// function to function.
 #[inline]
-pub(crate) fn acquire<T: Part>(
+pub(crate) fn take<T: Part>(
+    core: &Rc<Core>,
+    memory: Option<&AudioMemory>,
+    key: &AnyKey,
+) -> Option<CoreLease<T>> {
+    let lease = take_any(core, key);
+    // What has waited too long went.
+    deliver(memory);
+    lease.map(CoreLease::new)
+}
+
+#[inline(never)]
+fn take_any(core: &Rc<Core>, key: &AnyKey) -> Option<Lease<Rc<Core>>> {
+    core.try_acquire_owned(key)
+}
+
+/// Makes one, since none waits. If the budget refuses and other pools can make room, once more.
+pub(crate) fn make<T: Part>(
     core: &Rc<Core>,
     memory: Option<&AudioMemory>,
     key: &AnyKey,
 ) -> Result<CoreLease<T>, WebError> {
-    // Apart from what can fail: an error is of many words, which would be handed from function to function.
-    let lease = match take(core, key) {
-        Some(lease) => lease,
-        None => make(core, memory, key)?,
-    };
-    if let Some(memory) = memory {
-        memory.deliver();
-    }
-    Ok(CoreLease::new(lease))
+    make_any(core, memory, key).map(CoreLease::new)
 }
 
 #[inline(never)]
-fn take(core: &Rc<Core>, key: &AnyKey) -> Option<Lease<Rc<Core>>> {
-    core.try_acquire_owned(key)
-}
-
-/// Makes one; if the budget refuses and other pools can make room, once more.
-#[inline(never)]
-fn make(core: &Rc<Core>, memory: Option<&AudioMemory>, key: &AnyKey) -> Result<Lease<Rc<Core>>, WebError> {
+fn make_any(
+    core: &Rc<Core>,
+    memory: Option<&AudioMemory>,
+    key: &AnyKey,
+) -> Result<Lease<Rc<Core>>, WebError> {
     let outcome = match (core.acquire_owned(key), memory) {
         (Err(AcquireError::OverBudget(refusal)), Some(memory)) if memory.make_room_for(&refusal) => {
             core.acquire_owned(key)
         }
         (outcome, _) => outcome,
     };
-    if outcome.is_err()
-        && let Some(memory) = memory
-    {
+    deliver(memory);
+    outcome.map_err(pool_error::from_core)
+}
+
+fn deliver(memory: Option<&AudioMemory>) {
+    if let Some(memory) = memory {
         memory.deliver();
     }
-    outcome.map_err(pool_error::from_core)
 }
 
 /// A lease of one of the two.

@@ -215,14 +215,17 @@ export function channel(buffer, views, index, frames) {
   }
 }
 
-// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away.
-export function zero(buffer, views, frames, dirty) {
+// Zeroes the first `dirty` frames of each channel of a buffer that is to be used again, and returns 2; 1 if the data of one was
+// transferred away, and 0, with nothing done, if the context is closed.
+export function prepare(context, buffer, views, frames, dirty) {
+  if (is_closed(context)) return 0;
   for (let index = 0; index < views.length; index++) {
-    const data = channel(buffer, views, index, frames);
-    if (data?.length !== frames) return false;
+    let data = views[index];
+    if (data.length !== frames) data = channel(buffer, views, index, frames);
+    if (data?.length !== frames) return 1;
     if (dirty > 0) data.fill(0, 0, dirty);
   }
-  return true;
+  return 2;
 }
 
 // What is to be done when a source ends: numbers, told to one function for all. The source itself carries them, so

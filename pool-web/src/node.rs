@@ -91,7 +91,11 @@ impl Home {
     pub(crate) fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
         self.context.check_open("acquire")?;
         self.settle();
-        let mut lease: CoreLease = core_pool::acquire(&self.core, self.memory.as_ref(), key)?;
+        let memory = self.memory.as_ref();
+        let mut lease: CoreLease = match core_pool::take(&self.core, memory, key) {
+            Some(lease) => lease,
+            None => core_pool::make(&self.core, memory, key)?,
+        };
         lease.phase = Phase::Leased;
         Ok(lease)
     }

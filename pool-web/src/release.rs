@@ -11,7 +11,8 @@ use crate::error::{Exception, WebError};
 use crate::pool_node::{NodeFacts, Param};
 use crate::protocol::{Protocol, Question};
 use crate::recipe::{
-    AttributeValue, AutomationRate, CountMode, Failed, Interpretation, NodeSpec, ParamSpec, Step,
+    AttributeValue, AttributeWrite, AutomationRate, CountMode, Failed, Interpretation, NodeSpec, ParamSpec,
+    Step,
 };
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -217,16 +218,21 @@ impl Prepared {
                 Step::CancelParam(i) => plan.cancel(i),
                 Step::DefaultParam(i) => plan.set_param(i, params[i].default),
                 Step::RateParam(i) => plan.set_rate(i, params[i].rate),
-                Step::Attribute(i) => plan.write(spec.attributes[i].name, spec.attributes[i].value),
+                Step::Attribute(i) => {
+                    let AttributeWrite { name, value } = spec.attributes[i];
+                    // Written away and back it differs both times, unless the user has left it at what it is written away to.
+                    let toggled = spec.attributes.iter().filter(|other| other.name == name).count() > 1;
+                    plan.write(name, value, toggled);
+                }
                 // A step is there only if the spec says what to write.
                 Step::Interpretation => {
                     let discrete = spec.interpretation == Some(Interpretation::Discrete);
                     let name = if discrete { "discrete" } else { "speakers" };
-                    plan.write("channelInterpretation", AttributeValue::Text(name));
+                    plan.write("channelInterpretation", AttributeValue::Text(name), false);
                 }
                 Step::ChannelCount => {
                     let count = f64::from(spec.channel_count.unwrap_or(2));
-                    plan.write("channelCount", AttributeValue::Number(count));
+                    plan.write("channelCount", AttributeValue::Number(count), false);
                 }
                 Step::CountMode => {
                     let name = match spec.count_mode {
@@ -234,7 +240,7 @@ impl Prepared {
                         Some(CountMode::Explicit) => "explicit",
                         _ => "max",
                     };
-                    plan.write("channelCountMode", AttributeValue::Text(name));
+                    plan.write("channelCountMode", AttributeValue::Text(name), false);
                 }
             }
             prepared.there.push(step);

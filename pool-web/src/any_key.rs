@@ -72,7 +72,7 @@ impl Hash for AnyKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Self::None => {}
-            Self::Buffer(key) => key.hash(state),
+            Self::Buffer(key) => state.write_u16(key.digest()),
             Self::Of(key) => key.hash_into(state),
         }
     }

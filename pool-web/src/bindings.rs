@@ -31,6 +31,7 @@ extern "C" {
     #[wasm_bindgen(js_name = automate)]
     fn automate_param(param: &AudioParam, kind: u32, value: f32, time: f64) -> bool;
     fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
+    fn add_step(plan: &Array, kind: u32, key: &JsValue, value: &JsValue);
     fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue, begin: usize) -> usize;
     #[wasm_bindgen(js_name = cut)]
     fn cut_node(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> bool;
@@ -41,7 +42,13 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn channels(buffer: &AudioBuffer) -> Result<Array, JsValue>;
     fn channel(buffer: &AudioBuffer, views: &Array, index: u32, frames: u32) -> Option<Float32Array>;
-    pub(crate) fn zero(buffer: &AudioBuffer, views: &Array, frames: u32, dirty: u32) -> bool;
+    pub(crate) fn prepare(
+        context: &BaseAudioContext,
+        buffer: &AudioBuffer,
+        views: &Array,
+        frames: u32,
+        dirty: u32,
+    ) -> u32;
     fn make_source(context: &BaseAudioContext, buffer: &AudioBuffer) -> Option<AudioBufferSourceNode>;
     fn start_between(source: &AudioBufferSourceNode, start: f64, end: f64) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
@@ -207,20 +214,19 @@ impl Plan {
         self.push(3, JsValue::from(param as u32), JsValue::from_str(name));
     }
 
-    pub(crate) fn write(&mut self, name: &str, value: AttributeValue) {
+    /// If it differs; `always` if that is known.
+    pub(crate) fn write(&mut self, name: &str, value: AttributeValue, always: bool) {
         let value = match value {
             AttributeValue::Text(text) => JsValue::from_str(text),
             AttributeValue::Number(number) => JsValue::from_f64(number),
             AttributeValue::Flag(flag) => JsValue::from_bool(flag),
             AttributeValue::Null => JsValue::NULL,
         };
-        self.push(4, JsValue::from_str(name), value);
+        self.push(4 + u32::from(always), JsValue::from_str(name), value);
     }
 
     fn push(&mut self, kind: u32, key: JsValue, value: JsValue) {
-        self.steps.push(&JsValue::from(kind));
-        self.steps.push(&key);
-        self.steps.push(&value);
+        add_step(&self.steps, kind, &key, &value);
         self.len += 1;
     }
 }

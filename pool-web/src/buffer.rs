@@ -88,10 +88,40 @@ impl Pooled {
         Ok(self.views.get_or_init(|| views))
     }
 
+    /// Checks that the context is open and the data of a used buffer still there, and zeroes what was written if asked. One
+    /// call into JavaScript, and one more the first time.
+    fn prepare(&mut self, context: &BaseAudioContext, zeroed: bool) -> Found {
+        if !self.unchecked {
+            return if bindings::is_closed(context) { Found::Closed } else { Found::Ready };
+        }
+        let dirty = if zeroed { self.dirty.get() } else { 0 };
+        // One that does not give its channels is of no more use.
+        let Ok(views) = self.views() else { return Found::Empty };
+        match bindings::prepare(context, &self.buffer, views, self.key.frames(), dirty) {
+            0 => return Found::Closed,
+            1 => return Found::Empty,
+            _ => {}
+        }
+        if zeroed {
+            self.dirty.set(0);
+            self.unchecked = false;
+        }
+        Found::Ready
+    }
+
     /// Somebody had it. Zeroing waits until somebody wants zeros.
     pub(crate) fn mark_used(&mut self) {
         self.unchecked = true;
     }
+}
+
+/// How a buffer was found that waited.
+enum Found {
+    Ready,
+    /// Its data was transferred away.
+    Empty,
+    /// It is none the worse, but its context is closed.
+    Closed,
 }
 
 type CoreLease = core_pool::CoreLease<Pooled>;
@@ -106,12 +136,19 @@ struct Home {
     timed: RefCell<Quarantine<Held>>,
     /// Length of a render quantum in seconds.
     quantum: f64,
+    /// Whether an acquire found the context closed when it had taken a buffer already, which is then no hit.
+    closed: Cell<bool>,
 }
 
 impl Home {
+    /// The latest of those that wait, unless the context is known to be closed.
+    fn take_idle(&self, key: &AnyKey) -> Option<CoreLease> {
+        if self.closed.get() { None } else { core_pool::take(&self.core, self.memory.as_ref(), key) }
+    }
+
     fn give_back(&self, lease: CoreLease) {
-        let holds = Rc::clone(&lease.holds);
-        if holds.count.get() > 0 {
+        if lease.holds.count.get() > 0 {
+            let holds = Rc::clone(&lease.holds);
             holds.released.replace(Some(lease));
         } else {
             drop(lease);
@@ -160,7 +197,9 @@ impl Member for Home {
     }
 
     fn stats(&self) -> PoolStats {
-        self.core.stats()
+        let mut stats = self.core.stats();
+        stats.hits -= u64::from(self.closed.get());
+        stats
     }
 
     fn look_after(&self) {
@@ -223,7 +262,8 @@ impl AudioBufferPoolBuilder {
         let core = core_pool::build(maker, Reset(None), &bounds);
         let quantum = quantum_of(&context, sample_rate);
         let (owner, timed) = (ended::new_owner(), RefCell::default());
-        let home = Rc::new(Home { core, context, memory: bounds.memory, owner, timed, quantum });
+        let closed = Cell::new(false);
+        let home = Rc::new(Home { core, context, memory: bounds.memory, owner, timed, quantum, closed });
         let member: Weak<Home> = Rc::downgrade(&home);
         memory.join(member);
         AudioBufferPool { home, sample_rate }
@@ -237,8 +277,8 @@ impl AudioBufferPoolBuilder {
 ///
 /// | call | calls into JavaScript |
 /// |---|---|
-/// | acquire, hit | 2: whether the context is open; whether the data is there, and zeroing what was written |
-/// | acquire_dirty, hit | 2: the same without the zeroing |
+/// | acquire, hit | 1: whether the context is open, whether the data is there, and zeroing what was written |
+/// | acquire_dirty, hit | 1: the same without the zeroing |
 /// | acquire, miss | 2 |
 /// | any acquire while sources are to stop | 1 more |
 /// | write | 3 |
@@ -297,19 +337,23 @@ impl AudioBufferPool {
     }
 
     fn take(&self, key: BufferKey, zeroed: bool) -> Result<BufferLease, WebError> {
-        self.check_open("acquire")?;
         let home = &self.home;
         home.let_go_if_over();
         let key = AnyKey::Buffer(key);
-        loop {
-            let lease = pool_error::retry(home.memory.as_ref(), || home.core.acquire_owned(&key))?;
-            let mut lease = CoreLease::new(lease);
-            // One whose data was transferred away goes, and with it one idle object: so this ends.
-            if clean(&mut lease, zeroed) {
-                return Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) });
+        // One whose data was transferred away goes, and with it one idle object: so this ends.
+        while let Some(mut lease) = home.take_idle(&key) {
+            match lease.prepare(&home.context, zeroed) {
+                Found::Ready => return Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) }),
+                Found::Empty => lease.discard(),
+                Found::Closed => {
+                    home.closed.set(true);
+                    break;
+                }
             }
-            lease.discard();
         }
+        self.check_open("acquire")?;
+        let lease = core_pool::make(&home.core, home.memory.as_ref(), &key)?;
+        Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) })
     }
 
     /// As [`acquire`](Self::acquire), with a token in place of a guard: for JavaScript.
@@ -404,7 +448,7 @@ impl AudioBufferPool {
     /// into JavaScript.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        self.home.core.stats()
+        self.home.stats()
     }
 
     /// Shapes of which the pool holds buffers. O(1).
@@ -423,26 +467,6 @@ impl AudioBufferPool {
         let closed = bindings::is_closed(&self.home.context);
         if closed { Err(WebError::ContextClosed { operation }) } else { Ok(()) }
     }
-}
-
-/// Checks that the data of a used buffer is still there, and zeroes what was written if asked; false if it is gone. One
-/// call into JavaScript, and one more the first time.
-fn clean(lease: &mut CoreLease, zeroed: bool) -> bool {
-    let pooled = &mut **lease;
-    if !pooled.unchecked {
-        return true;
-    }
-    let dirty = if zeroed { pooled.dirty.get() } else { 0 };
-    // One that does not give its channels is of no more use.
-    let Ok(views) = pooled.views() else { return false };
-    if !bindings::zero(&pooled.buffer, views, pooled.key.frames(), dirty) {
-        return false;
-    }
-    if zeroed {
-        pooled.dirty.set(0);
-        pooled.unchecked = false;
-    }
-    true
 }
 
 /// One buffer that is out. Dropping it releases the buffer, once every source that plays it has ended.

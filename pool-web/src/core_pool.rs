@@ -5,12 +5,13 @@ use crate::any_key::AnyKey;
 use crate::buffer::{self, BufferFactory};
 use crate::error::WebError;
 use crate::memory::AudioMemory;
+use crate::pool_error;
 use crate::release::{self, NodeFactory, Recycle};
 use crate::time::PageClock;
 use alloc::rc::Rc;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use pool_core::{Factory, KeyedPool, Lease, LeaseId, ReleaseError, Resetter, Verdict};
+use pool_core::{AcquireError, Factory, KeyedPool, Lease, LeaseId, ReleaseError, Resetter, Verdict};
 
 /// What is in a pool: in one of nodes always the one, in one of buffers always the other.
 pub(crate) enum Thing {
@@ -116,6 +117,56 @@ pub(crate) fn build(maker: Maker, reset: Reset, bounds: &Bounds) -> Rc<Core> {
         core = core.idle_ttl(PageClock::ticks(milliseconds));
     }
     Rc::new(core.build())
+}
+
+/// Takes the latest of those that wait. Apart from what can fail: an error is of many words, which would be handed on from
+/// function to function.
+#[inline]
+pub(crate) fn take<T: Part>(
+    core: &Rc<Core>,
+    memory: Option<&AudioMemory>,
+    key: &AnyKey,
+) -> Option<CoreLease<T>> {
+    let lease = take_any(core, key);
+    // What has waited too long went.
+    deliver(memory);
+    lease.map(CoreLease::new)
+}
+
+#[inline(never)]
+fn take_any(core: &Rc<Core>, key: &AnyKey) -> Option<Lease<Rc<Core>>> {
+    core.try_acquire_owned(key)
+}
+
+/// Makes one, since none waits. If the budget refuses and other pools can make room, once more.
+pub(crate) fn make<T: Part>(
+    core: &Rc<Core>,
+    memory: Option<&AudioMemory>,
+    key: &AnyKey,
+) -> Result<CoreLease<T>, WebError> {
+    make_any(core, memory, key).map(CoreLease::new)
+}
+
+#[inline(never)]
+fn make_any(
+    core: &Rc<Core>,
+    memory: Option<&AudioMemory>,
+    key: &AnyKey,
+) -> Result<Lease<Rc<Core>>, WebError> {
+    let outcome = match (core.acquire_owned(key), memory) {
+        (Err(AcquireError::OverBudget(refusal)), Some(memory)) if memory.make_room_for(&refusal) => {
+            core.acquire_owned(key)
+        }
+        (outcome, _) => outcome,
+    };
+    deliver(memory);
+    outcome.map_err(pool_error::from_core)
+}
+
+fn deliver(memory: Option<&AudioMemory>) {
+    if let Some(memory) = memory {
+        memory.deliver();
+    }
 }
 
 /// A lease of one of the two.

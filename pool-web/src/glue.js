@@ -145,8 +145,15 @@ export function automate(param, kind, value, time) {
   }
 }
 
+// Adds a step. A name is to be the engine's own copy: by a string that was made at run time properties are looked up slowly,
+// and Chromium's compilers give up at writing one again and again.
+export function add_step(plan, kind, key, value) {
+  plan.push(kind, kind > 3 ? Object.keys({ [key]: 0 })[0] : key, value);
+}
+
 // The steps of a release, as they are in `recipe::Step`: three entries each, from number `begin` on. Returns the number of the
-// first that was not done; a setting is written only if it differs, since writing one waits for the audio thread.
+// first that was not done; a setting is written only if it differs, since writing one waits for the audio thread, and without
+// a look, which takes its time too, if it is known to differ.
 export function perform(node, params, plan, begin) {
   let step = 3 * begin;
   try {
@@ -163,7 +170,9 @@ export function perform(node, params, plan, begin) {
           if (rate !== value && rate !== undefined) params[key].automationRate = value;
           break;
         }
-        default: if (node[key] !== value) node[key] = value;
+        case 4: if (node[key] === value) break;
+        // falls through
+        default: node[key] = value;
       }
     }
   } catch (error) {
@@ -215,14 +224,17 @@ export function channel(buffer, views, index, frames) {
   }
 }
 
-// Zeroes the first `dirty` frames of each channel; false if the data of one was transferred away.
-export function zero(buffer, views, frames, dirty) {
+// Zeroes the first `dirty` frames of each channel of a buffer that is to be used again, and returns 2; 1 if the data of one was
+// transferred away, and 0, with nothing done, if the context is closed.
+export function prepare(context, buffer, views, frames, dirty) {
+  if (is_closed(context)) return 0;
   for (let index = 0; index < views.length; index++) {
-    const data = channel(buffer, views, index, frames);
-    if (data?.length !== frames) return false;
+    let data = views[index];
+    if (data.length !== frames) data = channel(buffer, views, index, frames);
+    if (data?.length !== frames) return 1;
     if (dirty > 0) data.fill(0, 0, dirty);
   }
-  return true;
+  return 2;
 }
 
 // What is to be done when a source ends: numbers, told to one function for all. The source itself carries them, so

@@ -66,6 +66,15 @@ impl BufferKey {
         f32::from_bits(self.sample_rate)
     }
 
+    /// Two bytes in which shapes differ, for the pools' index: a page's hasher takes its time over each byte, and the key has twelve.
+    #[cfg(feature = "web-sys")]
+    pub(crate) fn digest(self) -> u16 {
+        // Odd multipliers (the first two primes of xxHash) carry whatever bits differ, the low ones of a power of two or those of
+        // a rate, into the upper half of the products.
+        let size = (self.frames ^ self.channels.rotate_right(5)).wrapping_mul(0x9e37_79b1);
+        ((size ^ self.sample_rate.wrapping_mul(0x85eb_ca77)) >> 16) as u16
+    }
+
     /// Bytes of the samples. What a browser keeps beside them is small, and not known.
     #[must_use]
     pub fn bytes(self) -> usize {
@@ -238,6 +247,24 @@ mod tests {
         assert_ne!(key(44100.0), key(48000.0));
         assert_eq!(key(44100.0), key(44100.0));
         assert_eq!(key(44100.5).map(BufferKey::sample_rate), Some(44100.5));
+    }
+
+    // A digest that loses what tells common shapes apart would have one chain of all of them walked at each acquire.
+    #[cfg(feature = "web-sys")]
+    #[test]
+    fn digests_differ_as_shapes_do() {
+        let mut digests = Vec::new();
+        for rate in [8000.0, 16_000.0, 22_050.0, 44_100.0, 48_000.0, 88_200.0, 96_000.0, 192_000.0] {
+            for channels in [1, 2, 4, 6, 8, 32] {
+                let frames = (0..16).map(|power| 128 << power).chain([1, 480, 4800, 48_000, 441, 44_100]);
+                digests.extend(frames.map(|frames| BufferKey::new(channels, frames, rate).unwrap().digest()));
+            }
+        }
+        let shapes = digests.len();
+        digests.sort_unstable();
+        digests.dedup();
+        // Drawn by lot, 1056 of 65 536 leave 8 or 9 that are there already.
+        assert!(digests.len() + 20 > shapes, "{} digests of {shapes} shapes", digests.len());
     }
 
     // A line of 0 s or 180 s is an exception in the browser, NaN too.

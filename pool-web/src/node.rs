@@ -91,8 +91,11 @@ impl Home {
     pub(crate) fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
         self.context.check_open("acquire")?;
         self.settle();
-        let mut lease =
-            pool_error::retry(self.memory.as_ref(), || self.core.acquire_owned(key)).map(CoreLease::new)?;
+        let memory = self.memory.as_ref();
+        let mut lease: CoreLease = match core_pool::take(&self.core, memory, key) {
+            Some(lease) => lease,
+            None => core_pool::make(&self.core, memory, key)?,
+        };
         lease.phase = Phase::Leased;
         Ok(lease)
     }

@@ -1,7 +1,6 @@
-//! From the core's errors to ours, and once more if other pools of the budget can make room.
+//! From the core's errors to ours.
 
 use crate::error::WebError;
-use crate::memory::AudioMemory;
 use pool_core::AcquireError;
 
 pub(crate) fn from_core(error: AcquireError<WebError>) -> WebError {
@@ -14,19 +13,4 @@ pub(crate) fn from_core(error: AcquireError<WebError>) -> WebError {
         // Of a later version of the core: it must not be taken for success, and nothing more is known.
         _ => WebError::Unsupported { what: "this kind of refusal" },
     }
-}
-
-/// Acquires; if the budget refuses and other pools can make room, acquires again.
-pub(crate) fn retry<T>(
-    memory: Option<&AudioMemory>,
-    acquire: impl Fn() -> Result<T, AcquireError<WebError>>,
-) -> Result<T, WebError> {
-    let outcome = match (acquire(), memory) {
-        (Err(AcquireError::OverBudget(refusal)), Some(memory)) if memory.make_room_for(&refusal) => acquire(),
-        (outcome, _) => outcome,
-    };
-    if let Some(memory) = memory {
-        memory.deliver();
-    }
-    outcome.map_err(from_core)
 }

@@ -11,14 +11,15 @@ use crate::error::{Exception, WebError};
 use crate::pool_node::{NodeFacts, Param};
 use crate::protocol::{Protocol, Question};
 use crate::recipe::{
-    AttributeValue, AutomationRate, CountMode, Failed, Interpretation, NodeSpec, ParamSpec, Step,
+    AttributeValue, AttributeWrite, AutomationRate, CountMode, Failed, Interpretation, NodeSpec, ParamSpec,
+    Step,
 };
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use pool_core::Verdict;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -60,6 +61,8 @@ pub(crate) struct Pooled {
     pub(crate) exposed: Cell<bool>,
     /// Empty for all nodes but the few that are listened to.
     listeners: RefCell<Vec<Listener>>,
+    /// How it is released: looked up at the first release.
+    recipes: OnceCell<Rc<Recipes>>,
     pub(crate) context: PoolContext,
 }
 
@@ -158,6 +161,7 @@ impl NodeFactory {
             question,
             exposed: Cell::new(false),
             listeners: RefCell::default(),
+            recipes: OnceCell::new(),
             context: context.clone(),
         })
     }
@@ -214,16 +218,21 @@ impl Prepared {
                 Step::CancelParam(i) => plan.cancel(i),
                 Step::DefaultParam(i) => plan.set_param(i, params[i].default),
                 Step::RateParam(i) => plan.set_rate(i, params[i].rate),
-                Step::Attribute(i) => plan.write(spec.attributes[i].name, spec.attributes[i].value),
+                Step::Attribute(i) => {
+                    let AttributeWrite { name, value } = spec.attributes[i];
+                    // Written away and back it differs both times, unless the user has left it at what it is written away to.
+                    let toggled = spec.attributes.iter().filter(|other| other.name == name).count() > 1;
+                    plan.write(name, value, toggled);
+                }
                 // A step is there only if the spec says what to write.
                 Step::Interpretation => {
                     let discrete = spec.interpretation == Some(Interpretation::Discrete);
                     let name = if discrete { "discrete" } else { "speakers" };
-                    plan.write("channelInterpretation", AttributeValue::Text(name));
+                    plan.write("channelInterpretation", AttributeValue::Text(name), false);
                 }
                 Step::ChannelCount => {
                     let count = f64::from(spec.channel_count.unwrap_or(2));
-                    plan.write("channelCount", AttributeValue::Number(count));
+                    plan.write("channelCount", AttributeValue::Number(count), false);
                 }
                 Step::CountMode => {
                     let name = match spec.count_mode {
@@ -231,7 +240,7 @@ impl Prepared {
                         Some(CountMode::Explicit) => "explicit",
                         _ => "max",
                     };
-                    plan.write("channelCountMode", AttributeValue::Text(name));
+                    plan.write("channelCountMode", AttributeValue::Text(name), false);
                 }
             }
             prepared.there.push(step);
@@ -268,20 +277,19 @@ impl Prepared {
 }
 
 /// How nodes of one kind are released.
-#[derive(Clone)]
 struct Recipes {
     spec: &'static NodeSpec,
     /// The parameters' defaults and rates: of worklet nodes each kind has its own.
-    params: Rc<[(f32, AutomationRate)]>,
+    params: Vec<(f32, AutomationRate)>,
     /// For a node that was used.
-    whole: Rc<Prepared>,
+    whole: Prepared,
     /// For one that comes off the flush bus: the rest was done before it was put there.
-    unplug: Rc<Prepared>,
+    unplug: Prepared,
 }
 
 pub(crate) struct NodeResetter {
     /// Of each kind of node that this pool has met: mostly one.
-    recipes: RefCell<Vec<Recipes>>,
+    recipes: RefCell<Vec<Rc<Recipes>>>,
     user: UserReset,
     /// For tests, which show that no step can be spared.
     left_out: Option<Step>,
@@ -319,26 +327,27 @@ impl NodeResetter {
         self.perform(pooled, &self.recipes_of(pooled).unplug)
     }
 
-    fn recipes_of(&self, pooled: &Pooled) -> Recipes {
-        let params = || pooled.params.iter().map(|param| (param.default, param.rate));
-        let same = |recipes: &&Recipes| {
-            core::ptr::eq(recipes.spec, pooled.spec) && recipes.params.iter().copied().eq(params())
+    fn recipes_of<'a>(&self, pooled: &'a Pooled) -> &'a Recipes {
+        pooled.recipes.get_or_init(|| self.look_up(pooled))
+    }
+
+    #[inline(never)]
+    fn look_up(&self, pooled: &Pooled) -> Rc<Recipes> {
+        let params: Vec<_> = pooled.params.iter().map(|param| (param.default, param.rate)).collect();
+        let same =
+            |recipes: &&Rc<Recipes>| core::ptr::eq(recipes.spec, pooled.spec) && recipes.params == params;
+        if let Some(known) = self.recipes.borrow().iter().find(same) {
+            return Rc::clone(known);
+        }
+        let prepared = |mut steps: Vec<Step>| {
+            steps.retain(|step| Some(*step) != self.left_out);
+            Prepared::new(pooled, &steps)
         };
-        let known = self.recipes.borrow().iter().find(same).cloned();
-        known.unwrap_or_else(|| {
-            let prepared = |mut steps: Vec<Step>| {
-                steps.retain(|step| Some(*step) != self.left_out);
-                Rc::new(Prepared::new(pooled, &steps))
-            };
-            let recipes = Recipes {
-                spec: pooled.spec,
-                params: params().collect(),
-                whole: prepared(pooled.spec.list(pooled.params.len())),
-                unplug: prepared(vec![Step::CutInputs, Step::Disconnect]),
-            };
-            self.recipes.borrow_mut().push(recipes.clone());
-            recipes
-        })
+        let whole = prepared(pooled.spec.list(pooled.params.len()));
+        let unplug = prepared(vec![Step::CutInputs, Step::Disconnect]);
+        let recipes = Rc::new(Recipes { spec: pooled.spec, params, whole, unplug });
+        self.recipes.borrow_mut().push(Rc::clone(&recipes));
+        recipes
     }
 
     fn perform(&self, pooled: &Pooled, prepared: &Prepared) -> Verdict {

@@ -234,7 +234,13 @@ async fn a_closed_context_or_pool_makes_nothing() {
     let lease = pool.acquire(1, 1, RATE).expect("a buffer");
     drop(pool.acquire(1, 1, RATE).expect("a buffer"));
     close(&context).await;
-    assert!(matches!(pool.acquire(1, 1, RATE), Err(WebError::ContextClosed { operation: "acquire" })));
+    let before = pool.stats();
+    // That one waits must not hide it, and a buffer that is taken only to find out must come back and not count.
+    for _ in 0..3 {
+        let refused = pool.acquire(1, 1, RATE);
+        assert!(matches!(refused, Err(WebError::ContextClosed { operation: "acquire" })));
+        assert_eq!(pool.stats(), before);
+    }
     assert!(matches!(pool.prewarm(1, 1, RATE, 9), Err(WebError::ContextClosed { .. })));
     drop(lease);
     assert_eq!(pool.stats().idle, 2, "a release still works");

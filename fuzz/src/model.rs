@@ -98,8 +98,8 @@ pub struct Pool {
     pub closed: bool,
     /// Of each key: the fewest idle since the last maintenance, less those that were destroyed.
     floors: [usize; KEYS as usize],
-    /// The last maintenance may have stopped half way through the idle objects.
-    sliced: bool,
+    /// The idle object at which the next slice goes on with the soft idle time; the next in order if that is gone.
+    soft_at: Option<u64>,
     /// As the last maintenance found it.
     pressure: Pressure,
     /// Leases that are watched: the object, since when, and whether it was told of.
@@ -160,7 +160,7 @@ impl Model {
             home,
             closed: false,
             floors: [0; KEYS as usize],
-            sliced: false,
+            soft_at: None,
             pressure: Pressure::None,
             watched: Vec::new(),
             until_watched: 0,
@@ -414,8 +414,18 @@ impl Model {
         self.bury_charged(object, why);
     }
 
-    fn take_idle(&mut self, at: usize) -> Object {
+    /// Takes an idle object out of the order; who was to go on there goes on at the next.
+    fn unlink(&mut self, at: usize) -> Object {
         let object = self.idle.remove(at);
+        if self.pools[object.pool].soft_at == Some(object.serial) {
+            let next = self.idle[at..].iter().find(|other| other.pool == object.pool);
+            self.pools[object.pool].soft_at = next.map(|next| next.serial);
+        }
+        object
+    }
+
+    fn take_idle(&mut self, at: usize) -> Object {
+        let object = self.unlink(at);
         // Had it never been there, one fewer would have been idle all along.
         let floor = &mut self.pools[object.pool].floors[usize::from(object.key)];
         *floor = floor.saturating_sub(1);
@@ -484,7 +494,7 @@ impl Model {
             }
         }
         let at = self.idle.iter().rposition(|object| object.pool == pool && object.key == key)?;
-        let object = self.idle.remove(at);
+        let object = self.unlink(at);
         let idle = self.idle_of(pool, key);
         let floor = &mut self.pools[pool].floors[usize::from(key)];
         *floor = (*floor).min(idle);

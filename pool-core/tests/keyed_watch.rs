@@ -149,6 +149,62 @@ fn the_soft_idle_limit_leaves_each_key_its_least_and_the_hard_one_does_not() {
     assert!(pool.try_acquire(&1).is_none());
 }
 
+// A slice that begins anew each time, and so for ever looks at the same objects that are to stay; one that loses its place if
+// what is there is used or destroyed; one that walks through all that has not waited yet before it begins anew.
+#[test]
+fn slices_of_the_soft_idle_limit_get_past_objects_that_stay() {
+    for way in 0..4 {
+        let clock = ManualClock::default();
+        let pool = KeyedPool::builder(Blocks).clock(&clock).soft_idle_ttl(10).min_idle(1).build();
+        // The oldest are to stay, each as the only one of its key; five of the others may go.
+        for key in 1..=4 {
+            drop(pool.acquire(&key).unwrap());
+        }
+        let spare: Vec<_> = (0..6).map(|_| pool.acquire(&100).unwrap()).collect();
+        drop(spare);
+        clock.set(Tick(11));
+        let fresh: Vec<_> = (0..50).map(|_| pool.acquire(&200).unwrap()).collect();
+        drop(fresh);
+        assert_eq!(pool.maintain(3), 0, "it looked at 1, 2 and 3");
+        let mut lease = (way % 2 == 1).then(|| pool.acquire(&4).unwrap());
+        match way {
+            1 => lease = None,
+            2 => assert_eq!(pool.retain(|&key, _| key != 4), 1),
+            _ => {}
+        }
+        // Behind those, 4 among them if it is still there.
+        assert_eq!(pool.maintain(3), if way == 0 { 2 } else { 3 }, "way {way}");
+        drop(lease);
+        // Traffic elsewhere changes nothing.
+        drop(pool.acquire(&200).unwrap());
+        assert_eq!(pool.maintain(3), if way == 0 { 3 } else { 2 }, "way {way}");
+        assert_eq!((pool.key_stats(&100).unwrap().idle, pool.key_stats(&200).unwrap().idle), (1, 50));
+        assert_eq!(pool.prewarm(&1, 2), Ok(1), "now the old one may go");
+        assert_eq!(pool.maintain(3) + pool.maintain(3), 1, "way {way}");
+        clock.set(Tick(22));
+        assert_eq!(pool.maintain(usize::MAX), 49, "a whole round sees all, wherever the last slice ended");
+    }
+}
+
+// One place for two walks: the soft limit's, which is over soon, would send the trim under pressure back to the oldest each time.
+#[test]
+fn slices_of_the_soft_idle_limit_and_of_pressure_have_a_place_each() {
+    let clock = ManualClock::default();
+    let account = Account::builder("pressed").soft_limit(1).low_watermark(0).build();
+    let builder = KeyedPool::builder(Blocks).clock(&clock).soft_idle_ttl(10).min_idle(1);
+    let pool = builder.account(account.clone()).build();
+    // All but the last are to stay; the first two have waited for too long.
+    for key in [1, 2] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    clock.set(Tick(11));
+    let leases: Vec<_> = [3, 4, 5, 100, 100, 100].iter().map(|key| pool.acquire(key).unwrap()).collect();
+    drop(leases);
+    assert_eq!(pool.maintain(usize::MAX), 0, "nothing was spare since the last maintenance");
+    let destroyed: usize = (0..6).map(|_| pool.maintain(3)).sum();
+    assert_eq!((destroyed, pool.stats().evicted, idle(&pool)), (2, 2, vec![1, 2, 3, 4, 5, 100]));
+}
+
 // Cost
 
 // Size or age alone; an object that is dear to make again evicted for a cheap one, or kept for ever.

@@ -106,6 +106,8 @@ pub struct Pool {
     watched: Vec<(u64, u64, bool)>,
     /// Leases until the next that is watched.
     until_watched: u32,
+    /// What the pool draws that from.
+    chance: u32,
     totals: PoolStats,
 }
 
@@ -164,6 +166,7 @@ impl Model {
             pressure: Pressure::None,
             watched: Vec::new(),
             until_watched: 0,
+            chance: 0x9e37_79b9,
             totals: PoolStats::default(),
         };
         Self {
@@ -459,7 +462,13 @@ impl Model {
         if pool.until_watched > 0 {
             pool.until_watched -= 1;
         } else {
-            pool.until_watched = one_in - 1;
+            // The pool's own numbers, by its own rule.
+            let mut x = (pool.chance ^ now as u32).max(1);
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            pool.chance = x;
+            pool.until_watched = ((u64::from(x) * (2 * u64::from(one_in) - 1)) >> 32) as u32;
             pool.watched.push((serial, now, false));
         }
     }
@@ -468,7 +477,7 @@ impl Model {
     fn end_watch(&mut self, object: &Object) {
         let watched = &mut self.pools[object.pool].watched;
         let Some(at) = watched.iter().position(|&(serial, ..)| serial == object.serial) else { return };
-        let (_, since, told) = watched.swap_remove(at);
+        let (_, since, told) = watched.remove(at);
         if told {
             let &Object { key, bytes, .. } = object;
             let age = self.now - since;

@@ -278,7 +278,13 @@ where
                 }
             };
             // The creation's time counts as that of its release.
-            let now = self.state.lock().metas[slot as usize].created;
+            let now = {
+                let mut state = self.state.lock();
+                if self.sampling().is_some() {
+                    state.watch.reach(slot);
+                }
+                state.metas[slot as usize].created
+            };
             // SAFETY: the slot is this call's, as a lease's is. Meanwhile the pool may have been closed, or others may have
             // released objects of this key.
             let _ = unsafe { self.shelve(slot, now) };

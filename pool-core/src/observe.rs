@@ -77,7 +77,8 @@ pub trait Observer<K: ?Sized> {
         _ = (key, leak);
     }
 
-    /// An object that was said to be leaked has come back after all.
+    /// A lease that was said to be leaked has ended after all: its object was released, discarded or detached. Of the latter
+    /// two [`removed`](Self::removed) tells next.
     fn returned(&self, key: &K, leak: &Leak) {
         _ = (key, leak);
     }

@@ -8,6 +8,7 @@ use pool_core::{
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 /// An object of so many bytes, the number of which is its key.
 struct Block(usize);
@@ -325,6 +326,11 @@ impl Observer<usize> for Log {
     }
 }
 
+/// Hears, and says nothing.
+struct Quiet;
+
+impl Observer<usize> for Quiet {}
+
 // An event that is not told, is told twice or for the wrong reason; one on the way of a hit or a release.
 #[test]
 fn an_observer_hears_of_everything_but_hits_and_releases() {
@@ -443,7 +449,7 @@ fn an_observer_may_use_the_pool_and_may_panic() {
 
 // A leak told of again and again, or never; a site inside the library; a lease taken back.
 #[test]
-fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_comes_back() {
+fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_ends() {
     let (log, clock) = (Log::default(), ManualClock::default());
     let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build();
     let line = line!() + 1;
@@ -475,19 +481,101 @@ fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_comes_back() {
     assert_eq!(log.take(), ["returned 5 5 20", "removed 5 5 Discarded(Asked)"]);
 }
 
-// Every lease watched, or none.
+// Every lease watched, or none; or always the same of those that each request takes.
 #[test]
-fn one_lease_in_so_many_is_watched() {
+fn one_lease_in_so_many_is_watched_whatever_the_pattern() {
+    for (one_in, of_each, leaked) in [(1, 1, 0), (2, 2, 1), (2, 2, 0), (4, 4, 3), (10, 5, 2), (7, 1, 0)] {
+        let (log, clock) = (Log::default(), ManualClock::default());
+        let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(one_in, 10).build();
+        let (requests, mut good) = (1000 * one_in as usize, Vec::new());
+        for request in 0..requests {
+            clock.set(Tick(request as u64 / 7));
+            for nth in 0..of_each {
+                let lease = pool.acquire(&(20 + nth)).unwrap();
+                if nth == leaked { std::mem::forget(lease) } else { good.push(lease) }
+            }
+            good.clear();
+        }
+        log.take();
+        clock.set(Tick(1_000_000));
+        pool.maintain(usize::MAX);
+        let told = log.take();
+        assert!(told.iter().all(|line| line.starts_with(&format!("leaked {} ", 20 + leaked))), "{told:?}");
+        let expected = if one_in == 1 { 1000..=1000 } else { 900..=1100 };
+        assert!(
+            expected.contains(&told.len()),
+            "one in {one_in}: {} of {requests}, of which the {leaked}th of {of_each} is leaked",
+            told.len()
+        );
+    }
+}
+
+// A slice that looks through all that is watched, or begins anew for each lease that it tells of.
+#[test]
+fn a_slice_looks_at_no_more_leases_than_it_is_told() {
+    let watch = |leases: usize| {
+        let clock = ManualClock::default();
+        let pool = KeyedPool::builder(Blocks).observer(Quiet).clock(&clock).watch_leaks(1, 10).build();
+        let held: Vec<_> = (0..leases).map(|_| pool.acquire(&5).unwrap()).collect();
+        // Of what it takes at its quickest: nothing is due, and then one more in each slice.
+        let slices = |begin: u64| {
+            let slice = |nth| {
+                clock.set(Tick(begin + nth));
+                let from = Instant::now();
+                pool.maintain(1);
+                from.elapsed()
+            };
+            (0..20).map(slice).min().unwrap()
+        };
+        let (idle, due) = (slices(0).min(slices(1)), slices(11));
+        clock.set(Tick(100));
+        let from = Instant::now();
+        pool.maintain(usize::MAX);
+        let all = from.elapsed();
+        drop(held);
+        (idle, due, all)
+    };
+    let (few, many) = (watch(100), watch(30_000));
+    let limit = |few: Duration| few * 100 + Duration::from_micros(50);
+    assert!(many.0 < limit(few.0) && many.1 < limit(few.1), "100 leases: {few:?}, 30 000: {many:?}");
+    // 300 times as many; each for itself would be 90 000 times.
+    assert!(many.2 < few.2 * 10_000 + Duration::from_millis(20), "100 leases: {few:?}, 30 000: {many:?}");
+}
+
+// The order of the slots, or that in which leases end, for that in which they were taken; one that is told of twice, or
+// not any more because another ended; a place in the list that is lost with its slot's next lease.
+#[test]
+fn leases_are_told_of_in_the_order_in_which_they_were_taken() {
     let (log, clock) = (Log::default(), ManualClock::default());
-    let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(4, 10).build();
-    let leases: Vec<_> = (20..32).map(|key| pool.acquire(&key).unwrap()).collect();
+    let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build();
+    let mut leases: Vec<_> = (20..26).map(|key| Some(pool.acquire(&key).unwrap())).collect();
+    for (tick, nth) in [(1, 4), (2, 0), (3, 2)] {
+        clock.set(Tick(tick));
+        leases[nth] = None;
+        leases[nth] = Some(pool.acquire(&(20 + nth)).unwrap());
+    }
+    leases[3] = None;
     log.take();
+    let told = || -> Vec<String> {
+        log.take().iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
     clock.set(Tick(11));
-    pool.maintain(99);
-    let told = log.take();
-    assert!(told.len() == 3 && told.iter().all(|line| line.starts_with("leaked")), "{told:?}");
-    drop(leases);
-    assert_eq!(log.take().len(), 3);
+    pool.maintain(1);
+    assert_eq!(told(), ["leaked 21"]);
+    pool.maintain(9);
+    assert_eq!(told(), ["leaked 25"]);
+    leases[1] = None;
+    assert_eq!(told(), ["returned 21"]);
+    clock.set(Tick(13));
+    pool.maintain(9);
+    assert_eq!(told(), ["leaked 24", "leaked 20"]);
+    leases[2].take().unwrap().discard();
+    let _ = leases[5].take().unwrap().detach();
+    leases.clear();
+    assert_eq!(told(), ["removed 22", "returned 25", "removed 25", "returned 20", "returned 24"]);
+    clock.set(Tick(99));
+    pool.maintain(9);
+    assert_eq!(told(), Vec::<String>::new());
 }
 
 // A clock that panics after the object was made, and an object that is leased by nobody for ever.

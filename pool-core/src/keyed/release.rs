@@ -186,10 +186,10 @@ where
         let (key, leak) = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
-            let Some(sample) = state.watch.ended(slot).filter(|sample| sample.told) else { return };
+            let Some(told) = state.watch.ended(slot) else { return };
             let meta = &state.metas[slot as usize];
             let Some(key) = state.classes[meta.class as usize].key.clone() else { return };
-            (key, Leak { bytes: meta.bytes, since: sample.since, age: 0, site: sample.site })
+            (key, Leak { bytes: meta.bytes, since: told.since, age: 0, site: told.site })
         };
         let age = self.clock.now().since(leak.since);
         self.observer.returned(&key, &Leak { age, ..leak });

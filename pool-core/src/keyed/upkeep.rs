@@ -242,11 +242,14 @@ where
             let (key, leak) = {
                 let mut guard = self.state.lock();
                 let state = &mut *guard;
-                let Some(sample) = state.watch.overdue(sampling, now) else { break };
-                let meta = &state.metas[sample.slot as usize];
-                let Some(key) = state.classes[meta.class as usize].key.clone() else { continue };
-                let age = now.since(sample.since);
-                (key, Leak { bytes: meta.bytes, since: sample.since, age, site: sample.site })
+                let Some(overdue) = state.watch.overdue(sampling, now) else { break };
+                let meta = &state.metas[overdue.slot as usize];
+                // Before it counts as told, for it may panic.
+                let Some(key) = state.classes[meta.class as usize].key.clone() else { break };
+                let age = now.since(overdue.since);
+                let leak = Leak { bytes: meta.bytes, since: overdue.since, age, site: overdue.site };
+                state.watch.tell(overdue.slot);
+                (key, leak)
             };
             self.observer.leaked(&key, &leak);
         }

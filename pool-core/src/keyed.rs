@@ -123,6 +123,8 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// processor's cache. The pool is `Send` if what it holds is, and not `Sync`.
 ///
 /// What it calls while its state is locked are the keys' `Eq` and `Clone` alone; those must not use the pool. All else may.
+/// Where one of the two panics, the pool stays as it was; a lease that ends at that moment is over all the same, and its object
+/// destroyed.
 ///
 /// Choose it when objects differ (by size, by format) and share a budget. If all are alike,
 /// [`LocalPool`](crate::LocalPool) is faster. If nothing is expensive to make, use no pool.

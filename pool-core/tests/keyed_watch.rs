@@ -3,7 +3,7 @@
 
 use pool_core::{
     Account, AcquireError, Discard, Eviction, Factory, Growing, KeepAll, KeyedPool, KeyedPoolBuilder, Leak,
-    ManualClock, NoClock, Observer, Pressure, Refusal, Removal, Resetter, Tick, Verdict, WorkLimit,
+    ManualClock, NoClock, Observer, Pressure, Refusal, Removal, Resetter, Storage, Tick, Verdict, WorkLimit,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -607,6 +607,134 @@ fn a_clock_that_panics_leaves_no_object_behind() {
         );
     }
     assert!(panicked >= 3);
+}
+
+/// A key whose clones can be made to panic: all from the next on, or from the one after that.
+#[derive(PartialEq, Eq, Hash, Debug)]
+struct Brittle(usize);
+
+thread_local! {
+    /// The how manieth clone panics, and all that follow; 0 for none.
+    static BREAKS: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Clone for Brittle {
+    fn clone(&self) -> Self {
+        let left = BREAKS.get();
+        assert!(left != 1, "as planned");
+        BREAKS.set(left.saturating_sub(1));
+        Self(self.0)
+    }
+}
+
+impl Factory<Brittle> for Blocks {
+    type Object = Block;
+    type Error = &'static str;
+    fn create(&self, key: &Brittle) -> Result<Block, &'static str> {
+        Ok(Block(key.0))
+    }
+    fn estimate(&self, key: &Brittle) -> usize {
+        key.0
+    }
+    fn measure(&self, block: &Block) -> usize {
+        block.0
+    }
+}
+
+impl Observer<Brittle> for Quiet {}
+
+/// Whether `work` panics if the `nth` clone in it does, and all after it.
+fn breaks(nth: u32, work: impl FnOnce()) -> bool {
+    BREAKS.set(nth);
+    let broke = catch_unwind(AssertUnwindSafe(work)).is_err();
+    BREAKS.set(0);
+    broke
+}
+
+// A slot that is taken before the key is cloned, and lost for ever if that panics.
+#[test]
+fn a_key_whose_clone_panics_takes_no_slot() {
+    fn check<S: Storage>(pool: &KeyedPool<Brittle, Blocks, KeepAll, NoClock, S>) {
+        for _ in 0..5 {
+            assert!(breaks(1, || drop(pool.acquire(&Brittle(7)))));
+            assert_eq!(pool.account().unwrap().used(), 0);
+        }
+        let both = [pool.acquire(&Brittle(7)).unwrap(), pool.acquire(&Brittle(8)).unwrap()];
+        assert_eq!((pool.stats().created, pool.stats().leased), (2, 2));
+        drop(both);
+        // In the place of one that was evicted.
+        assert!(breaks(1, || drop(pool.acquire(&Brittle(9)))));
+        assert_eq!((pool.key_count(), pool.stats().created), (1, 2));
+        drop((pool.acquire(&Brittle(8)).unwrap(), pool.acquire(&Brittle(9)).unwrap()));
+    }
+    let builder = || KeyedPoolBuilder::new(Blocks).account(Account::new("a", 100)).max_objects(2);
+    check(&builder().build());
+    check(&builder().build_fixed::<2>());
+}
+
+// An object that nobody owns and that stays charged, because the key is cloned for the observer when its lease has gone; one
+// that is marked for ever as looked at; a clone that is called again while its panic unwinds, which aborts.
+#[test]
+fn a_key_whose_clone_panics_leaves_no_object_behind() {
+    let clock = ManualClock::default();
+    for watched in [false, true] {
+        for end in 0..6 {
+            let account = Account::new("a", 100);
+            let mut builder =
+                KeyedPool::builder(Blocks).observer(Quiet).clock(&clock).account(account.clone());
+            if watched {
+                builder = builder.watch_leaks(1, 5);
+            }
+            let pool = builder.max_retained_bytes(50).build();
+            let mut lease = pool.acquire(&Brittle(30)).unwrap();
+            clock.advance(10);
+            pool.maintain(9);
+            lease.0 = if end == 3 { 51 } else { 30 };
+            let broke = breaks(1, || match end {
+                0 => lease.discard(),
+                1 => drop(lease.detach()),
+                2 => pool.release(lease.into_id()).unwrap(),
+                3 => drop(lease),
+                4 => lease.release_at(Tick(0)),
+                _ => {
+                    drop(lease);
+                    pool.retain(|_, _| false);
+                }
+            });
+            // Without a watch a good release clones nothing.
+            assert_eq!(broke, watched || !matches!(end, 2 | 4), "end {end}, watched: {watched}");
+            clock.advance(10);
+            pool.maintain(9);
+            let stats = pool.stats();
+            assert_eq!((stats.leased, account.used()), (0, stats.idle_bytes), "end {end}: {stats:?}");
+            assert_eq!(stats.created, stats.idle as u64 + stats.destroyed + stats.detached, "{stats:?}");
+            assert_eq!(pool.trim(0), stats.idle, "what is idle can still go");
+        }
+    }
+    let pool = KeyedPool::builder(Blocks).observer(Quiet).build();
+    drop(pool.acquire(&Brittle(1)).unwrap());
+    // The second clone is that for the observer.
+    assert!(breaks(2, || _ = pool.retain(|_, _| false)));
+    assert!(pool.try_acquire(&Brittle(1)).is_some());
+}
+
+// A leak that counts as told of and was not.
+#[test]
+fn a_leak_whose_telling_panics_is_told_of_later() {
+    #[derive(Default)]
+    struct Leaks(Cell<u32>);
+    impl Observer<Brittle> for &Leaks {
+        fn leaked(&self, _: &Brittle, _: &Leak) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let (leaks, clock) = (Leaks::default(), ManualClock::default());
+    let pool = KeyedPool::builder(Blocks).observer(&leaks).clock(&clock).watch_leaks(1, 5).build();
+    let lease = pool.acquire(&Brittle(30)).unwrap();
+    clock.advance(10);
+    assert!(breaks(1, || _ = pool.maintain(9)));
+    assert_eq!((pool.maintain(9), leaks.0.get()), (0, 1));
+    drop(lease);
 }
 
 // A count of what nobody got: an observer that panics while its object is detached.

@@ -27,7 +27,7 @@
 //! | `Token` | whoever presents the token of its generation | `Leased`, `Vacant` |
 //! | `Quarantined` | the pool, linked in the list of those by the time they are due | `Leased` (then `Idle` or `Vacant`) |
 //! | `Idle` | the pool, linked in both lists | `Leased`, `Inspected`, `Vacant` |
-//! | `Inspected` | `retain`, which shows it to the predicate; linked, but nobody else may take it | `Idle`, `Vacant` |
+//! | `Inspected` | `retain`, which shows it to the predicate; linked, but nobody else may take it | `Idle` |
 
 use super::KeyStats;
 use super::leaks::Watch;
@@ -605,11 +605,10 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.calm = self.occupied.saturating_sub(self.peak_leased);
     }
 
-    /// A vacant slot, no longer among the vacant; `None` if there is no room.
+    /// A vacant slot, the newest among the vacant; `None` if there is no room.
     #[inline(always)]
     pub(super) fn vacant_slot<T>(&mut self, cells: &S::Cells<Slot<T>>) -> Option<u32> {
         if let Some(slot) = self.vacant.newest() {
-            self.vacant.unlink_newest(&mut self.metas, slot);
             return Some(slot);
         }
         let slot = u32::try_from(self.metas.len()).ok().filter(|&slot| slot != NONE)?;
@@ -626,7 +625,11 @@ impl<K: Eq, S: Storage> State<K, S> {
             released: Tick(0),
             stamp: 0,
         };
-        (cells.reach(slot) && self.metas.append(meta).is_ok()).then_some(slot)
+        if !cells.reach(slot) || self.metas.append(meta).is_err() {
+            return None;
+        }
+        self.vacant.push_newest(&mut self.metas, slot);
+        Some(slot)
     }
 
     /// Marks a slot that [`vacant_slot`](Self::vacant_slot) gave as pending, for an object of `key`; false if there is no
@@ -636,16 +639,9 @@ impl<K: Eq, S: Storage> State<K, S> {
     where
         K: Clone,
     {
-        let class = match class {
-            Some(class) => class,
-            None => match self.new_class(key, hash) {
-                Some(class) => class,
-                None => {
-                    self.vacant.push_newest(&mut self.metas, slot);
-                    return false;
-                }
-            },
-        };
+        // First, for to clone a key may panic.
+        let Some(class) = class.or_else(|| self.new_class(key, hash)) else { return false };
+        self.vacant.unlink_newest(&mut self.metas, slot);
         let meta = &mut self.metas[slot as usize];
         meta.class = class;
         meta.state = SlotState::Pending;
@@ -724,7 +720,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.created += 1;
     }
 
-    /// Forgets a slot's object: idle, inspected, leased or token. The caller then takes the object, before anybody else can
+    /// Forgets a slot's object: idle, leased or token. The caller then takes the object, before anybody else can
     /// use the slot. `tell` makes the note for observers.
     // A page downloads each copy, so there it is not copied.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
@@ -740,15 +736,12 @@ impl<K: Eq, S: Storage> State<K, S> {
         // First, for it may panic.
         let told = if tell { class.key.clone().map(|key| (key, why)) } else { None };
         let was = mem::replace(&mut meta.state, SlotState::Vacant);
-        let linked = matches!(was, SlotState::Idle | SlotState::Inspected);
+        let linked = was == SlotState::Idle;
         if linked {
             Self::move_on(metas, slot, [&mut self.trim_at, &mut self.soft_at]);
             recent.unlink(metas, slot);
             self.idle -= 1;
             self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
-            if wanted::INSPECTION.is_set() && was == SlotState::Inspected {
-                self.inspected_bytes = self.inspected_bytes.wrapping_sub(bytes);
-            }
         }
         let mut key = None;
         if class.objects > 1 {

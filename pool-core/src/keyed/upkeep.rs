@@ -264,7 +264,19 @@ where
     /// The same, put where it is called.
     #[inline(always)]
     pub(super) fn remove_here(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
-        let left = state.remove(slot, why, O::LISTENS);
+        self.remove_and_tell(state, slot, why, O::LISTENS)
+    }
+
+    /// The same; `tell` makes the note for observers, for which it clones the key.
+    #[inline(always)]
+    pub(super) fn remove_and_tell(
+        &self,
+        state: &mut State<K, S>,
+        slot: u32,
+        why: Removal,
+        tell: bool,
+    ) -> Gone<K, F::Object> {
+        let left = state.remove(slot, why, tell);
         // SAFETY: the slot held an object until `State::remove` marked it as vacant, and the state is still locked.
         let object = unsafe { self.cells.at(slot).take() };
         Gone { object, left }
@@ -424,12 +436,13 @@ where
         let gone = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
+            let meta = &mut state.metas[slot as usize];
+            meta.state = SlotState::Idle;
+            state.inspected_bytes = state.inspected_bytes.wrapping_sub(meta.bytes);
             if kept && !state.closed {
-                let meta = &mut state.metas[slot as usize];
-                meta.state = SlotState::Idle;
-                state.inspected_bytes = state.inspected_bytes.wrapping_sub(meta.bytes);
                 return false;
             }
+            // If its key's `Clone` panics it stays idle.
             self.remove(state, slot, Removal::Evicted(Eviction::Asked))
         };
         self.destroy(gone);

@@ -91,6 +91,7 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 ///
 /// let server = Account::new("server", 1 << 20);
 /// let buffers = KeyedPoolBuilder::new(|&len: &usize| Ok::<_, Infallible>(vec![0u8; len]))
+///     .estimate(|&len| size_of::<Vec<u8>>() + len)
 ///     .account(server.clone())
 ///     .build_shared::<parking_lot::RawMutex>();
 /// std::thread::scope(|scope| {
@@ -135,6 +136,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 ///
 /// let account = Account::new("buffers", 10_000);
 /// let pool = KeyedPool::builder(|&len: &usize| Ok::<_, Infallible>(vec![0u8; len]))
+///     .estimate(|&len| size_of::<Vec<u8>>() + len)
 ///     .account(account.clone())
 ///     .build();
 ///

@@ -357,6 +357,61 @@ fn the_bytes_of_an_object_are_claimed_when_the_factory_runs_and_no_more() {
     }
 }
 
+// A closure's object that is there before its bytes are claimed; one that is made, or others evicted for it, though it cannot
+// fit; an estimate that nobody asks, or that is taken for what the object holds; the factory's cost that is lost.
+#[test]
+fn what_is_there_stays_within_the_budget_if_a_closure_s_bytes_are_estimated() {
+    /// An object of so many bytes; all of them that are there, now and at most.
+    struct Heavy<'a>(usize, &'a [Cell<usize>; 2]);
+    impl Drop for Heavy<'_> {
+        fn drop(&mut self) {
+            self.1[0].set(self.1[0].get() - self.0);
+        }
+    }
+    impl pool_core::Footprint for Heavy<'_> {
+        fn footprint(&self) -> usize {
+            self.0
+        }
+    }
+    let there = [Cell::new(0), Cell::new(0)];
+    let account = Account::new("all", 1000);
+    let pool = KeyedPool::builder(|&bytes: &usize| {
+        there[0].set(there[0].get() + bytes);
+        there[1].set(there[1].get().max(there[0].get()));
+        Ok::<_, Infallible>(Heavy(bytes, &there))
+    })
+    // One of them holds less.
+    .estimate(|&bytes| if bytes == 10 { 500 } else { bytes })
+    .account(account.clone())
+    .build();
+    for bytes in [600, 700, 300, 999, 10, 400] {
+        drop(pool.acquire(&bytes).unwrap());
+        assert_eq!((account.used(), there[0].get()), (pool.stats().idle_bytes, pool.stats().idle_bytes));
+    }
+    let idle = pool.stats().idle;
+    assert!(matches!(pool.acquire(&100_000).map(drop), Err(AcquireError::OverBudget(_))));
+    assert_eq!((there[1].get(), pool.stats().idle), (1000, idle), "most that was there, and what stays");
+    let estimated = pool_core::KeyedPoolBuilder::new(Costly).estimate(|&key| key + 100).build();
+    let factory = estimated.factory();
+    assert_eq!((factory.estimate(&7), factory.cost(&7, &7), factory.measure(&7)), (107, 70, 700));
+    assert_eq!((factory.factory().estimate(&7), factory.create(&7)), (size_of::<usize>(), Ok(7)));
+
+    struct Costly;
+    impl Factory<usize> for Costly {
+        type Object = usize;
+        type Error = Infallible;
+        fn create(&self, &key: &usize) -> Result<usize, Infallible> {
+            Ok(key)
+        }
+        fn measure(&self, object: &usize) -> usize {
+            100 * object
+        }
+        fn cost(&self, &key: &usize, _: &usize) -> u32 {
+            10 * key as u32
+        }
+    }
+}
+
 // User code that is asked what nobody wants to know.
 #[test]
 fn the_cost_is_asked_once_of_pools_that_choose_by_it_and_of_no_others() {

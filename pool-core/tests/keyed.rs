@@ -161,6 +161,32 @@ fn prewarm_reports_what_is_out_not_what_is_idle() {
     assert_eq!(full.prewarm(&1, 3), Err(AcquireError::Exhausted { leased: 0, max_objects: 2 }));
 }
 
+// A pool without room that says only that nothing is out, and one whose objects are all out that speaks of idle ones.
+#[test]
+fn an_error_of_a_full_pool_says_where_its_objects_are() {
+    let pool = KeyedPool::builder(|&key: &usize| Ok::<_, Infallible>(key)).max_objects(2).build();
+    let said = |error: Option<AcquireError<Infallible>>| error.unwrap().to_string();
+    assert_eq!(
+        said(pool.prewarm(&1, 3).err()),
+        "0 objects are out, of at most 2; the others are idle and could not make room"
+    );
+    let single = KeyedPool::builder(|&key: &usize| Ok::<_, Infallible>(key)).max_objects(1).build();
+    drop(single.acquire(&1).unwrap());
+    single.retain(|_, _| {
+        let text = said(single.acquire(&2).map(drop).err());
+        assert_eq!(text, "0 objects are out, of at most 1; the others are idle and could not make room");
+        true
+    });
+    let out = (pool.acquire(&1).unwrap(), pool.acquire(&2).unwrap());
+    assert_eq!(said(pool.acquire(&3).map(drop).err()), "2 objects are out, of at most 2");
+    drop(out);
+    let share = KeyedPool::builder(|&key: &usize| Ok::<_, Infallible>(key)).max_per_key(1).build();
+    assert_eq!(
+        said(share.prewarm(&1, 2).err()),
+        "0 objects of this key are out, of at most 1; the others are idle and could not make room"
+    );
+}
+
 // A bound that a destructor can pass by taking another of the same key while the first is being admitted.
 #[test]
 fn the_share_of_a_key_holds_when_a_destructor_acquires() {

@@ -481,6 +481,26 @@ fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_ends() {
     assert_eq!(log.take(), ["returned 5 5 20", "removed 5 5 Discarded(Asked)"]);
 }
 
+// A site inside the library, by way of what only passes it on.
+#[test]
+fn a_leak_names_the_place_that_acquired_it_whatever_it_called() {
+    let (log, clock) = (Log::default(), ManualClock::default());
+    let pool = Rc::new(KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build());
+    drop((pool.acquire(&3).unwrap(), pool.acquire(&4).unwrap()));
+    log.take();
+    let line = line!();
+    let made = pool.acquire(&1).unwrap();
+    let made_owned = pool.acquire_owned(&2).unwrap();
+    let hit_owned = pool.try_acquire_owned(&3).unwrap();
+    let hit = pool.acquire_owned(&4).unwrap();
+    log.take();
+    clock.set(Tick(11));
+    pool.maintain(9);
+    let expected: Vec<_> = (1..5).map(|nth| format!("leaked {nth} {nth} 11 {}", line + nth)).collect();
+    assert_eq!(log.take(), expected);
+    drop((made, made_owned, hit_owned, hit));
+}
+
 // Every lease watched, or none; or always the same of those that each request takes.
 #[test]
 fn one_lease_in_so_many_is_watched_whatever_the_pattern() {

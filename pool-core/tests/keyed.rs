@@ -630,6 +630,28 @@ fn pressed(soft: usize, low: usize, min_idle: usize) -> Pool {
     builder().account(account).min_idle(min_idle).build()
 }
 
+// Memory that waits for an acquire to come back, for want of traffic; or that goes though nobody wants it.
+#[test]
+fn idle_memory_comes_back_by_maintain_alone() {
+    let account = Account::builder("all").soft_limit(100).low_watermark(30).build();
+    let pool = builder().account(account.clone()).build();
+    fill(&pool, &[10; 20]);
+    let slices = |pool: &Pool| (0..100).map(|_| pool.maintain(3)).sum::<usize>();
+    assert_eq!((slices(&pool), account.used()), (17, 30), "down to the low watermark, a few in each slice");
+    assert_eq!(slices(&pool), 0, "and no further");
+
+    let clock = ManualClock::default();
+    let timed = builder().clock(&clock).idle_ttl(10).build();
+    fill(&timed, &[10; 5]);
+    assert_eq!(timed.maintain(usize::MAX), 0);
+    clock.advance(11);
+    assert_eq!((timed.maintain(usize::MAX), timed.stats().idle), (5, 0));
+
+    let wanted = builder().build();
+    fill(&wanted, &[10; 5]);
+    assert_eq!((slices(&wanted), wanted.stats().idle), (0, 5), "neither pressure nor a limit of time");
+}
+
 // Trimming of what was needed a moment ago: the next peak would have to make it all again.
 #[test]
 fn moderate_pressure_spares_the_working_set() {

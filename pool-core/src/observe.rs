@@ -58,6 +58,9 @@ pub trait Observer<K: ?Sized> {
 
     /// An object of `key` and so many bytes has left the pool; it is destroyed next, or in the hands of who detached it. Its
     /// bytes were uncharged, but for what a new object takes in its place ([`Eviction::Room`]).
+    ///
+    /// When the pool is dropped nobody is told of what it still holds, for the observer is dropped as well. Who wants as many
+    /// removed as were [`created`](Self::created) calls [`close`](crate::KeyedPool::close) before, when no lease is out.
     fn removed(&self, key: &K, bytes: usize, why: Removal) {
         _ = (key, bytes, why);
     }

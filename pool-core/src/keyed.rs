@@ -113,11 +113,16 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 ///
 /// | call | cost | may call |
 /// |---|---|---|
-/// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; destructor and event handler of those |
-/// | [`acquire`](Self::acquire) (miss) | O(1) per object evicted, plus the factory | factory, destructor, event handler |
-/// | dropping a lease | O(1) | resetter, `measure`, clock; destructor if it is discarded |
-/// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain) | O(1) per object | destructor |
-/// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, destructor |
+/// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; the end of those |
+/// | the same with objects in quarantine, if nothing else is idle | O(1) for each that is due | clock; the end of those that are not kept |
+/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, plus the factory | factory, clock, observer, event handler; the end of what is evicted |
+/// | dropping a lease, [`release`](Self::release), [`release_at`](Lease::release_at) | O(1); the last one more if others are due later | resetter, `measure`, clock; observer, if the lease was said to be leaked; event handler, if the object weighs something else now; its end if it is not kept, and that of an older one if too many of the key are idle |
+/// | [`discard`](Lease::discard), [`detach`](Lease::detach) | O(1) | clock and observer, if the lease was said to be leaked; the object's end, when detached without the destructor |
+/// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object | the end of what goes, [classes](Self#method.class) among it; `maintain`: clock, observer; `set_hard_limit`: the same for other pools of the account |
+/// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate; the end of what goes |
+/// | dropping the pool | O(slots) | event handler, destructor |
+///
+/// The end of an object is: the account's event handler, then the observer's [`removed`](Observer::removed), then its destructor.
 ///
 /// Memory beside the objects: 64 bytes for a slot, and a key, 56 bytes and a hash entry for each key that has
 /// objects; keys without any are forgotten. On the heap, objects that are a multiple of 64 bytes begin with a line of the

@@ -1238,8 +1238,8 @@ mod promises {
 
     // A charge, however short, on the way of a hit or a release: one that others are refused for, or that is refused itself.
     pub(super) fn hits_and_releases_touch_no_account<P: Subject>() {
-        let events = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let counted = std::sync::Arc::clone(&events);
+        let events = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = Arc::clone(&events);
         let account = Account::builder("full")
             .hard_limit(2 * SIZE)
             .on_event(move |_| _ = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed))

@@ -417,7 +417,7 @@ fn what_is_there_stays_within_the_budget_if_a_closure_s_bytes_are_estimated() {
     let idle = pool.stats().idle;
     assert!(matches!(pool.acquire(&100_000).map(drop), Err(AcquireError::OverBudget(_))));
     assert_eq!((there[1].get(), pool.stats().idle), (1000, idle), "most that was there, and what stays");
-    let estimated = pool_core::KeyedPoolBuilder::new(Costly).estimate(|&key| key + 100).build();
+    let estimated = KeyedPoolBuilder::new(Costly).estimate(|&key| key + 100).build();
     let factory = estimated.factory();
     assert_eq!((factory.estimate(&7), factory.cost(&7, &7), factory.measure(&7)), (107, 70, 700));
     assert_eq!((factory.factory().estimate(&7), factory.create(&7)), (size_of::<usize>(), Ok(7)));

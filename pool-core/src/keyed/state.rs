@@ -639,8 +639,14 @@ impl<K: Eq, S: Storage> State<K, S> {
     where
         K: Clone,
     {
-        // First, for to clone a key may panic.
-        let Some(class) = class.or_else(|| self.new_class(key, hash)) else { return false };
+        // First, for to clone a key may panic. Not by a closure, for which a miss takes twenty instructions more.
+        let class = match class {
+            Some(class) => class,
+            None => match self.new_class(key, hash) {
+                Some(class) => class,
+                None => return false,
+            },
+        };
         self.vacant.unlink_newest(&mut self.metas, slot);
         let meta = &mut self.metas[slot as usize];
         meta.class = class;

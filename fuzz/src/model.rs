@@ -98,14 +98,16 @@ pub struct Pool {
     pub closed: bool,
     /// Of each key: the fewest idle since the last maintenance, less those that were destroyed.
     floors: [usize; KEYS as usize],
-    /// The last maintenance may have stopped half way through the idle objects.
-    sliced: bool,
+    /// The idle object at which the next slice goes on with the soft idle time; the next in order if that is gone.
+    soft_at: Option<u64>,
     /// As the last maintenance found it.
     pressure: Pressure,
     /// Leases that are watched: the object, since when, and whether it was told of.
     watched: Vec<(u64, u64, bool)>,
     /// Leases until the next that is watched.
     until_watched: u32,
+    /// What the pool draws that from.
+    chance: u32,
     totals: PoolStats,
 }
 
@@ -160,10 +162,11 @@ impl Model {
             home,
             closed: false,
             floors: [0; KEYS as usize],
-            sliced: false,
+            soft_at: None,
             pressure: Pressure::None,
             watched: Vec::new(),
             until_watched: 0,
+            chance: 0x9e37_79b9,
             totals: PoolStats::default(),
         };
         Self {
@@ -429,8 +432,18 @@ impl Model {
         self.bury_charged(object, why);
     }
 
-    fn take_idle(&mut self, at: usize) -> Object {
+    /// Takes an idle object out of the order; who was to go on there goes on at the next.
+    fn unlink(&mut self, at: usize) -> Object {
         let object = self.idle.remove(at);
+        if self.pools[object.pool].soft_at == Some(object.serial) {
+            let next = self.idle[at..].iter().find(|other| other.pool == object.pool);
+            self.pools[object.pool].soft_at = next.map(|next| next.serial);
+        }
+        object
+    }
+
+    fn take_idle(&mut self, at: usize) -> Object {
+        let object = self.unlink(at);
         // Had it never been there, one fewer would have been idle all along.
         let floor = &mut self.pools[object.pool].floors[usize::from(object.key)];
         *floor = floor.saturating_sub(1);
@@ -464,7 +477,13 @@ impl Model {
         if pool.until_watched > 0 {
             pool.until_watched -= 1;
         } else {
-            pool.until_watched = one_in - 1;
+            // The pool's own numbers, by its own rule.
+            let mut x = (pool.chance ^ now as u32).max(1);
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            pool.chance = x;
+            pool.until_watched = ((u64::from(x) * (2 * u64::from(one_in) - 1)) >> 32) as u32;
             pool.watched.push((serial, now, false));
         }
     }
@@ -473,7 +492,7 @@ impl Model {
     fn end_watch(&mut self, object: &Object) {
         let watched = &mut self.pools[object.pool].watched;
         let Some(at) = watched.iter().position(|&(serial, ..)| serial == object.serial) else { return };
-        let (_, since, told) = watched.swap_remove(at);
+        let (_, since, told) = watched.remove(at);
         if told {
             let &Object { key, bytes, .. } = object;
             let age = self.now - since;
@@ -499,7 +518,7 @@ impl Model {
             }
         }
         let at = self.idle.iter().rposition(|object| object.pool == pool && object.key == key)?;
-        let object = self.idle.remove(at);
+        let object = self.unlink(at);
         let idle = self.idle_of(pool, key);
         let floor = &mut self.pools[pool].floors[usize::from(key)];
         *floor = (*floor).min(idle);

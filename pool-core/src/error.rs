@@ -9,14 +9,15 @@ use core::fmt;
 pub enum AcquireError<E> {
     /// The pool was closed.
     Closed,
-    /// As many objects as the pool may have are out.
+    /// The pool has as many objects as it may have. Those that are not out are idle, and may not make room: none may for what is
+    /// prewarmed, nor any that a predicate of `retain` looks at.
     Exhausted {
         /// Objects that are out, or being made.
         leased: usize,
         /// Most objects that the pool may have.
         max_objects: usize,
     },
-    /// As many objects of this key as it may have are out.
+    /// There are as many objects of this key as there may be. Those that are not out are idle, as above.
     KeyExhausted {
         /// Objects of the key that are out, or being made.
         leased: usize,
@@ -42,19 +43,24 @@ impl<E: fmt::Display> fmt::Display for AcquireError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the pool is closed"),
-            Self::Exhausted { leased, max_objects } => {
-                write!(f, "{leased} objects are out, of at most {max_objects}")
-            }
+            Self::Exhausted { leased, max_objects } => full(f, "objects", *leased, *max_objects),
             Self::KeyExhausted { leased, max_per_key } => {
-                write!(f, "{leased} objects of this key are out, of at most {max_per_key}")
+                full(f, "objects of this key", *leased, *max_per_key)
             }
             Self::TimedOut { waited, leased, max_objects } => {
-                write!(f, "{leased} objects are out, of at most {max_objects}, after waiting {waited:?}")
+                full(f, "objects", *leased, *max_objects)?;
+                write!(f, ", after waiting {waited:?}")
             }
             Self::OverBudget(refusal) => refusal.fmt(f),
             Self::Create(error) => write!(f, "the factory failed: {error}"),
         }
     }
+}
+
+/// All that may be are there; whether all of them are out.
+fn full(f: &mut fmt::Formatter<'_>, what: &str, leased: usize, most: usize) -> fmt::Result {
+    write!(f, "{leased} {what} are out, of at most {most}")?;
+    if leased < most { f.write_str("; the others are idle and could not make room") } else { Ok(()) }
 }
 
 impl<E: core::error::Error + 'static> core::error::Error for AcquireError<E> {

@@ -92,6 +92,7 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 ///
 /// let server = Account::new("server", 1 << 20);
 /// let buffers = KeyedPoolBuilder::new(|&len: &usize| Ok::<_, Infallible>(vec![0u8; len]))
+///     .estimate(|&len| size_of::<Vec<u8>>() + len)
 ///     .account(server.clone())
 ///     .build_shared::<parking_lot::RawMutex>();
 /// std::thread::scope(|scope| {
@@ -113,17 +114,24 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 ///
 /// | call | cost | may call |
 /// |---|---|---|
-/// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; destructor and event handler of those |
-/// | [`acquire`](Self::acquire) (miss) | O(1) per object evicted, where other pools give O(those pools), plus the factory | factory, destructor, event handler |
-/// | dropping a lease | O(1) | resetter, `measure`, clock; destructor if it is discarded |
-/// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain) | O(1) per object | destructor |
-/// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, destructor |
+/// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; the end of those |
+/// | the same with objects in quarantine, if nothing else is idle | O(1) for each that is due | clock; the end of those that are not kept |
+/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(those pools), plus the factory | factory, clock, observer, event handler; the end of what is evicted |
+/// | dropping a lease, [`release`](Self::release), [`release_at`](Lease::release_at) | O(1); the last one more if others are due later | resetter, `measure`, clock; observer, if the lease was said to be leaked; event handler, if the object weighs something else now; its end if it is not kept, and that of an older one if too many of the key are idle |
+/// | [`discard`](Lease::discard), [`detach`](Lease::detach) | O(1) | clock and observer, if the lease was said to be leaked; the object's end, when detached without the destructor |
+/// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object | the end of what goes, [classes](Self#method.class) among it; `maintain`: clock, observer; `set_hard_limit`: the same for other pools of the account |
+/// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate; the end of what goes |
+/// | dropping the pool | O(slots) | event handler, destructor |
+///
+/// The end of an object is: the account's event handler, then the observer's [`removed`](Observer::removed), then its destructor.
 ///
 /// Memory beside the objects: 64 bytes for a slot, and a key, 56 bytes and a hash entry for each key that has
 /// objects; keys without any are forgotten. On the heap, objects that are a multiple of 64 bytes begin with a line of the
 /// processor's cache. The pool is `Send` if what it holds is, and not `Sync`.
 ///
 /// What it calls while its state is locked are the keys' `Eq` and `Clone` alone; those must not use the pool. All else may.
+/// Where one of the two panics, the pool stays as it was; a lease that ends at that moment is over all the same, and its object
+/// destroyed.
 ///
 /// Choose it when objects differ (by size, by format) and share a budget. If all are alike,
 /// [`LocalPool`](crate::LocalPool) is faster. If nothing is expensive to make, use no pool.
@@ -134,6 +142,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 ///
 /// let account = Account::new("buffers", 10_000);
 /// let pool = KeyedPool::builder(|&len: &usize| Ok::<_, Infallible>(vec![0u8; len]))
+///     .estimate(|&len| size_of::<Vec<u8>>() + len)
 ///     .account(account.clone())
 ///     .build();
 ///
@@ -287,7 +296,13 @@ where
                 }
             };
             // The creation's time counts as that of its release.
-            let now = self.state.lock().metas[slot as usize].created;
+            let now = {
+                let mut state = self.state.lock();
+                if self.sampling().is_some() {
+                    state.watch.reach(slot);
+                }
+                state.metas[slot as usize].created
+            };
             // SAFETY: the slot is this call's, as a lease's is. Meanwhile the pool may have been closed, or others may have
             // released objects of this key.
             let _ = unsafe { self.shelve(slot, now) };

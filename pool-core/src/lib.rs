@@ -12,7 +12,7 @@
 //! | several pools under one number of bytes that give back to one another | `KeyedPoolBuilder::build_rc`, `build_shared`, `SharedPoolBuilder::build_arc` |
 //! | to hear what a pool makes, destroys and refuses, and of leaks | [`Observer`]; `ToLog`, `ToTracing`, `ToMetrics` |
 //! | an object back, but not before a certain time | [`Lease::release_at`] |
-//! | to say how objects are made, reset and weighed | [`Factory`], [`Resetter`], [`Footprint`] |
+//! | to say how objects are made, reset and weighed | [`Factory`], [`Resetter`], [`Footprint`]; for closures [`KeyedPoolBuilder::estimate`] |
 //! | an object while it is out | [`Lease`]; across FFI [`LeaseId`] |
 //! | a number of bytes that several pools must stay under | [`Account`], without an allocator [`Ledger`] |
 //! | bytes of something that no pool owns | [`Reservation`]; many things by id: `Tracker` |
@@ -112,7 +112,7 @@ pub use keyed::{FixedKeyedPool, KeyStats, KeyedPool, KeyedPoolBuilder};
 #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
 pub use keyed::{KeyClass, OfKey};
 pub use lease::{Lease, LeaseId, Pool};
-pub use lifecycle::{Factory, Footprint, KeepAll, Resetter, Verdict};
+pub use lifecycle::{Estimated, Factory, Footprint, KeepAll, Resetter, Verdict};
 pub use local::{FixedLocalPool, LocalPool, LocalPoolBuilder};
 #[cfg(feature = "log")]
 pub use observe::ToLog;

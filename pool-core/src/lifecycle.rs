@@ -6,7 +6,8 @@ use core::mem::{size_of, size_of_val};
 
 /// Makes objects for a pool.
 ///
-/// Closures `Fn(&K) -> Result<T, E>` are factories when `T: Footprint`. A type of its own is for factories that
+/// Closures `Fn(&K) -> Result<T, E>` are factories when `T: Footprint`; what an object will hold, a second one tells
+/// ([`KeyedPoolBuilder::estimate`](crate::KeyedPoolBuilder::estimate)). A type of its own is for factories that
 /// know better how many bytes an object holds, or whose object is a foreign type.
 ///
 /// `K` is the key that tells objects of one pool apart; pools without keys use `()`.
@@ -49,8 +50,10 @@ pub trait Factory<K: ?Sized = ()> {
 
     /// The bytes that [`create`](Self::create) will need, reserved from the account before it is called.
     ///
-    /// An estimate that is too low is grown to [`measure`](Self::measure) afterwards, so a good one saves
-    /// creating what does not fit. The default is the size of the object itself, without what it points to.
+    /// An estimate that is too low is grown to [`measure`](Self::measure) afterwards. Until then the object is there and its
+    /// bytes are in no account: only with an estimate that is not too low is what exists within the limit at every moment, and
+    /// what cannot fit refused before anything is made or evicted for it.
+    /// The default is the size of the object itself, without what it points to.
     fn estimate(&self, key: &K) -> usize {
         let _ = key;
         size_of::<Self::Object>()
@@ -86,6 +89,47 @@ where
 
     fn measure(&self, object: &T) -> usize {
         object.footprint()
+    }
+}
+
+/// A factory whose objects' bytes are told in advance: what
+/// [`KeyedPoolBuilder::estimate`](crate::KeyedPoolBuilder::estimate) makes of one, a closure say, that cannot tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimated<F, E> {
+    factory: F,
+    estimate: E,
+}
+
+impl<F, E> Estimated<F, E> {
+    pub(crate) fn new(factory: F, estimate: E) -> Self {
+        Self { factory, estimate }
+    }
+
+    /// The factory that makes the objects.
+    #[must_use]
+    pub fn factory(&self) -> &F {
+        &self.factory
+    }
+}
+
+impl<K: ?Sized, F: Factory<K>, E: Fn(&K) -> usize> Factory<K> for Estimated<F, E> {
+    type Object = F::Object;
+    type Error = F::Error;
+
+    fn create(&self, key: &K) -> Result<F::Object, F::Error> {
+        self.factory.create(key)
+    }
+
+    fn estimate(&self, key: &K) -> usize {
+        (self.estimate)(key)
+    }
+
+    fn measure(&self, object: &F::Object) -> usize {
+        self.factory.measure(object)
+    }
+
+    fn cost(&self, key: &K, object: &F::Object) -> u32 {
+        self.factory.cost(key, object)
     }
 }
 

@@ -58,6 +58,9 @@ pub trait Observer<K: ?Sized> {
 
     /// An object of `key` and so many bytes has left the pool; it is destroyed next, or in the hands of who detached it. Its
     /// bytes were uncharged, but for what a new object takes in its place ([`Eviction::Room`]).
+    ///
+    /// When the pool is dropped nobody is told of what it still holds, for the observer is dropped as well. Who wants as many
+    /// removed as were [`created`](Self::created) calls [`close`](crate::KeyedPool::close) before, when no lease is out.
     fn removed(&self, key: &K, bytes: usize, why: Removal) {
         _ = (key, bytes, why);
     }
@@ -77,7 +80,8 @@ pub trait Observer<K: ?Sized> {
         _ = (key, leak);
     }
 
-    /// An object that was said to be leaked has come back after all.
+    /// A lease that was said to be leaked has ended after all: its object was released, discarded or detached. Of the latter
+    /// two [`removed`](Self::removed) tells next.
     fn returned(&self, key: &K, leak: &Leak) {
         _ = (key, leak);
     }

@@ -1236,6 +1236,35 @@ mod promises {
         assert_eq!(root.used(), 0);
     }
 
+    // A charge, however short, on the way of a hit or a release: one that others are refused for, or that is refused itself.
+    pub(super) fn hits_and_releases_touch_no_account<P: Subject>() {
+        let events = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = Arc::clone(&events);
+        let account = Account::builder("full")
+            .hard_limit(2 * SIZE)
+            .on_event(move |_| _ = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+            .build();
+        let fx = Fixture::<P>::with(Some(account.clone()), usize::MAX, usize::MAX);
+        drop([fx.pool.acquire().unwrap(), fx.pool.acquire().unwrap()]);
+        fx.check(0, 2);
+        // From here on no charge fits, not even of one byte.
+        let over = account.charge_external(1000).unwrap();
+        account.set_soft_limit(2 * SIZE + 1000);
+        let numbers = || (account.used(), account.peak(), events.load(std::sync::atomic::Ordering::Relaxed));
+        let before = numbers();
+        for _ in 0..3 {
+            let leases = [fx.pool.acquire().unwrap(), fx.pool.acquire().unwrap()];
+            assert_eq!((fx.probe.made.get(), numbers()), (2, before));
+            let token = fx.pool.try_acquire().map(Lease::into_id);
+            assert_eq!(token, None);
+            drop(leases);
+            assert_eq!(numbers(), before);
+        }
+        drop(over);
+        fx.check(0, 2);
+        fx.finish();
+    }
+
     // A size that wraps around to one that fits.
     pub(super) fn the_largest_sizes_are_refused<P: Subject>() {
         let fx = Fixture::<P>::budget(usize::MAX);
@@ -1471,6 +1500,7 @@ macro_rules! suite {
                 a_refused_charge_leaves_no_trace
                 the_largest_sizes_are_refused
                 sizes_that_sum_above_the_largest_number_do_no_harm
+                hits_and_releases_touch_no_account
                 an_object_smaller_than_estimated_is_charged_as_it_is
                 an_object_larger_than_estimated_grows_its_charge_or_goes
                 growth_is_charged_at_release_or_the_object_goes

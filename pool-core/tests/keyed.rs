@@ -161,6 +161,32 @@ fn prewarm_reports_what_is_out_not_what_is_idle() {
     assert_eq!(full.prewarm(&1, 3), Err(AcquireError::Exhausted { leased: 0, max_objects: 2 }));
 }
 
+// A pool without room that says only that nothing is out, and one whose objects are all out that speaks of idle ones.
+#[test]
+fn an_error_of_a_full_pool_says_where_its_objects_are() {
+    let pool = KeyedPool::builder(|&key: &usize| Ok::<_, Infallible>(key)).max_objects(2).build();
+    let said = |error: Option<AcquireError<Infallible>>| error.unwrap().to_string();
+    assert_eq!(
+        said(pool.prewarm(&1, 3).err()),
+        "0 objects are out, of at most 2; the others are idle and could not make room"
+    );
+    let single = KeyedPool::builder(|&key: &usize| Ok::<_, Infallible>(key)).max_objects(1).build();
+    drop(single.acquire(&1).unwrap());
+    single.retain(|_, _| {
+        let text = said(single.acquire(&2).map(drop).err());
+        assert_eq!(text, "0 objects are out, of at most 1; the others are idle and could not make room");
+        true
+    });
+    let out = (pool.acquire(&1).unwrap(), pool.acquire(&2).unwrap());
+    assert_eq!(said(pool.acquire(&3).map(drop).err()), "2 objects are out, of at most 2");
+    drop(out);
+    let share = KeyedPool::builder(|&key: &usize| Ok::<_, Infallible>(key)).max_per_key(1).build();
+    assert_eq!(
+        said(share.prewarm(&1, 2).err()),
+        "0 objects of this key are out, of at most 1; the others are idle and could not make room"
+    );
+}
+
 // A bound that a destructor can pass by taking another of the same key while the first is being admitted.
 #[test]
 fn the_share_of_a_key_holds_when_a_destructor_acquires() {
@@ -357,6 +383,61 @@ fn the_bytes_of_an_object_are_claimed_when_the_factory_runs_and_no_more() {
     }
 }
 
+// A closure's object that is there before its bytes are claimed; one that is made, or others evicted for it, though it cannot
+// fit; an estimate that nobody asks, or that is taken for what the object holds; the factory's cost that is lost.
+#[test]
+fn what_is_there_stays_within_the_budget_if_a_closure_s_bytes_are_estimated() {
+    /// An object of so many bytes; all of them that are there, now and at most.
+    struct Heavy<'a>(usize, &'a [Cell<usize>; 2]);
+    impl Drop for Heavy<'_> {
+        fn drop(&mut self) {
+            self.1[0].set(self.1[0].get() - self.0);
+        }
+    }
+    impl pool_core::Footprint for Heavy<'_> {
+        fn footprint(&self) -> usize {
+            self.0
+        }
+    }
+    let there = [Cell::new(0), Cell::new(0)];
+    let account = Account::new("all", 1000);
+    let pool = KeyedPool::builder(|&bytes: &usize| {
+        there[0].set(there[0].get() + bytes);
+        there[1].set(there[1].get().max(there[0].get()));
+        Ok::<_, Infallible>(Heavy(bytes, &there))
+    })
+    // One of them holds less.
+    .estimate(|&bytes| if bytes == 10 { 500 } else { bytes })
+    .account(account.clone())
+    .build();
+    for bytes in [600, 700, 300, 999, 10, 400] {
+        drop(pool.acquire(&bytes).unwrap());
+        assert_eq!((account.used(), there[0].get()), (pool.stats().idle_bytes, pool.stats().idle_bytes));
+    }
+    let idle = pool.stats().idle;
+    assert!(matches!(pool.acquire(&100_000).map(drop), Err(AcquireError::OverBudget(_))));
+    assert_eq!((there[1].get(), pool.stats().idle), (1000, idle), "most that was there, and what stays");
+    let estimated = KeyedPoolBuilder::new(Costly).estimate(|&key| key + 100).build();
+    let factory = estimated.factory();
+    assert_eq!((factory.estimate(&7), factory.cost(&7, &7), factory.measure(&7)), (107, 70, 700));
+    assert_eq!((factory.factory().estimate(&7), factory.create(&7)), (size_of::<usize>(), Ok(7)));
+
+    struct Costly;
+    impl Factory<usize> for Costly {
+        type Object = usize;
+        type Error = Infallible;
+        fn create(&self, &key: &usize) -> Result<usize, Infallible> {
+            Ok(key)
+        }
+        fn measure(&self, object: &usize) -> usize {
+            100 * object
+        }
+        fn cost(&self, &key: &usize, _: &usize) -> u32 {
+            10 * key as u32
+        }
+    }
+}
+
 // User code that is asked what nobody wants to know.
 #[test]
 fn the_cost_is_asked_once_of_pools_that_choose_by_it_and_of_no_others() {
@@ -547,6 +628,28 @@ fn maintenance_comes_round_to_every_object() {
 fn pressed(soft: usize, low: usize, min_idle: usize) -> Pool {
     let account = Account::builder("pressed").soft_limit(soft).low_watermark(low).build();
     builder().account(account).min_idle(min_idle).build()
+}
+
+// Memory that waits for an acquire to come back, for want of traffic; or that goes though nobody wants it.
+#[test]
+fn idle_memory_comes_back_by_maintain_alone() {
+    let account = Account::builder("all").soft_limit(100).low_watermark(30).build();
+    let pool = builder().account(account.clone()).build();
+    fill(&pool, &[10; 20]);
+    let slices = |pool: &Pool| (0..100).map(|_| pool.maintain(3)).sum::<usize>();
+    assert_eq!((slices(&pool), account.used()), (17, 30), "down to the low watermark, a few in each slice");
+    assert_eq!(slices(&pool), 0, "and no further");
+
+    let clock = ManualClock::default();
+    let timed = builder().clock(&clock).idle_ttl(10).build();
+    fill(&timed, &[10; 5]);
+    assert_eq!(timed.maintain(usize::MAX), 0);
+    clock.advance(11);
+    assert_eq!((timed.maintain(usize::MAX), timed.stats().idle), (5, 0));
+
+    let wanted = builder().build();
+    fill(&wanted, &[10; 5]);
+    assert_eq!((slices(&wanted), wanted.stats().idle), (0, 5), "neither pressure nor a limit of time");
 }
 
 // Trimming of what was needed a moment ago: the next peak would have to make it all again.

@@ -3,12 +3,13 @@
 
 use pool_core::{
     Account, AcquireError, Clock as _, Discard, Eviction, Factory, Growing, KeepAll, KeyedPool,
-    KeyedPoolBuilder, Leak, ManualClock, NoClock, Observer, Pressure, Refusal, Removal, Resetter, Tick,
-    Verdict, WorkLimit,
+    KeyedPoolBuilder, Leak, ManualClock, NoClock, Observer, Pressure, Refusal, Removal, Resetter, Storage,
+    Tick, Verdict, WorkLimit,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 /// An object of so many bytes, the number of which is its key.
 struct Block(usize);
@@ -198,6 +199,62 @@ fn the_soft_idle_limit_leaves_each_key_its_least_and_the_hard_one_does_not() {
     assert!(pool.try_acquire(&1).is_none());
 }
 
+// A slice that begins anew each time, and so for ever looks at the same objects that are to stay; one that loses its place if
+// what is there is used or destroyed; one that walks through all that has not waited yet before it begins anew.
+#[test]
+fn slices_of_the_soft_idle_limit_get_past_objects_that_stay() {
+    for way in 0..4 {
+        let clock = ManualClock::default();
+        let pool = KeyedPool::builder(Blocks).clock(&clock).soft_idle_ttl(10).min_idle(1).build();
+        // The oldest are to stay, each as the only one of its key; five of the others may go.
+        for key in 1..=4 {
+            drop(pool.acquire(&key).unwrap());
+        }
+        let spare: Vec<_> = (0..6).map(|_| pool.acquire(&100).unwrap()).collect();
+        drop(spare);
+        clock.set(Tick(11));
+        let fresh: Vec<_> = (0..50).map(|_| pool.acquire(&200).unwrap()).collect();
+        drop(fresh);
+        assert_eq!(pool.maintain(3), 0, "it looked at 1, 2 and 3");
+        let mut lease = (way % 2 == 1).then(|| pool.acquire(&4).unwrap());
+        match way {
+            1 => lease = None,
+            2 => assert_eq!(pool.retain(|&key, _| key != 4), 1),
+            _ => {}
+        }
+        // Behind those, 4 among them if it is still there.
+        assert_eq!(pool.maintain(3), if way == 0 { 2 } else { 3 }, "way {way}");
+        drop(lease);
+        // Traffic elsewhere changes nothing.
+        drop(pool.acquire(&200).unwrap());
+        assert_eq!(pool.maintain(3), if way == 0 { 3 } else { 2 }, "way {way}");
+        assert_eq!((pool.key_stats(&100).unwrap().idle, pool.key_stats(&200).unwrap().idle), (1, 50));
+        assert_eq!(pool.prewarm(&1, 2), Ok(1), "now the old one may go");
+        assert_eq!(pool.maintain(3) + pool.maintain(3), 1, "way {way}");
+        clock.set(Tick(22));
+        assert_eq!(pool.maintain(usize::MAX), 49, "a whole round sees all, wherever the last slice ended");
+    }
+}
+
+// One place for two walks: the soft limit's, which is over soon, would send the trim under pressure back to the oldest each time.
+#[test]
+fn slices_of_the_soft_idle_limit_and_of_pressure_have_a_place_each() {
+    let clock = ManualClock::default();
+    let account = Account::builder("pressed").soft_limit(1).low_watermark(0).build();
+    let builder = KeyedPool::builder(Blocks).clock(&clock).soft_idle_ttl(10).min_idle(1);
+    let pool = builder.account(account.clone()).build();
+    // All but the last are to stay; the first two have waited for too long.
+    for key in [1, 2] {
+        drop(pool.acquire(&key).unwrap());
+    }
+    clock.set(Tick(11));
+    let leases: Vec<_> = [3, 4, 5, 100, 100, 100].iter().map(|key| pool.acquire(key).unwrap()).collect();
+    drop(leases);
+    assert_eq!(pool.maintain(usize::MAX), 0, "nothing was spare since the last maintenance");
+    let destroyed: usize = (0..6).map(|_| pool.maintain(3)).sum();
+    assert_eq!((destroyed, pool.stats().evicted, idle(&pool)), (2, 2, vec![1, 2, 3, 4, 5, 100]));
+}
+
 // Cost
 
 // Size or age alone; an object that is dear to make again evicted for a cheap one, or kept for ever.
@@ -317,6 +374,11 @@ impl Observer<usize> for Log {
         self.add(format!("returned {key} {} {}", leak.bytes, leak.age));
     }
 }
+
+/// Hears, and says nothing.
+struct Quiet;
+
+impl Observer<usize> for Quiet {}
 
 // An event that is not told, is told twice or for the wrong reason, or to one of two observers only; one on the way of a hit or
 // a release.
@@ -441,7 +503,7 @@ fn an_observer_may_use_the_pool_and_may_panic() {
 
 // A leak told of again and again, or never; a site inside the library; a lease taken back.
 #[test]
-fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_comes_back() {
+fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_ends() {
     let (log, clock) = (Log::default(), ManualClock::default());
     let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build();
     let line = line!() + 1;
@@ -473,19 +535,121 @@ fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_comes_back() {
     assert_eq!(log.take(), ["returned 5 5 20", "removed 5 5 Discarded(Asked)"]);
 }
 
-// Every lease watched, or none.
+// A site inside the library, by way of what only passes it on.
 #[test]
-fn one_lease_in_so_many_is_watched() {
+fn a_leak_names_the_place_that_acquired_it_whatever_it_called() {
     let (log, clock) = (Log::default(), ManualClock::default());
-    let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(4, 10).build();
-    let leases: Vec<_> = (20..32).map(|key| pool.acquire(&key).unwrap()).collect();
+    let pool = Rc::new(KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build());
+    drop((pool.acquire(&3).unwrap(), pool.acquire(&4).unwrap()));
+    log.take();
+    let line = line!();
+    let made = pool.acquire(&1).unwrap();
+    let made_owned = pool.acquire_owned(&2).unwrap();
+    let hit_owned = pool.try_acquire_owned(&3).unwrap();
+    let hit = pool.acquire_owned(&4).unwrap();
     log.take();
     clock.set(Tick(11));
-    pool.maintain(99);
-    let told = log.take();
-    assert!(told.len() == 3 && told.iter().all(|line| line.starts_with("leaked")), "{told:?}");
-    drop(leases);
-    assert_eq!(log.take().len(), 3);
+    pool.maintain(9);
+    let expected: Vec<_> = (1..5).map(|nth| format!("leaked {nth} {nth} 11 {}", line + nth)).collect();
+    assert_eq!(log.take(), expected);
+    drop((made, made_owned, hit_owned, hit));
+}
+
+// Every lease watched, or none; or always the same of those that each request takes.
+#[test]
+fn one_lease_in_so_many_is_watched_whatever_the_pattern() {
+    for (one_in, of_each, leaked) in [(1, 1, 0), (2, 2, 1), (2, 2, 0), (4, 4, 3), (10, 5, 2), (7, 1, 0)] {
+        let (log, clock) = (Log::default(), ManualClock::default());
+        let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(one_in, 10).build();
+        let (requests, mut good) = (1000 * one_in as usize, Vec::new());
+        for request in 0..requests {
+            clock.set(Tick(request as u64 / 7));
+            for nth in 0..of_each {
+                let lease = pool.acquire(&(20 + nth)).unwrap();
+                if nth == leaked { std::mem::forget(lease) } else { good.push(lease) }
+            }
+            good.clear();
+        }
+        log.take();
+        clock.set(Tick(1_000_000));
+        pool.maintain(usize::MAX);
+        let told = log.take();
+        assert!(told.iter().all(|line| line.starts_with(&format!("leaked {} ", 20 + leaked))), "{told:?}");
+        let expected = if one_in == 1 { 1000..=1000 } else { 900..=1100 };
+        assert!(
+            expected.contains(&told.len()),
+            "one in {one_in}: {} of {requests}, of which the {leaked}th of {of_each} is leaked",
+            told.len()
+        );
+    }
+}
+
+// A slice that looks through all that is watched, or begins anew for each lease that it tells of.
+#[test]
+fn a_slice_looks_at_no_more_leases_than_it_is_told() {
+    let watch = |leases: usize| {
+        let clock = ManualClock::default();
+        let pool = KeyedPool::builder(Blocks).observer(Quiet).clock(&clock).watch_leaks(1, 10).build();
+        let held: Vec<_> = (0..leases).map(|_| pool.acquire(&5).unwrap()).collect();
+        // Of what it takes at its quickest: nothing is due, and then one more in each slice.
+        let slices = |begin: u64| {
+            let slice = |nth| {
+                clock.set(Tick(begin + nth));
+                let from = Instant::now();
+                pool.maintain(1);
+                from.elapsed()
+            };
+            (0..20).map(slice).min().unwrap()
+        };
+        let (idle, due) = (slices(0).min(slices(1)), slices(11));
+        clock.set(Tick(100));
+        let from = Instant::now();
+        pool.maintain(usize::MAX);
+        let all = from.elapsed();
+        drop(held);
+        (idle, due, all)
+    };
+    let (few, many) = (watch(100), watch(30_000));
+    let limit = |few: Duration| few * 100 + Duration::from_micros(50);
+    assert!(many.0 < limit(few.0) && many.1 < limit(few.1), "100 leases: {few:?}, 30 000: {many:?}");
+    // 300 times as many; each for itself would be 90 000 times.
+    assert!(many.2 < few.2 * 10_000 + Duration::from_millis(20), "100 leases: {few:?}, 30 000: {many:?}");
+}
+
+// The order of the slots, or that in which leases end, for that in which they were taken; one that is told of twice, or
+// not any more because another ended; a place in the list that is lost with its slot's next lease.
+#[test]
+fn leases_are_told_of_in_the_order_in_which_they_were_taken() {
+    let (log, clock) = (Log::default(), ManualClock::default());
+    let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build();
+    let mut leases: Vec<_> = (20..26).map(|key| Some(pool.acquire(&key).unwrap())).collect();
+    for (tick, nth) in [(1, 4), (2, 0), (3, 2)] {
+        clock.set(Tick(tick));
+        leases[nth] = None;
+        leases[nth] = Some(pool.acquire(&(20 + nth)).unwrap());
+    }
+    leases[3] = None;
+    log.take();
+    let told = || -> Vec<String> {
+        log.take().iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    clock.set(Tick(11));
+    pool.maintain(1);
+    assert_eq!(told(), ["leaked 21"]);
+    pool.maintain(9);
+    assert_eq!(told(), ["leaked 25"]);
+    leases[1] = None;
+    assert_eq!(told(), ["returned 21"]);
+    clock.set(Tick(13));
+    pool.maintain(9);
+    assert_eq!(told(), ["leaked 24", "leaked 20"]);
+    leases[2].take().unwrap().discard();
+    let _ = leases[5].take().unwrap().detach();
+    leases.clear();
+    assert_eq!(told(), ["removed 22", "returned 25", "removed 25", "returned 20", "returned 24"]);
+    clock.set(Tick(99));
+    pool.maintain(9);
+    assert_eq!(told(), Vec::<String>::new());
 }
 
 // A clock that panics after the object was made, and an object that is leased by nobody for ever.
@@ -517,6 +681,134 @@ fn a_clock_that_panics_leaves_no_object_behind() {
         );
     }
     assert!(panicked >= 3);
+}
+
+/// A key whose clones can be made to panic: all from the next on, or from the one after that.
+#[derive(PartialEq, Eq, Hash, Debug)]
+struct Brittle(usize);
+
+thread_local! {
+    /// The how manieth clone panics, and all that follow; 0 for none.
+    static BREAKS: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Clone for Brittle {
+    fn clone(&self) -> Self {
+        let left = BREAKS.get();
+        assert!(left != 1, "as planned");
+        BREAKS.set(left.saturating_sub(1));
+        Self(self.0)
+    }
+}
+
+impl Factory<Brittle> for Blocks {
+    type Object = Block;
+    type Error = &'static str;
+    fn create(&self, key: &Brittle) -> Result<Block, &'static str> {
+        Ok(Block(key.0))
+    }
+    fn estimate(&self, key: &Brittle) -> usize {
+        key.0
+    }
+    fn measure(&self, block: &Block) -> usize {
+        block.0
+    }
+}
+
+impl Observer<Brittle> for Quiet {}
+
+/// Whether `work` panics if the `nth` clone in it does, and all after it.
+fn breaks(nth: u32, work: impl FnOnce()) -> bool {
+    BREAKS.set(nth);
+    let broke = catch_unwind(AssertUnwindSafe(work)).is_err();
+    BREAKS.set(0);
+    broke
+}
+
+// A slot that is taken before the key is cloned, and lost for ever if that panics.
+#[test]
+fn a_key_whose_clone_panics_takes_no_slot() {
+    fn check<S: Storage>(pool: &KeyedPool<Brittle, Blocks, KeepAll, NoClock, S>) {
+        for _ in 0..5 {
+            assert!(breaks(1, || drop(pool.acquire(&Brittle(7)))));
+            assert_eq!(pool.account().unwrap().used(), 0);
+        }
+        let both = [pool.acquire(&Brittle(7)).unwrap(), pool.acquire(&Brittle(8)).unwrap()];
+        assert_eq!((pool.stats().created, pool.stats().leased), (2, 2));
+        drop(both);
+        // In the place of one that was evicted.
+        assert!(breaks(1, || drop(pool.acquire(&Brittle(9)))));
+        assert_eq!((pool.key_count(), pool.stats().created), (1, 2));
+        drop((pool.acquire(&Brittle(8)).unwrap(), pool.acquire(&Brittle(9)).unwrap()));
+    }
+    let builder = || KeyedPoolBuilder::new(Blocks).account(Account::new("a", 100)).max_objects(2);
+    check(&builder().build());
+    check(&builder().build_fixed::<2>());
+}
+
+// An object that nobody owns and that stays charged, because the key is cloned for the observer when its lease has gone; one
+// that is marked for ever as looked at; a clone that is called again while its panic unwinds, which aborts.
+#[test]
+fn a_key_whose_clone_panics_leaves_no_object_behind() {
+    let clock = ManualClock::default();
+    for watched in [false, true] {
+        for end in 0..6 {
+            let account = Account::new("a", 100);
+            let mut builder =
+                KeyedPool::builder(Blocks).observer(Quiet).clock(&clock).account(account.clone());
+            if watched {
+                builder = builder.watch_leaks(1, 5);
+            }
+            let pool = builder.max_retained_bytes(50).build();
+            let mut lease = pool.acquire(&Brittle(30)).unwrap();
+            clock.advance(10);
+            pool.maintain(9);
+            lease.0 = if end == 3 { 51 } else { 30 };
+            let broke = breaks(1, || match end {
+                0 => lease.discard(),
+                1 => drop(lease.detach()),
+                2 => pool.release(lease.into_id()).unwrap(),
+                3 => drop(lease),
+                4 => lease.release_at(Tick(0)),
+                _ => {
+                    drop(lease);
+                    pool.retain(|_, _| false);
+                }
+            });
+            // Without a watch a good release clones nothing.
+            assert_eq!(broke, watched || !matches!(end, 2 | 4), "end {end}, watched: {watched}");
+            clock.advance(10);
+            pool.maintain(9);
+            let stats = pool.stats();
+            assert_eq!((stats.leased, account.used()), (0, stats.idle_bytes), "end {end}: {stats:?}");
+            assert_eq!(stats.created, stats.idle as u64 + stats.destroyed + stats.detached, "{stats:?}");
+            assert_eq!(pool.trim(0), stats.idle, "what is idle can still go");
+        }
+    }
+    let pool = KeyedPool::builder(Blocks).observer(Quiet).build();
+    drop(pool.acquire(&Brittle(1)).unwrap());
+    // The second clone is that for the observer.
+    assert!(breaks(2, || _ = pool.retain(|_, _| false)));
+    assert!(pool.try_acquire(&Brittle(1)).is_some());
+}
+
+// A leak that counts as told of and was not.
+#[test]
+fn a_leak_whose_telling_panics_is_told_of_later() {
+    #[derive(Default)]
+    struct Leaks(Cell<u32>);
+    impl Observer<Brittle> for &Leaks {
+        fn leaked(&self, _: &Brittle, _: &Leak) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let (leaks, clock) = (Leaks::default(), ManualClock::default());
+    let pool = KeyedPool::builder(Blocks).observer(&leaks).clock(&clock).watch_leaks(1, 5).build();
+    let lease = pool.acquire(&Brittle(30)).unwrap();
+    clock.advance(10);
+    assert!(breaks(1, || _ = pool.maintain(9)));
+    assert_eq!((pool.maintain(9), leaks.0.get()), (0, 1));
+    drop(lease);
 }
 
 // A count of what nobody got: an observer that panics while its object is detached.

@@ -1,6 +1,6 @@
 //! What a pool takes from the allocator beside its objects.
 
-use pool_core::{Account, LocalPool, SharedPool, Verdict};
+use pool_core::{Account, KeyedPool, Leak, LocalPool, ManualClock, Observer, SharedPool, Verdict};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -110,5 +110,33 @@ fn acquire_and_release_of_a_shared_pool_never_allocate_or_free() {
         drop(last);
         assert_eq!(CALLS.get(), before);
         assert!(pool.maintain(usize::MAX) > 0);
+    }
+}
+
+// An allocation on the way of a hit, for the list of leases that are watched: of what was made or prewarmed, by whatever
+// acquire, and at the end of a lease.
+#[test]
+fn hits_and_releases_of_a_watched_keyed_pool_never_allocate_or_free() {
+    struct Deaf;
+    impl Observer<u8> for Deaf {
+        fn leaked(&self, _: &u8, _: &Leak) {}
+    }
+    let clock = ManualClock::default();
+    let make = |_: &u8| Ok::<_, Infallible>([0u8; 100]);
+    for watched in [1, 3] {
+        let pool = KeyedPool::builder(make).observer(Deaf).clock(&clock).watch_leaks(watched, 10).build();
+        let made: Vec<_> = (0..100).map_while(|_| pool.acquire(&2).ok()).collect();
+        drop(made);
+        // Last, so that their slots are beyond those that were ever leased.
+        assert_eq!(pool.prewarm(&1, 300), Ok(300));
+        let mut leases = Vec::with_capacity(400);
+        let before = CALLS.get();
+        for _ in 0..3 {
+            leases.extend((0..300).map_while(|_| pool.try_acquire(&1)));
+            leases.extend((0..100).map_while(|_| pool.acquire(&2).ok()));
+            assert_eq!(leases.len(), 400);
+            leases.clear();
+        }
+        assert_eq!(CALLS.get() - before, 0, "one in {watched}");
     }
 }

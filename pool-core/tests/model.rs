@@ -91,6 +91,20 @@ fn config() -> impl Strategy<Value = Config> {
     )
 }
 
+/// What makes objects wait among others that are to stay, and small slices of housekeeping.
+fn slicing() -> impl Strategy<Value = Op> {
+    let key = || 0..4u8;
+    prop_oneof![
+        6 => (key(), 1..5u8).prop_map(|(key, count)| Op::Prewarm { key, count }),
+        3 => key().prop_map(|key| Op::Acquire { key }),
+        2 => (0..8u8).prop_map(|nth| Op::Release { nth }),
+        1 => (0..16u8).prop_map(|keys| Op::Retain { keys }),
+        8 => (0..6u8).prop_map(|limit| Op::Maintain { limit }),
+        1 => (1..4u8, 0..200u16).prop_map(|(limit, bytes)| Op::MaintainBytes { limit, bytes }),
+        3 => (0..6u8).prop_map(|ticks| Op::Advance { ticks }),
+    ]
+}
+
 fn deed() -> impl Strategy<Value = Deed> {
     let (pool, key, nth) = (|| 0..3u8, || 0..4u8, || 0..8u8);
     prop_oneof![
@@ -133,6 +147,19 @@ proptest! {
         config in config(),
     ) {
         run(&ops, &config);
+    }
+
+    // A slice that does not go on where the last one was cut short, or there where nothing is any more. What else can happen
+    // comes between too seldom for the others to see that.
+    #[test]
+    fn a_pool_maintained_in_slices_does_what_the_model_does(
+        ops in prop::collection::vec(slicing(), 1..OPS),
+        (min_idle, soft_idle_ttl, max_lifetime) in (1..4u8, 1..10u8, bound(10..60)),
+        soft in prop_oneof![Just(None), (0..400u16).prop_map(|soft| Some(Limits { soft, ..Limits::default() }))],
+    ) {
+        let accounts = [soft, None];
+        let soft_idle_ttl = Some(soft_idle_ttl);
+        run(&ops, &Config { min_idle, soft_idle_ttl, max_lifetime, accounts, ..Config::default() });
     }
 
     // The same of several: an order of eviction within each pool only, bytes that are short in one account and evicted in

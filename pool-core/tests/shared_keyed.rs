@@ -5,7 +5,8 @@
 use parking_lot::RawMutex;
 use pool_core::{
     Account, AcquireError, Factory, Footprint, Growing, KeepAll, KeyedPool, KeyedPoolBuilder, Lease, Local,
-    LocalAccount, NoClock, OfKey, SharedKeyedPool, SharedPool, SharedPoolBuilder, Silent, Verdict, WorkLimit,
+    LocalAccount, ManualClock, NoClock, OfKey, SharedKeyedPool, SharedPool, SharedPoolBuilder, Silent, Tick,
+    Verdict, WorkLimit,
 };
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -249,6 +250,44 @@ fn shared_pools_give_and_take() {
     let leases = [shared.acquire().unwrap(), shared.acquire().unwrap()];
     assert_eq!((idle_keys(&keyed), account.used()), (vec![30], 80));
     drop(leases);
+}
+
+// A release that takes no place among those of other pools, because it is not the plain one: of a pool with a clock, of an object
+// that has grown, or that was due later; and what is prewarmed.
+#[test]
+fn every_way_of_release_has_its_place_in_the_order_between_shared_pools() {
+    for way in 0..4 {
+        for last in [false, true] {
+            let account = Account::new("server", 100);
+            let (other, third, clock) = (pool(&account), pool(&account), Arc::new(ManualClock::default()));
+            let builder = KeyedPoolBuilder::new(Blocks).account(account.clone()).clock(Arc::clone(&clock));
+            let odd = if way == 0 { builder.idle_ttl(1000) } else { builder }.build_shared::<RawMutex>();
+            // Releases are told apart by misses.
+            let miss = || assert!(third.acquire(&101).is_err());
+            let first = (!last).then(|| other.acquire(&40).unwrap());
+            let lease = (way < 3).then(|| odd.acquire(&40).unwrap());
+            if last {
+                drop(other.acquire(&40).unwrap());
+            }
+            miss();
+            match (way, lease) {
+                (0, Some(lease)) => drop(lease),
+                (1, Some(mut lease)) => lease.0 = 41,
+                (2, Some(lease)) => {
+                    lease.release_at(Tick(5));
+                    clock.set(Tick(5));
+                    odd.maintain(9);
+                }
+                _ => assert_eq!(odd.prewarm(&40, 1), Ok(1)),
+            }
+            miss();
+            drop(first);
+            miss();
+            drop(third.acquire(&50).unwrap());
+            let evicted = (odd.stats().evicted, other.stats().evicted);
+            assert_eq!(evicted, if last { (0, 1) } else { (1, 0) }, "way {way}, released last: {last}");
+        }
+    }
 }
 
 // An age that is taken when somebody looks, and not at the release: then what was released long before goes last. By every

@@ -1,7 +1,7 @@
 //! What housekeeping must do: trims, expiry, pressure, quarantine's end.
 
 use super::{Model, Object};
-use crate::ops::KEYS;
+use crate::ops::{Bounds, KEYS};
 use crate::world::Heard;
 use pool_core::{Eviction, Pressure, Removal, WorkLimit};
 
@@ -78,25 +78,63 @@ impl Model {
         }
     }
 
-    /// Destroys those that waited longer than `ttl`, the oldest first, of keys that keep more than `min_idle`; looks at no
-    /// more than the limit says.
-    fn expire_waiting(&mut self, pool: usize, ttl: u64, min_idle: usize, limit: &mut WorkLimit) {
-        let waited = |model: &Self, at: usize| model.waited(&model.idle[at], ttl);
-        let (mut looks, mut bytes, mut passed) = (limit.objects, 0, 0);
-        while (bytes < limit.bytes || limit.bytes == usize::MAX)
-            && self.oldest_that(pool, |_| true).is_some_and(|oldest| waited(self, oldest))
-        {
-            let own: Vec<usize> = (0..self.idle.len()).filter(|&at| self.idle[at].pool == pool).collect();
-            // After the last one the walk begins anew.
-            passed = if passed == own.len() { 0 } else { passed };
-            let looked = own.iter().skip(passed).take(looks);
-            let may_go = |&&at: &&usize| waited(self, at) && self.idle_of(pool, self.idle[at].key) > min_idle;
-            let Some(skipped) = looked.clone().position(|at| may_go(&at)) else { break };
-            passed += skipped;
-            looks = looks.saturating_sub(if looks == usize::MAX { 0 } else { skipped + 1 });
-            bytes += self.idle[own[passed]].bytes;
-            self.destroy_idle(own[passed], Removal::IdleTooLong);
+    /// Destroys those that waited longer than the hard idle time, the oldest first; looks at no more than the limit says.
+    fn expire_waiting(&mut self, pool: usize, limit: &mut WorkLimit) {
+        let (ttl, mut bytes) = (self.pools[pool].bounds.idle_ttl, 0);
+        for _ in 0..limit.objects {
+            let Some(at) = self.oldest_that(pool, |_| true).filter(|&at| self.waited(&self.idle[at], ttl))
+            else {
+                break;
+            };
+            if bytes >= limit.bytes && limit.bytes != usize::MAX {
+                break;
+            }
+            bytes += self.idle[at].bytes;
+            self.destroy_idle(at, Removal::IdleTooLong);
         }
+        if limit.bytes != usize::MAX {
+            limit.bytes = limit.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Destroys those that waited longer than the soft idle time and whose key keeps others, the oldest first, until one has
+    /// not waited. If the limit is below the number of idle objects it looks at so many from where the last slice was cut short.
+    fn expire_waiting_softly(&mut self, pool: usize, limit: &mut WorkLimit) {
+        let Bounds { soft_idle_ttl: ttl, min_idle, .. } = self.pools[pool].bounds;
+        let slice = limit.objects < self.idle_in(pool).count();
+        let mut from = self.pools[pool].soft_at.filter(|_| slice);
+        let (mut looks, mut bytes) = (limit.objects, 0);
+        while ttl != u64::MAX && (bytes < limit.bytes || limit.bytes == usize::MAX) {
+            let own: Vec<Object> = self.idle_in(pool).cloned().collect();
+            if !own.first().is_some_and(|oldest| self.waited(oldest, ttl)) {
+                from = None;
+                break;
+            }
+            let start = own.iter().position(|object| Some(object.serial) == from).unwrap_or(0);
+            let mut victim = None;
+            from = None;
+            for object in &own[start..] {
+                if looks == 0 {
+                    from = Some(object.serial);
+                    break;
+                }
+                looks -= 1;
+                if !self.waited(object, ttl) {
+                    break;
+                }
+                if self.idle_of(pool, object.key) > min_idle {
+                    victim = Some(object);
+                    break;
+                }
+            }
+            let Some(victim) = victim else { break };
+            let at = own.iter().position(|object| object == victim).unwrap_or(0);
+            from = own.get(at + 1).map(|next| next.serial);
+            bytes += victim.bytes;
+            let Some(at) = self.idle.iter().position(|object| object == victim) else { break };
+            self.destroy_idle(at, Removal::IdleTooLong);
+        }
+        self.pools[pool].soft_at = from.filter(|_| slice);
         if limit.bytes != usize::MAX {
             limit.bytes = limit.bytes.saturating_sub(bytes);
         }
@@ -163,8 +201,8 @@ impl Model {
             }
             Pressure::Moderate => {
                 // A whole round takes the oldest of those that may go. A slice looks at so many objects from
-                // where the last one ended, and once round: which it gets to see is the pool's affair, too.
-                let whole = limit.objects == usize::MAX && !self.pools[pool].sliced;
+                // where the last one was cut short, and once round: which it gets to see is the pool's affair, too.
+                let whole = limit.objects >= self.idle_in(pool).count();
                 let (mut from, mut wrapped) = (0, 0);
                 while self.levels.above_low(home) && more(bytes) {
                     let may_go = |object: &Object| {
@@ -195,7 +233,6 @@ impl Model {
                 }
             }
         }
-        self.pools[pool].sliced = limit.objects != usize::MAX && pressure == Pressure::Moderate;
         pressure
     }
 
@@ -203,10 +240,8 @@ impl Model {
     pub(crate) fn maintain(&mut self, pool: usize, mut limit: WorkLimit, told: &Told<'_>) -> usize {
         let before = self.stats(pool).destroyed;
         self.end_quarantines(pool, &mut limit);
-        let bounds = &self.pools[pool].bounds;
-        let (hard, soft, min_idle) = (bounds.idle_ttl, bounds.soft_idle_ttl, bounds.min_idle);
-        self.expire_waiting(pool, hard, 0, &mut limit);
-        self.expire_waiting(pool, soft, min_idle, &mut limit);
+        self.expire_waiting(pool, &mut limit);
+        self.expire_waiting_softly(pool, &mut limit);
         self.expire_old(pool, &mut limit, told);
         self.tell_leaks(pool, limit.objects);
         if self.pools[pool].home.is_some() {

@@ -11,7 +11,7 @@ use crate::account::{Local, Member};
 use crate::clock::{Clock, NoClock, Tick};
 use crate::exclusive::Exclusive;
 use crate::lease::next_pool_id;
-use crate::lifecycle::{Factory, KeepAll, Resetter};
+use crate::lifecycle::{Estimated, Factory, KeepAll, Resetter};
 use crate::observe::{Observer, Silent};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
@@ -147,6 +147,35 @@ where
         KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
     }
 
+    /// How many bytes an object of a key will hold, if the factory cannot tell because it is a closure: they are reserved before
+    /// it is called. It stands in for [`Factory::estimate`]; once an object is made, it is measured as it would be without.
+    ///
+    /// Without an estimate only the size of the object itself is reserved, for a `Vec` three words. What it holds is counted when
+    /// it is there, so until then a pool with an [`account`](Self::account) is over its limit by that, and finds out too late
+    /// that it does not fit.
+    ///
+    /// ```
+    /// use pool_core::{Account, AcquireError, KeyedPool};
+    /// use std::convert::Infallible;
+    ///
+    /// let pool = KeyedPool::builder(|&len: &usize| Ok::<_, Infallible>(vec![0u8; len]))
+    ///     .estimate(|&len| size_of::<Vec<u8>>() + len)
+    ///     .account(Account::new("buffers", 10_000))
+    ///     .build();
+    /// drop(pool.acquire(&4000)?);
+    /// assert!(matches!(pool.acquire(&1_000_000_000), Err(AcquireError::OverBudget(_)))); // and nothing was made
+    /// assert_eq!(pool.stats().idle, 1); // nor evicted
+    /// # Ok::<(), AcquireError<Infallible>>(())
+    /// ```
+    pub fn estimate<E: Fn(&K) -> usize>(
+        self,
+        estimate: E,
+    ) -> KeyedPoolBuilder<K, Estimated<F, E>, R, C, O, M> {
+        let Self { resetter, clock, observer, limits, sampling, account, .. } = self;
+        let factory = Estimated::new(self.factory, estimate);
+        KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
+    }
+
     /// The clock for all limits in ticks, which are in its unit, and for [`Lease::release_at`](crate::Lease::release_at).
     pub fn clock<C2: Clock>(self, clock: C2) -> KeyedPoolBuilder<K, F, R, C2, O, M> {
         let Self { factory, resetter, observer, limits, sampling, account, .. } = self;
@@ -160,10 +189,11 @@ where
     }
 
     /// The account that the objects' bytes are charged to, a shared or a local one. Default: none, the pool then counts
-    /// bytes but refuses none.
+    /// bytes but refuses none. If the factory is a closure, it takes an [`estimate`](Self::estimate) to stay within the account
+    /// while an object is made.
     ///
     /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by
-    /// `build_rc` or `build_shared`.
+    /// `build_rc` or `build_shared`; and [`Account::set_hard_limit`] evicts from those, and from no others.
     pub fn account<M2: Mode>(self, account: Account<M2>) -> KeyedPoolBuilder<K, F, R, C, O, M2> {
         let Self { factory, resetter, clock, observer, limits, sampling, .. } = self;
         let account = Some(account);
@@ -243,27 +273,28 @@ where
         self
     }
 
-    /// Watches one lease in `one_in`: when it has been out for more than `after` ticks of the clock,
+    /// Watches one lease in `one_in`, on average and by chance: when it has been out for more than `after` ticks of the clock,
     /// [`maintain`](KeyedPool::maintain) tells the observer, once, with the place in the source where it was acquired; and
-    /// again if the object comes back after all. Nothing is taken back.
+    /// again if it ends after all, be its object released, discarded or detached. Nothing is taken back.
     ///
-    /// Default: nothing is watched, which costs nothing. If something is, an acquire reads the clock, and a release looks
-    /// through the leases that are watched at that time, one in `one_in` of those that are out.
+    /// Default: nothing is watched, which costs nothing. If something is, an acquire reads the clock, and each slot has 32 bytes
+    /// more. Watching, telling and the end of a lease are O(1) each.
     pub fn watch_leaks(mut self, one_in: u32, after: u64) -> Self {
-        self.sampling = Some(Sampling { one_in: one_in.max(1), after });
+        self.sampling = Some(Sampling::new(one_in, after));
         self
     }
 
-    /// A pool that grows on the heap. Under an account it takes from pools that give, but gives nothing, and so what it has
-    /// idle itself goes before anything of theirs.
+    /// A pool that grows on the heap.
+    ///
+    /// It takes from other pools under its account, but gives nothing. So what it has idle itself goes before anything of
+    /// theirs, and [`Account::set_hard_limit`] evicts nothing of it: [`KeyedPool::set_hard_limit`] does, and
+    /// [`maintain`](KeyedPool::maintain) once the account is over its limit. `build_rc` and `build_shared` make pools that give.
     #[cfg(feature = "alloc")]
     pub fn build(self) -> KeyedPool<K, F, R, C, Growing, O, M> {
         self.build_in()
     }
 
-    /// A pool of at most `N` objects that needs no allocator. Under an account it takes and gives as one of
-    #[cfg_attr(feature = "alloc", doc = "[`build`](Self::build).")]
-    #[cfg_attr(not(feature = "alloc"), doc = "`build`.")]
+    /// A pool of at most `N` objects that needs no allocator. As one of `build`, it gives nothing to other pools.
     pub fn build_fixed<const N: usize>(self) -> FixedKeyedPool<K, F, N, R, C, O, M> {
         self.build_in()
     }

@@ -49,13 +49,13 @@ where
 
     /// Settles the bytes of an object that was reset, and ends the watch of its lease; why it is to be discarded, if it is.
     fn settle(&self, slot: u32, bytes: Option<usize>) -> Result<(), Discard> {
-        let settling = Held { pool: self, slot, abandon: Self::abandon_reset };
+        let mut settling = Held { pool: self, slot, abandon: Self::abandon_reset };
         let settled = match bytes {
             None => Err(Discard::Verdict),
             Some(bytes) if self.weighs && !self.settle_bytes(slot, bytes) => Err(Discard::Grown),
             Some(_) => {
                 if self.sampling().is_some() {
-                    self.end_watch(slot);
+                    self.end_watch(&mut settling);
                 }
                 Ok(())
             }
@@ -151,13 +151,14 @@ where
     ///
     /// The caller holds the slot, and from then on no more.
     unsafe fn remove_leased(&self, slot: u32, why: Removal) -> F::Object {
+        // By now the lease is gone: if a key's `Clone`, the observer or the clock panics, nobody else would take the object out.
+        let mut telling = Held { pool: self, slot, abandon: Self::abandon_reset };
         if self.sampling().is_some() {
-            // By then the lease is gone: if the observer or the clock panics, nobody else would take the object out.
-            let telling = Held { pool: self, slot, abandon: Self::abandon_reset };
-            self.end_watch(slot);
-            mem::forget(telling);
+            self.end_watch(&mut telling);
         }
+        telling.abandon = Self::abandon_untold;
         let gone = self.remove(&mut self.state.lock(), slot, why);
+        mem::forget(telling);
         // Whoever detaches it does not get it if the observer or an event handler panics.
         let lost = (why == Removal::Detached).then(|| Held {
             pool: self,
@@ -182,14 +183,16 @@ where
     /// A watched lease has ended: tells the observer if it was said to be leaked.
     #[cold]
     #[inline(never)]
-    fn end_watch(&self, slot: u32) {
+    fn end_watch(&self, lease: &mut Held<'_, Self>) {
         let (key, leak) = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
-            let Some(sample) = state.watch.ended(slot).filter(|sample| sample.told) else { return };
-            let meta = &state.metas[slot as usize];
+            let Some(told) = state.watch.ended(lease.slot) else { return };
+            let meta = &state.metas[lease.slot as usize];
+            let then = mem::replace(&mut lease.abandon, Self::abandon_untold);
             let Some(key) = state.classes[meta.class as usize].key.clone() else { return };
-            (key, Leak { bytes: meta.bytes, since: sample.since, age: 0, site: sample.site })
+            lease.abandon = then;
+            (key, Leak { bytes: meta.bytes, since: told.since, age: 0, site: told.site })
         };
         let age = self.clock.now().since(leak.since);
         self.observer.returned(&key, &Leak { age, ..leak });
@@ -268,6 +271,14 @@ where
     pub(super) fn abandon_reset(&self, slot: u32) {
         // SAFETY: the release whose slot this is held it, and nobody else took it since.
         unsafe { self.destroy_leased(slot, Removal::Discarded(Discard::Panicked)) }
+    }
+
+    /// The same if it is the `Clone` of its key that panics, which is not called again: nobody is told.
+    #[cold]
+    fn abandon_untold(&self, slot: u32) {
+        let why = Removal::Discarded(Discard::Panicked);
+        let gone = self.remove_and_tell(&mut self.state.lock(), slot, why, false);
+        self.destroy(gone);
     }
 }
 

@@ -27,7 +27,7 @@
 //! | `Token` | whoever presents the token of its generation | `Leased`, `Vacant` |
 //! | `Quarantined` | the pool, linked in the list of those by the time they are due | `Leased` (then `Idle` or `Vacant`) |
 //! | `Idle` | the pool, linked in both lists | `Leased`, `Inspected`, `Vacant` |
-//! | `Inspected` | `retain`, which shows it to the predicate; linked, but nobody else may take it | `Idle`, `Vacant` |
+//! | `Inspected` | `retain`, which shows it to the predicate; linked, but nobody else may take it | `Idle` |
 
 use super::KeyStats;
 use super::leaks::Watch;
@@ -187,7 +187,7 @@ pub(super) struct State<K, S: Storage> {
     pub(super) recent: List<RECENT>,
     pub(super) idle: usize,
     /// The idle slot where `maintain` goes on trimming; moves on if that slot is taken. `NONE` for the oldest.
-    pub(super) trim_at: u32,
+    trim_at: u32,
     pub(super) closed: bool,
     pub(super) idle_bytes: usize,
     /// How often `maintain` ended a round, for the working set.
@@ -214,6 +214,9 @@ pub(super) struct State<K, S: Storage> {
     /// By the time they are due, the first at the oldest end.
     pub(super) quarantine: List<RECENT>,
     quarantined: usize,
+    /// The idle slot where `maintain` goes on with the soft idle time, as `trim_at`. Only pools with a limit of time have it,
+    /// so [`take_newest`](Self::take_newest), which they do not use, need not look after it.
+    soft_at: u32,
     /// Where `maintain` goes on looking for objects that are too old.
     pub(super) scan: u32,
     /// As the last maintenance found it.
@@ -233,15 +236,52 @@ pub(super) enum Newest {
 /// A walk over the idle slots, the oldest first.
 pub(super) struct Sweep {
     /// How many it may still look at.
-    pub(super) looks: usize,
-    /// Where it goes on, good as long as nobody has unlinked anything since; else at the oldest.
-    pub(super) at: Option<(u32, u64)>,
+    looks: usize,
+    from: From,
+}
+
+/// Where a walk goes on.
+enum From {
+    /// At this slot, good as long as nobody has unlinked anything since; else at the oldest.
+    Oldest(Option<(u32, u64)>),
+    /// Where the last walk that was cut short ended.
+    Place(Place),
+}
+
+/// A place in the order of release that the state remembers from one walk to the next, and moves on if its slot is unlinked.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// Of what waited for longer than the soft idle time.
+    Soft,
+    /// Of the trim under moderate pressure.
+    Trim,
 }
 
 impl Sweep {
     /// Over all of them.
     pub(super) fn whole() -> Self {
-        Self { looks: usize::MAX, at: None }
+        Self::first(usize::MAX)
+    }
+
+    /// Over so many of the oldest.
+    pub(super) fn first(looks: usize) -> Self {
+        Self { looks, from: From::Oldest(None) }
+    }
+}
+
+/// What becomes of a slot that a walk looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    Goes,
+    Stays,
+    /// It stays, and so does all that was released later.
+    Ends,
+}
+
+impl Look {
+    /// It goes if `may` says so.
+    pub(super) fn goes_if(may: bool) -> Self {
+        if may { Self::Goes } else { Self::Stays }
     }
 }
 
@@ -283,6 +323,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             quarantined: 0,
             epoch: 0,
             scan: 0,
+            soft_at: NONE,
             trim_at: NONE,
             closed: false,
             pressure: Pressure::None,
@@ -413,27 +454,68 @@ impl<K: Eq, S: Storage> State<K, S> {
         best
     }
 
+    fn place(&mut self, place: Place) -> &mut u32 {
+        match place {
+            Place::Soft => &mut self.soft_at,
+            Place::Trim => &mut self.trim_at,
+        }
+    }
+
+    /// A walk over so many idle slots, from the place where the last one was cut short; over all, from the oldest on, if there
+    /// are no more than that.
+    pub(super) fn slice(&mut self, place: Place, looks: usize) -> Sweep {
+        if looks < self.idle {
+            return Sweep { looks, from: From::Place(place) };
+        }
+        *self.place(place) = NONE;
+        Sweep::first(looks)
+    }
+
+    /// A walk goes on at `next`; at the oldest if there is none.
+    pub(super) fn go_on(&mut self, sweep: &mut Sweep, next: Option<u32>) {
+        match &mut sweep.from {
+            From::Oldest(at) => *at = next.map(|next| (next, self.unlinkings())),
+            From::Place(place) => *self.place(*place) = next.unwrap_or(NONE),
+        }
+    }
+
     /// The oldest idle slot that nobody is inspecting and `may_go` allows, from where the sweep is.
     pub(super) fn next_to_go(
         &mut self,
         sweep: &mut Sweep,
-        may_go: &dyn Fn(&Class<K>, &Meta) -> bool,
+        may_go: &dyn Fn(&Class<K>, &Meta) -> Look,
     ) -> Option<u32> {
-        let mut at = match sweep.at {
-            Some((slot, unlinkings)) if unlinkings == self.unlinkings() => Some(slot),
-            _ => self.recent.oldest(),
+        let mut at = match sweep.from {
+            From::Oldest(at) => {
+                at.filter(|&(_, unlinkings)| unlinkings == self.unlinkings()).map(|(slot, _)| slot)
+            }
+            From::Place(place) => Some(*self.place(place)).filter(|&slot| slot != NONE),
         };
+        at = at.or(self.recent.oldest());
         while let Some(slot) = at {
-            sweep.at = Some((slot, self.unlinkings()));
+            self.go_on(sweep, at);
             sweep.looks = sweep.looks.checked_sub(1)?;
             let meta = &self.metas[slot as usize];
-            if meta.is_free() && may_go(&self.classes[meta.class as usize], meta) {
-                return Some(slot);
+            match may_go(&self.classes[meta.class as usize], meta) {
+                Look::Goes if meta.is_free() => return Some(slot),
+                Look::Ends => break,
+                Look::Goes | Look::Stays => {}
             }
             at = List::<RECENT>::newer_than(&mut self.metas, slot);
         }
-        sweep.at = None;
+        self.go_on(sweep, None);
         None
+    }
+
+    /// Before a slot is unlinked: places that are there move to the next.
+    #[inline(always)]
+    fn move_on(metas: &mut [Meta], slot: u32, [trim, soft]: [&mut u32; 2]) {
+        if slot == *trim {
+            *trim = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        }
+        if wanted::SOFT_IDLE_TTL.is_set() && slot == *soft {
+            *soft = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        }
     }
 
     /// Takes an idle slot out of both lists; it is then the caller's, as a lease's is.
@@ -446,9 +528,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let bytes = meta.bytes;
         let class = &mut classes[meta.class as usize];
         class.idle_taken(self.epoch);
-        if slot == self.trim_at {
-            self.trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
-        }
+        Self::move_on(metas, slot, [&mut self.trim_at, &mut self.soft_at]);
         class.idle_list.unlink(metas, slot);
         recent.unlink(metas, slot);
         self.idle -= 1;
@@ -535,11 +615,10 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.calm = self.occupied.saturating_sub(self.peak_leased);
     }
 
-    /// A vacant slot, no longer among the vacant; `None` if there is no room.
+    /// A vacant slot, the newest among the vacant; `None` if there is no room.
     #[inline(always)]
     pub(super) fn vacant_slot<T>(&mut self, cells: &S::Cells<Slot<T>>) -> Option<u32> {
         if let Some(slot) = self.vacant.newest() {
-            self.vacant.unlink_newest(&mut self.metas, slot);
             return Some(slot);
         }
         let slot = u32::try_from(self.metas.len()).ok().filter(|&slot| slot != NONE)?;
@@ -556,7 +635,11 @@ impl<K: Eq, S: Storage> State<K, S> {
             released: Tick(0),
             stamp: 0,
         };
-        (cells.reach(slot) && self.metas.append(meta).is_ok()).then_some(slot)
+        if !cells.reach(slot) || self.metas.append(meta).is_err() {
+            return None;
+        }
+        self.vacant.push_newest(&mut self.metas, slot);
+        Some(slot)
     }
 
     /// Marks a slot that [`vacant_slot`](Self::vacant_slot) gave as pending, for an object of `key`; false if there is no
@@ -566,16 +649,15 @@ impl<K: Eq, S: Storage> State<K, S> {
     where
         K: Clone,
     {
+        // First, for to clone a key may panic. Not by a closure, for which a miss takes twenty instructions more.
         let class = match class {
             Some(class) => class,
             None => match self.new_class(key, hash) {
                 Some(class) => class,
-                None => {
-                    self.vacant.push_newest(&mut self.metas, slot);
-                    return false;
-                }
+                None => return false,
             },
         };
+        self.vacant.unlink_newest(&mut self.metas, slot);
         let meta = &mut self.metas[slot as usize];
         meta.class = class;
         meta.state = SlotState::Pending;
@@ -654,7 +736,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         self.created += 1;
     }
 
-    /// Forgets a slot's object: idle, inspected, leased or token. The caller then takes the object, before anybody else can
+    /// Forgets a slot's object: idle, leased or token. The caller then takes the object, before anybody else can
     /// use the slot. `tell` makes the note for observers.
     // A page downloads each copy, so there it is not copied.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
@@ -670,17 +752,12 @@ impl<K: Eq, S: Storage> State<K, S> {
         // First, for it may panic.
         let told = if tell { class.key.clone().map(|key| (key, why)) } else { None };
         let was = mem::replace(&mut meta.state, SlotState::Vacant);
-        let linked = matches!(was, SlotState::Idle | SlotState::Inspected);
+        let linked = was == SlotState::Idle;
         if linked {
-            if slot == self.trim_at {
-                self.trim_at = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
-            }
+            Self::move_on(metas, slot, [&mut self.trim_at, &mut self.soft_at]);
             recent.unlink(metas, slot);
             self.idle -= 1;
             self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
-            if wanted::INSPECTION.is_set() && was == SlotState::Inspected {
-                self.inspected_bytes = self.inspected_bytes.wrapping_sub(bytes);
-            }
         }
         let mut key = None;
         if class.objects > 1 {

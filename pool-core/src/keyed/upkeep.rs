@@ -1,13 +1,13 @@
 //! Housekeeping: expiry, trims, pressure, quarantine's end, closing.
 
-use super::state::{Class, Left, Meta, RECENT, SlotState, State, Sweep};
+use super::state::{Class, Left, Look, Meta, Place, RECENT, SlotState, State, Sweep};
 use super::{Gone, KeyedPool};
 use crate::account::{Mode, Pressure};
 use crate::clock::{Clock, Tick};
 use crate::exclusive::Exclusive as _;
 use crate::held::Held;
 use crate::lifecycle::{Factory, Resetter};
-use crate::lru::{List, NONE};
+use crate::lru::List;
 use crate::observe::{Eviction, Leak, Observer, Removal};
 use crate::slots::{Cells as _, Storage};
 use crate::wanted;
@@ -37,7 +37,7 @@ where
             &mut Sweep::whole(),
             usize::MAX,
             &mut |state| state.idle > target,
-            &|class, _| class.idle > min_idle,
+            &|class, _| Look::goes_if(class.idle > min_idle),
         )
         .objects
     }
@@ -76,7 +76,7 @@ where
         let _ = self.end_quarantines();
         let asked = Removal::Evicted(Eviction::Asked);
         self.evict_while(asked, &mut Sweep::whole(), usize::MAX, &mut |state| state.bytes > bytes, &|_, _| {
-            true
+            Look::Goes
         })
         .bytes
     }
@@ -94,9 +94,10 @@ where
     /// - Leases that are out for too long are told of, if the pool watches for them.
     /// - Classes are maintained as well, see `KeyClass`.
     ///
-    /// A slice that looked at `limit` objects ends there, and the next goes on behind them, so that it is not
-    /// always the same that are looked at and passed over. Only such slices can evict an object before one that was
-    /// released earlier; a call that is not cut short keeps the order exactly.
+    /// A slice that `limit` cuts short ends there, and the next goes on behind what it looked at, so that it is not
+    /// always the same that are looked at and passed over; so it is with the trim under pressure and with
+    /// [`soft_idle_ttl`](super::KeyedPoolBuilder::soft_idle_ttl), each by itself. Only slices with a limit below the number of
+    /// idle objects can evict an object before one that was released earlier; others keep the order exactly.
     pub fn maintain(&self, limit: impl Into<WorkLimit>) -> usize {
         let WorkLimit { objects: looks, bytes: mut bytes_left } = limit.into();
         let mut destroyed = 0;
@@ -105,21 +106,25 @@ where
         bytes_left = done.leaves(bytes_left);
         if self.timed {
             let now = self.now();
-            for (ttl, min_idle) in
-                [(self.limits.idle_ttl, 0), (self.limits.soft_idle_ttl(), self.limits.min_idle())]
-            {
+            for (ttl, min_idle, place) in [
+                (self.limits.idle_ttl, 0, None),
+                (self.limits.soft_idle_ttl(), self.limits.min_idle(), Some(Place::Soft)),
+            ] {
                 if ttl == u64::MAX {
                     continue;
                 }
                 let waited = |meta: &Meta| now.since(meta.released) > ttl;
                 let done = self.evict_while(
                     Removal::IdleTooLong,
-                    &mut Sweep { looks, at: None },
+                    &mut self.slice(place, looks),
                     bytes_left,
                     &mut |state| {
                         state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize]))
                     },
-                    &|class, meta| waited(meta) && class.idle > min_idle,
+                    &|class, meta| match waited(meta) {
+                        true => Look::goes_if(class.idle > min_idle),
+                        false => Look::Ends,
+                    },
                 );
                 destroyed += done.objects;
                 bytes_left = done.leaves(bytes_left);
@@ -139,27 +144,18 @@ where
         match pressure {
             Pressure::None => {}
             Pressure::Critical => {
-                let slice = &mut Sweep { looks, at: None };
-                destroyed += self.evict_while(why, slice, bytes_left, &mut |_| true, &|_, _| true).objects;
+                let slice = &mut Sweep::first(looks);
+                destroyed +=
+                    self.evict_while(why, slice, bytes_left, &mut |_| true, &|_, _| Look::Goes).objects;
             }
             Pressure::Moderate => {
                 let (min_idle, epoch) = (self.limits.min_idle(), self.state.lock().epoch);
-                let spare = |class: &Class<K>, _: &Meta| class.floor(epoch) > 0 && class.idle > min_idle;
-                // The last slice may have ended among objects that are to stay: go on behind them.
-                let at = {
-                    let mut state = self.state.lock();
-                    let slot = mem::replace(&mut state.trim_at, NONE);
-                    (slot != NONE).then(|| (slot, state.unlinkings()))
+                let spare = |class: &Class<K>, _: &Meta| {
+                    Look::goes_if(class.floor(epoch) > 0 && class.idle > min_idle)
                 };
-                let slice = &mut Sweep { looks, at };
+                let slice = &mut self.slice(Some(Place::Trim), looks);
                 let more = &mut |_: &State<K, S>| account.excess() > 0;
                 destroyed += self.evict_while(why, slice, bytes_left, more, &spare).objects;
-                let mut state = self.state.lock();
-                if let (0, Some((slot, unlinkings))) = (slice.looks, slice.at)
-                    && unlinkings == state.unlinkings()
-                {
-                    state.trim_at = slot;
-                }
             }
         }
         let before = {
@@ -183,7 +179,7 @@ where
             let _ = self.end_quarantines();
         }
         let (why, sweep) = (Removal::Evicted(Eviction::Asked), &mut Sweep::whole());
-        self.evict_while(why, sweep, usize::MAX, &mut |_| account.overcommitted() > 0, &|_, _| true);
+        self.evict_while(why, sweep, usize::MAX, &mut |_| account.overcommitted() > 0, &|_, _| Look::Goes);
         Some(account.overcommitted())
     }
 
@@ -201,7 +197,7 @@ where
         self.state.lock().closed = true;
         let closing = Closing(|| {
             let (why, sweep) = (Removal::Evicted(Eviction::Closed), &mut Sweep::whole());
-            self.evict_while(why, sweep, usize::MAX, &mut |_| true, &|_, _| true);
+            self.evict_while(why, sweep, usize::MAX, &mut |_| true, &|_, _| Look::Goes);
             #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
             self.close_classes();
         });
@@ -251,11 +247,14 @@ where
             let (key, leak) = {
                 let mut guard = self.state.lock();
                 let state = &mut *guard;
-                let Some(sample) = state.watch.overdue(sampling, now) else { break };
-                let meta = &state.metas[sample.slot as usize];
-                let Some(key) = state.classes[meta.class as usize].key.clone() else { continue };
-                let age = now.since(sample.since);
-                (key, Leak { bytes: meta.bytes, since: sample.since, age, site: sample.site })
+                let Some(overdue) = state.watch.overdue(sampling, now) else { break };
+                let meta = &state.metas[overdue.slot as usize];
+                // Before it counts as told, for it may panic.
+                let Some(key) = state.classes[meta.class as usize].key.clone() else { break };
+                let age = now.since(overdue.since);
+                let leak = Leak { bytes: meta.bytes, since: overdue.since, age, site: overdue.site };
+                state.watch.tell(overdue.slot);
+                (key, leak)
             };
             self.observer.leaked(&key, &leak);
         }
@@ -270,7 +269,19 @@ where
     /// The same, put where it is called.
     #[inline(always)]
     pub(super) fn remove_here(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
-        let left = state.remove(slot, why, O::LISTENS);
+        self.remove_and_tell(state, slot, why, O::LISTENS)
+    }
+
+    /// The same; `tell` makes the note for observers, for which it clones the key.
+    #[inline(always)]
+    pub(super) fn remove_and_tell(
+        &self,
+        state: &mut State<K, S>,
+        slot: u32,
+        why: Removal,
+        tell: bool,
+    ) -> Gone<K, F::Object> {
+        let left = state.remove(slot, why, tell);
         // SAFETY: the slot held an object until `State::remove` marked it as vacant, and the state is still locked.
         let object = unsafe { self.cells.at(slot).take() };
         Gone { object, left }
@@ -294,6 +305,15 @@ where
         object
     }
 
+    /// A walk over so many idle objects. The last one may have ended among objects that are to stay: with a `place` it goes on
+    /// behind them.
+    fn slice(&self, place: Option<Place>, looks: usize) -> Sweep {
+        match place {
+            Some(place) => self.state.lock().slice(place, looks),
+            None => Sweep::first(looks),
+        }
+    }
+
     /// Destroys idle objects, oldest first, while `more` says so and until so many bytes are gone, passing over those that
     /// `may_go` forbids.
     // Not generic: of what is done now and then one copy will do.
@@ -303,7 +323,7 @@ where
         sweep: &mut Sweep,
         bytes: usize,
         more: &mut dyn FnMut(&State<K, S>) -> bool,
-        may_go: &dyn Fn(&Class<K>, &Meta) -> bool,
+        may_go: &dyn Fn(&Class<K>, &Meta) -> Look,
     ) -> Done {
         let mut done = Done::default();
         while done.bytes < bytes || bytes == usize::MAX {
@@ -311,12 +331,13 @@ where
                 let mut guard = self.state.lock();
                 let state = &mut *guard;
                 if !more(state) {
+                    state.go_on(sweep, None);
                     break;
                 }
                 let Some(slot) = state.next_to_go(sweep, may_go) else { break };
                 let next = List::<RECENT>::newer_than(&mut state.metas, slot);
                 let gone = self.remove(state, slot, why);
-                sweep.at = next.map(|next| (next, state.unlinkings()));
+                state.go_on(sweep, next);
                 gone
             };
             done.objects += 1;
@@ -420,12 +441,13 @@ where
         let gone = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
+            let meta = &mut state.metas[slot as usize];
+            meta.state = SlotState::Idle;
+            state.inspected_bytes = state.inspected_bytes.wrapping_sub(meta.bytes);
             if kept && !state.closed {
-                let meta = &mut state.metas[slot as usize];
-                meta.state = SlotState::Idle;
-                state.inspected_bytes = state.inspected_bytes.wrapping_sub(meta.bytes);
                 return false;
             }
+            // If its key's `Clone` panics it stays idle.
             self.remove(state, slot, Removal::Evicted(Eviction::Asked))
         };
         self.destroy(gone);

@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 use core::fmt::Debug;
 
 /// Writes a pool's events to the [`log`] facade, with the target `pool`: what was refused or leaked as warnings, pressure
-/// and leases that came back as information, what was made and destroyed for debugging.
+/// and leases that ended after all as information, what was made and destroyed for debugging.
 #[derive(Clone, Copy, Debug)]
 pub struct ToLog {
     name: &'static str,
@@ -43,6 +43,6 @@ impl<K: Debug + ?Sized> Observer<K> for ToLog {
         log::warn!(target: "pool", "{}: {key:?} of {site} is out for {age}, {}", self.name, Bytes(*bytes));
     }
     fn returned(&self, key: &K, leak: &Leak) {
-        log::info!(target: "pool", "{}: {key:?} of {} is back after {}", self.name, leak.site, leak.age);
+        log::info!(target: "pool", "{}: {key:?} of {} ended after {}", self.name, leak.site, leak.age);
     }
 }

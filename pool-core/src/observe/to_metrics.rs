@@ -12,8 +12,11 @@ use metrics::{counter, gauge};
 /// | `pool_created_total`, `pool_created_bytes_total` | `pool` | objects made |
 /// | `pool_removed_total`, `pool_removed_bytes_total` | `pool`, `why` | objects that left, by [`Removal`] |
 /// | `pool_refused_total` | `pool`, `why` | acquires refused, by [`Refusal`] |
-/// | `pool_leaked_total`, `pool_returned_total` | `pool` | leases that were out too long, and those of them that came back |
+/// | `pool_leaked_total`, `pool_returned_total` | `pool` | leases that were out too long, and those of them that ended after all |
 /// | `pool_pressure` | `pool` | 0, 1 or 2 |
+///
+/// What was created less what was removed is what the pool holds, as long as there is one: when it is dropped, nobody is told
+/// of what it still holds. Call [`close`](crate::KeyedPool::close) before, and the two come to the same.
 ///
 /// Hits and leases are told to no observer; sample [`stats`](crate::KeyedPool::stats) for those.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use crate::account::Pressure;
 use core::fmt::Debug;
 
 /// Sends a pool's events to [`tracing`], with the target `pool` and fields of their numbers: what was refused or leaked as
-/// warnings, pressure and leases that came back as information, what was made and destroyed for debugging.
+/// warnings, pressure and leases that ended after all as information, what was made and destroyed for debugging.
 #[derive(Clone, Copy, Debug)]
 pub struct ToTracing {
     name: &'static str,

@@ -16,12 +16,26 @@
 //! take a level above its hard limit; when a level refuses, the levels below are undone. Only when all levels
 //! have agreed are peaks recorded and events raised, so a refused charge leaves no trace.
 //!
-//! The counters publish nothing but themselves, therefore every access is relaxed, with one exception in
-//! [`Mode::add`]: what happens before or after a charge is ordered by whoever hands the charged object over.
+//! The counters publish nothing but themselves, therefore every access is relaxed, with two exceptions. What lies in
+//! [`Credit`]s is ordered by `Mode::add`; and so is a charge against a limit that is being changed:
 //!
-//! While one thread's charge is on its way to a refusal further up, another thread may see the lower levels with
-//! that charge in: it can be refused although a moment later it would fit, and its own committed charge may record
-//! a peak that includes the other's. Single-threaded use is exact in everything; in all use `used` and the limits are.
+//! ```text
+//! charge                              set_hard_limit
+//!
+//! limit: does the sum fit?            limit = the new one
+//! used += bytes                       used += 0
+//! limit: does the sum fit still?      what is used, and so the excess that is told
+//! no: used -= bytes, from the top
+//! ```
+//!
+//! Of the two read-modify-writes of `used` one comes first. If it is the setter's, the charge sees the new limit when it
+//! looks again; if it is the charge's, the excess that the setter tells has it in. What happens otherwise before or after a
+//! charge is ordered by whoever hands the charged object over.
+//!
+//! While one thread's charge is on its way to a refusal further up, or to that by a limit that was lowered just now, another
+//! thread may see the levels with that charge in: it can be refused although a moment later it would fit, and its own
+//! committed charge may record a peak that includes the other's. Single-threaded use is exact in everything; in all use
+//! what is claimed and the limits are.
 //!
 //! # Parts
 //!
@@ -235,6 +249,8 @@ impl<M: Mode> Account<M> {
     pub fn set_hard_limit(&self, bytes: usize) -> usize {
         let ledger = self.ledger();
         ledger.hard_limit.store(bytes, Relaxed);
+        // From here on each charge is one that the new limit lets through, or is counted already.
+        let _ = M::settled(ledger);
         #[cfg(feature = "alloc")]
         {
             if let Some(account) = M::as_shared(self) {
@@ -406,7 +422,7 @@ impl<M: Mode> Account<M> {
             return None;
         }
         let ledger = self.ledger();
-        let used = M::add(&ledger.used, bytes, ledger.hard_limit.load(Relaxed)).ok()?;
+        let used = M::add(ledger, bytes, false).ok()?;
         Some(Crossed(Self::record(ledger, bytes, false, used)))
     }
 
@@ -447,10 +463,9 @@ impl<M: Mode> Account<M> {
             return (tree.charge)(self, bytes, external);
         }
         let ledger = self.ledger();
-        let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
-        match M::add(&ledger.used, bytes, limit) {
+        match M::add(ledger, bytes, external) {
             Ok(used) => Ok(Crossed(Self::record(ledger, bytes, external, used))),
-            Err(used) => Err(Shortfall::at(self, bytes, used)),
+            Err(full) => Err(Shortfall::of(self, bytes, full)),
         }
     }
 
@@ -459,10 +474,9 @@ impl<M: Mode> Account<M> {
         let (mut level, mut charged, mut alone) = (self, 0usize, None);
         let (above, shortfall) = loop {
             let ledger = level.ledger();
-            let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
-            match M::add(&ledger.used, bytes, limit) {
+            match M::add(ledger, bytes, external) {
                 Ok(used) => alone = (charged == 0).then_some(used),
-                Err(used) => break (Crossed(false), Some(Shortfall::at(level, bytes, used))),
+                Err(full) => break (Crossed(false), Some(Shortfall::of(level, bytes, full))),
             }
             charged += 1;
             if let Some(parent) = level.parent() {

@@ -2,7 +2,7 @@
 
 use super::Account;
 use super::ledger::Ledger;
-use super::mode::{Mode, Shared, SharedHandle};
+use super::mode::{Full, Mode, Shared, SharedHandle};
 use crate::bytes::Bytes;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -160,6 +160,12 @@ impl<'a, M: Mode> Shortfall<'a, M> {
     /// Of an account that has `used` bytes in use.
     pub(crate) fn at(account: &'a Account<M>, requested: usize, used: usize) -> Self {
         Self { level: Level::Here(account), requested, used, limit: account.hard_limit() }
+    }
+
+    /// Of an account that refused.
+    pub(crate) fn of(account: &'a Account<M>, requested: usize, full: Full) -> Self {
+        let Full { used, limit } = full;
+        Self { level: Level::Here(account), requested, used, limit }
     }
 
     /// As seen from below the top of a local tree.

@@ -199,7 +199,8 @@ impl<M: Mode> Account<M> {
     }
 
     /// Bytes in use: leased, idle and reserved, its own and its children's. What is lent to a `Credit` counts once it
-    /// is used. O(1), and O(credits) where there are any.
+    /// is used. For the instant in which another thread's charge is being refused, it may show here. O(1), and O(credits) where
+    /// there are any.
     #[must_use]
     pub fn used(&self) -> usize {
         self.ledger().in_use()
@@ -243,7 +244,8 @@ impl<M: Mode> Account<M> {
     /// Changes the hard limit. Succeeds even below the current use: then what is lent is recalled, and idle objects of
     /// the pools that give back to one another are evicted, those released longest ago first, until use is down to the
     /// limit or nothing is idle. Returns the bytes in use above the new limit that are left; a pool that is not among
-    /// those brings them down in its own [`maintain`](crate::KeyedPool::maintain).
+    /// those brings them down in its own [`maintain`](crate::KeyedPool::maintain). A charge that another thread makes at this
+    /// moment is counted in what is returned, or the new limit decides on it.
     ///
     /// Runs destructors of evicted objects.
     pub fn set_hard_limit(&self, bytes: usize) -> usize {

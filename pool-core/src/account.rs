@@ -16,8 +16,8 @@
 //! take a level above its hard limit; when a level refuses, the levels below are undone. Only when all levels
 //! have agreed are peaks recorded and events raised, so a refused charge leaves no trace.
 //!
-//! The counters publish nothing but themselves, therefore every access is relaxed, with two exceptions. What lies in
-//! [`Credit`]s is ordered by `Mode::add`; and so is a charge against a limit that is being changed:
+//! The counters publish nothing but themselves, therefore every access is relaxed, but for those of `used`. They order
+//! what lies in [`Credit`]s (`Mode::add`), and a charge against a limit that is being changed:
 //!
 //! ```text
 //! charge                              set_hard_limit
@@ -29,8 +29,9 @@
 //! ```
 //!
 //! Of the two read-modify-writes of `used` one comes first. If it is the setter's, the charge sees the new limit when it
-//! looks again; if it is the charge's, the excess that the setter tells has it in. What happens otherwise before or after a
-//! charge is ordered by whoever hands the charged object over.
+//! looks again; if it is the charge's, the excess that the setter tells has it in. In the same way whoever changes a soft
+//! limit, or the flag that it was crossed, looks at `used` by a read-modify-write afterwards. What happens otherwise before or
+//! after a charge is ordered by whoever hands the charged object over.
 //!
 //! While one thread's charge is on its way to a refusal further up, or to that by a limit that was lowered just now, another
 //! thread may see the levels with that charge in: it can be refused although a moment later it would fit, and its own
@@ -583,29 +584,38 @@ impl<M: Mode> Account<M> {
     }
 
     /// Raises the event if the soft limit has been crossed upward or the low watermark downward since the last.
+    ///
+    /// Who charges or gives back changes what is used and then looks at the flag. So this looks again at what is used after
+    /// it has changed the flag: one of the two sees what the other did, and nobody rests beyond a bound that nobody raised.
     fn watch_level(&self) {
-        let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
-        #[cfg(feature = "alloc")]
-        if let Some(account) = M::as_shared(self) {
-            let used = ledger.used.load(Relaxed);
-            // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
-            if used > soft_limit && !ledger.over_soft.load(Relaxed) || used > ledger.hard_limit.load(Relaxed)
-            {
-                account.recall_all();
+        while let Some(event) = self.next_edge() {
+            if let Some(handler) = M::handler(&self.0) {
+                handler.call(&event);
             }
         }
-        let used = ledger.used.load(Relaxed);
+    }
+
+    /// The edge that is due, if one is. It is no more once it was told.
+    fn next_edge(&self) -> Option<AccountEvent<M>> {
+        let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
+        let mut used = M::settled(ledger);
         let over = ledger.over_soft.load(Relaxed);
+        #[cfg(feature = "alloc")]
+        if let Some(account) = M::as_shared(self) {
+            // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
+            if used > soft_limit && !over || used > ledger.hard_limit.load(Relaxed) {
+                account.recall_all();
+                used = ledger.used.load(Relaxed);
+            }
+        }
         let kind = if used > soft_limit && !over && M::flip(&ledger.over_soft, true) {
             AccountEventKind::OverSoftLimit
         } else if over && used <= self.low_watermark() && M::flip(&ledger.over_soft, false) {
             AccountEventKind::BackToLow
         } else {
-            return;
+            return None;
         };
-        if let Some(handler) = M::handler(&self.0) {
-            handler.call(&AccountEvent { account: self.clone(), kind, used, soft_limit });
-        }
+        Some(AccountEvent { account: self.clone(), kind, used, soft_limit })
     }
 }
 

@@ -7,8 +7,7 @@
 use super::ledger::Ledger;
 use super::refusal::AccountRef;
 use super::{Account, Handler, Tree};
-use crate::sync::counter::AtomicBool;
-use crate::sync::{AtomicUsize, Count, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering};
 use core::fmt;
 
 #[cfg(feature = "alloc")]
@@ -79,7 +78,8 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     /// Adds to what is in use unless the sum passes the hard limit, or, of external bytes, wraps. The sum, or why not.
     #[doc(hidden)]
     fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full>;
-    /// What is in use, after a bound was changed: whoever charges and is not counted here sees the new bound.
+    /// What is in use, after a bound or the flag of one was changed: whoever charges or gives back and is not counted here
+    /// sees the change.
     #[doc(hidden)]
     fn settled(ledger: &Ledger) -> usize;
     /// Takes away what was added before.
@@ -232,7 +232,8 @@ impl Mode for Shared {
             let limit_before = limit();
             let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit_before);
             // Release, and acquire for who is refused: if that is because of bytes that were lent, it sees to whom.
-            // Acquire for who is not refused: a new limit, if whoever set it has looked before this; see `settled`.
+            // Acquire for who is not refused: a new limit, or whether pressure has ended, if whoever saw to that has looked
+            // before this; see `settled`.
             match ledger.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits) {
                 Ok(used) if used + bytes <= limit() => return Ok(used + bytes),
                 // The limit was lowered in between.
@@ -251,8 +252,9 @@ impl Mode for Shared {
 
     #[inline(always)]
     fn sub(count: &AtomicUsize, bytes: usize) {
-        // Nobody asks for the sum, which takes the processor longer.
-        count.fetch_sub(bytes, Ordering::Relaxed);
+        // Nobody asks for the sum, which takes the processor longer. Acquire: whether pressure has begun, or where it ends by
+        // now, if whoever saw to that has looked before this; see `settled`.
+        count.fetch_sub(bytes, Ordering::Acquire);
     }
 
     #[inline(always)]

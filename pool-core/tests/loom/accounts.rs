@@ -2,9 +2,10 @@
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use pool_core::{Account, KeyedPoolBuilder};
+use pool_core::{Account, AccountEventKind, KeyedPoolBuilder, Pressure};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A root with a limit, and below it an account without one: what the root refuses has been charged below.
 fn tree(limit: usize) -> (Account, Account) {
@@ -180,5 +181,53 @@ fn credit_against_limit_change() {
         other.join().unwrap();
         root.set_hard_limit(10);
         check(&root, &root, 10);
+    });
+}
+
+// An edge that two threads meet at, and neither of them sees: pressure that stays, or stays away, until the next charge.
+#[test]
+fn charge_against_free_at_the_soft_limit() {
+    // The bytes of one who frees and of one who charges; each alone is at rest, and both are over the limit.
+    for (freed, charged, over) in [(30, 30, false), (60, 60, true)] {
+        loom::model(move || {
+            // std's, which loom does not interleave: the handler is not what is tried.
+            let (told, told_back) = (Arc::default(), Arc::default());
+            let hears: [Arc<AtomicUsize>; 2] = [Arc::clone(&told), Arc::clone(&told_back)];
+            let account = Account::builder("account")
+                .soft_limit(50)
+                .on_event(move |event| {
+                    let [over, back] = &hears;
+                    match event.kind {
+                        AccountEventKind::OverSoftLimit => over.fetch_add(1, Relaxed),
+                        AccountEventKind::BackToLow => back.fetch_add(1, Relaxed),
+                    };
+                })
+                .build();
+            let held = account.try_reserve(freed).unwrap();
+            let other = thread::spawn(move || held.free());
+            let mine = account.try_reserve(charged).unwrap();
+            other.join().unwrap();
+            let expected = if over { Pressure::Moderate } else { Pressure::None };
+            assert_eq!((account.used(), account.pressure()), (charged, expected));
+            assert_eq!(told.load(Relaxed), told_back.load(Relaxed) + usize::from(over));
+            drop(mine);
+            assert_eq!((account.used(), account.pressure()), (0, Pressure::None));
+            assert_eq!(told.load(Relaxed), told_back.load(Relaxed));
+        });
+    }
+}
+
+// A soft limit that is set while others charge: above it, and neither the charge nor the setter says so.
+#[test]
+fn charge_against_soft_limit_change() {
+    loom::model(|| {
+        let account = Account::builder("account").build();
+        let theirs = account.clone();
+        let other = thread::spawn(move || theirs.set_soft_limit(50));
+        let mine = account.try_reserve(60).unwrap();
+        other.join().unwrap();
+        assert_eq!(account.pressure(), Pressure::Moderate);
+        drop(mine);
+        assert_eq!(account.pressure(), Pressure::None);
     });
 }

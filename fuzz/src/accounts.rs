@@ -13,13 +13,14 @@ use pool_core::{
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The accounts and whose children they are: a root, two below it, and two below the first of those.
-const PARENTS: [Option<usize>; 5] = [None, Some(0), Some(0), Some(1), Some(1)];
-const NAMES: [&str; 5] = ["root", "a", "b", "c", "d"];
+/// The accounts and whose children they are: a root, two below it, two below the first of those, and one at the bottom, so
+/// that a refusal at the top has three levels to undo.
+const PARENTS: [Option<usize>; 6] = [None, Some(0), Some(0), Some(1), Some(1), Some(3)];
+const NAMES: [&str; 6] = ["root", "a", "b", "c", "d", "e"];
 /// Most claims at a time.
 const CLAIMS: usize = 24;
 
-/// Bounds of the accounts, and how much each may lend.
+/// Bounds of the accounts, and how much each may lend. The one at the bottom has no bounds, and lends nothing.
 #[derive(Arbitrary, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Setup {
     /// Hard limits in bytes.
@@ -28,6 +29,20 @@ pub struct Setup {
     pub soft: [Option<u16>; 5],
     /// Sizes of the accounts' credits, in units of 16 bytes.
     pub credit: [u8; 5],
+}
+
+impl Setup {
+    fn hard(&self, at: usize) -> usize {
+        bytes_or_none(self.hard.get(at).copied().flatten())
+    }
+
+    fn soft(&self, at: usize) -> usize {
+        bytes_or_none(self.soft.get(at).copied().flatten())
+    }
+
+    fn credit(&self, at: usize) -> usize {
+        self.credit.get(at).map_or(0, |&size| usize::from(size) * 16)
+    }
 }
 
 /// How bytes are charged.
@@ -294,8 +309,8 @@ fn bytes_or_none(limit: Option<u16>) -> usize {
 fn shared(at: usize, setup: &Setup, parent: Option<&Account>, events: &Events) -> Account {
     let events = Arc::clone(events);
     let mut builder = Account::builder(NAMES[at])
-        .hard_limit(bytes_or_none(setup.hard[at]))
-        .soft_limit(bytes_or_none(setup.soft[at]))
+        .hard_limit(setup.hard(at))
+        .soft_limit(setup.soft(at))
         .on_event(move |event| note(&events, at, event.kind, event.used));
     if let Some(parent) = parent {
         builder = builder.parent(parent);
@@ -322,12 +337,12 @@ fn tree(setup: &Setup, way: Way, events: &Events) -> (Vec<Box<dyn Node>>, Vec<Ac
         }
         let events = Arc::clone(events);
         let mut builder = Account::local_builder(NAMES[at])
-            .hard_limit(bytes_or_none(setup.hard[at]))
-            .soft_limit(bytes_or_none(setup.soft[at]))
+            .hard_limit(setup.hard(at))
+            .soft_limit(setup.soft(at))
             .on_event(move |event| note(&events, at, event.kind, event.used));
         builder = match &locals[parent] {
             Some(parent) => builder.parent(parent),
-            None => builder.credit(shares[0].credit(usize::from(setup.credit[at]) * 16)),
+            None => builder.credit(shares[0].credit(setup.credit(at))),
         };
         let account = builder.build();
         nodes.push(Box::new(account.clone()));
@@ -366,14 +381,14 @@ fn drive(ops: &[AccountOp], setup: &Setup, way: Way) {
     let credits: Vec<Option<Credit>> = (0..nodes.len())
         .map(|at| {
             let account = shares.get(at).filter(|_| way != Way::Shared)?;
-            Some(account.credit(usize::from(setup.credit[at]) * 16))
+            Some(account.credit(setup.credit(at)))
         })
         .collect();
-    let lent = setup.credit.iter().map(|&size| usize::from(size) * 16).sum::<usize>();
+    let lent = (0..nodes.len()).map(|at| setup.credit(at)).sum::<usize>();
     let lent = if way == Way::Shared { 0 } else { lent };
     let level = |at: usize| Level {
-        hard: bytes_or_none(setup.hard[at]),
-        soft: bytes_or_none(setup.soft[at]),
+        hard: setup.hard(at),
+        soft: setup.soft(at),
         used: 0,
         external: 0,
         peak: 0,

@@ -186,6 +186,26 @@ mod promises {
         }
     }
 
+    // One of the levels left charged, the lowest or the highest, that were charged before the refusal: with none to three of
+    // them below it.
+    pub(super) fn a_refusal_at_any_level_undoes_all_below_it<K: Kind>() {
+        for refusing in 0..4 {
+            let mut accounts: Vec<Account<K::Mode>> = Vec::new();
+            for (level, name) in ["root", "upper", "middle", "leaf"].into_iter().enumerate() {
+                let bounds = hard(if level == refusing { 100 } else { NONE });
+                accounts.push(K::make(name, bounds, accounts.last()));
+            }
+            let leaf = &accounts[3];
+            let mut held = leaf.try_reserve(60).unwrap();
+            assert!(refused(leaf.try_reserve(41)).account == accounts[refusing]);
+            assert!(held.try_grow(usize::MAX).is_err());
+            assert_eq!(accounts.iter().map(Account::used).collect::<Vec<_>>(), [60; 4]);
+            assert_eq!(accounts.iter().map(Account::peak).collect::<Vec<_>>(), [60; 4]);
+            drop(held);
+            at_zero::<K>(&accounts);
+        }
+    }
+
     // A bound that is off by one, on either side.
     pub(super) fn no_charge_takes_an_account_above_its_hard_limit<K: Kind>() {
         let accounts = chain::<K>([hard(100), hard(70), hard(NONE)]);
@@ -474,6 +494,7 @@ macro_rules! every_kind {
 every_kind!(
     a_parents_use_is_its_own_plus_its_childrens,
     a_refused_charge_changes_no_counter_and_no_peak,
+    a_refusal_at_any_level_undoes_all_below_it,
     no_charge_takes_an_account_above_its_hard_limit,
     usize_max_is_refused_not_wrapped,
     external_bytes_overcommit_and_charges_fail_until_it_is_back_under,

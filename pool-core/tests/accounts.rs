@@ -599,6 +599,30 @@ mod reports {
         at_zero::<Heap>(&[server, one, two, inner]);
     }
 
+    // A snapshot, its text or its end that needs a stack as deep as the tree; a width that the formatter does not take.
+    #[test]
+    fn a_deep_tree_is_printed_without_a_deep_stack() {
+        let depth = if cfg!(miri) { 300 } else { 40_000 };
+        let root = Account::new("root", 10);
+        let page = Account::local_builder("page").credit(root.credit(1)).build();
+        let (mut shared, mut local) = (root.clone(), page.clone());
+        for _ in 1..depth {
+            shared = Account::builder("s").parent(&shared).build();
+            local = Account::local_builder("l").parent(&local).build();
+        }
+        let claims = (shared.try_reserve(3).unwrap(), local.try_reserve(2).unwrap());
+        let snapshot = root.snapshot();
+        let text = snapshot.to_string();
+        let mut lines = text.lines();
+        assert!(lines.next().unwrap().starts_with("root  5 B, peak "));
+        assert_eq!(lines.next(), Some("  s  3 B, peak 3 B"));
+        assert_eq!(lines.next(), Some("    s  3 B, peak 3 B"));
+        assert_eq!(lines.by_ref().filter(|line| line.trim_start().starts_with("s  3 B")).count(), depth - 3);
+        assert_eq!((text.matches("l  2 B").count(), text.matches("\n  page  2 B").count()), (depth - 1, 1));
+        drop((snapshot, claims, shared, local));
+        assert_eq!(root.snapshot().children.len(), 1);
+    }
+
     // A refusal that names those who have least, or who have nothing, or all of a hundred.
     #[test]
     fn a_refusal_names_the_largest_consumers() {

@@ -215,6 +215,9 @@ impl<M: Mode> Account<M> {
 
     /// Most bytes in use since the account was made or [`reset_peak`](Self::reset_peak) was called. What was lent to a
     /// `Credit` counts as used here: with credits the peak may be too high by what they hold.
+    ///
+    /// A refused charge leaves no peak. One that was granted does, whatever it was for: the bytes of an object are in use
+    /// from before its factory is called, and were, if the factory fails.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.ledger().peak.load(Relaxed)

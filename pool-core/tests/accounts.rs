@@ -458,6 +458,26 @@ mod promises {
         events();
     }
 
+    // A handler that panics over one edge and again over the next, which the unwinding brings about: the process ends.
+    pub(super) fn a_handler_that_panics_on_both_edges_does_no_more_than_that<K: Kind>() {
+        let accounts = chain::<K>([soft(50), hard(NONE), hard(NONE)]);
+        let leaf = &accounts[2];
+        on_next_event(|| {
+            on_next_event(|| resume_unwind(Box::new("the second")));
+            resume_unwind(Box::new("the first"))
+        });
+        let told = catch_unwind(AssertUnwindSafe(|| drop(leaf.try_reserve(60)))).unwrap_err();
+        assert_eq!(told.downcast_ref(), Some(&"the first"));
+        assert_eq!(events(), [("root", OverSoftLimit, 60), ("root", BackToLow, 0)]);
+        assert_eq!(leaf.pressure(), Pressure::None);
+        // One that panics alone is heard of, as before.
+        let claim = leaf.try_reserve(60).unwrap();
+        on_next_event(|| resume_unwind(Box::new("the third")));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(claim))).is_err());
+        at_zero::<K>(&accounts);
+        events();
+    }
+
     // Handles that are accounts of their own, or accounts that are taken for one another.
     pub(super) fn clones_are_the_same_account<K: Kind>() {
         let accounts = chain::<K>([hard(9), hard(NONE), hard(NONE)]);
@@ -507,6 +527,7 @@ every_kind!(
     a_reservation_grows_shrinks_splits_takes_and_frees,
     an_event_handler_may_use_the_account,
     counts_stay_exact_when_an_event_handler_panics,
+    a_handler_that_panics_on_both_edges_does_no_more_than_that,
     clones_are_the_same_account,
 );
 

@@ -126,8 +126,8 @@ struct Claimed {
     external: bool,
 }
 
-/// Which account refused, and the numbers: requested, used, limit, free, evictable.
-type Refused = (usize, [usize; 5]);
+/// Which account refused, the numbers: requested, used, limit, free; and what was evictable, where that is counted.
+type Refused = (usize, [usize; 4], Option<usize>);
 
 struct Model {
     levels: Vec<Level>,
@@ -166,7 +166,7 @@ impl Model {
 
     fn refusal(&self, at: usize, requested: usize) -> Refused {
         let level = &self.levels[at];
-        (at, [requested, level.used, level.hard, self.room(at), 0])
+        (at, [requested, level.used, level.hard, self.room(at)], None)
     }
 
     fn charge(&mut self, from: usize, bytes: usize, external: bool) -> Result<(), Refused> {
@@ -372,7 +372,7 @@ impl Place {
 fn over_budget(refusal: &OverBudget) -> Refused {
     let at = NAMES.iter().position(|name| *name == refusal.account.name()).unwrap_or(usize::MAX);
     let OverBudget { requested, used, limit, free, evictable, .. } = *refusal;
-    (at, [requested, used, limit, free, evictable])
+    (at, [requested, used, limit, free], evictable)
 }
 
 fn drive(ops: &[AccountOp], setup: &Setup, way: Way) {
@@ -525,7 +525,11 @@ fn step<'c>(
             let worst = path(at).filter(|&at| model.room(at) < bytes + model.over(at));
             let short = |at: usize| (model.levels[at].used + bytes).saturating_sub(model.levels[at].hard);
             let expected = match worst.filter(|&at| short(at) > 0).max_by_key(|&at| short(at)) {
-                Some(worst) => Err(model.refusal(worst, bytes)),
+                // There is no pool.
+                Some(worst) => {
+                    let (at, numbers, _) = model.refusal(worst, bytes);
+                    Err((at, numbers, Some(0)))
+                }
                 None => Ok(0),
             };
             let real = nodes[at].make_room(bytes);

@@ -337,7 +337,7 @@ impl Model {
         let short = self.levels.short(home, held, total);
         let hopeless = short.iter().filter(|&&(at, short)| short > self.evictable(at));
         if let Some(&(at, _)) = hopeless.max_by_key(|&&(_, short)| short) {
-            return Err(self.levels.refusal_beyond(at, held, total, self.evictable(at)));
+            return Err(self.levels.refusal_beyond(at, held, total, Some(self.evictable(at))));
         }
         // What goes from inside the lowest account is gone from those above as well.
         if let Some(&(at, _)) = short.first() {
@@ -376,7 +376,7 @@ impl Model {
             }
             let evictable = if may_evict { self.idle_bytes(pool) } else { 0 };
             if short > evictable {
-                return Err(self.levels.refusal_beyond(at, *held, total, evictable));
+                return Err(self.levels.refusal_beyond(at, *held, total, may_evict.then_some(evictable)));
             }
             *held += self.evict_own(pool);
         }
@@ -568,7 +568,8 @@ impl Model {
                 Some((at, short)) => {
                     let evictable = if may_evict { self.idle_bytes(pool) } else { 0 };
                     if short > evictable {
-                        let refusal = self.levels.refusal_beyond(at, *held, estimate, evictable);
+                        let counted = may_evict.then_some(evictable);
+                        let refusal = self.levels.refusal_beyond(at, *held, estimate, counted);
                         return Err(Refusal::OverBudget(refusal));
                     }
                 }

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pool_core::{
-    Account, AccountEvent, AccountEventKind, Ledger, Local, Mode, NotHeld, OverBudget, Pressure, Reservation,
-    Shared,
+    Account, AccountEvent, AccountEventKind, AcquireError, Factory, KeyedPoolBuilder, Ledger, Local, Mode,
+    NotHeld, OverBudget, Pressure, Reservation, Shared,
 };
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
@@ -178,7 +179,7 @@ mod promises {
             assert_eq!(before, [[60, 0, 60, 60]; 3]);
             let refusal = refused(accounts[2].try_reserve(41));
             assert_eq!((refusal.account.name(), refusal.requested), (name, 41));
-            assert_eq!((refusal.used, refusal.limit, refusal.free, refusal.evictable), (60, 100, 40, 0));
+            assert_eq!((refusal.used, refusal.limit, refusal.free, refusal.evictable), (60, 100, 40, None));
             assert_eq!(accounts.each_ref().map(numbers), before);
             drop(held);
             assert_eq!(accounts.each_ref().map(numbers), [[0, 0, 60, 60]; 3]);
@@ -368,9 +369,10 @@ mod promises {
         assert!(refusal.account != accounts[2] && refusal.account == accounts[0].reference());
         assert_eq!((refusal.account.used(), refusal.free), (3 << 20, 1 << 20));
         let text = refusal.to_string();
-        let words = "account \"root\" refused 2.00 MiB (2097152 bytes): 3.00 MiB of 4.00 MiB in use, 1.00 MiB free, \
-                     0 B evictable";
-        assert!(text.starts_with(words), "{text}");
+        let words =
+            "account \"root\" refused 2.00 MiB (2097152 bytes): 3.00 MiB of 4.00 MiB in use, 1.00 MiB free";
+        // Nothing of what could be evicted: nobody counted.
+        assert!(text.starts_with(words) && !text.contains("evictable"), "{text}");
         assert_eq!(format!("{refusal:?}"), format!("OverBudget({text})"));
         assert_eq!(format!("{:?}", accounts[0]), "root: 3.00 MiB of 4.00 MiB, peak 3.00 MiB");
         assert_eq!(format!("{:?}", refusal.account), "root: 3.00 MiB of 4.00 MiB, peak 3.00 MiB");
@@ -653,7 +655,7 @@ mod reports {
             .map(|name| Account::builder(name).parent(&server).build())
             .collect();
         let told = || refused(server.try_reserve(2000)).to_string();
-        assert!(told().ends_with("0 B evictable"), "{}", told());
+        assert!(told().ends_with("1000 B free"), "{}", told());
         let claims: Vec<_> = children
             .iter()
             .zip([10, 300, 0, 200, 250])
@@ -667,6 +669,39 @@ mod reports {
         let told = refused(image.try_reserve(31)).to_string();
         assert!(told.ends_with("; most by \"image\" 70 B"), "{told}");
         drop(claim);
+    }
+
+    // A refusal that says that nothing can be evicted, though nobody has looked.
+    #[test]
+    fn a_refusal_tells_what_is_evictable_if_it_was_counted() {
+        struct Blocks;
+        impl Factory<usize> for Blocks {
+            type Object = Vec<u8>;
+            type Error = Infallible;
+            fn create(&self, bytes: &usize) -> Result<Vec<u8>, Infallible> {
+                Ok(vec![0; *bytes])
+            }
+            fn estimate(&self, bytes: &usize) -> usize {
+                *bytes
+            }
+            fn measure(&self, block: &Vec<u8>) -> usize {
+                block.len()
+            }
+        }
+        let account = Account::local("a", 100);
+        let pool = KeyedPoolBuilder::new(Blocks).account(account.clone()).build_rc();
+        drop(pool.acquire(&60).unwrap());
+        let told = |refusal: &OverBudget| (refusal.evictable, refusal.to_string().contains(" B evictable"));
+        let over_budget = |result: Result<usize, AcquireError<Infallible>>| match result {
+            Err(AcquireError::OverBudget(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(&refused(account.try_reserve(60))), (None, false));
+        assert_eq!(told(&over_budget(pool.prewarm(&50, 1))), (None, false));
+        assert_eq!(told(&over_budget(pool.acquire(&101).map(|_| 1))), (Some(60), true));
+        assert_eq!(told(&account.make_room(101).unwrap_err()), (Some(60), true));
+        assert_eq!((account.make_room(60), account.used()), (Ok(60), 0));
+        assert_eq!(told(&account.make_room(101).unwrap_err()), (Some(0), true));
     }
 
     // A refusal that keeps a local account's thread-bound parts alive, or takes them to another thread.

@@ -601,16 +601,17 @@ impl<M: Mode> Account<M> {
     /// The edge that is due, if one is. It is no more once it was told.
     fn next_edge(&self) -> Option<AccountEvent<M>> {
         let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
-        let mut used = M::settled(ledger);
+        let used = M::settled(ledger);
         let over = ledger.over_soft.load(Relaxed);
         #[cfg(feature = "alloc")]
-        if let Some(account) = M::as_shared(self) {
+        let used = match M::as_shared(self) {
             // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
-            if used > soft_limit && !over || used > ledger.hard_limit.load(Relaxed) {
+            Some(account) if used > soft_limit && !over || used > self.hard_limit() => {
                 account.recall_all();
-                used = ledger.used.load(Relaxed);
+                ledger.used.load(Relaxed)
             }
-        }
+            _ => used,
+        };
         let kind = if used > soft_limit && !over && M::flip(&ledger.over_soft, true) {
             AccountEventKind::OverSoftLimit
         } else if over && used <= self.low_watermark() && M::flip(&ledger.over_soft, false) {

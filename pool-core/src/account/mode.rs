@@ -245,8 +245,8 @@ impl Mode for Shared {
 
     fn settled(ledger: &Ledger) -> usize {
         // A read-modify-write, as a charge is: one of the two comes first. If it is this, the charge reads from it, or from
-        // what was made of it, and sees what was written before (release). If it is the charge, this counts it. Acquire, for
-        // whoever looks may be the one who charged just now.
+        // what was made of it, and sees what was written before (release). If it is the charge, this counts it. Acquire: what
+        // others wrote who have looked before this, such as the flag that is to be turned back for the new bound.
         ledger.used.fetch_add(0, Ordering::AcqRel)
     }
 

@@ -217,17 +217,21 @@ fn charge_against_free_at_the_soft_limit() {
     }
 }
 
-// A soft limit that is set while others charge: above it, and neither the charge nor the setter says so.
+// A soft limit that is set while others charge: above it, or no more, and neither the charge nor the setter says so.
 #[test]
 fn charge_against_soft_limit_change() {
-    loom::model(|| {
-        let account = Account::builder("account").build();
-        let theirs = account.clone();
-        let other = thread::spawn(move || theirs.set_soft_limit(50));
-        let mine = account.try_reserve(60).unwrap();
-        other.join().unwrap();
-        assert_eq!(account.pressure(), Pressure::Moderate);
-        drop(mine);
-        assert_eq!(account.pressure(), Pressure::None);
-    });
+    for (before, after, expected) in
+        [(usize::MAX, 50, Pressure::Moderate), (50, 100, Pressure::None), (100, 50, Pressure::Moderate)]
+    {
+        loom::model(move || {
+            let account = Account::builder("account").soft_limit(before).build();
+            let theirs = account.clone();
+            let other = thread::spawn(move || theirs.set_soft_limit(after));
+            let mine = account.try_reserve(60).unwrap();
+            other.join().unwrap();
+            assert_eq!(account.pressure(), expected);
+            drop(mine);
+            assert_eq!(account.pressure(), Pressure::None);
+        });
+    }
 }

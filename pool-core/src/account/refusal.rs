@@ -93,7 +93,7 @@ pub struct OverBudget {
     /// nobody but its thread can evict it.
     ///
     /// `None` if nobody counted, as what asked evicts nothing: a reservation, or `prewarm` of a pool whose `prewarm` does not.
-    /// [`Account::make_room`] counts.
+    /// `Account::make_room` counts.
     pub evictable: Option<usize>,
 }
 

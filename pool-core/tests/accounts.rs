@@ -625,7 +625,7 @@ mod reports {
     // A snapshot, its text or its end that needs a stack as deep as the tree; a width that the formatter does not take.
     #[test]
     fn a_deep_tree_is_printed_without_a_deep_stack() {
-        let depth = if cfg!(miri) { 300 } else { 40_000 };
+        let depth = if cfg!(miri) { 30 } else { 40_000 };
         let root = Account::new("root", 10);
         let page = Account::local_builder("page").credit(root.credit(1)).build();
         let (mut shared, mut local) = (root.clone(), page.clone());

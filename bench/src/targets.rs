@@ -253,7 +253,10 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
         let target = judge.ratio(slug, "Account", account::LOOP, 1.0)?;
         if !target.met() {
             let note = match slug {
-                account::ALONE => "beside the loop an account compares its use with a soft limit, twice",
+                account::ALONE => {
+                    "beside the loop an account compares its use with a soft limit, twice, and once more with the hard limit, \
+                     which may have been lowered"
+                }
                 _ => "who has the line of memory at a moment decides, by a tenth to either side",
             };
             target.known(1.2, note.into());

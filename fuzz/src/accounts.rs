@@ -13,13 +13,14 @@ use pool_core::{
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The accounts and whose children they are: a root, two below it, and two below the first of those.
-const PARENTS: [Option<usize>; 5] = [None, Some(0), Some(0), Some(1), Some(1)];
-const NAMES: [&str; 5] = ["root", "a", "b", "c", "d"];
+/// The accounts and whose children they are: a root, two below it, two below the first of those, and one at the bottom, so
+/// that a refusal at the top has three levels to undo.
+const PARENTS: [Option<usize>; 6] = [None, Some(0), Some(0), Some(1), Some(1), Some(3)];
+const NAMES: [&str; 6] = ["root", "a", "b", "c", "d", "e"];
 /// Most claims at a time.
 const CLAIMS: usize = 24;
 
-/// Bounds of the accounts, and how much each may lend.
+/// Bounds of the accounts, and how much each may lend. The one at the bottom has no bounds, and lends nothing.
 #[derive(Arbitrary, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Setup {
     /// Hard limits in bytes.
@@ -28,6 +29,20 @@ pub struct Setup {
     pub soft: [Option<u16>; 5],
     /// Sizes of the accounts' credits, in units of 16 bytes.
     pub credit: [u8; 5],
+}
+
+impl Setup {
+    fn hard(&self, at: usize) -> usize {
+        bytes_or_none(self.hard.get(at).copied().flatten())
+    }
+
+    fn soft(&self, at: usize) -> usize {
+        bytes_or_none(self.soft.get(at).copied().flatten())
+    }
+
+    fn credit(&self, at: usize) -> usize {
+        self.credit.get(at).map_or(0, |&size| usize::from(size) * 16)
+    }
 }
 
 /// How bytes are charged.
@@ -111,8 +126,8 @@ struct Claimed {
     external: bool,
 }
 
-/// Which account refused, and the numbers: requested, used, limit, free, evictable.
-type Refused = (usize, [usize; 5]);
+/// Which account refused, the numbers: requested, used, limit, free; and what was evictable, where that is counted.
+type Refused = (usize, [usize; 4], Option<usize>);
 
 struct Model {
     levels: Vec<Level>,
@@ -151,7 +166,7 @@ impl Model {
 
     fn refusal(&self, at: usize, requested: usize) -> Refused {
         let level = &self.levels[at];
-        (at, [requested, level.used, level.hard, self.room(at), 0])
+        (at, [requested, level.used, level.hard, self.room(at)], None)
     }
 
     fn charge(&mut self, from: usize, bytes: usize, external: bool) -> Result<(), Refused> {
@@ -294,8 +309,8 @@ fn bytes_or_none(limit: Option<u16>) -> usize {
 fn shared(at: usize, setup: &Setup, parent: Option<&Account>, events: &Events) -> Account {
     let events = Arc::clone(events);
     let mut builder = Account::builder(NAMES[at])
-        .hard_limit(bytes_or_none(setup.hard[at]))
-        .soft_limit(bytes_or_none(setup.soft[at]))
+        .hard_limit(setup.hard(at))
+        .soft_limit(setup.soft(at))
         .on_event(move |event| note(&events, at, event.kind, event.used));
     if let Some(parent) = parent {
         builder = builder.parent(parent);
@@ -322,12 +337,12 @@ fn tree(setup: &Setup, way: Way, events: &Events) -> (Vec<Box<dyn Node>>, Vec<Ac
         }
         let events = Arc::clone(events);
         let mut builder = Account::local_builder(NAMES[at])
-            .hard_limit(bytes_or_none(setup.hard[at]))
-            .soft_limit(bytes_or_none(setup.soft[at]))
+            .hard_limit(setup.hard(at))
+            .soft_limit(setup.soft(at))
             .on_event(move |event| note(&events, at, event.kind, event.used));
         builder = match &locals[parent] {
             Some(parent) => builder.parent(parent),
-            None => builder.credit(shares[0].credit(usize::from(setup.credit[at]) * 16)),
+            None => builder.credit(shares[0].credit(setup.credit(at))),
         };
         let account = builder.build();
         nodes.push(Box::new(account.clone()));
@@ -357,7 +372,7 @@ impl Place {
 fn over_budget(refusal: &OverBudget) -> Refused {
     let at = NAMES.iter().position(|name| *name == refusal.account.name()).unwrap_or(usize::MAX);
     let OverBudget { requested, used, limit, free, evictable, .. } = *refusal;
-    (at, [requested, used, limit, free, evictable])
+    (at, [requested, used, limit, free], evictable)
 }
 
 fn drive(ops: &[AccountOp], setup: &Setup, way: Way) {
@@ -366,14 +381,14 @@ fn drive(ops: &[AccountOp], setup: &Setup, way: Way) {
     let credits: Vec<Option<Credit>> = (0..nodes.len())
         .map(|at| {
             let account = shares.get(at).filter(|_| way != Way::Shared)?;
-            Some(account.credit(usize::from(setup.credit[at]) * 16))
+            Some(account.credit(setup.credit(at)))
         })
         .collect();
-    let lent = setup.credit.iter().map(|&size| usize::from(size) * 16).sum::<usize>();
+    let lent = (0..nodes.len()).map(|at| setup.credit(at)).sum::<usize>();
     let lent = if way == Way::Shared { 0 } else { lent };
     let level = |at: usize| Level {
-        hard: bytes_or_none(setup.hard[at]),
-        soft: bytes_or_none(setup.soft[at]),
+        hard: setup.hard(at),
+        soft: setup.soft(at),
         used: 0,
         external: 0,
         peak: 0,
@@ -510,7 +525,11 @@ fn step<'c>(
             let worst = path(at).filter(|&at| model.room(at) < bytes + model.over(at));
             let short = |at: usize| (model.levels[at].used + bytes).saturating_sub(model.levels[at].hard);
             let expected = match worst.filter(|&at| short(at) > 0).max_by_key(|&at| short(at)) {
-                Some(worst) => Err(model.refusal(worst, bytes)),
+                // There is no pool.
+                Some(worst) => {
+                    let (at, numbers, _) = model.refusal(worst, bytes);
+                    Err((at, numbers, Some(0)))
+                }
                 None => Ok(0),
             };
             let real = nodes[at].make_room(bytes);

@@ -359,7 +359,7 @@ impl Model {
         let short = self.levels.short(home, held, total);
         let hopeless = short.iter().filter(|&&(at, short)| short > self.evictable(at));
         match hopeless.max_by_key(|&&(_, short)| short) {
-            Some(&(at, _)) => Err(self.levels.refusal_beyond(at, held, total, self.evictable(at))),
+            Some(&(at, _)) => Err(self.levels.refusal_beyond(at, held, total, Some(self.evictable(at)))),
             None => Ok(()),
         }
     }
@@ -394,7 +394,7 @@ impl Model {
             }
             let evictable = if may_evict { self.idle_bytes(pool) } else { 0 };
             if short > evictable {
-                return Err(self.levels.refusal_beyond(at, *held, total, evictable));
+                return Err(self.levels.refusal_beyond(at, *held, total, may_evict.then_some(evictable)));
             }
             *held += self.evict_own(pool);
         }
@@ -606,7 +606,8 @@ impl Model {
                 Some((at, short)) => {
                     let evictable = if may_evict { self.idle_bytes(pool) } else { 0 };
                     if short > evictable {
-                        let refusal = self.levels.refusal_beyond(at, *held, estimate, evictable);
+                        let counted = may_evict.then_some(evictable);
+                        let refusal = self.levels.refusal_beyond(at, *held, estimate, counted);
                         return Err(Refusal::OverBudget(refusal));
                     }
                 }

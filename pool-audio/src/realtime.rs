@@ -417,9 +417,10 @@ impl RealtimePool {
             };
             let wanted = refusal.requested.saturating_sub(refusal.free);
             let spare = |at: usize, class: &Class| if at == index { 0 } else { class.beyond_reserve() };
-            refusal.evictable =
+            let evictable =
                 self.classes.iter().enumerate().map(|(at, class)| spare(at, class) * class.bytes).sum();
-            if wanted > refusal.evictable {
+            refusal.evictable = Some(evictable);
+            if wanted > evictable {
                 return Err(AcquireError::OverBudget(refusal));
             }
             if evicted == limit {

@@ -555,7 +555,7 @@ fn nothing_is_evicted_for_a_buffer_that_cannot_fit() {
     }
     drop((out, holder));
     match pool.prewarm(key(2, 100_000), 1).unwrap_err() {
-        AcquireError::OverBudget(refusal) => assert_eq!(refusal.evictable, 20 * bytes),
+        AcquireError::OverBudget(refusal) => assert_eq!(refusal.evictable, Some(20 * bytes)),
         other => panic!("{other}"),
     }
     assert_eq!((pool.stats().classes[0].idle, pool.stats().classes[0].evicted), (20, 0));

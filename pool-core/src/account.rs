@@ -16,12 +16,27 @@
 //! take a level above its hard limit; when a level refuses, the levels below are undone. Only when all levels
 //! have agreed are peaks recorded and events raised, so a refused charge leaves no trace.
 //!
-//! The counters publish nothing but themselves, therefore every access is relaxed, with one exception in
-//! [`Mode::add`]: what happens before or after a charge is ordered by whoever hands the charged object over.
+//! The counters publish nothing but themselves, therefore every access is relaxed, but for those of `used`. They order
+//! what lies in [`Credit`]s (`Mode::add`), and a charge against a limit that is being changed:
 //!
-//! While one thread's charge is on its way to a refusal further up, another thread may see the lower levels with
-//! that charge in: it can be refused although a moment later it would fit, and its own committed charge may record
-//! a peak that includes the other's. Single-threaded use is exact in everything; in all use `used` and the limits are.
+//! ```text
+//! charge                              set_hard_limit
+//!
+//! limit: does the sum fit?            limit = the new one
+//! used += bytes                       used += 0
+//! limit: does the sum fit still?      what is used, and so the excess that is told
+//! no: used -= bytes, from the top
+//! ```
+//!
+//! Of the two read-modify-writes of `used` one comes first. If it is the setter's, the charge sees the new limit when it
+//! looks again; if it is the charge's, the excess that the setter tells has it in. In the same way whoever changes a soft
+//! limit, or the flag that it was crossed, looks at `used` by a read-modify-write afterwards. What happens otherwise before or
+//! after a charge is ordered by whoever hands the charged object over.
+//!
+//! While one thread's charge is on its way to a refusal further up, or to that by a limit that was lowered just now, another
+//! thread may see the levels with that charge in: it can be refused although a moment later it would fit, and its own
+//! committed charge may record a peak that includes the other's. Single-threaded use is exact in everything; in all use
+//! what is claimed and the limits are.
 //!
 //! # Parts
 //!
@@ -185,7 +200,8 @@ impl<M: Mode> Account<M> {
     }
 
     /// Bytes in use: leased, idle and reserved, its own and its children's. What is lent to a `Credit` counts once it
-    /// is used. O(1), and O(credits) where there are any.
+    /// is used. For the instant in which another thread's charge is being refused, it may show here. O(1), and O(credits) where
+    /// there are any.
     #[must_use]
     pub fn used(&self) -> usize {
         self.ledger().in_use()
@@ -199,6 +215,9 @@ impl<M: Mode> Account<M> {
 
     /// Most bytes in use since the account was made or [`reset_peak`](Self::reset_peak) was called. What was lent to a
     /// `Credit` counts as used here: with credits the peak may be too high by what they hold.
+    ///
+    /// A refused charge leaves no peak. One that was granted does, whatever it was for: the bytes of an object are in use
+    /// from before its factory is called, and were, if the factory fails.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.ledger().peak.load(Relaxed)
@@ -229,12 +248,15 @@ impl<M: Mode> Account<M> {
     /// Changes the hard limit. Succeeds even below the current use: then what is lent is recalled, and idle objects of
     /// the pools that give back to one another are evicted, those released longest ago first, until use is down to the
     /// limit or nothing is idle. Returns the bytes in use above the new limit that are left; a pool that is not among
-    /// those brings them down in its own [`maintain`](crate::KeyedPool::maintain).
+    /// those brings them down in its own [`maintain`](crate::KeyedPool::maintain). A charge that another thread makes at this
+    /// moment is counted in what is returned, or the new limit decides on it.
     ///
     /// Runs destructors of evicted objects.
     pub fn set_hard_limit(&self, bytes: usize) -> usize {
         let ledger = self.ledger();
         ledger.hard_limit.store(bytes, Relaxed);
+        // From here on each charge is one that the new limit lets through, or is counted already.
+        let _ = M::settled(ledger);
         #[cfg(feature = "alloc")]
         {
             if let Some(account) = M::as_shared(self) {
@@ -409,7 +431,7 @@ impl<M: Mode> Account<M> {
             return None;
         }
         let ledger = self.ledger();
-        let used = M::add(&ledger.used, bytes, ledger.hard_limit.load(Relaxed)).ok()?;
+        let used = M::add(ledger, bytes, false).ok()?;
         Some(Crossed(Self::record(ledger, bytes, false, used)))
     }
 
@@ -450,10 +472,9 @@ impl<M: Mode> Account<M> {
             return (tree.charge)(self, bytes, external);
         }
         let ledger = self.ledger();
-        let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
-        match M::add(&ledger.used, bytes, limit) {
+        match M::add(ledger, bytes, external) {
             Ok(used) => Ok(Crossed(Self::record(ledger, bytes, external, used))),
-            Err(used) => Err(Shortfall::at(self, bytes, used)),
+            Err(full) => Err(Shortfall::of(self, bytes, full)),
         }
     }
 
@@ -462,10 +483,9 @@ impl<M: Mode> Account<M> {
         let (mut level, mut charged, mut alone) = (self, 0usize, None);
         let (above, shortfall) = loop {
             let ledger = level.ledger();
-            let limit = if external { usize::MAX } else { ledger.hard_limit.load(Relaxed) };
-            match M::add(&ledger.used, bytes, limit) {
+            match M::add(ledger, bytes, external) {
                 Ok(used) => alone = (charged == 0).then_some(used),
-                Err(used) => break (Crossed(false), Some(Shortfall::at(level, bytes, used))),
+                Err(full) => break (Crossed(false), Some(Shortfall::of(level, bytes, full))),
             }
             charged += 1;
             if let Some(parent) = level.parent() {
@@ -570,29 +590,39 @@ impl<M: Mode> Account<M> {
     }
 
     /// Raises the event if the soft limit has been crossed upward or the low watermark downward since the last.
+    ///
+    /// Who charges or gives back changes what is used and then looks at the flag. So this looks again at what is used after
+    /// it has changed the flag: one of the two sees what the other did, and nobody rests beyond a bound that nobody raised.
     fn watch_level(&self) {
-        let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
-        #[cfg(feature = "alloc")]
-        if let Some(account) = M::as_shared(self) {
-            let used = ledger.used.load(Relaxed);
-            // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
-            if used > soft_limit && !ledger.over_soft.load(Relaxed) || used > ledger.hard_limit.load(Relaxed)
-            {
-                account.recall_all();
+        while let Some(event) = self.next_edge() {
+            if let Some(handler) = M::handler(&self.0) {
+                handler.call(&event);
             }
         }
-        let used = ledger.used.load(Relaxed);
+    }
+
+    /// The edge that is due, if one is. It is no more once it was told.
+    fn next_edge(&self) -> Option<AccountEvent<M>> {
+        let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
+        let used = M::settled(ledger);
         let over = ledger.over_soft.load(Relaxed);
+        #[cfg(feature = "alloc")]
+        let used = match M::as_shared(self) {
+            // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
+            Some(account) if used > soft_limit && !over || used > self.hard_limit() => {
+                account.recall_all();
+                ledger.used.load(Relaxed)
+            }
+            _ => used,
+        };
         let kind = if used > soft_limit && !over && M::flip(&ledger.over_soft, true) {
             AccountEventKind::OverSoftLimit
         } else if over && used <= self.low_watermark() && M::flip(&ledger.over_soft, false) {
             AccountEventKind::BackToLow
         } else {
-            return;
+            return None;
         };
-        if let Some(handler) = M::handler(&self.0) {
-            handler.call(&AccountEvent { account: self.clone(), kind, used, soft_limit });
-        }
+        Some(AccountEvent { account: self.clone(), kind, used, soft_limit })
     }
 }
 

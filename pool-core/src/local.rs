@@ -690,7 +690,7 @@ where
         })?;
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
         let grow =
-            |claim: &mut Claim<'_, M>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refusal(0));
+            |claim: &mut Claim<'_, M>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refused());
         let estimate = self.factory.estimate(&());
         let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if state.closed.get() {

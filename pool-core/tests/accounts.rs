@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pool_core::{
-    Account, AccountEvent, AccountEventKind, Ledger, Local, Mode, NotHeld, OverBudget, Pressure, Reservation,
-    Shared,
+    Account, AccountEvent, AccountEventKind, AcquireError, Factory, KeyedPoolBuilder, Ledger, Local, Mode,
+    NotHeld, OverBudget, Pressure, Reservation, Shared,
 };
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
@@ -178,10 +179,30 @@ mod promises {
             assert_eq!(before, [[60, 0, 60, 60]; 3]);
             let refusal = refused(accounts[2].try_reserve(41));
             assert_eq!((refusal.account.name(), refusal.requested), (name, 41));
-            assert_eq!((refusal.used, refusal.limit, refusal.free, refusal.evictable), (60, 100, 40, 0));
+            assert_eq!((refusal.used, refusal.limit, refusal.free, refusal.evictable), (60, 100, 40, None));
             assert_eq!(accounts.each_ref().map(numbers), before);
             drop(held);
             assert_eq!(accounts.each_ref().map(numbers), [[0, 0, 60, 60]; 3]);
+            at_zero::<K>(&accounts);
+        }
+    }
+
+    // One of the levels left charged, the lowest or the highest, that were charged before the refusal: with none to three of
+    // them below it.
+    pub(super) fn a_refusal_at_any_level_undoes_all_below_it<K: Kind>() {
+        for refusing in 0..4 {
+            let mut accounts: Vec<Account<K::Mode>> = Vec::new();
+            for (level, name) in ["root", "upper", "middle", "leaf"].into_iter().enumerate() {
+                let bounds = hard(if level == refusing { 100 } else { NONE });
+                accounts.push(K::make(name, bounds, accounts.last()));
+            }
+            let leaf = &accounts[3];
+            let mut held = leaf.try_reserve(60).unwrap();
+            assert!(refused(leaf.try_reserve(41)).account == accounts[refusing]);
+            assert!(held.try_grow(usize::MAX).is_err());
+            assert_eq!(accounts.iter().map(Account::used).collect::<Vec<_>>(), [60; 4]);
+            assert_eq!(accounts.iter().map(Account::peak).collect::<Vec<_>>(), [60; 4]);
+            drop(held);
             at_zero::<K>(&accounts);
         }
     }
@@ -348,9 +369,10 @@ mod promises {
         assert!(refusal.account != accounts[2] && refusal.account == accounts[0].reference());
         assert_eq!((refusal.account.used(), refusal.free), (3 << 20, 1 << 20));
         let text = refusal.to_string();
-        let words = "account \"root\" refused 2.00 MiB (2097152 bytes): 3.00 MiB of 4.00 MiB in use, 1.00 MiB free, \
-                     0 B evictable";
-        assert!(text.starts_with(words), "{text}");
+        let words =
+            "account \"root\" refused 2.00 MiB (2097152 bytes): 3.00 MiB of 4.00 MiB in use, 1.00 MiB free";
+        // Nothing of what could be evicted: nobody counted.
+        assert!(text.starts_with(words) && !text.contains("evictable"), "{text}");
         assert_eq!(format!("{refusal:?}"), format!("OverBudget({text})"));
         assert_eq!(format!("{:?}", accounts[0]), "root: 3.00 MiB of 4.00 MiB, peak 3.00 MiB");
         assert_eq!(format!("{:?}", refusal.account), "root: 3.00 MiB of 4.00 MiB, peak 3.00 MiB");
@@ -438,6 +460,26 @@ mod promises {
         events();
     }
 
+    // A handler that panics over one edge and again over the next, which the unwinding brings about: the process ends.
+    pub(super) fn a_handler_that_panics_on_both_edges_does_no_more_than_that<K: Kind>() {
+        let accounts = chain::<K>([soft(50), hard(NONE), hard(NONE)]);
+        let leaf = &accounts[2];
+        on_next_event(|| {
+            on_next_event(|| resume_unwind(Box::new("the second")));
+            resume_unwind(Box::new("the first"))
+        });
+        let told = catch_unwind(AssertUnwindSafe(|| drop(leaf.try_reserve(60)))).unwrap_err();
+        assert_eq!(told.downcast_ref(), Some(&"the first"));
+        assert_eq!(events(), [("root", OverSoftLimit, 60), ("root", BackToLow, 0)]);
+        assert_eq!(leaf.pressure(), Pressure::None);
+        // One that panics alone is heard of, as before.
+        let claim = leaf.try_reserve(60).unwrap();
+        on_next_event(|| resume_unwind(Box::new("the third")));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(claim))).is_err());
+        at_zero::<K>(&accounts);
+        events();
+    }
+
     // Handles that are accounts of their own, or accounts that are taken for one another.
     pub(super) fn clones_are_the_same_account<K: Kind>() {
         let accounts = chain::<K>([hard(9), hard(NONE), hard(NONE)]);
@@ -474,6 +516,7 @@ macro_rules! every_kind {
 every_kind!(
     a_parents_use_is_its_own_plus_its_childrens,
     a_refused_charge_changes_no_counter_and_no_peak,
+    a_refusal_at_any_level_undoes_all_below_it,
     no_charge_takes_an_account_above_its_hard_limit,
     usize_max_is_refused_not_wrapped,
     external_bytes_overcommit_and_charges_fail_until_it_is_back_under,
@@ -486,6 +529,7 @@ every_kind!(
     a_reservation_grows_shrinks_splits_takes_and_frees,
     an_event_handler_may_use_the_account,
     counts_stay_exact_when_an_event_handler_panics,
+    a_handler_that_panics_on_both_edges_does_no_more_than_that,
     clones_are_the_same_account,
 );
 
@@ -578,6 +622,30 @@ mod reports {
         at_zero::<Heap>(&[server, one, two, inner]);
     }
 
+    // A snapshot, its text or its end that needs a stack as deep as the tree; a width that the formatter does not take.
+    #[test]
+    fn a_deep_tree_is_printed_without_a_deep_stack() {
+        let depth = if cfg!(miri) { 30 } else { 40_000 };
+        let root = Account::new("root", 10);
+        let page = Account::local_builder("page").credit(root.credit(1)).build();
+        let (mut shared, mut local) = (root.clone(), page.clone());
+        for _ in 1..depth {
+            shared = Account::builder("s").parent(&shared).build();
+            local = Account::local_builder("l").parent(&local).build();
+        }
+        let claims = (shared.try_reserve(3).unwrap(), local.try_reserve(2).unwrap());
+        let snapshot = root.snapshot();
+        let text = snapshot.to_string();
+        let mut lines = text.lines();
+        assert!(lines.next().unwrap().starts_with("root  5 B, peak "));
+        assert_eq!(lines.next(), Some("  s  3 B, peak 3 B"));
+        assert_eq!(lines.next(), Some("    s  3 B, peak 3 B"));
+        assert_eq!(lines.by_ref().filter(|line| line.trim_start().starts_with("s  3 B")).count(), depth - 3);
+        assert_eq!((text.matches("l  2 B").count(), text.matches("\n  page  2 B").count()), (depth - 1, 1));
+        drop((snapshot, claims, shared, local));
+        assert_eq!(root.snapshot().children.len(), 1);
+    }
+
     // A refusal that names those who have least, or who have nothing, or all of a hundred.
     #[test]
     fn a_refusal_names_the_largest_consumers() {
@@ -587,7 +655,7 @@ mod reports {
             .map(|name| Account::builder(name).parent(&server).build())
             .collect();
         let told = || refused(server.try_reserve(2000)).to_string();
-        assert!(told().ends_with("0 B evictable"), "{}", told());
+        assert!(told().ends_with("1000 B free"), "{}", told());
         let claims: Vec<_> = children
             .iter()
             .zip([10, 300, 0, 200, 250])
@@ -601,6 +669,39 @@ mod reports {
         let told = refused(image.try_reserve(31)).to_string();
         assert!(told.ends_with("; most by \"image\" 70 B"), "{told}");
         drop(claim);
+    }
+
+    // A refusal that says that nothing can be evicted, though nobody has looked.
+    #[test]
+    fn a_refusal_tells_what_is_evictable_if_it_was_counted() {
+        struct Blocks;
+        impl Factory<usize> for Blocks {
+            type Object = Vec<u8>;
+            type Error = Infallible;
+            fn create(&self, bytes: &usize) -> Result<Vec<u8>, Infallible> {
+                Ok(vec![0; *bytes])
+            }
+            fn estimate(&self, bytes: &usize) -> usize {
+                *bytes
+            }
+            fn measure(&self, block: &Vec<u8>) -> usize {
+                block.len()
+            }
+        }
+        let account = Account::local("a", 100);
+        let pool = KeyedPoolBuilder::new(Blocks).account(account.clone()).build_rc();
+        drop(pool.acquire(&60).unwrap());
+        let told = |refusal: &OverBudget| (refusal.evictable, refusal.to_string().contains(" B evictable"));
+        let over_budget = |result: Result<usize, AcquireError<Infallible>>| match result {
+            Err(AcquireError::OverBudget(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(&refused(account.try_reserve(60))), (None, false));
+        assert_eq!(told(&over_budget(pool.prewarm(&50, 1))), (None, false));
+        assert_eq!(told(&over_budget(pool.acquire(&101).map(|_| 1))), (Some(60), true));
+        assert_eq!(told(&account.make_room(101).unwrap_err()), (Some(60), true));
+        assert_eq!((account.make_room(60), account.used()), (Ok(60), 0));
+        assert_eq!(told(&account.make_room(101).unwrap_err()), (Some(0), true));
     }
 
     // A refusal that keeps a local account's thread-bound parts alive, or takes them to another thread.

@@ -17,7 +17,7 @@ fn limit() -> impl Strategy<Value = Option<u16>> {
 }
 
 fn account_op() -> impl Strategy<Value = AccountOp> {
-    let at = || 0..5u8;
+    let at = || 0..6u8;
     let nth = || 0..24u8;
     let bytes = || 0..400u16;
     prop_oneof![

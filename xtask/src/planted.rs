@@ -67,10 +67,21 @@ const FAULTS: &[Fault] = &[
         check: "loom",
         what: "a charge that is read, then written",
         file: "pool-core/src/account/mode.rs",
-        old: "        count.fetch_update(Ordering::Release, Ordering::Acquire, fits).map(|used| used + bytes)",
-        new: "        let used = count.load(Ordering::Acquire);\n        \
-              let sum = fits(used).ok_or(used)?;\n        \
-              count.store(sum, Ordering::Release);\n        Ok(sum)",
+        old: "match ledger.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits) {",
+        new: "let write = |used: usize| {\n                \
+              let sum = fits(used).ok_or(used)?;\n                \
+              ledger.used.store(sum, Ordering::Release);\n                \
+              Ok(used)\n            \
+              };\n            \
+              match write(ledger.used.load(Ordering::Acquire)) {",
+        sign: "panicked at pool-core/tests/loom/accounts.rs",
+    },
+    Fault {
+        check: "loom",
+        what: "a new limit that who charges at this moment does not see, and whose setter does not see the charge",
+        file: "pool-core/src/account/mode.rs",
+        old: "ledger.used.fetch_add(0, Ordering::AcqRel)",
+        new: "ledger.used.load(Ordering::Acquire)",
         sign: "panicked at pool-core/tests/loom/accounts.rs",
     },
     Fault {

@@ -44,7 +44,7 @@ pub struct OverBudget {
     pub used: usize,
     pub limit: usize,
     pub free: usize,
-    pub evictable: usize,
+    pub evictable: Option<usize>,
 }
 
 /// A tree of accounts. Where an account is asked for, `None` is that of a pool that has none.
@@ -100,7 +100,7 @@ impl Levels {
         let path = self.path(from);
         let refuses = |&&at: &&usize| !external && self.all[at].used + bytes > self.all[at].hard;
         if let Some(&at) = path.iter().find(refuses) {
-            return Err(self.refusal(at, bytes, 0));
+            return Err(self.refusal(at, bytes, None));
         }
         for &at in &path {
             let level = &mut self.all[at];
@@ -122,7 +122,7 @@ impl Levels {
         path.into_iter().for_each(|at| self.watch(at));
     }
 
-    pub(crate) fn refusal(&self, at: usize, requested: usize, evictable: usize) -> OverBudget {
+    pub(crate) fn refusal(&self, at: usize, requested: usize, evictable: Option<usize>) -> OverBudget {
         let level = &self.all[at];
         OverBudget {
             level: at,
@@ -151,7 +151,7 @@ impl Levels {
         at: usize,
         held: usize,
         total: usize,
-        evictable: usize,
+        evictable: Option<usize>,
     ) -> OverBudget {
         let mut refusal = self.refusal(at, total, evictable);
         refusal.used -= held;

@@ -74,8 +74,11 @@ impl Account {
 
 impl AccountBuilder {
     /// Who hears of crossings. Called by whichever thread crosses, with nothing locked; may use the account and
-    /// its pools. If it panics, the counts are right all the same; if it panics while another panic unwinds, the
-    /// process aborts, as with any destructor. A handler that holds a clone of its own account keeps it alive for ever.
+    /// its pools. A handler that holds a clone of its own account keeps it alive for ever.
+    ///
+    /// If it panics, the counts are right all the same. If it panics while another panic unwinds, perhaps its own, by which
+    /// the claim goes that it was told of, the second panic goes no further than this with the feature `std`; without, the
+    /// process aborts, as with any destructor.
     pub fn on_event(mut self, handler: impl Fn(&AccountEvent) + Send + Sync + 'static) -> Self {
         let handler: Box<dyn Fn(&AccountEvent) + Send + Sync> = Box::new(handler);
         self.on_event = Some(Handler::Boxed(handler));

@@ -555,13 +555,13 @@ mod tests {
         // 60 - 20 leaves 40 in `one`, however much `two` could give.
         for (bytes, evictable) in [(41, 10), (usize::MAX, 10)] {
             let Err(refusal) = held.grow_making_room(bytes, None) else { panic!("a limit was passed") };
-            assert!(refusal.evictable == evictable || refusal.account == root, "{refusal}");
+            assert!(refusal.evictable == Some(evictable) || refusal.account == root, "{refusal}");
             assert_eq!((a.left().len(), b.left().len(), root.used()), (1, 1, 100));
             assert!(one.admit(0, bytes, None).is_err());
         }
         // The root refuses: it counts all below it.
         let refusal = two.admit(0, 81, None).unwrap_err();
-        assert_eq!((refusal.account.name(), refusal.free, refusal.evictable), ("root", 0, 80));
+        assert_eq!((refusal.account.name(), refusal.free, refusal.evictable), ("root", 0, Some(80)));
         assert!(two.admit(0, 80, None).is_ok());
         // Both are short; each of what is inside it.
         assert!(held.grow_making_room(40, None).is_ok());
@@ -585,7 +585,7 @@ mod tests {
         assert!(claim.grow_making_room(31, Some(&own)).is_ok());
         assert_eq!((own.left().len(), root.used()), (0, 71));
         let Err(refusal) = claim.grow_making_room(30, Some(&own)) else { panic!("a limit was passed") };
-        assert_eq!(refusal.evictable, 0);
+        assert_eq!(refusal.evictable, Some(0));
     }
 
     // A pool that is asked after it is gone, or that another's end takes off the list.
@@ -597,7 +597,7 @@ mod tests {
         assert_eq!((root.evictable(None), one.evictable(None)), (30, 10));
         drop(first);
         assert_eq!((root.evictable(None), one.evictable(None)), (20, 0));
-        assert_eq!((root.make_room(100).unwrap_err().evictable, root.used()), (20, 30));
+        assert_eq!((root.make_room(100).unwrap_err().evictable, root.used()), (Some(20), 30));
         drop(second);
         assert_eq!(root.evictable(None), 0);
         // The list held nothing of the pools any more.
@@ -655,7 +655,10 @@ mod tests {
         let mut claim = Claim::on(&two);
         assert!(claim.try_grow(90).is_ok());
         let Err(refusal) = claim.grow_making_room(20, Some(&miser)) else { panic!("a limit was passed") };
-        assert_eq!((refusal.requested, refusal.free, refusal.evictable, miser.0.used()), (110, 100, 50, 90));
+        assert_eq!(
+            (refusal.requested, refusal.free, refusal.evictable, miser.0.used()),
+            (110, 100, Some(50), 90)
+        );
     }
 
     // Levels that ask for less than is over, or for what is over a soft limit whose pressure is past.
@@ -729,7 +732,7 @@ mod tests {
         a.release(40);
         let mut claim = Claim::on(&page);
         let refusal = page.admit(0, 101, None).unwrap_err();
-        assert!(refusal.account == server && refusal.evictable == 80 && refusal.free == 20);
+        assert!(refusal.account == server && refusal.evictable == Some(80) && refusal.free == 20);
         assert!(claim.grow_making_room(50, None).is_ok());
         assert_eq!((a.left().len(), b.left().len(), server.used()), (0, 1, 90));
         assert!(claim.grow_making_room(50, None).is_ok());
@@ -737,6 +740,6 @@ mod tests {
         // A miss elsewhere cannot reach into a local tree.
         drop(claim);
         a.release(60);
-        assert_eq!((server.evictable(None), server.make_room(41).unwrap_err().evictable), (0, 0));
+        assert_eq!((server.evictable(None), server.make_room(41).unwrap_err().evictable), (0, Some(0)));
     }
 }

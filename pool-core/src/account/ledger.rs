@@ -6,8 +6,7 @@ use super::Tree;
 use super::event::{AccountEvent, Handler};
 use super::mode::Shared;
 use crate::bytes::Bytes;
-use crate::sync::counter::AtomicBool;
-use crate::sync::{AtomicUsize, Count, Ordering::Relaxed, const_fn};
+use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering::Relaxed, const_fn};
 use core::fmt;
 
 #[cfg(feature = "alloc")]
@@ -59,7 +58,7 @@ pub struct Ledger {
     pub(crate) used: AtomicUsize,
     pub(crate) hard_limit: AtomicUsize,
     pub(crate) peak: Count,
-    pub(crate) soft_limit: Count,
+    pub(crate) soft_limit: AtomicUsize,
     /// Whether the soft limit was crossed and the low watermark not yet reached again.
     pub(crate) over_soft: AtomicBool,
     pub(crate) external: Count,
@@ -143,7 +142,7 @@ impl Ledger {
                 used: AtomicUsize::new(0),
                 hard_limit: AtomicUsize::new(hard_limit),
                 peak: Count::new(0),
-                soft_limit: Count::new(soft_limit),
+                soft_limit: AtomicUsize::new(soft_limit),
                 over_soft: AtomicBool::new(false),
                 external: Count::new(0),
                 former_peak: Count::new(0),

@@ -7,8 +7,7 @@
 use super::ledger::Ledger;
 use super::refusal::AccountRef;
 use super::{Account, Handler, Tree};
-use crate::sync::counter::AtomicBool;
-use crate::sync::{AtomicUsize, Count, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering};
 use core::fmt;
 
 #[cfg(feature = "alloc")]
@@ -76,9 +75,13 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     #[cfg(feature = "alloc")]
     fn stamp(handle: &Self::Handle) -> u64;
 
-    /// Adds unless the sum passes `limit` or wraps. The sum, or the count it refused at.
+    /// Adds to what is in use unless the sum passes the hard limit, or, of external bytes, wraps. The sum, or why not.
     #[doc(hidden)]
-    fn add(count: &AtomicUsize, bytes: usize, limit: usize) -> Result<usize, usize>;
+    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full>;
+    /// What is in use, after a bound or the flag of one was changed: whoever charges or gives back and is not counted here
+    /// sees the change.
+    #[doc(hidden)]
+    fn settled(ledger: &Ledger) -> usize;
     /// Takes away what was added before.
     #[doc(hidden)]
     fn sub(count: &AtomicUsize, bytes: usize);
@@ -94,6 +97,28 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     /// Sets the flag; whether that changed it.
     #[doc(hidden)]
     fn flip(flag: &AtomicBool, to: bool) -> bool;
+}
+
+/// What a level had in use that refused, and the limit that it refused by.
+#[derive(Clone, Copy)]
+pub struct Full {
+    pub(crate) used: usize,
+    pub(crate) limit: usize,
+}
+
+impl Full {
+    /// The limit that it refused by: of external bytes none did, and the account's is told.
+    #[inline(always)]
+    fn at(ledger: &Ledger, used: usize, external: bool, limit: usize) -> Self {
+        let limit = if external { ledger.hard_limit.load(Ordering::Relaxed) } else { limit };
+        Self { used, limit }
+    }
+
+    /// Bytes that are missing for `more`, which are not external.
+    pub(crate) fn short_by(self, more: usize) -> usize {
+        // A sum that wraps is short by more than any limit.
+        self.used.checked_add(more).map_or(usize::MAX, |sum| sum - self.limit)
+    }
 }
 
 mod sealed {
@@ -121,6 +146,14 @@ impl core::ops::Deref for SharedHandle {
             #[cfg(feature = "alloc")]
             Self::Counted(ledger) => ledger,
         }
+    }
+}
+
+impl Shared {
+    /// Takes back what a limit that was lowered meanwhile did not let through.
+    #[cold]
+    fn undo(count: &AtomicUsize, bytes: usize) {
+        Self::sub(count, bytes);
     }
 }
 
@@ -193,16 +226,35 @@ impl Mode for Shared {
     }
 
     #[inline(always)]
-    fn add(count: &AtomicUsize, bytes: usize, limit: usize) -> Result<usize, usize> {
-        // Release, and acquire for who is refused: if that is because of bytes that were lent, it sees to whom.
-        let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit);
-        count.fetch_update(Ordering::Release, Ordering::Acquire, fits).map(|used| used + bytes)
+    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full> {
+        let limit = || if external { usize::MAX } else { ledger.hard_limit.load(Ordering::Relaxed) };
+        loop {
+            let limit_before = limit();
+            let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit_before);
+            // Release, and acquire for who is refused: if that is because of bytes that were lent, it sees to whom.
+            // Acquire for who is not refused: a new limit, or whether pressure has ended, if whoever saw to that has looked
+            // before this; see `settled`.
+            match ledger.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits) {
+                Ok(used) if used + bytes <= limit() => return Ok(used + bytes),
+                // The limit was lowered in between.
+                Ok(_) => Self::undo(&ledger.used, bytes),
+                Err(used) => return Err(Full::at(ledger, used, external, limit_before)),
+            }
+        }
+    }
+
+    fn settled(ledger: &Ledger) -> usize {
+        // A read-modify-write, as a charge is: one of the two comes first. If it is this, the charge reads from it, or from
+        // what was made of it, and sees what was written before (release). If it is the charge, this counts it. Acquire: what
+        // others wrote who have looked before this, such as the flag that is to be turned back for the new bound.
+        ledger.used.fetch_add(0, Ordering::AcqRel)
     }
 
     #[inline(always)]
     fn sub(count: &AtomicUsize, bytes: usize) {
-        // Nobody asks for the sum, which takes the processor longer.
-        count.fetch_sub(bytes, Ordering::Relaxed);
+        // Nobody asks for the sum, which takes the processor longer. Acquire: whether pressure has begun, or where it ends by
+        // now, if whoever saw to that has looked before this; see `settled`.
+        count.fetch_sub(bytes, Ordering::Acquire);
     }
 
     #[inline(always)]
@@ -283,11 +335,17 @@ impl Mode for Local {
     }
 
     #[inline(always)]
-    fn add(count: &AtomicUsize, bytes: usize, limit: usize) -> Result<usize, usize> {
-        let used = count.load(Ordering::Relaxed);
-        let sum = used.checked_add(bytes).filter(|&sum| sum <= limit).ok_or(used)?;
-        count.store(sum, Ordering::Relaxed);
+    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full> {
+        let limit = if external { usize::MAX } else { ledger.hard_limit.load(Ordering::Relaxed) };
+        let used = ledger.used.load(Ordering::Relaxed);
+        let fits = used.checked_add(bytes).filter(|&sum| sum <= limit);
+        let sum = fits.ok_or_else(|| Full::at(ledger, used, external, limit))?;
+        ledger.used.store(sum, Ordering::Relaxed);
         Ok(sum)
+    }
+
+    fn settled(ledger: &Ledger) -> usize {
+        ledger.used.load(Ordering::Relaxed)
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::Account;
 use super::ledger::Ledger;
-use super::mode::{Mode, Shared, SharedHandle};
+use super::mode::{Full, Mode, Shared, SharedHandle};
 use crate::bytes::Bytes;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -89,26 +89,31 @@ pub struct OverBudget {
     /// Bytes that were free.
     pub free: usize,
     /// Bytes of idle objects that could have been evicted in addition: of the pool that asked, and of those at or
-    /// below the account that give back to one another. 0 if no pool asked. What a local tree below a shared account has
-    /// idle does not count: nobody but its thread can evict it.
-    pub evictable: usize,
+    /// below the account that give back to one another. What a local tree below a shared account has idle does not count:
+    /// nobody but its thread can evict it.
+    ///
+    /// `None` if nobody counted, as what asked evicts nothing: a reservation, or `prewarm` of a pool whose `prewarm` does not.
+    /// `Account::make_room` counts.
+    pub evictable: Option<usize>,
 }
 
-/// `account "audio" refused 2.00 MiB (2097152 bytes): 3.00 MiB of 4.00 MiB in use, 1.00 MiB free, 0 B evictable`, and
-/// who has most of it at the time of printing, `; most by "voices" 2.00 MiB, "effects" 512.00 KiB`.
+/// `account "audio" refused 2.00 MiB (2097152 bytes): 3.00 MiB of 4.00 MiB in use, 1.00 MiB free, 0 B evictable`,
+/// the last if it was counted, and who has most of it at the time of printing, `; most by "voices" 2.00 MiB, "effects" 512.00 KiB`.
 impl fmt::Display for OverBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "account \"{}\" refused {} ({} bytes): {} of {} in use, {} free, {} evictable",
+            "account \"{}\" refused {} ({} bytes): {} of {} in use, {} free",
             self.account.name(),
             Bytes(self.requested),
             self.requested,
             Bytes(self.used),
             Bytes(self.limit),
-            Bytes(self.free),
-            Bytes(self.evictable)
+            Bytes(self.free)
         )?;
+        if let Some(evictable) = self.evictable {
+            write!(f, ", {} evictable", Bytes(evictable))?;
+        }
         #[cfg(feature = "alloc")]
         for (nth, child) in self.account.ledger().largest_children().iter().flatten().enumerate() {
             let before = if nth == 0 { "; most by" } else { "," };
@@ -162,6 +167,12 @@ impl<'a, M: Mode> Shortfall<'a, M> {
         Self { level: Level::Here(account), requested, used, limit: account.hard_limit() }
     }
 
+    /// Of an account that refused.
+    pub(crate) fn of(account: &'a Account<M>, requested: usize, full: Full) -> Self {
+        let Full { used, limit } = full;
+        Self { level: Level::Here(account), requested, used, limit }
+    }
+
     /// As seen from below the top of a local tree.
     #[cfg(feature = "alloc")]
     pub(crate) fn above(top: &'a Account<M>, shortfall: Shortfall<'a>) -> Self {
@@ -182,14 +193,15 @@ impl<'a, M: Mode> Shortfall<'a, M> {
         self.used.checked_add(self.requested).map_or(usize::MAX, |sum| sum.saturating_sub(self.limit))
     }
 
-    /// The error of who has nothing to evict.
+    /// The error of who evicts nothing, and has not counted what others could.
     #[cold]
     #[inline(never)]
     pub(crate) fn refused(self) -> OverBudget {
-        self.refusal(0)
+        self.refusal(None)
     }
 
-    pub(crate) fn refusal(self, evictable: usize) -> OverBudget {
+    pub(crate) fn refusal(self, evictable: impl Into<Option<usize>>) -> OverBudget {
+        let evictable = evictable.into();
         let Self { level, requested, used, limit } = self;
         let account = match level {
             Level::Here(account) => account.reference(),

@@ -5,14 +5,22 @@ use super::mode::Mode;
 use super::{Account, AccountRef};
 use crate::bytes::Bytes;
 use crate::sync::{Arc, Ordering::Relaxed};
-use alloc::{string::String, vec::Vec};
-use core::fmt;
+use alloc::{
+    string::String,
+    vec::{self, Vec},
+};
+use core::{fmt, mem};
 
 /// How many consumers a refusal names.
 const NAMED: usize = 3;
+/// Levels by which lines are indented: an endless chain makes no text that grows by the square of its length.
+const DEEPEST: usize = 100;
 
 /// What an account and those below it hold, at one moment. Each number is exact by itself; while other threads
 /// charge, numbers of different accounts may be of slightly different moments.
+///
+/// It is taken, printed and dropped without recursion, however deep the tree is. To clone and to compare it, `Debug` and
+/// `serde` take a stack as deep as the tree.
 ///
 /// [`Display`](fmt::Display) prints the tree, an account a line:
 ///
@@ -92,11 +100,35 @@ impl Ledger {
     }
 
     fn snapshot(&self) -> AccountSnapshot {
+        // An account whose children are being read, and those of them that are not read yet. A list and no recursion: a tree
+        // may be deep.
+        type Open = (AccountSnapshot, vec::IntoIter<Arc<Ledger>>);
+        fn open(ledger: &Ledger) -> Open {
+            (ledger.snapshot_alone(), ledger.children().collect::<Vec<_>>().into_iter())
+        }
+        let mut above: Vec<Open> = Vec::new();
+        let (mut snapshot, mut children) = open(self);
+        loop {
+            if let Some(child) = children.next() {
+                above.push((snapshot, children));
+                (snapshot, children) = open(&child);
+                continue;
+            }
+            let by_use = |one: &AccountSnapshot, other: &AccountSnapshot| other.used.cmp(&one.used);
+            snapshot
+                .children
+                .sort_by(|one, other| by_use(one, other).then_with(|| one.name.cmp(&other.name)));
+            let Some((mut parent, rest)) = above.pop() else { return snapshot };
+            parent.children.push(snapshot);
+            (snapshot, children) = (parent, rest);
+        }
+    }
+
+    /// A snapshot without those below.
+    fn snapshot_alone(&self) -> AccountSnapshot {
         let limit = |bytes: usize| (bytes != usize::MAX).then_some(bytes);
         let used = self.in_use();
         let hard_limit = self.hard_limit.load(Relaxed);
-        let mut children: Vec<AccountSnapshot> = self.children().map(|child| child.snapshot()).collect();
-        children.sort_by(|one, other| other.used.cmp(&one.used).then_with(|| one.name.cmp(&other.name)));
         AccountSnapshot {
             name: self.name().into(),
             used,
@@ -108,7 +140,7 @@ impl Ledger {
             soft_limit: limit(self.soft_limit.load(Relaxed)),
             overcommitted: used.saturating_sub(hard_limit),
             over_soft_limit: self.over_soft.load(Relaxed),
-            children,
+            children: Vec::new(),
         }
     }
 
@@ -120,7 +152,7 @@ impl Ledger {
             let mut child = Some(child);
             for place in &mut largest {
                 if used(&child) > used(place) {
-                    core::mem::swap(&mut child, place);
+                    mem::swap(&mut child, place);
                 }
             }
         }
@@ -128,9 +160,20 @@ impl Ledger {
     }
 }
 
+/// Those below end one after the other and not each inside the one above: a tree may be deep.
+impl Drop for AccountSnapshot {
+    fn drop(&mut self) {
+        let mut rest = mem::take(&mut self.children);
+        while let Some(mut next) = rest.pop() {
+            rest.append(&mut next.children);
+        }
+    }
+}
+
 impl AccountSnapshot {
-    fn fmt_at(&self, depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:indent$}{}  {}", "", self.name, Bytes(self.used), indent = 2 * depth)?;
+    fn fmt_line(&self, depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indent = 2 * depth.min(DEEPEST);
+        write!(f, "{:indent$}{}  {}", "", self.name, Bytes(self.used))?;
         let amounts = [
             ("external", self.external),
             ("lent", self.lent),
@@ -148,14 +191,25 @@ impl AccountSnapshot {
         if self.over_soft_limit {
             f.write_str(", under pressure")?;
         }
-        f.write_str("\n")?;
-        self.children.iter().try_for_each(|child| child.fmt_at(depth + 1, f))
+        f.write_str("\n")
     }
 }
 
-/// A line for each account, indented by its depth.
+/// A line for each account, indented by its depth; those below the hundredth level as that.
 impl fmt::Display for AccountSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_at(0, f)
+        self.fmt_line(0, f)?;
+        // At each level those that are not printed yet.
+        let mut rest = Vec::from([self.children.iter()]);
+        while let Some(level) = rest.last_mut() {
+            match level.next() {
+                Some(child) => {
+                    child.fmt_line(rest.len(), f)?;
+                    rest.push(child.children.iter());
+                }
+                None => _ = rest.pop(),
+            }
+        }
+        Ok(())
     }
 }

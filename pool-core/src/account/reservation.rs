@@ -217,19 +217,19 @@ impl<'a, M: Mode> Claim<'a, M> {
         if let Some(tree) = self.account.tree() {
             return (tree.fill)(self, total);
         }
-        let (ledger, limit) = (self.account.ledger(), self.account.hard_limit());
+        let ledger = self.account.ledger();
         let short = if self.bytes < total {
             let missing = total - self.bytes;
-            match M::add(&ledger.used, missing, limit) {
+            match M::add(ledger, missing, false) {
                 Ok(used) => {
                     self.bytes = total;
                     self.crossed |= Account::<M>::record(ledger, missing, false, used);
                     return Ok(());
                 }
-                // A sum that wraps is short by more than any limit.
-                Err(used) => used.checked_add(missing).map_or(usize::MAX, |sum| sum - limit),
+                Err(full) => full.short_by(missing),
             }
         } else {
+            let limit = self.account.hard_limit();
             let rest = ledger.used.load(Relaxed).saturating_sub(self.bytes - total);
             if rest <= limit {
                 return Ok(());

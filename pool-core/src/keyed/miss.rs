@@ -183,8 +183,7 @@ where
                 }
                 let evictable = self.evictable(state, room);
                 // To charge calls back what was lent, which may be all that is missing.
-                let hopeless = short.is_some_and(|short| short > evictable);
-                if hopeless && !others && !(full && funded(claim, estimate)) {
+                if short > evictable && !others && !(full && funded(claim, estimate)) {
                     match refusal_of(claim, estimate, evictable) {
                         Some(refusal) => return Err(AcquireError::OverBudget(refusal)),
                         None => continue,
@@ -230,10 +229,11 @@ where
         }
     }
 
-    fn evictable(&self, state: &State<K, S>, room: Room) -> usize {
+    /// `None`, which is less than any shortage, if nothing may go.
+    fn evictable(&self, state: &State<K, S>, room: Room) -> Option<usize> {
         match room {
-            Room::MayEvict => state.evictable(),
-            Room::AsItIs => 0,
+            Room::MayEvict => Some(state.evictable()),
+            Room::AsItIs => None,
         }
     }
 
@@ -320,7 +320,7 @@ where
             let (evictable, victim) = {
                 let mut state = self.state.lock();
                 let evictable = self.evictable(&state, room);
-                let enough = short <= evictable;
+                let enough = Some(short) <= evictable;
                 (evictable, if enough { self.take_victim(&mut state, Some(claim)) } else { None })
             };
             match victim {
@@ -354,7 +354,11 @@ fn funded<M: Mode>(claim: &mut Option<Claim<'_, M>>, total: usize) -> bool {
 
 /// What is to be said of bytes that do not fit; `None` if they do by now.
 #[cold]
-fn refusal_of<M: Mode>(claim: &Option<Claim<'_, M>>, total: usize, evictable: usize) -> Option<OverBudget> {
+fn refusal_of<M: Mode>(
+    claim: &Option<Claim<'_, M>>,
+    total: usize,
+    evictable: Option<usize>,
+) -> Option<OverBudget> {
     Some(claim.as_ref()?.shortfall(total)?.refusal(evictable))
 }
 

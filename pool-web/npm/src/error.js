@@ -49,7 +49,7 @@ const errors = {
   exhausted: ["inUse limit", "", (n) => `all of ${n[1]} objects are in use (${n[0]} leased)`],
   "over-budget": ["requested free limit", "", (n) =>
     `account "audio" refused ${formatBytes(n[0])} (${n[0]} bytes): ${formatBytes(n[3])} of ${formatBytes(n[2])} in use, ` +
-    `${formatBytes(n[1])} free, ${formatBytes(n[4])} evictable`],
+    `${formatBytes(n[1])} free` + (n[4] < 0 ? "" : `, ${formatBytes(n[4])} evictable`)],
   "unknown-param": ["", "interface param", (n, a, b) => `${a} has no parameter \`${b}\``],
   exception: ["", "operation exception", (n, a, b, c) => describe(a, b, c)],
   "context-closed": ["", "", (n, a) => a + ": the audio context is closed"],

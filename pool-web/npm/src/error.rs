@@ -102,7 +102,8 @@ pub(crate) fn thrown(error: WebError) -> JsValue {
                 refusal.free as f64,
                 refusal.limit as f64,
                 refusal.used as f64,
-                refusal.evictable as f64,
+                // Less than nothing: not counted.
+                refusal.evictable.map_or(-1.0, |bytes| bytes as f64),
             ]);
             Code::OverBudget
         }

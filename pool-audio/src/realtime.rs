@@ -218,7 +218,7 @@ impl Class {
             idle: stats.idle + cleared_ahead,
             cleared_ahead,
             created: stats.created,
-            served: stats.hits.saturating_sub(self.signals.looked() as u64),
+            served: stats.hits.saturating_sub((self.signals.looked() + self.signals.not_clear()) as u64),
             exhausted: self.signals.exhausted(),
             inline_clears: self.signals.inline_clears(),
             not_clear: self.signals.not_clear(),
@@ -265,7 +265,9 @@ impl Class {
 
     /// Notes whether it was used since this was last called, by what the pool has served by now.
     fn note_use(&mut self, hits: u64, epoch: u64) {
-        let served = hits.wrapping_add(self.signals.exhausted() as u64);
+        // Not what the worker has had, to clear it or to look at it.
+        let wanted = hits.wrapping_sub(self.signals.looked() as u64);
+        let served = wanted.wrapping_add(self.signals.exhausted() as u64);
         if served != self.served {
             (self.served, self.last_used) = (served, epoch);
         }
@@ -403,12 +405,16 @@ impl RealtimePool {
         Ok(self.classes.len() - 1)
     }
 
-    /// Makes an idle buffer of a class; evicts what others have to spare if that is what it takes, no more than `limit` of
-    /// them, and nothing if all of that would not do. Gives how many were made, none or two if an audio thread releases or
-    /// acquires at this moment, and how many were evicted; none was made if more would have to go.
+    /// Makes an idle buffer of a class; evicts what others have to spare if that is what it takes, and nothing if all of
+    /// that would not do; ends after `limit` buffers, which is not 0, those evicted and the one that is made. Gives how many
+    /// were made, none or two if an audio thread releases or acquires at this moment, and how many were evicted.
     fn make(&mut self, index: usize, limit: usize) -> Result<(usize, usize), AcquireError<BufferError>> {
         let mut evicted = 0;
         loop {
+            // What was made room for is for the next time.
+            if evicted == limit {
+                return Ok((0, evicted));
+            }
             let class = &self.classes[index];
             let mut refusal = match class.pool.prewarm(class.pool.stats().idle + 1).map_err(told) {
                 Ok(made) => return Ok((made, evicted)),
@@ -422,9 +428,6 @@ impl RealtimePool {
             refusal.evictable = Some(evictable);
             if wanted > evictable {
                 return Err(AcquireError::OverBudget(refusal));
-            }
-            if evicted == limit {
-                return Ok((0, evicted));
             }
             match self.evict(wanted, limit - evicted, spare).0 {
                 // Somebody else was faster.

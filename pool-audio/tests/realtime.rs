@@ -132,9 +132,36 @@ fn large_buffers_are_cleared_ahead() {
     assert!(handle.acquire_zeroed().unwrap().planes().flatten().all(|&sample| sample == 0.0));
     let class = check(&pool);
     assert_eq!((class.inline_clears, class.not_clear, class.exhausted, class.idle), (1, 2, 0, 4));
+    assert_eq!(class.served, 45, "40, then 4 and the one that was cleared");
     handle.flush_dirty();
     assert!(pool.maintain(1).cleared == 1 && pool.maintain(100).cleared == 1);
     assert!(handle.acquire_silent().is_some());
+}
+
+/// Would catch a buffer that was refused for not being clear and then stays with the handle, where no worker clears it and no
+/// other handle finds it; a refusal that counts as served.
+#[test]
+fn what_is_not_clear_goes_where_it_can_be_cleared() {
+    let mut pool = RealtimePool::builder("test").cleared_ahead(1).build();
+    pool.prewarm(large(), 4).unwrap();
+    let handles: Vec<_> = (0..4).map(|_| pool.handle(large()).unwrap()).collect();
+    let mut taken: Vec<_> = handles.iter().map(|handle| handle.acquire_zeroed_shared().unwrap()).collect();
+    taken.iter_mut().for_each(|buffer| buffer[0].fill(1.0));
+    drop(taken);
+    for handle in &handles {
+        assert!(handle.acquire_silent().is_none(), "all are dirty");
+    }
+    let class = check(&pool);
+    assert_eq!((class.served, class.not_clear, class.idle), (4, 4, 4));
+    for _ in 0..3 {
+        pool.maintain(100);
+        for handle in &handles {
+            assert!(handle.acquire_silent().is_some());
+            handle.flush_dirty();
+        }
+    }
+    let class = check(&pool);
+    assert_eq!((class.served, class.not_clear, class.exhausted, class.created), (16, 4, 0, 4));
 }
 
 /// Would catch clearing on the audio thread, or a refusal, while buffers that nobody has written lie idle beside the dirty
@@ -160,8 +187,22 @@ fn clear_buffers_are_found_among_dirty_ones() {
     take(false);
     take(false);
     take(true);
+    // Whoever looked at others leaves them to others.
+    assert_eq!(format!("{handle:?}"), "RealtimeHandle(1 x 14400 @ 48000 Hz, 0 kept)");
+    // What is found comes whole, however short its last user had made it.
+    let mut short: Vec<_> = (0..32).map(|_| handle.acquire_dirty_shared().unwrap()).collect();
+    for buffer in &mut short {
+        buffer.clear();
+        buffer.set_len(10).unwrap();
+    }
+    drop(short);
+    for _ in 0..30 {
+        let mut buffer = handle.acquire_zeroed_shared().unwrap();
+        assert_eq!(buffer.len(), 14_400);
+        buffer[0].fill(1.0);
+    }
     let class = check(&pool);
-    assert_eq!((class.inline_clears, class.not_clear, class.exhausted, class.served), (0, 0, 0, 30));
+    assert_eq!((class.inline_clears, class.not_clear, class.exhausted, class.served), (0, 0, 0, 92));
     assert_eq!((class.idle, class.created), (64, 64));
 }
 

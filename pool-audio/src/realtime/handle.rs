@@ -47,9 +47,10 @@ const LOOKS: usize = 32;
 /// });
 /// ```
 ///
-/// What the handle keeps for itself (up to 64 buffers, and of large classes those that were cleared ahead for it) nobody
-/// else can have: [`flush`](Self::flush) gives it back. So prewarm up to 64 more for each further handle of a class that is
-/// used at the same time.
+/// What the handle keeps for itself nobody else can have: up to 64 buffers that were released into it and 32 that it got by
+/// [`release`](Self::release); of a class of large ones those that were cleared ahead for it, and what was released into it
+/// since it was last acquired from. [`flush`](Self::flush) gives it all back. So prewarm up to 96 more for each further handle of
+/// a class that is used at the same time.
 pub struct RealtimeHandle {
     /// Buffers that the worker has cleared; `None` in a class whose buffers are cleared on acquire. Before the pool's
     /// handle, so that what it holds is dropped while the worker still looks after the class.
@@ -144,7 +145,12 @@ impl RealtimeHandle {
                     small(buffer);
                     return Some(lease);
                 }
-                return large(self, buffer).then_some(lease);
+                if large(self, buffer) {
+                    return Some(lease);
+                }
+                drop(lease);
+                self.leave_to_worker();
+                return None;
             }
             if !self.release_clear() {
                 return None;
@@ -164,7 +170,8 @@ impl RealtimeHandle {
     }
 
     /// Gives the buffers that were released into this handle back to the class, and keeps those that were cleared ahead. At
-    /// the end of a callback, so that the worker can clear large ones for the next; one atomic.
+    /// the end of a callback that dropped leases of large buffers, so that the worker can clear them for the next, and other
+    /// handles have them; the next acquire from a class of large buffers does so, too. One atomic.
     pub fn flush_dirty(&self) {
         self.cache.flush();
     }
@@ -192,6 +199,13 @@ impl RealtimeHandle {
                 false
             }
         }
+    }
+
+    /// What nobody got, where the worker sees it.
+    #[cold]
+    #[inline(never)]
+    extern "C" fn leave_to_worker(&self) {
+        self.cache.flush();
     }
 
     fn pop_clear(&self) -> Option<SharedLease> {

@@ -21,6 +21,10 @@
 //! kernel to run a barrier on every processor that runs a thread of this process (membarrier(2), which states just
 //! this use). Where that is not to be had, threads have no caches of their own. Loom and Miri get fences for both.
 
+/// Whether anybody else can come in between: not in a page whose WebAssembly has no threads, which then need not download what
+/// is done about it.
+pub(crate) const THREADS: bool = cfg!(not(all(target_family = "wasm", not(target_feature = "atomics"))));
+
 #[cfg(not(pool_core_loom))]
 pub(crate) use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 

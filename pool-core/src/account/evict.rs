@@ -15,7 +15,7 @@ use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim};
 
 #[cfg(feature = "alloc")]
-use crate::{sync::Ordering::Relaxed, wanted};
+use crate::{sync::Ordering::Relaxed, sync::THREADS, wanted};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 use alloc::sync::Weak as WeakArc;
 #[cfg(feature = "alloc")]
@@ -311,7 +311,7 @@ impl<M: Mode> Account<M> {
         #[cfg(feature = "alloc")]
         self.end_due();
         #[cfg(feature = "alloc")]
-        let mut looks = if M::as_shared(self).is_some() { LOOKS } else { 1 };
+        let mut looks = if THREADS && M::as_shared(self).is_some() { LOOKS } else { 1 };
         #[cfg(not(feature = "alloc"))]
         let mut looks = 1_usize;
         loop {

@@ -7,7 +7,7 @@
 use super::ledger::Ledger;
 use super::refusal::AccountRef;
 use super::{Account, Handler, Tree};
-use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering, THREADS};
 use core::fmt;
 
 #[cfg(feature = "alloc")]
@@ -235,7 +235,7 @@ impl Mode for Shared {
             // Acquire for who is not refused: a new limit, or whether pressure has ended, if whoever saw to that has looked
             // before this; see `settled`.
             match ledger.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits) {
-                Ok(used) if used + bytes <= limit() => return Ok(used + bytes),
+                Ok(used) if !THREADS || used + bytes <= limit() => return Ok(used + bytes),
                 // The limit was lowered in between.
                 Ok(_) => Self::undo(&ledger.used, bytes),
                 Err(used) => return Err(Full::at(ledger, used, external, limit_before)),

@@ -14,7 +14,8 @@ use crate::sync::{Arc, AtomicU32, AtomicUsize, Figure, Ordering};
 /// Loads are filed in the histogram in millionths, so that 0.5 % of a period is still 5000 steps.
 pub(crate) const LOAD_STEPS: f64 = 1e6;
 
-/// Loads over many callbacks, each a fraction of the period and not clamped at 1.
+/// Loads over many callbacks, each a fraction of the period and not clamped at 1. Percentiles and `max` end at 1.8e13, where a
+/// load is filed that is beyond it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct LoadSummary {

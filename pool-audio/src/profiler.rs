@@ -258,8 +258,8 @@ impl<C: Clock> CallbackProfiler<C> {
         }
         figures.note_recent(load);
         let steps = load * LOAD_STEPS;
-        // Up, so that what is told is never too low.
-        figures.loads.record(steps as u64 + u64::from(steps as u64 as f64 != steps));
+        // Up, so that what is told is never too low. What is beyond the last step is filed there.
+        figures.loads.record((steps as u64).saturating_add(u64::from(steps as u64 as f64 != steps)));
         figures.callbacks.add(1);
 
         let timing = CallbackTiming { begin, gap, execution, frames, load, late };
@@ -556,6 +556,20 @@ mod tests {
             assert!(told >= exact && told <= exact * (1.0 + 1.0 / 32.0), "{told} for {exact}");
         }
         assert_eq!(seen.max, 1.0);
+    }
+
+    /// Would catch a load beyond what the histogram counts to that panics in the callback, or is told as none.
+    #[test]
+    fn a_load_beyond_all_is_the_greatest_there_is() {
+        let clock = ManualClock::default();
+        let mut profiler = profiler(&clock);
+        profiler.begin(1);
+        clock.advance(u64::MAX);
+        let load = profiler.end().unwrap().load;
+        assert!(load > 1e16);
+        let seen = profiler.snapshot().load.unwrap();
+        assert_eq!((seen.last, seen.mean, seen.held), (load, load, load));
+        assert!(seen.p50 >= 1e9 && seen.p50 == seen.max, "{seen:?}");
     }
 
     /// Would catch a disturbance of several callbacks that counts as several, or two that count as one.

@@ -51,7 +51,7 @@ pub struct ProfileSnapshot {
     pub overruns: u64,
     /// Runs of overruns with no other callback between them: one disturbance each.
     pub overrun_events: u64,
-    /// Callbacks that began more than 1.5 periods after the one before.
+    /// Callbacks that began more than 1.5 periods after the one before, whether or not they ended since.
     pub late: u64,
     /// Runs of late callbacks with no other between them.
     pub late_events: u64,

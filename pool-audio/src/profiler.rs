@@ -198,7 +198,8 @@ impl<C: Clock> CallbackProfiler<C> {
     /// The callback begins; it is to produce `frames`.
     ///
     /// A callback that had begun and not ended is dropped, and 0 frames begin none, since they have no period;
-    /// both count as [`unpaired`](ProfileSnapshot::unpaired).
+    /// both count as [`unpaired`](ProfileSnapshot::unpaired). Whether it began late is counted here, so that it is known of one
+    /// that is dropped, too.
     pub fn begin(&mut self, frames: u32) {
         let begin = self.clock.now();
         if self.open.take().is_some() || frames == 0 {
@@ -215,6 +216,12 @@ impl<C: Clock> CallbackProfiler<C> {
             }
             None => (0, false),
         };
+        if late {
+            // Here, and not in `end`, which a callback that returns early may never call.
+            self.figures.late.add(1);
+            self.figures.late_events.add(u64::from(!self.was_late));
+        }
+        self.was_late = late;
         self.previous = Some(Previous { begin, frames });
         self.open = Some(Open { begin, gap, frames, late });
     }
@@ -238,11 +245,7 @@ impl<C: Clock> CallbackProfiler<C> {
             figures.overruns.add(1);
             figures.overrun_events.add(u64::from(!self.was_overrun));
         }
-        if late {
-            figures.late.add(1);
-            figures.late_events.add(u64::from(!self.was_late));
-        }
-        (self.was_overrun, self.was_late) = (overrun, late);
+        self.was_overrun = overrun;
         figures.frames.add(u64::from(frames));
         figures.execution_sum.set(figures.execution_sum.get().saturating_add(execution));
         figures.execution_max.set(figures.execution_max.get().max(execution));
@@ -333,7 +336,7 @@ impl<C: Clock> CallbackProfiler<C> {
         (0..self.kept).map(move |age| &self.history[(oldest + age) % HISTORY])
     }
 
-    /// Forgets everything but the settings. A callback that has begun is dropped and not counted.
+    /// Forgets everything but the settings. A callback that has begun is dropped and not counted, nor is that it was late.
     pub fn reset(&mut self) {
         self.open = None;
         self.previous = None;
@@ -463,6 +466,22 @@ mod tests {
         assert_eq!(profiler.end().unwrap().execution, 7, "the second begin counts");
         let seen = profiler.snapshot();
         assert_eq!((seen.callbacks, seen.unpaired), (1, 4));
+    }
+
+    /// Would catch a late callback that goes uncounted because it returned early, without its `end`.
+    #[test]
+    fn late_counts_for_a_callback_that_never_ends() {
+        let clock = ManualClock::default();
+        let mut profiler = profiler(&clock);
+        callback(&mut profiler, &clock, 10, 10 * PERIOD);
+        profiler.begin(128); // late, and dropped
+        clock.advance(PERIOD);
+        callback(&mut profiler, &clock, 10, 10 * PERIOD); // in time: another event begins after it
+        profiler.begin(128);
+        let seen = profiler.snapshot();
+        assert_eq!((seen.callbacks, seen.unpaired, seen.late, seen.late_events), (2, 1, 2, 2));
+        profiler.end();
+        assert_eq!(profiler.snapshot().late, 2, "once for each");
     }
 
     /// Would catch statistics invented for no callback at all, and a reset that leaves something behind.

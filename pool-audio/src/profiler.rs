@@ -502,7 +502,13 @@ mod tests {
         assert_eq!(profiler.snapshot(), empty);
         assert_eq!(profiler.history().len(), 0);
         assert_eq!(profiler.take_max(), 0.0);
-        assert!(!callback(&mut profiler, &clock, 1, 1).late, "the gap over a reset is no gap");
+        clock.advance(9 * PERIOD);
+        let first = callback(&mut profiler, &clock, 1, 1);
+        assert_eq!(
+            (first.gap, first.late, profiler.snapshot().late),
+            (0, false, 0),
+            "a gap over a reset is none"
+        );
     }
 
     /// Would catch a ring that grows, or is read in the wrong order once it has gone round.

@@ -23,7 +23,7 @@ pub struct LoadSummary {
     pub last: f64,
     /// Exponentially weighted average, weighted by time.
     pub average: f64,
-    /// Highest of the last seconds (the hold time).
+    /// Highest of the last seconds: of the hold time, and of no more than an eighth of it beyond.
     pub held: f64,
     /// Arithmetic mean of all callbacks.
     pub mean: f64,

@@ -677,6 +677,24 @@ mod tests {
         assert!(seen.p50 >= 1e9 && seen.p50 == seen.max, "{seen:?}");
     }
 
+    /// Would catch percentiles of callbacks that do next to nothing that are further off than is told.
+    #[test]
+    fn percentiles_are_as_near_for_the_smallest_loads() {
+        const NANOSECONDS: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
+        for (ticks, frames) in [(1, 8192), (45, 1024), (100, 8192), (1, 1)] {
+            let clock = ManualClock::default();
+            let mut profiler = CallbackProfiler::with_clock(&clock, NANOSECONDS, RATE);
+            profiler.begin(frames);
+            clock.advance(ticks);
+            let exact = profiler.end().unwrap().load;
+            profiler.begin(frames);
+            clock.advance(1_000_000);
+            profiler.end();
+            let told = profiler.snapshot().load.unwrap().p50;
+            assert!(told >= exact && told <= exact * 1.032, "{told} for {exact}");
+        }
+    }
+
     /// Would catch a disturbance of several callbacks that counts as several, or two that count as one.
     #[test]
     fn callbacks_in_a_row_are_one_event() {

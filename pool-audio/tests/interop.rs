@@ -61,6 +61,50 @@ fn audio_core_sees_the_planes() {
     assert_eq!((sum[1][39], sum[0].len()), (0.5, 40));
 }
 
+/// Would catch a copy that makes the channel it reads one that was written, or goes from or to another.
+#[test]
+fn audio_core_copies_a_channel_and_marks_only_the_target() {
+    use audio_core::BufMut;
+
+    let mut buffer = SampleBuffer::new(3, 100, 48_000).unwrap();
+    for (from, to) in [(0, 1), (1, 1), (0, 3), (3, 0)] {
+        buffer.copy_channel(from, to);
+        assert!(buffer.is_silent(), "{from} to {to}: there was nothing to copy");
+    }
+    buffer[1].fill(0.5);
+    buffer.set_len(40).unwrap();
+    buffer.copy_channel(0, 1);
+    assert!(buffer.is_channel_silent(0) && buffer[1].iter().all(|sample| *sample == 0.0));
+    for (from, to) in [(1, 1), (1, 3), (3, 1)] {
+        buffer.copy_channel(from, to);
+        assert!(buffer.is_channel_silent(0) && buffer.is_channel_silent(2));
+    }
+    buffer.set_len(100).unwrap();
+    assert_eq!((buffer[1][39], buffer[1][40]), (0.0, 0.5), "beyond the length nothing is copied");
+
+    buffer.clear();
+    buffer[2].copy_from_slice(&ramp(1, 100)[0]);
+    buffer.set_len(40).unwrap();
+    buffer.copy_channel(2, 0);
+    assert_eq!(buffer[0], buffer[2]);
+    assert_eq!([0, 1, 2].map(|channel| buffer.is_channel_silent(channel)), [false, true, false]);
+    buffer.set_len(100).unwrap();
+    assert_eq!(buffer.plane(0).unwrap()[40..], [0.0; 60]);
+    buffer.clear();
+    assert!(buffer.planes().flatten().all(|sample| *sample == 0.0));
+    buffer.set_len(40).unwrap();
+    buffer[1].fill(0.5);
+    buffer.set_len(100).unwrap();
+    buffer.copy_channel(1, 1);
+    assert_eq!(buffer.clear(), 40 * size_of::<f32>(), "onto itself nothing is written");
+
+    let mut wide = SampleBuffer::new(66, 8, 48_000).unwrap();
+    wide[64].fill(0.5);
+    wide.copy_channel(64, 65);
+    wide.copy_channel(64, 5);
+    assert!(wide[65] == wide[64] && wide[5] == wide[64] && wide.is_channel_silent(0));
+}
+
 /// Would catch an adapter that reads or writes elsewhere than it says: rubato resamples a tone from one pooled buffer into
 /// another, and the tone must come out at its pitch.
 #[test]

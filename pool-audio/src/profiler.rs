@@ -626,7 +626,9 @@ mod tests {
         let mut profiler = profiler(&clock).hold(2.0); // 750 periods
         let mut held_after = |execution, periods| {
             callback(&mut profiler, &clock, execution, PERIOD);
-            (1..periods).for_each(|_| drop(callback(&mut profiler, &clock, PERIOD / 10, PERIOD)));
+            for _ in 1..periods {
+                callback(&mut profiler, &clock, PERIOD / 10, PERIOD);
+            }
             profiler.snapshot().load.unwrap().held
         };
         assert_eq!(held_after(PERIOD, 712), 1.0);

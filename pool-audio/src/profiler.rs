@@ -33,8 +33,11 @@ pub const HISTORY: usize = 1000;
 /// Time constant of the average load unless set, in seconds: follows a change within a third of a second.
 const DEFAULT_SMOOTHING: f64 = 0.3;
 
-/// How long the held peak stays unless set, in seconds: long enough to read it.
+/// How long a peak is held unless set, in seconds: long enough to read it.
 const DEFAULT_HOLD: f64 = 2.0;
+
+/// Slices of the hold time: a peak stays for one of them too long at most.
+const HOLD_SLICES: u64 = 8;
 
 /// One callback.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +80,56 @@ struct Previous {
     frames: u32,
 }
 
+/// The highest load of the last seconds.
+///
+/// The time is cut into slices, and the highest of each is kept: of the one that is now, and of as many before it as make the
+/// hold time. So a load costs a comparison, and only the first of a slice a walk over nine numbers. Just the highest load and
+/// its time would be less, and wrong: where it is over, the highest since would be forgotten with it.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// Ticks of a slice; 0 for no hold time.
+    slice: u64,
+    /// When the slice began that is now.
+    began: Tick,
+    /// Highest of each slice, that of now first.
+    peaks: [f64; HOLD_SLICES as usize + 1],
+    /// Highest of them all.
+    highest: f64,
+}
+
+impl Held {
+    const NONE: Self =
+        Self { slice: 0, began: Tick(0), peaks: [0.0; HOLD_SLICES as usize + 1], highest: 0.0 };
+
+    /// One more load; gives what is held now.
+    #[inline]
+    fn note(&mut self, now: Tick, load: f64) -> f64 {
+        let elapsed = now.since(self.began);
+        if elapsed >= self.slice {
+            self.turn(now, elapsed);
+        }
+        let [current, ..] = &mut self.peaks;
+        if load > *current {
+            *current = load;
+            self.highest = self.highest.max(load);
+        }
+        self.highest
+    }
+
+    /// Moves on to the slice that `now` is in.
+    #[cold]
+    fn turn(&mut self, now: Tick, elapsed: u64) {
+        let slices = elapsed.checked_div(self.slice);
+        self.began = slices.map_or(now, |slices| Tick(self.began.0 + slices * self.slice));
+        let all = self.peaks.len();
+        let gone =
+            slices.and_then(|slices| usize::try_from(slices).ok()).map_or(all, |slices| slices.min(all));
+        self.peaks.rotate_right(gone);
+        self.peaks.iter_mut().take(gone).for_each(|peak| *peak = 0.0);
+        self.highest = self.peaks.iter().fold(0.0, |highest, &peak| highest.max(peak));
+    }
+}
+
 /// Measures audio callbacks: load, percentiles, dropouts by cause, and the last 1000 of them.
 ///
 /// The clock is the caller's: `InstantClock` with `std` (see `CallbackProfiler::new`), a cycle counter on a
@@ -108,7 +161,6 @@ pub struct CallbackProfiler<C> {
     ticks_per_second: NonZeroU64,
     sample_rate: NonZeroU32,
     smoothing: f64,
-    hold_ticks: u64,
 
     open: Option<Open>,
     previous: Option<Previous>,
@@ -118,7 +170,7 @@ pub struct CallbackProfiler<C> {
     /// Whether the callback before was one, to tell events apart.
     was_overrun: bool,
     was_late: bool,
-    held: (Tick, f64),
+    held: Held,
 
     /// What other threads may read.
     figures: Arc<Figures>,
@@ -151,19 +203,18 @@ impl<C: Clock> CallbackProfiler<C> {
             ticks_per_second,
             sample_rate,
             smoothing: DEFAULT_SMOOTHING,
-            hold_ticks: 0,
             open: None,
             previous: None,
             weight: (0, 0.0),
             was_overrun: false,
             was_late: false,
-            held: (Tick(0), 0.0),
+            held: Held::NONE,
             figures: Arc::new(Figures::new(1.0 / ticks_per_second.get() as f64)),
             history: vec![CallbackTiming::NONE; HISTORY],
             next: 0,
             kept: 0,
         };
-        profiler.hold_ticks = profiler.ticks(DEFAULT_HOLD);
+        profiler.held.slice = profiler.hold_slice(DEFAULT_HOLD);
         profiler
     }
 
@@ -176,16 +227,19 @@ impl<C: Clock> CallbackProfiler<C> {
         self
     }
 
-    /// Sets how long the held peak stays, in seconds (2 unless set).
+    /// Sets how long a peak is held, in seconds (2 unless set): for that time, and up to an eighth of it longer. Zero, a negative
+    /// number or NaN hold none: then it is the last load.
     #[must_use]
     pub fn hold(mut self, seconds: f64) -> Self {
-        self.hold_ticks = self.ticks(seconds);
+        self.held.slice = self.hold_slice(seconds);
         self
     }
 
-    fn ticks(&self, seconds: f64) -> u64 {
+    /// Ticks of a slice of a hold time.
+    fn hold_slice(&self, seconds: f64) -> u64 {
         // Saturates; NaN and negative numbers are 0.
-        (seconds * self.ticks_per_second.get() as f64) as u64
+        let ticks = (seconds * self.ticks_per_second.get() as f64) as u64;
+        ticks.div_ceil(HOLD_SLICES)
     }
 
     /// Whether `ticks` are more than `halves` half periods of `frames`. In whole numbers: a load of exactly 1
@@ -198,7 +252,8 @@ impl<C: Clock> CallbackProfiler<C> {
     /// The callback begins; it is to produce `frames`.
     ///
     /// A callback that had begun and not ended is dropped, and 0 frames begin none, since they have no period;
-    /// both count as [`unpaired`](ProfileSnapshot::unpaired).
+    /// both count as [`unpaired`](ProfileSnapshot::unpaired). Whether it began late is counted here, so that it is known of one
+    /// that is dropped, too.
     pub fn begin(&mut self, frames: u32) {
         let begin = self.clock.now();
         if self.open.take().is_some() || frames == 0 {
@@ -215,6 +270,12 @@ impl<C: Clock> CallbackProfiler<C> {
             }
             None => (0, false),
         };
+        if late {
+            // Here, and not in `end`, which a callback that returns early may never call.
+            self.figures.late.add(1);
+            self.figures.late_events.add(u64::from(!self.was_late));
+        }
+        self.was_late = late;
         self.previous = Some(Previous { begin, frames });
         self.open = Some(Open { begin, gap, frames, late });
     }
@@ -238,11 +299,7 @@ impl<C: Clock> CallbackProfiler<C> {
             figures.overruns.add(1);
             figures.overrun_events.add(u64::from(!self.was_overrun));
         }
-        if late {
-            figures.late.add(1);
-            figures.late_events.add(u64::from(!self.was_late));
-        }
-        (self.was_overrun, self.was_late) = (overrun, late);
+        self.was_overrun = overrun;
         figures.frames.add(u64::from(frames));
         figures.execution_sum.set(figures.execution_sum.get().saturating_add(execution));
         figures.execution_max.set(figures.execution_max.get().max(execution));
@@ -251,15 +308,11 @@ impl<C: Clock> CallbackProfiler<C> {
         let average = figures.average.get_f64();
         let first = figures.callbacks.get() == 0;
         figures.average.set_f64(if first { load } else { average + weight * (load - average) });
-        let (held_at, held) = self.held;
-        if load >= held || now.since(held_at) > self.hold_ticks {
-            self.held = (now, load);
-            figures.held.set_f64(load);
-        }
+        figures.held.set_f64(self.held.note(now, load));
         figures.note_recent(load);
         let steps = load * LOAD_STEPS;
-        // Up, so that what is told is never too low.
-        figures.loads.record(steps as u64 + u64::from(steps as u64 as f64 != steps));
+        // Up, so that what is told is never too low. What is beyond the last step is filed there.
+        figures.loads.record((steps as u64).saturating_add(u64::from(steps as u64 as f64 != steps)));
         figures.callbacks.add(1);
 
         let timing = CallbackTiming { begin, gap, execution, frames, load, late };
@@ -333,12 +386,12 @@ impl<C: Clock> CallbackProfiler<C> {
         (0..self.kept).map(move |age| &self.history[(oldest + age) % HISTORY])
     }
 
-    /// Forgets everything but the settings. A callback that has begun is dropped and not counted.
+    /// Forgets everything but the settings. A callback that has begun is dropped and not counted, nor is that it was late.
     pub fn reset(&mut self) {
         self.open = None;
         self.previous = None;
         (self.was_overrun, self.was_late) = (false, false);
-        self.held = (Tick(0), 0.0);
+        self.held = Held { slice: self.held.slice, ..Held::NONE };
         self.figures.reset();
         (self.next, self.kept) = (0, 0);
     }
@@ -465,6 +518,22 @@ mod tests {
         assert_eq!((seen.callbacks, seen.unpaired), (1, 4));
     }
 
+    /// Would catch a late callback that goes uncounted because it returned early, without its `end`.
+    #[test]
+    fn late_counts_for_a_callback_that_never_ends() {
+        let clock = ManualClock::default();
+        let mut profiler = profiler(&clock);
+        callback(&mut profiler, &clock, 10, 10 * PERIOD);
+        profiler.begin(128); // late, and dropped
+        clock.advance(PERIOD);
+        callback(&mut profiler, &clock, 10, 10 * PERIOD); // in time: another event begins after it
+        profiler.begin(128);
+        let seen = profiler.snapshot();
+        assert_eq!((seen.callbacks, seen.unpaired, seen.late, seen.late_events), (2, 1, 2, 2));
+        profiler.end();
+        assert_eq!(profiler.snapshot().late, 2, "once for each");
+    }
+
     /// Would catch statistics invented for no callback at all, and a reset that leaves something behind.
     #[test]
     fn before_the_first_callback_and_after_a_reset_nothing_is_known() {
@@ -483,7 +552,14 @@ mod tests {
         assert_eq!(profiler.snapshot(), empty);
         assert_eq!(profiler.history().len(), 0);
         assert_eq!(profiler.take_max(), 0.0);
-        assert!(!callback(&mut profiler, &clock, 1, 1).late, "the gap over a reset is no gap");
+        clock.advance(9 * PERIOD); // not as long as a peak is held
+        let first = callback(&mut profiler, &clock, 1, 1);
+        assert_eq!(
+            (first.gap, first.late, profiler.snapshot().late),
+            (0, false, 0),
+            "a gap over a reset is none"
+        );
+        assert_eq!(profiler.snapshot().load.unwrap().held, first.load);
     }
 
     /// Would catch a ring that grows, or is read in the wrong order once it has gone round.
@@ -535,12 +611,43 @@ mod tests {
         callback(&mut profiler, &clock, PERIOD / 2, PERIOD);
         callback(&mut profiler, &clock, PERIOD / 8, 24_000_000);
         assert_eq!(profiler.snapshot().load.unwrap().held, 0.5);
-        clock.advance(25_000_000);
+        clock.advance(30_000_000); // an eighth of the hold time longer
         callback(&mut profiler, &clock, PERIOD / 4, PERIOD);
         assert_eq!(profiler.snapshot().load.unwrap().held, 0.25);
         assert_eq!((profiler.take_max(), profiler.take_max()), (0.5, 0.0));
         callback(&mut profiler, &clock, PERIOD / 4, PERIOD);
         assert_eq!(profiler.take_max(), 0.25);
+    }
+
+    /// Would catch a high load that is not seen because a higher one was held before it.
+    #[test]
+    fn when_a_peak_is_over_the_highest_since_is_held() {
+        let clock = ManualClock::default();
+        let mut profiler = profiler(&clock).hold(2.0); // 750 periods
+        let mut held_after = |execution, periods| {
+            callback(&mut profiler, &clock, execution, PERIOD);
+            for _ in 1..periods {
+                callback(&mut profiler, &clock, PERIOD / 10, PERIOD);
+            }
+            profiler.snapshot().load.unwrap().held
+        };
+        assert_eq!(held_after(PERIOD, 712), 1.0);
+        assert_eq!(held_after(9 * PERIOD / 10, 38), 1.0);
+        assert_eq!(held_after(PERIOD / 10, 700), 0.9);
+        assert_eq!(held_after(PERIOD / 10, 112), 0.1);
+    }
+
+    /// Would catch a peak that stays where none is to be held.
+    #[test]
+    fn without_a_hold_time_the_last_load_is_held() {
+        let clock = ManualClock::default();
+        for seconds in [0.0, -1.0, f64::NAN] {
+            let mut profiler = profiler(&clock).hold(seconds);
+            for execution in [PERIOD, PERIOD / 2, 0] {
+                let timing = callback(&mut profiler, &clock, execution, execution);
+                assert_eq!(profiler.snapshot().load.unwrap().held, timing.load);
+            }
+        }
     }
 
     /// Would catch percentiles that are mixed up or computed from something else than the loads.
@@ -556,6 +663,38 @@ mod tests {
             assert!(told >= exact && told <= exact * (1.0 + 1.0 / 32.0), "{told} for {exact}");
         }
         assert_eq!(seen.max, 1.0);
+    }
+
+    /// Would catch a load beyond what the histogram counts to that panics in the callback, or is told as none.
+    #[test]
+    fn a_load_beyond_all_is_the_greatest_there_is() {
+        let clock = ManualClock::default();
+        let mut profiler = profiler(&clock);
+        profiler.begin(1);
+        clock.advance(u64::MAX);
+        let load = profiler.end().unwrap().load;
+        assert!(load > 1e16);
+        let seen = profiler.snapshot().load.unwrap();
+        assert_eq!((seen.last, seen.mean, seen.held), (load, load, load));
+        assert!(seen.p50 >= 1e9 && seen.p50 == seen.max, "{seen:?}");
+    }
+
+    /// Would catch percentiles of callbacks that do next to nothing that are further off than is told.
+    #[test]
+    fn percentiles_are_as_near_for_the_smallest_loads() {
+        const NANOSECONDS: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
+        for (ticks, frames) in [(1, 8192), (45, 1024), (100, 8192), (1, 1)] {
+            let clock = ManualClock::default();
+            let mut profiler = CallbackProfiler::with_clock(&clock, NANOSECONDS, RATE);
+            profiler.begin(frames);
+            clock.advance(ticks);
+            let exact = profiler.end().unwrap().load;
+            profiler.begin(frames);
+            clock.advance(1_000_000);
+            profiler.end();
+            let told = profiler.snapshot().load.unwrap().p50;
+            assert!(told >= exact && told <= exact * 1.032, "{told} for {exact}");
+        }
     }
 
     /// Would catch a disturbance of several callbacks that counts as several, or two that count as one.
@@ -654,6 +793,33 @@ mod tests {
         #[test]
         fn decay_is_the_exponential(x in 0.0f64..70.0) {
             prop_assert!((decay(x) - (-x).exp()).abs() < 1e-9);
+        }
+
+        /// Would catch a held load that is forgotten too early, kept for good, or not held anew: compared with all loads and
+        /// their times.
+        #[test]
+        fn the_held_load_is_the_highest_of_the_hold_time_and_of_no_more_than_an_eighth_beyond(
+            callbacks in proptest::collection::vec(
+                // Mostly many to a slice, at times none in several.
+                (0..PERIOD, prop_oneof![9 => 0..20 * PERIOD, 1 => 0..500 * PERIOD]),
+                1..200,
+            ),
+        ) {
+            const HOLD: u64 = 48_000_000; // 375 periods
+            let clock = ManualClock::default();
+            let mut profiler = profiler(&clock).hold(1.0);
+            let mut seen: Vec<(u64, f64)> = Vec::new();
+            for (execution, gap) in callbacks {
+                let timing = callback(&mut profiler, &clock, execution, gap);
+                let now = timing.begin.0 + execution;
+                seen.push((now, timing.load));
+                let highest = |ticks: u64| {
+                    seen.iter().filter(|(at, _)| now - at <= ticks).fold(0.0_f64, |most, (_, load)| most.max(*load))
+                };
+                let held = profiler.figures.held.get_f64();
+                prop_assert!(held >= highest(HOLD), "{held} is less than {}", highest(HOLD));
+                prop_assert!(held <= highest(HOLD + HOLD / 8), "{held} is more than {}", highest(HOLD + HOLD / 8));
+            }
         }
 
         /// Would catch overflow or a panic on clocks and rates at the edge.

@@ -324,6 +324,18 @@ impl SampleBuffer {
             .map_err(|_| BufferError::SameChannelTwice { channel: channels.first().copied().unwrap_or(0) })
     }
 
+    /// Copies the frames in use of one channel to another, which alone counts as written: whoever takes both for writing at once
+    /// marks the one that is only read. Nothing is copied from or to a channel that is not there, nor where both are silent.
+    #[cfg(feature = "audio-core-0-2")]
+    pub(crate) fn copy_plane(&mut self, from: usize, to: usize) {
+        let there = from.max(to) < self.channels();
+        if there && from != to && !(self.is_channel_silent(from) && self.is_channel_silent(to)) {
+            self.mark_written(to);
+            let (from, to) = (self.span(from, self.len()), self.span(to, self.len()));
+            self.floats.copy_within(from, to.start);
+        }
+    }
+
     /// Whether every sample of every channel, up to the capacity, is known to be 0.0.
     ///
     /// `false` means *not known*: the samples were handed out for writing and not cleared since.

@@ -25,7 +25,8 @@ fn ramp(channels: u16, frames: u32) -> SampleBuffer {
     buffer
 }
 
-/// Would catch channels or frames that are mixed up, a length that is not told, and writes that are not marked.
+/// Would catch channels or frames that are mixed up, a length that is not told, a cut beyond the end that cuts all, and writes
+/// that are not marked.
 #[test]
 fn audio_core_sees_the_planes() {
     use audio_core::{Buf, BufMut, Channel, ChannelMut, ExactSizeBuf};
@@ -50,15 +51,72 @@ fn audio_core_sees_the_planes() {
     assert!(Buf::get_channel(&source, 3).is_none());
     let plane = Buf::get_channel(&source, 0).unwrap();
     assert_eq!(plane.try_as_linear(), Some(&source[0]));
-    assert_eq!(
-        [plane.skip(38).len(), plane.tail(5).len(), plane.limit(7).len(), plane.skip(99).len()],
-        [2, 5, 7, 0]
-    );
     assert_eq!((plane.skip(38).get(0), plane.tail(1).get(0)), (Some(0.038), Some(0.039)));
+    let ramp: Vec<f32> = source[0].to_vec();
+    sum[0].copy_from_slice(&ramp);
+    for (n, [skip, tail, limit]) in [
+        (0, [0..40, 40..40, 0..0]),
+        (7, [7..40, 33..40, 0..7]),
+        (40, [40..40, 0..40, 0..40]),
+        (99, [40..40, 0..40, 0..40]), // beyond the end there is nothing to cut off
+    ] {
+        assert_eq!(
+            [plane.skip(n), plane.tail(n), plane.limit(n)]
+                .map(|cut| cut.try_as_linear().map(<[f32]>::to_vec)),
+            [&skip, &tail, &limit].map(|frames| Some(ramp[frames.clone()].to_vec()))
+        );
+        assert_eq!(sum.get_channel_mut(0).unwrap().skip(n).try_as_linear(), Some(&ramp[skip]));
+        assert_eq!(sum.get_channel_mut(0).unwrap().tail(n).try_as_linear(), Some(&ramp[tail]));
+        assert_eq!(sum.get_channel_mut(0).unwrap().limit(n).try_as_linear(), Some(&ramp[limit]));
+    }
     sum.copy_channel(0, 1);
     assert_eq!(sum[0], sum[1]);
     BufMut::fill(&mut sum, 0.5);
     assert_eq!((sum[1][39], sum[0].len()), (0.5, 40));
+}
+
+/// Would catch a copy that makes the channel it reads one that was written, or goes from or to another.
+#[test]
+fn audio_core_copies_a_channel_and_marks_only_the_target() {
+    use audio_core::BufMut;
+
+    let mut buffer = SampleBuffer::new(3, 100, 48_000).unwrap();
+    for (from, to) in [(0, 1), (1, 1), (0, 3), (3, 0)] {
+        buffer.copy_channel(from, to);
+        assert!(buffer.is_silent(), "{from} to {to}: there was nothing to copy");
+    }
+    buffer[1].fill(0.5);
+    buffer.set_len(40).unwrap();
+    buffer.copy_channel(0, 1);
+    assert!(buffer.is_channel_silent(0) && buffer[1].iter().all(|sample| *sample == 0.0));
+    for (from, to) in [(1, 1), (1, 3), (3, 1)] {
+        buffer.copy_channel(from, to);
+        assert!(buffer.is_channel_silent(0) && buffer.is_channel_silent(2));
+    }
+    buffer.set_len(100).unwrap();
+    assert_eq!((buffer[1][39], buffer[1][40]), (0.0, 0.5), "beyond the length nothing is copied");
+
+    buffer.clear();
+    buffer[2].copy_from_slice(&ramp(1, 100)[0]);
+    buffer.set_len(40).unwrap();
+    buffer.copy_channel(2, 0);
+    assert_eq!(buffer[0], buffer[2]);
+    assert_eq!([0, 1, 2].map(|channel| buffer.is_channel_silent(channel)), [false, true, false]);
+    buffer.set_len(100).unwrap();
+    assert_eq!(buffer.plane(0).unwrap()[40..], [0.0; 60]);
+    buffer.clear();
+    assert!(buffer.planes().flatten().all(|sample| *sample == 0.0));
+    buffer.set_len(40).unwrap();
+    buffer[1].fill(0.5);
+    buffer.set_len(100).unwrap();
+    buffer.copy_channel(1, 1);
+    assert_eq!(buffer.clear(), 40 * size_of::<f32>(), "onto itself nothing is written");
+
+    let mut wide = SampleBuffer::new(66, 8, 48_000).unwrap();
+    wide[64].fill(0.5);
+    wide.copy_channel(64, 65);
+    wide.copy_channel(64, 5);
+    assert!(wide[65] == wide[64] && wide[5] == wide[64] && wide.is_channel_silent(0));
 }
 
 /// Would catch an adapter that reads or writes elsewhere than it says: rubato resamples a tone from one pooled buffer into
@@ -135,7 +193,7 @@ fn audioadapter_stops_at_the_edges() {
     assert_eq!(buffer[1][..5], buffer[1][5..]);
 }
 
-/// Would catch frames that are gathered from the wrong planes.
+/// Would catch frames that are gathered from the wrong planes, and one that is taken from the caller and written nowhere.
 #[test]
 fn dasp_frames_go_out_and_in() {
     use dasp_frame::Frame;
@@ -148,12 +206,15 @@ fn dasp_frames_go_out_and_in() {
     let louder = source.frames_of::<[f32; 2]>().unwrap().map(|frame| frame.scale_amp(2.0));
     assert_eq!(target.write_frames(louder), Ok(20));
     assert_eq!((target[0][19], target[1][19]), (0.038, 2.0 * (0.019 - 0.25)));
+    let mut more = (0..30_u8).map(|at| [f32::from(at); 2]);
+    assert_eq!(target.write_frames(&mut more), Ok(20));
+    assert_eq!(more.next(), Some([20.0; 2]), "what has no room is still the caller's");
     let wrong = BufferError::ChannelCount { given: 3, expected: 2 };
     assert_eq!(source.frames_of::<[f32; 3]>().map(|_| ()), Err(wrong));
     assert_eq!(target.write_frames([[1.0_f32; 3]]), Err(wrong));
 }
 
-/// Would catch a decoder's packet that lands in the wrong frames or is cut: a whole recording, packet by packet through a
+/// Would catch a refusal that changes something, and a decoder's packet that lands in the wrong frames or is cut: a whole recording, packet by packet through a
 /// pooled buffer, against the same decoder's own copy.
 #[test]
 fn symphonia_decodes_into_pooled_planes() {
@@ -196,11 +257,14 @@ fn symphonia_decodes_into_pooled_planes() {
 
         let other = u16::try_from(audio.num_planes() + 1).unwrap();
         let mut wrong = SampleBuffer::new(other, 8192, 48_000).unwrap();
+        wrong.set_len(5).unwrap();
         assert!(matches!(wrong.copy_from_audio(&audio), Err(BufferError::ChannelCount { .. })));
         let mut short = SampleBuffer::new(shape.channels, 1, 48_000).unwrap();
+        short.set_len(0).unwrap();
         let refused = BufferError::OverCapacity { requested: audio.frames(), capacity: 1 };
         assert_eq!(short.copy_from_audio(&audio), Err(refused));
         assert!(wrong.is_silent() && short.is_silent());
+        assert_eq!((wrong.len(), short.len()), (5, 0), "who is refused keeps the length as well");
     }
     assert!(total > 10_000);
     assert_eq!(pool.stats().classes[0].created, 1);

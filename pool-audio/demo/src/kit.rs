@@ -6,7 +6,7 @@ use std::rc::Rc;
 use pool_audio::{AudioMemory, SampleBuffer};
 
 use crate::args::Args;
-use crate::decode::decode;
+use crate::decode::{DecodeError, decode};
 use crate::mixer::SAMPLE_RATE;
 
 /// Quiet recordings are made louder, but not by more than this: what is left of the noise stays noise.
@@ -74,6 +74,14 @@ pub(crate) fn load(
                 let gain = if loudest > 0.0 { loudest.recip().min(MOST_GAIN) } else { 1.0 };
                 let recording = Recording { name, path: path.clone(), samples: decoded.samples, gain };
                 kit.recordings.push(Rc::new(recording));
+            }
+            Err(reason @ DecodeError::OverBudget { .. }) => {
+                let budget = memory.account().hard_limit();
+                let taken = budget.saturating_sub(memory.free());
+                let why = format!(
+                    "{reason}: of its {budget}, {taken} are taken already and {spare} set aside for the mixer's buffers"
+                );
+                kit.failed.push((path.clone(), why));
             }
             Err(reason) => kit.failed.push((path.clone(), reason.to_string())),
         }

@@ -93,7 +93,7 @@ fn a_bad_file_is_named_and_the_others_are_mixed() {
     assert!(loudness(&out)[0].1 > 0.005);
 }
 
-/// Would catch success without a mix, and a panic in place of a message.
+/// Would catch success without a mix, a panic in place of a message, and a budget of which nobody is told where it went.
 #[test]
 fn when_nothing_can_be_mixed_the_exit_code_says_so() {
     let out = folder("none");
@@ -104,7 +104,11 @@ fn when_nothing_can_be_mixed_the_exit_code_says_so() {
     fs::write(&blocked, "in the way").unwrap();
     for (arguments, code, message) in [
         (&["--out", to, "missing.flac"][..], 1, "none of 1 files could be used"),
-        (&["--out", to, "--budget", "1000", good], 1, "the budget has 0 left for them"),
+        (
+            &["--out", to, "--budget", "300000", good],
+            1,
+            "the budget has 0 left for them: of its 300000, 0 are taken already and 569980 set aside for the mixer's buffers",
+        ),
         (&["--out", blocked.to_str().unwrap(), "--seconds", "1", good], 1, "cannot be made"),
         (&["--seconds", "nine"], 2, "--seconds wants"),
         (&["--loud"], 2, "there is no option --loud"),

@@ -216,10 +216,9 @@ impl BufMut for SampleBuffer {
         self.plane_mut(channel).map(PlaneMut)
     }
 
-    /// Copies nothing onto itself, nor from or to a channel that is not there.
+    /// Copies nothing onto itself, nor from or to a channel that is not there. Only the channel it copies to counts as written,
+    /// and not even that one where both are silent.
     fn copy_channel(&mut self, from: usize, to: usize) {
-        if let Ok([from, to]) = self.disjoint_planes_mut([from, to]) {
-            to.copy_from_slice(from);
-        }
+        self.copy_plane(from, to);
     }
 }

@@ -90,8 +90,9 @@ impl Decoder {
         let mut memory: AudioMemory =
             AudioMemory::builder().budget(self.account.hard_limit()).parent(&self.account).build();
         let mut progress = Progress::new("decoding", self.files.len() as u64);
-        // What is left of the budget is for recordings; a few more buffers may be made while it plays.
-        let spare = self.account.used() + self.account.used() / 8;
+        // What is left of the budget is for recordings, and the buffers that are there have theirs already; a few more may be
+        // made while it plays.
+        let spare = self.account.used() / 8;
         let kit = kit::load(&self.files, &mut memory, spare, |_| progress.step(1));
         progress.finish();
         for (path, reason) in &kit.failed {

@@ -3,8 +3,8 @@
 
 use pool_core::{
     Account, AcquireError, Clock as _, Discard, Eviction, Factory, Growing, KeepAll, KeyedPool,
-    KeyedPoolBuilder, Leak, ManualClock, NoClock, Observer, Pressure, Refusal, Removal, Resetter, Storage,
-    Tick, Verdict, WorkLimit,
+    KeyedPoolBuilder, Leak, ManualClock, NoClock, Observer, Pressure, Refusal, Removal, Resetter, Silent,
+    Storage, Tick, Verdict, WorkLimit,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -504,8 +504,9 @@ fn an_observer_may_use_the_pool_and_may_panic() {
 // A leak told of again and again, or never; a site inside the library; a lease taken back.
 #[test]
 fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_ends() {
-    let (log, clock) = (Log::default(), ManualClock::default());
-    let pool = KeyedPool::builder(Blocks).observer(&log).clock(&clock).watch_leaks(1, 10).build();
+    let (log, twin, clock) = (Log::default(), Log::default(), ManualClock::default());
+    let pool =
+        KeyedPool::builder(Blocks).observer((&log, (Silent, &twin))).clock(&clock).watch_leaks(1, 10).build();
     let line = line!() + 1;
     let lease = pool.acquire(&5).unwrap();
     let quick = pool.acquire(&6).unwrap();
@@ -533,6 +534,10 @@ fn a_lease_that_stays_out_is_told_of_once_and_again_when_it_ends() {
     assert_eq!(log.take(), [format!("leaked 5 5 20 {line}")]);
     kept.discard();
     assert_eq!(log.take(), ["returned 5 5 20", "removed 5 5 Discarded(Asked)"]);
+    // Who hears beside others hears the same.
+    let told =
+        twin.take().into_iter().filter(|line| line.starts_with("leaked") || line.starts_with("returned"));
+    assert_eq!(told.count(), 4);
 }
 
 // A site inside the library, by way of what only passes it on.

@@ -661,6 +661,30 @@ mod tests {
         );
     }
 
+    // Others are faster again and again, and a refusal is what comes of it although there is enough.
+    fn what_others_take_first_is_looked_for_again<M: Kind>() {
+        /// Gives at the fortieth time of asking.
+        struct Late<M: Mode>(Handle<M>, std::cell::Cell<usize>);
+        impl<M: Mode> Evict for Late<M> {
+            fn oldest(&self) -> Option<(u64, usize)> {
+                self.0.oldest()
+            }
+            fn evictable(&self) -> usize {
+                self.0.evictable()
+            }
+            fn evict_oldest(&self, why: Cause) -> Option<usize> {
+                self.1.set(self.1.get() + 1);
+                if self.1.get() < 40 { None } else { self.0.evict_oldest(why) }
+            }
+        }
+        let [root, _, two] = tree::<M>();
+        let late = Late(Handle::new(&two), std::cell::Cell::new(0));
+        late.0.release(60);
+        let mut claim = Claim::on(&two);
+        assert!(claim.grow_making_room(50, Some(&late)).is_ok());
+        assert_eq!((late.1.get(), root.used()), (40, 50));
+    }
+
     // Levels that ask for less than is over, or for what is over a soft limit whose pressure is past.
     fn excess_is_what_must_go_for_every_level_to_be_well<M: Kind>() {
         let root = M::build(M::builder("root").hard_limit(100).soft_limit(80).low_watermark(50));
@@ -707,6 +731,7 @@ mod tests {
         lowering_the_hard_limit_evicts_idle_objects,
         make_room_evicts_no_more_than_is_needed,
         a_pool_that_never_gives_is_asked_so_often_and_no_more,
+        what_others_take_first_is_looked_for_again,
         excess_is_what_must_go_for_every_level_to_be_well,
     );
 

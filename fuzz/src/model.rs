@@ -12,7 +12,7 @@ pub(crate) use upkeep::Told;
 
 use crate::ops::{Bounds, KEYS, cost_of, estimate_of};
 use crate::world::{Heard, Place, Refused, size_of_next};
-use pool_core::{Discard, Eviction, KeyStats, PoolStats, Pressure, Removal, WorkLimit};
+use pool_core::{Discard, Eviction, KeyStats, PoolStats, Pressure, Removal};
 
 /// An object, wherever it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -348,9 +348,7 @@ impl Model {
 
     /// Has what is in quarantine and due become idle, in all pools.
     fn end_due(&mut self) {
-        for pool in 0..self.pools.len() {
-            self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
-        }
+        (0..self.pools.len()).for_each(|pool| self.end_due_of(pool));
     }
 
     /// Refuses what cannot fit even if all that is idle goes, which is what is in quarantine and due, too.
@@ -536,7 +534,7 @@ impl Model {
         if let Some(serial) = self.take_newest(pool, key) {
             return Some(serial);
         }
-        self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
+        self.end_due_of(pool);
         self.take_newest(pool, key)
     }
 
@@ -651,7 +649,7 @@ impl Model {
 
     /// Makes idle objects until there are `count`, or as many as may be idle.
     pub fn prewarm(&mut self, pool: usize, key: u8, count: usize) -> Result<usize, Refusal> {
-        self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
+        self.end_due_of(pool);
         while let Some(at) = self.idle.iter().position(|object| object.pool == pool && object.key == key) {
             let object = &self.idle[at];
             let why = match () {
@@ -798,7 +796,7 @@ impl Model {
     pub fn set_pool_limit(&mut self, pool: usize, bytes: usize) -> Option<usize> {
         let home = self.pools[pool].home?;
         if self.set_hard_limit(home, bytes) > 0 {
-            self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
+            self.end_due_of(pool);
         }
         while self.levels.all[home].over() > 0
             && let Some(at) = self.idle.iter().position(|object| object.pool == pool)

@@ -20,7 +20,7 @@ impl Model {
 
     /// Trims to `target` idle objects, but leaves each key its least.
     pub fn trim(&mut self, pool: usize, target: usize) -> usize {
-        self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
+        self.end_due_of(pool);
         let (mut destroyed, min_idle) = (0, self.pools[pool].bounds.min_idle);
         while self.idle_in(pool).count() > target {
             let may_go = |object: &Object| self.idle_of(pool, object.key) > min_idle;
@@ -43,7 +43,7 @@ impl Model {
 
     /// Evicts to so many bytes; the bytes freed.
     pub fn evict_to(&mut self, pool: usize, bytes: usize) -> usize {
-        self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
+        self.end_due_of(pool);
         let before = self.bytes(pool);
         while self.bytes(pool) > bytes
             && let Some(at) = self.oldest_that(pool, |_| true)
@@ -59,6 +59,11 @@ impl Model {
         while let Some(at) = self.oldest_that(pool, |_| true) {
             self.destroy_idle(at, Removal::Evicted(Eviction::Closed));
         }
+    }
+
+    /// Has all that is in quarantine and due become idle.
+    pub(super) fn end_due_of(&mut self, pool: usize) {
+        self.end_quarantines(pool, &mut WorkLimit { objects: usize::MAX, bytes: usize::MAX });
     }
 
     /// Makes idle what was in quarantine and is due, as far as the limit goes.

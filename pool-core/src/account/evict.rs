@@ -15,7 +15,10 @@ use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim};
 
 #[cfg(feature = "alloc")]
-use crate::{sync::Ordering::Relaxed, sync::THREADS, wanted};
+use crate::{
+    sync::{Ordering::Relaxed, THREADS},
+    wanted,
+};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 use alloc::sync::Weak as WeakArc;
 #[cfg(feature = "alloc")]

@@ -3,7 +3,7 @@
 //! Private: the types here are views of web-sys' types, reached by an unchecked cast that costs nothing.
 
 use crate::error::{Exception, WebError};
-use crate::recipe::{AttributeValue, AutomationRate};
+use crate::recipe::{AttributeValue, AutomationRate, Traces};
 use alloc::boxed::Box;
 use alloc::string::String;
 use js_sys::{Array, Float32Array};
@@ -30,9 +30,9 @@ extern "C" {
     fn connect_param(source: &AudioNode, target: &AudioParam, output: u32) -> bool;
     #[wasm_bindgen(js_name = automate)]
     fn automate_param(param: &AudioParam, kind: u32, value: f32, time: f64) -> bool;
-    fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> bool;
-    fn add_step(plan: &Array, kind: u32, key: &JsValue, value: &JsValue);
-    fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue, begin: usize) -> usize;
+    fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> u32;
+    fn add_step(plan: &Array, traces: u32, kind: u32, key: &JsValue, value: &JsValue);
+    fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue, traces: u32) -> usize;
     #[wasm_bindgen(js_name = cut)]
     fn cut_node(source: &AudioNode, target: &AudioNode, output: u32, input: u32) -> bool;
     #[wasm_bindgen(js_name = cut_param)]
@@ -167,19 +167,20 @@ pub(crate) fn automate(param: &AudioParam, kind: Automation, value: f32, time: f
     outcome(automate_param(param, kind as u32, value, time))
 }
 
-/// Puts a node on the flush bus. 1 call.
-pub(crate) fn flush(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> Thrown {
-    outcome(plug(node, zeros, sink))
+/// Puts a node on the flush bus; whether it has an input for the zeros. 1 call.
+pub(crate) fn flush(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> Result<bool, JsValue> {
+    let done = plug(node, zeros, sink);
+    outcome(done > 0).map(|()| done > 1)
 }
 
-/// Does the steps of a release in one call, from number `begin` on; in the error, the number of the one that threw.
+/// Does those steps of a release in one call that undo one of the traces; in the error, the number of the one that threw.
 pub(crate) fn release(
     node: &AudioNode,
     params: &JsValue,
     plan: &Plan,
-    begin: usize,
+    traces: Traces,
 ) -> Result<(), (usize, JsValue)> {
-    let done = perform(node, params, &plan.steps, begin);
+    let done = perform(node, params, &plan.steps, traces.bits());
     if done < plan.len { Err((done, take_thrown())) } else { Ok(()) }
 }
 
@@ -187,11 +188,13 @@ pub(crate) fn release(
 pub(crate) struct Plan {
     steps: Array,
     len: usize,
+    /// What the next step undoes.
+    pub(crate) undoes: Traces,
 }
 
 impl Plan {
     pub(crate) fn new() -> Self {
-        Self { steps: Array::new(), len: 0 }
+        Self { steps: Array::new(), len: 0, undoes: Traces::NONE }
     }
 
     pub(crate) fn disconnect(&mut self) {
@@ -226,7 +229,7 @@ impl Plan {
     }
 
     fn push(&mut self, kind: u32, key: JsValue, value: JsValue) {
-        add_step(&self.steps, kind, &key, &value);
+        add_step(&self.steps, self.undoes.bits(), kind, &key, &value);
         self.len += 1;
     }
 }

@@ -263,8 +263,7 @@ impl PoolContext {
             let _ = inner.bus.set(bus);
         }
         let Some(bus) = inner.bus.get() else { return Err(WebError::PoolClosed) };
-        bindings::flush(node, &bus.zeros, &bus.sink).map_err(Exception::of("connect"))?;
-        if node.number_of_inputs() > 0 {
+        if bindings::flush(node, &bus.zeros, &bus.sink).map_err(Exception::of("connect"))? {
             self.record(
                 None,
                 id,

@@ -147,20 +147,21 @@ export function automate(param, kind, value, time) {
 
 // Adds a step. A name is to be the engine's own copy: by a string that was made at run time properties are looked up slowly,
 // and Chromium's compilers give up at writing one again and again.
-export function add_step(plan, kind, key, value) {
-  plan.push(kind, kind > 3 ? Object.keys({ [key]: 0 })[0] : key, value);
+export function add_step(plan, undoes, kind, key, value) {
+  plan.push(undoes, kind, kind > 3 ? Object.keys({ [key]: 0 })[0] : key, value);
 }
 
-// The steps of a release, as they are in `recipe::Step`: three entries each, from number `begin` on. Returns the number of the
-// first that was not done; a setting is written only if it differs, since writing one waits for the audio thread, and without
+// The steps of a release, as they are in `recipe::Step`: four entries each, of which the first tells which traces it undoes.
+// Returns the number of the step that threw, or of all; a setting is written only if it differs, since writing one waits for the audio thread, and without
 // a look, which takes its time too, if it is known to differ.
-export function perform(node, params, plan, begin) {
-  let step = 3 * begin;
+export function perform(node, params, plan, traces) {
+  let step = 0;
   try {
-    for (; step < plan.length; step += 3) {
-      const key = plan[step + 1];
-      const value = plan[step + 2];
-      switch (plan[step]) {
+    for (; step < plan.length; step += 4) {
+      if (!(plan[step] & traces)) continue;
+      const key = plan[step + 2];
+      const value = plan[step + 3];
+      switch (plan[step + 1]) {
         case 0: node.disconnect(); break;
         case 1: params[key].cancelScheduledValues(0); break;
         case 2: params[key].value = value; break;
@@ -178,7 +179,7 @@ export function perform(node, params, plan, begin) {
   } catch (error) {
     thrown = error;
   }
-  return step / 3;
+  return step / 4;
 }
 
 // Where nodes that still hold a signal are pulled with zeros; see `FlushBus`.
@@ -193,15 +194,16 @@ export function make_bus(context) {
   return [zeros, sink];
 }
 
-// Lets zeros flow through a node into a silent sink. A worklet may have no inputs, or no outputs.
+// Lets zeros flow through a node into a silent sink, and returns 2; 1 if it has no inputs, as a worklet may, and 0 if it throws.
 export function plug(node, zeros, sink) {
   try {
     if (node.numberOfOutputs > 0) node.connect(sink);
-    if (node.numberOfInputs > 0) zeros.connect(node);
-    return true;
+    if (!(node.numberOfInputs > 0)) return 1;
+    zeros.connect(node);
+    return 2;
   } catch (error) {
     thrown = error;
-    return false;
+    return 0;
   }
 }
 

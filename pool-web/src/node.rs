@@ -21,8 +21,10 @@ use crate::pool_error;
 use crate::pool_node::PoolNode;
 use crate::protocol::Protocol;
 use crate::quarantine::Quarantine;
-use crate::recipe::{Next, Step};
-use crate::release::{Estimate, Look, Make, NodeFactory, NodeResetter, Phase, Pooled, Recycle, UserReset};
+use crate::recipe::{Next, Step, Traces};
+use crate::release::{
+    self, Estimate, Look, Make, NodeFactory, NodeResetter, Phase, Pooled, Recycle, UserReset,
+};
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
 use core::cell::RefCell;
@@ -131,7 +133,10 @@ impl Home {
     pub(crate) fn give_back(&self, lease: CoreLease) {
         let works = |probe| self.context.works(probe);
         let holds = |name, value| bindings::holds(&lease.node, name, value);
-        let next = lease.spec.next(works, holds, lease.flush_seconds);
+        let next = match lease.is_unheard() {
+            true => Next::Idle,
+            false => lease.spec.next(works, holds, lease.flush_seconds),
+        };
         match next {
             Next::Idle => drop(lease),
             Next::Discard => {
@@ -161,7 +166,7 @@ impl Home {
         }
         lease.phase = Phase::Flushing;
         // The bus is no output of the user's.
-        lease.exposed.set(true);
+        lease.mark(Traces::NODE);
         let now = self.context.now();
         let asked = now + seconds;
         self.quarantine.borrow_mut().admit(Waiting { lease, asked }, now, seconds, self.context.quantum());
@@ -364,8 +369,12 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// | acquire, hit | 1, whether the context is open; 1 more while nodes are in quarantine |
 /// | acquire, miss | the factory's, and 1 per parameter; 2 per parameter of a worklet |
 /// | release | 1 for the recipe, 1 per input, 1 per listener; 1 per output if only the lease was used, never the node itself |
-/// | release to the quarantine | those, and 5 to put it on the flush bus; 2 to take it off; 1 for a worklet's message, 1 for its answer |
+/// | release to the quarantine | those, and 3 to put it on the flush bus; 2 to take it off; 1 for a worklet's message, 1 for its answer |
 /// | `connect_from`, `connect_to`, `set` | 1 each |
+///
+/// Of a node that was only used by its lease it is known what was done to it, and no more than that is undone: parameters that were
+/// set, a filter's memory if it was fed. A delay that was never fed is not quarantined. After [`NodeLease::as_raw`], or a call of
+/// one of the node's own methods, all is undone that can have been done.
 pub struct AudioNodePool<N: PoolNode> {
     home: Rc<Home>,
     _node: PhantomData<N>,
@@ -418,6 +427,7 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_key(&self, key: &N::Key) -> Result<NodeLease<N>, WebError> {
+        release::expect_leases();
         self.home.acquire(&AnyKey::new(key)).map(|lease| NodeLease::new(lease, &self.home))
     }
 

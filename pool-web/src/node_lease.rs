@@ -7,6 +7,7 @@ use crate::edges::{EdgeId, NodeId};
 use crate::error::{Exception, WebError};
 use crate::node::{CoreLease, Home};
 use crate::pool_node::PoolNode;
+use crate::recipe::Traces;
 use crate::release::{Phase, Pooled};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -95,7 +96,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// The node, for whoever may do with it what is not recorded.
     fn expose(&self) -> &AudioNode {
         let pooled = self.pooled();
-        pooled.exposed.set(true);
+        pooled.mark(Traces::NODE);
         &pooled.node
     }
 
@@ -120,6 +121,7 @@ impl<N: PoolNode> NodeLease<N> {
         input: u32,
     ) -> Result<EdgeId, WebError> {
         let pooled = self.pooled();
+        pooled.mark(Traces::SIGNAL);
         let node = source.recorded_node().clone();
         let wire = Wire::Node { source: node, target: pooled.node.clone(), output, input };
         pooled.context.connect(source.pooled_in(&pooled.context), pooled.id, wire)
@@ -135,8 +137,10 @@ impl<N: PoolNode> NodeLease<N> {
         source: &(impl Source + ?Sized),
         name: &str,
     ) -> Result<EdgeId, WebError> {
-        let target = self.require(name)?.clone();
+        let target = self.require(name)?.1.clone();
         let pooled = self.pooled();
+        // Not to it, but a filter may be left in another state by what its parameters did.
+        pooled.mark(Traces::SIGNAL);
         let wire = Wire::Param { source: source.recorded_node().clone(), target, output: 0 };
         pooled.context.connect(source.pooled_in(&pooled.context), pooled.id, wire)
     }
@@ -211,7 +215,11 @@ impl<N: PoolNode> NodeLease<N> {
     /// The parameter `name`. No call into JavaScript.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&AudioParam> {
-        self.pooled().param(name)
+        let pooled = self.pooled();
+        pooled.param(name).map(|(index, param)| {
+            pooled.mark(Traces::param(index));
+            param
+        })
     }
 
     /// Sets a parameter's value now, which ends what is scheduled for this moment only. 1 call into JavaScript.
@@ -220,7 +228,7 @@ impl<N: PoolNode> NodeLease<N> {
     ///
     /// [`WebError::UnknownParam`], or [`WebError::Exception`] while a curve is in flight.
     pub fn set(&self, name: &str, value: f32) -> Result<(), WebError> {
-        bindings::set_param(self.require(name)?, value).map_err(Exception::of("AudioParam.value"))
+        bindings::set_param(self.marked(name)?, value).map_err(Exception::of("AudioParam.value"))
     }
 
     /// Goes from the value that the parameter has now to `value` in a straight line, up to the context time
@@ -234,7 +242,7 @@ impl<N: PoolNode> NodeLease<N> {
     /// [`WebError::UnknownParam`], or [`WebError::Exception`] for times and values that are no numbers, and in Firefox
     /// while a curve is in flight.
     pub fn ramp_to(&self, name: &str, value: f32, end_time: f64) -> Result<(), WebError> {
-        let param = self.require(name)?;
+        let param = self.marked(name)?;
         let now = self.pooled().context.now();
         let anchored = || {
             let present = param.value();
@@ -276,7 +284,7 @@ impl<N: PoolNode> NodeLease<N> {
     }
 
     fn automate(&self, name: &str, kind: Automation, value: f32, time: f64) -> Result<(), WebError> {
-        bindings::automate(self.require(name)?, kind, value, time).map_err(Exception::of("automation"))
+        bindings::automate(self.marked(name)?, kind, value, time).map_err(Exception::of("automation"))
     }
 
     /// Drops what is scheduled for `name` after the context time `time`, and holds the value it has then. `false` where
@@ -286,7 +294,7 @@ impl<N: PoolNode> NodeLease<N> {
     ///
     /// [`WebError::UnknownParam`], or [`WebError::Exception`] for a time that is no number.
     pub fn hold(&self, name: &str, time: f64) -> Result<bool, WebError> {
-        bindings::hold_param(self.require(name)?, time).map_err(Exception::of("cancelAndHoldAtTime"))
+        bindings::hold_param(self.marked(name)?, time).map_err(Exception::of("cancelAndHoldAtTime"))
     }
 
     /// The same lease, of a node of whatever type: for lists of leases of different types.
@@ -318,8 +326,15 @@ impl<N: PoolNode> NodeLease<N> {
         self.lease.take().map(CoreLease::into_id)
     }
 
-    fn require(&self, name: &str) -> Result<&AudioParam, WebError> {
-        self.param(name).ok_or_else(|| WebError::UnknownParam {
+    /// The parameter, to be set or automated.
+    fn marked(&self, name: &str) -> Result<&AudioParam, WebError> {
+        let (index, param) = self.require(name)?;
+        self.pooled().mark(Traces::value(index));
+        Ok(param)
+    }
+
+    fn require(&self, name: &str) -> Result<(usize, &AudioParam), WebError> {
+        self.pooled().param(name).ok_or_else(|| WebError::UnknownParam {
             interface: self.pooled().spec.interface,
             name: name.to_owned(),
         })
@@ -330,7 +345,9 @@ impl NodeLease<BiquadFilterNode> {
     /// Sets what the filter lets through. As web-sys' own, but the node is not touched for it; see
     /// [`AudioNodePool`](crate::AudioNodePool).
     pub fn set_type(&self, kind: BiquadFilterType) {
-        self.pooled().node.unchecked_ref::<BiquadFilterNode>().set_type(kind);
+        let pooled = self.pooled();
+        pooled.mark(Traces::ATTRIBUTE);
+        pooled.node.unchecked_ref::<BiquadFilterNode>().set_type(kind);
     }
 }
 

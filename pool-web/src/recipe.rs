@@ -11,6 +11,9 @@
 //! 4. attributes, such as `type`: written away and back where that empties the node's memory;
 //! 5. channel interpretation, count and mode.
 //!
+//! Of a node that was only used through its lease it is known what was done to it: [`Traces`], and only the steps that undo
+//! one of them are done.
+//!
 //! The first exception ends it, and the node must be thrown away. The list is plain data, so that it is tested on
 //! the host against a model of a node, with each step left out in turn, and in a browser against a fresh node.
 
@@ -147,6 +150,55 @@ pub struct NodeSpec {
     pub state: StateClass,
 }
 
+/// What may have been done to a node since it was like a fresh one, so far as it takes steps to undo: a set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traces(u32);
+
+impl Traces {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Somebody had the node itself in hand: anything.
+    pub const NODE: Self = Self(1);
+    /// A signal may have gone into it.
+    pub const SIGNAL: Self = Self(2);
+    /// An attribute was written.
+    pub const ATTRIBUTE: Self = Self(4);
+
+    /// Each of them.
+    pub const ALL: Self = Self(u32::MAX);
+
+    /// Parameters that have bits of their own; of a node with more, the rest count as [`NODE`](Self::NODE).
+    const PARAMS: usize = 14;
+
+    /// The parameter with this index was set or automated.
+    #[must_use]
+    pub const fn value(index: usize) -> Self {
+        if index < Self::PARAMS { Self(8 << (2 * index)) } else { Self::NODE }
+    }
+
+    /// Somebody had the parameter with this index in hand: its value, what is scheduled, and its rate.
+    #[must_use]
+    pub const fn param(index: usize) -> Self {
+        Self(Self::value(index).0 * if index < Self::PARAMS { 3 } else { 1 })
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether one of them is in both.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
 /// Where a node goes once the steps of its release are done.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Next {
@@ -183,7 +235,31 @@ pub enum Step {
     CountMode,
 }
 
+impl Step {
+    /// After which of these it must be done to a node of this type.
+    #[must_use]
+    pub fn undoes(self, spec: &NodeSpec) -> Traces {
+        let also = match self {
+            // Both look at what was recorded.
+            Self::RemoveListeners | Self::CutInputs => return Traces::ALL,
+            Self::CancelParam(i) | Self::DefaultParam(i) => Traces::param(i),
+            // The bit that setting the value does not set.
+            Self::RateParam(i) => Traces(Traces::param(i).0 & !Traces::value(i).0),
+            Self::Attribute(i) if spec.is_toggled(i) => Traces::ATTRIBUTE.and(Traces::SIGNAL),
+            Self::Attribute(_) => Traces::ATTRIBUTE,
+            Self::Disconnect | Self::Interpretation | Self::ChannelCount | Self::CountMode => Traces::NONE,
+        };
+        Traces::NODE.and(also)
+    }
+}
+
 impl NodeSpec {
+    /// Whether the attribute is written away and back, which empties the node.
+    pub(crate) fn is_toggled(&self, index: usize) -> bool {
+        let name = self.attributes[index].name;
+        self.attributes.iter().filter(|other| other.name == name).count() > 1
+    }
+
     /// The release as a list of steps, in the order that works.
     pub fn steps(&self) -> impl Iterator<Item = Step> + use<> {
         self.steps_with(self.params.len())
@@ -472,6 +548,72 @@ mod tests {
                 assert!(!clean || same, "{}: without {step:?} nothing is left behind", spec.interface);
             }
         }
+    }
+
+    /// Used so that no more than these traces are left; what is recorded is cut in any case.
+    fn traced(spec: NodeSpec, traces: Traces) -> ModelNode {
+        let (mut node, used) = (ModelNode::fresh(spec), ModelNode::used(spec, true));
+        if traces.meets(Traces::NODE) {
+            return used;
+        }
+        if traces.meets(Traces::SIGNAL) {
+            node.memory = used.memory;
+        }
+        if traces.meets(Traces::ATTRIBUTE) {
+            node.attributes = used.attributes;
+        }
+        for (i, (param, used)) in node.params.iter_mut().zip(used.params).enumerate() {
+            let rate = Step::RateParam(i).undoes(&spec);
+            if traces.meets(Traces::value(i)) {
+                *param = ModelParam { rate: param.rate, ..used.clone() };
+            }
+            if traces.meets(rate) {
+                param.rate = used.rate;
+            }
+            param.inputs = 0;
+        }
+        node
+    }
+
+    fn all_traces(spec: &NodeSpec) -> Vec<Traces> {
+        let of_params = (0..spec.params.len()).flat_map(|i| [Traces::value(i), Traces::param(i)]);
+        [Traces::NODE, Traces::SIGNAL, Traces::ATTRIBUTE].into_iter().chain(of_params).collect()
+    }
+
+    // A step that is left out because nobody looks closely enough at what was done to the node.
+    #[test]
+    fn what_was_done_is_undone_and_what_was_not_is_not() {
+        for spec in specs() {
+            let all = all_traces(spec);
+            for (i, &one) in all.iter().enumerate() {
+                for &two in &all[i..] {
+                    let traces = one.and(two);
+                    let mut node = traced(*spec, traces);
+                    let steps: Vec<_> = spec.steps().filter(|step| step.undoes(spec).meets(traces)).collect();
+                    assert_eq!(run(steps.iter().copied(), &mut node), Ok(()));
+                    assert_eq!(node, ModelNode::fresh(*spec), "{}: {traces:?} by {steps:?}", spec.interface);
+                }
+            }
+            let steps = spec.steps().filter(|step| step.undoes(spec).meets(Traces::NONE));
+            assert_eq!(steps.count(), 0, "recorded connections and listeners are looked for in any case");
+        }
+        let set = Traces::value(2);
+        let needed: Vec<_> = BIQUAD.steps().filter(|step| step.undoes(&BIQUAD).meets(set)).collect();
+        let always = [Step::RemoveListeners, Step::CutInputs];
+        assert_eq!(needed, [&always[..], &[Step::CancelParam(2), Step::DefaultParam(2)]].concat());
+    }
+
+    // A worklet's fifteenth parameter shares its bit with nobody's.
+    #[test]
+    fn parameters_beyond_those_with_bits_count_as_the_whole_node() {
+        let mut seen = Vec::new();
+        for i in 0..Traces::PARAMS {
+            assert!(!Traces::value(i).meets(Traces::NODE.and(Traces::SIGNAL).and(Traces::ATTRIBUTE)));
+            assert!(Traces::param(i).meets(Traces::value(i)) && Traces::param(i) != Traces::value(i));
+            assert!(seen.iter().all(|other| !Traces::param(i).meets(*other)), "parameter {i}");
+            seen.push(Traces::param(i));
+        }
+        assert_eq!((Traces::value(14), Traces::param(99)), (Traces::NODE, Traces::NODE));
     }
 
     // Default first, cancel second: Chromium then restores the old value.

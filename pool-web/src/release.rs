@@ -12,7 +12,7 @@ use crate::pool_node::{NodeFacts, Param};
 use crate::protocol::{Protocol, Question};
 use crate::recipe::{
     AttributeValue, AttributeWrite, AutomationRate, CountMode, Failed, Interpretation, NodeSpec, ParamSpec,
-    Step,
+    StateClass, Step, Traces,
 };
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -20,10 +20,25 @@ use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use pool_core::Verdict;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AudioNode, AudioParam, BaseAudioContext, Event};
+
+/// Whether leases are handed out that keep their node to themselves. The npm package hands out the nodes, and this is never
+/// written there: so the optimiser knows that it is false, and a page does not download what is for the others.
+static BY_LEASE: AtomicBool = AtomicBool::new(false);
+
+/// To be called before a lease is handed out whose node need not be in anybody's hand.
+pub(crate) fn expect_leases() {
+    // No edge: pages have one thread, and a pool that learns of it late undoes too much at worst.
+    BY_LEASE.store(true, Relaxed);
+}
+
+fn are_leases_expected() -> bool {
+    BY_LEASE.load(Relaxed)
+}
 
 /// Where a node is on its way.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,8 +72,8 @@ pub(crate) struct Pooled {
     pub(crate) flush_seconds: f64,
     /// How a worklet node is asked to forget.
     pub(crate) question: Option<Question>,
-    /// Whether the user has had the node itself in hand: then it may lead where nobody knows.
-    pub(crate) exposed: Cell<bool>,
+    /// What may have been done to it since it was like a fresh one, where somebody keeps book.
+    traces: Cell<Traces>,
     /// Empty for all nodes but the few that are listened to.
     listeners: RefCell<Vec<Listener>>,
     /// How it is released: looked up at the first release.
@@ -93,9 +108,24 @@ impl Pooled {
         })
     }
 
-    /// The index of the parameter `name`. O(parameters), no call into JavaScript.
-    pub(crate) fn param(&self, name: &str) -> Option<&AudioParam> {
-        self.params.iter().find(|param| param.name == name).map(|param| &param.param)
+    /// The parameter `name`, and its index. O(parameters), no call into JavaScript.
+    pub(crate) fn param(&self, name: &str) -> Option<(usize, &AudioParam)> {
+        let index = self.params.iter().position(|param| param.name == name)?;
+        Some((index, &self.params[index].param))
+    }
+
+    /// Notes what is about to be done to it.
+    pub(crate) fn mark(&self, traces: Traces) {
+        self.traces.set(self.traces.get().and(traces));
+    }
+
+    fn traces(&self) -> Traces {
+        if are_leases_expected() { self.traces.get() } else { Traces::NODE }
+    }
+
+    /// Whether nothing can have gone into it. A worklet may remember what it has said itself.
+    pub(crate) fn is_unheard(&self) -> bool {
+        !self.traces().meets(Traces::NODE.and(Traces::SIGNAL)) && self.spec.state != StateClass::Protocol
     }
 
     fn cut_off(&self) -> Result<(), JsValue> {
@@ -159,7 +189,8 @@ impl NodeFactory {
             bytes: facts.bytes,
             flush_seconds,
             question,
-            exposed: Cell::new(false),
+            // The factory has had it in hand.
+            traces: Cell::new(Traces::NODE),
             listeners: RefCell::default(),
             recipes: OnceCell::new(),
             context: context.clone(),
@@ -209,6 +240,7 @@ impl Prepared {
         let mut prepared = Self { here: Vec::new(), there: Vec::new(), plan: Plan::new() };
         let plan = &mut prepared.plan;
         for &step in steps {
+            plan.undoes = if are_leases_expected() { step.undoes(spec) } else { Traces::ALL };
             match step {
                 Step::RemoveListeners | Step::CutInputs => {
                     prepared.here.push(step);
@@ -221,8 +253,7 @@ impl Prepared {
                 Step::Attribute(i) => {
                     let AttributeWrite { name, value } = spec.attributes[i];
                     // Written away and back it differs both times, unless the user has left it at what it is written away to.
-                    let toggled = spec.attributes.iter().filter(|other| other.name == name).count() > 1;
-                    plan.write(name, value, toggled);
+                    plan.write(name, value, spec.is_toggled(i));
                 }
                 // A step is there only if the spec says what to write.
                 Step::Interpretation => {
@@ -258,18 +289,20 @@ impl Prepared {
             };
             done.map_err(|error| Failed { step, error })?;
         }
-        let mut begin = 0;
+        let traces = pooled.traces();
         if self.there.first() == Some(&Step::Disconnect) {
-            if pooled.exposed.get() {
+            if traces.meets(Traces::NODE) {
                 context.forget_outputs(*id);
             } else {
                 // All that it feeds is known. Chromium keeps a table of what a node feeds, which `disconnect()` throws away and
                 // the next connection makes anew: garbage in each round, and none if connections are cut one by one.
                 context.cut_outputs(*id).map_err(|error| Failed { step: Step::Disconnect, error })?;
-                begin = 1;
             }
         }
-        bindings::release(node, js_params, &self.plan, begin).map_err(|(done, error)| {
+        if traces == Traces::NONE {
+            return Ok(());
+        }
+        bindings::release(node, js_params, &self.plan, traces).map_err(|(done, error)| {
             let step = self.there.get(done).copied().unwrap_or(Step::Disconnect);
             Failed { step, error }
         })
@@ -379,7 +412,7 @@ impl Recycle {
         };
         if verdict == Verdict::Keep {
             pooled.phase = Phase::Idle;
-            pooled.exposed.set(false);
+            pooled.traces.set(Traces::NONE);
         }
         verdict
     }

@@ -274,6 +274,37 @@ fn tokens_discard_and_detach() {
     source.disconnect_with_audio_node(&mine).expect("a detached node keeps its connections");
 }
 
+// A setter of the lease that leaves no trace: the next user has the filter of the last one. And a delay into which nothing went
+// waits for nothing.
+#[wasm_bindgen_test]
+async fn a_release_knows_what_the_lease_did() {
+    let context = live().await;
+    let nodes = AudioNodePoolManager::new(&context);
+    nodes.ready().await;
+    // Its maker had each in hand, which the first release makes up for.
+    drop(nodes.acquire_filter().expect("a filter"));
+    until("the filter is idle", || nodes.maintain() + nodes.stats().filter.idle > 0).await;
+    nodes.acquire_filter().expect("a filter").set_type(BiquadFilterType::Notch);
+    until("the filter is idle", || nodes.maintain() + nodes.stats().filter.idle > 0).await;
+    let again = nodes.acquire_filter().expect("a filter");
+    assert_eq!((again.type_(), nodes.stats().filter.hits), (BiquadFilterType::Lowpass, 2));
+
+    drop(nodes.acquire_delay_with(0.05).expect("a delay"));
+    until("the line is empty", || nodes.maintain() > 0).await;
+    let unheard = nodes.acquire_delay_with(0.05).expect("a delay");
+    unheard.set("delayTime", 0.02).expect("a time");
+    unheard.connect_to(&context.destination()).expect("a connection");
+    drop(unheard);
+    let stats = nodes.stats().delay;
+    assert_eq!((stats.quarantined, stats.idle, stats.hits), (0, 1, 1));
+    let heard = nodes.acquire_delay_with(0.05).expect("a delay");
+    assert_eq!(heard.param("delayTime").map(web_sys::AudioParam::value), Some(0.0));
+    heard.connect_from(&noise(&context, 1, 0.1, 1)).expect("a connection");
+    drop(heard);
+    assert_eq!(nodes.stats().delay.quarantined, 1);
+    close(&context).await;
+}
+
 // A delay that is idle at once repeats the last voice, and one that is counted as gone breaks the budget.
 #[wasm_bindgen_test]
 async fn a_delay_waits_in_quarantine_and_stays_charged() {

@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, stops_offline};
 use crate::support::{
-    QUANTUM, RATE, Tested, USES, Use, all, close, difference, get, noise, offline, set, with_hrtf,
+    First, QUANTUM, RATE, Tested, USES, Use, all, close, difference, get, noise, offline, set, with_hrtf,
 };
 use pool_web::recipe::Step;
 use pool_web::{AudioNodePool, AudioNodePoolBuilder, DelayKey, IirKey, PoolContext};
@@ -312,8 +312,9 @@ async fn prove<N: Tested>(tolerance: impl Fn(Use) -> f32) -> usize {
     let cases = || N::WAYS.iter().flat_map(|&way| USES.map(|second| (way, second)));
     let given_up = |(spoil, _): (usize, usize)| live && N::is_given_up(spoil);
     // A curve in flight costs Firefox the node: then it is not among the uses, but has a line of its own.
-    let compare =
-        |way, second, left_out| difference::<N>(way, second, left_out, !live && second == Use::Stereo);
+    let compare = |way, second, left_out| {
+        difference::<N>(way, second, left_out, First::InHand { curve: !live && second == Use::Stereo })
+    };
     let jobs = cases().map(|(way, second)| Box::pin(compare(way, second, None)) as _).collect();
     for ((way, second), off) in cases().zip(all::<Option<f32>>(jobs, at_once).await) {
         assert_eq!(off.is_none(), given_up(way), "{name}, {way:?}, then {second:?}: whether it was lost");
@@ -321,7 +322,7 @@ async fn prove<N: Tested>(tolerance: impl Fn(Use) -> f32) -> usize {
         assert!(off <= tolerance(second), "{name}, {way:?}, then {second:?}: off by {off}");
     }
     if live && !N::SPEC.params.is_empty() {
-        let off = difference::<N>(N::WAYS[0], Use::Stereo, None, true).await;
+        let off = difference::<N>(N::WAYS[0], Use::Stereo, None, First::InHand { curve: true }).await;
         assert_eq!(off, None, "{name}: a curve in flight can be cancelled after all");
     }
     let steps: Vec<_> = N::SPEC.steps().filter(|step| *step != Step::RemoveListeners).collect();
@@ -340,6 +341,22 @@ async fn prove<N: Tested>(tolerance: impl Fn(Use) -> f32) -> usize {
     for (step, heard) in steps.iter().zip(all::<bool>(jobs, at_once).await) {
         let silent = live && (all_given_up || is_silent(name, *step));
         assert_eq!(heard, !silent, "{name}: whether anything was heard without {step:?}");
+    }
+    // Of a node that was never in hand only what was done to it is undone.
+    let by_lease =
+        USES.into_iter().flat_map(|second| [(First::ByLease, second), (First::ParamsInHand, second)]);
+    let (spoil, prepare) = N::WAYS[0];
+    if given_up(N::WAYS[0]) {
+        return steps.len();
+    }
+    let jobs = by_lease
+        .clone()
+        .map(|(first, second)| Box::pin(difference::<N>((spoil, prepare), second, None, first)) as _)
+        .collect();
+    for ((first, second), off) in by_lease.zip(all::<Option<f32>>(jobs, at_once).await) {
+        let by = if first == First::ByLease { "by its lease" } else { "with its parameters in hand" };
+        let off = off.unwrap_or(f32::INFINITY);
+        assert!(off <= tolerance(second), "{name}, {by}, then {second:?}: off by {off}");
     }
     steps.len()
 }

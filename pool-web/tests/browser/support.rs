@@ -194,15 +194,26 @@ const SECOND: f64 = 24.0 * QUANTUM;
 /// Live, nobody knows when the second user will have it: what is to happen then happens again and again, up to here.
 const LONGEST_REST: f64 = 4.0;
 
+/// What the first user does.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum First {
+    /// All that can be done to the node; with a curve in flight, or else events to come.
+    InHand { curve: bool },
+    /// What can be done by the lease alone: then the release undoes no more than that.
+    ByLease,
+    /// That, and to the parameters all that can be done to them.
+    ParamsInHand,
+}
+
 /// The loudest difference between a recycled node and a fresh one, in one context and fed the same; `None` if the
 /// node did not come back to the pool.
 pub(crate) async fn difference<N: Tested>(
     (spoil, prepare): (usize, usize),
     second: Use,
     left_out: Option<Step>,
-    curve: bool,
+    first: First,
 ) -> Option<f32> {
-    let stage = Stage::new(4, RELEASE + N::REST + SECOND).await;
+    let stage = Stage::new(4, 2.0 * (RELEASE + N::REST) + SECOND).await;
     let context = stage.context();
     let pooled = PoolContext::new(context);
     if let StateClass::AttributeReset { probe, .. } = N::SPEC.state {
@@ -228,22 +239,41 @@ pub(crate) async fn difference<N: Tested>(
         }
     };
 
+    let rest = async || {
+        stage
+            .reach_and(stage.now() + N::REST, || {
+                pool.maintain();
+                pool.stats().quarantined == 0
+            })
+            .await;
+    };
+    let lease = match first {
+        First::InHand { .. } => pool.acquire_key(&N::key()).expect("a node"),
+        First::ByLease | First::ParamsInHand => {
+            // Its maker had the node in hand, which its first release makes up for.
+            drop(pool.acquire_key(&N::key()).expect("a node"));
+            rest().await;
+            let lease = pool.acquire_key(&N::key()).expect("a node");
+            assert_eq!(pool.stats().hits, 1);
+            lease
+        }
+    };
     let begin = stage.now();
-    let lease = pool.acquire_key(&N::key()).expect("a node");
-    misuse(&stage, &lease, spoil, second, &merger, curve);
+    match first {
+        First::InHand { curve } => misuse(&stage, &lease, spoil, second, &merger, curve),
+        First::ByLease | First::ParamsInHand => use_up(&stage, &lease, second, &merger, first),
+    }
     stage.reach(begin + RELEASE).await;
-    N::spoil_late(&lease);
+    if matches!(first, First::InHand { .. }) {
+        N::spoil_late(&lease);
+    }
     drop(lease);
     let released = stage.now();
-    stage
-        .reach_and(released + N::REST, || {
-            pool.maintain();
-            pool.stats().quarantined == 0
-        })
-        .await;
+    rest().await;
 
+    let before = pool.stats().hits;
     let recycled = pool.acquire_key(&N::key()).expect("a node");
-    let came_back = pool.stats().hits == 1;
+    let came_back = pool.stats().hits == before + 1;
     let fresh = N::fresh(context);
     path(fresh.as_ref(), 0);
     path(N::as_ref(&recycled), 2);
@@ -315,10 +345,47 @@ fn misuse<N: Tested>(
     if N::SPEC.count_mode.is_some() {
         set(raw, "channelCountMode", "explicit");
     }
-    // Its way out: on top of where the second user will be heard.
+    lead_out(context, lease, merger);
+}
+
+/// Its way out: on top of where the second user will be heard.
+fn lead_out<N: PoolNode>(context: &BaseAudioContext, lease: &NodeLease<N>, merger: &AudioNode) {
     let target = context.create_gain().expect("a gain");
     target.connect_with_audio_node_and_output_and_input(merger, 0, 2).expect("a connection");
     lease.connect_to(&target).expect("a connection");
+}
+
+/// Leaves behind what can be left by a lease whose node was never in hand.
+fn use_up<N: Tested>(stage: &Stage, lease: &NodeLease<N>, second: Use, merger: &AudioNode, first: First) {
+    let (context, begin) = (stage.context(), stage.now());
+    let channels = if second == Use::Mono { 1 } else { 2 };
+    lease.connect_from(&noise(context, channels, 0.5, 7)).expect("a connection");
+    let modulator = noise(context, 1, 0.02, 11);
+    let (soon, late) = (begin + 0.5 * RELEASE, begin + RELEASE + N::REST + 6.0 * QUANTUM);
+    for (nth, (spec, (value, _))) in N::SPEC.params.iter().zip(N::VALUES).enumerate() {
+        lease.connect_param_from(&modulator, spec.name).expect("a connection");
+        if first == First::ParamsInHand {
+            let param = lease.param(spec.name).expect("a parameter");
+            set(param, "automationRate", "k-rate");
+            param.set_value_at_time(value * 0.5, soon).expect("an event");
+            param.linear_ramp_to_value_at_time(value * 1.3, late).expect("an event");
+            continue;
+        }
+        // Each of a lease's own ways to get at a parameter, in turn.
+        match nth + second as usize {
+            n if n % 4 == 0 => lease.set(spec.name, *value).expect("a value"),
+            n if n % 4 == 1 => lease.ramp_to(spec.name, value * 1.3, late).expect("a ramp"),
+            n if n % 4 == 2 => {
+                lease.set_at(spec.name, value * 0.5, soon).expect("an event");
+                lease.linear_ramp_at(spec.name, value * 1.3, late).expect("an event");
+            }
+            _ => {
+                lease.set_at(spec.name, value * 0.5, soon).expect("an event");
+                lease.exponential_ramp_at(spec.name, value * 1.3, late).expect("an event");
+            }
+        }
+    }
+    lead_out(context, lease, merger);
 }
 
 /// The same for the fresh and the recycled node: seeds make the noise the same.

@@ -8,7 +8,7 @@ use pool_web::{AudioBufferPool, AudioMemory, AudioNodePoolManager, NodeLease, Po
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{console_log, wasm_bindgen_test};
-use web_sys::{AudioContext, AudioNode};
+use web_sys::{AudioContext, AudioNode, BiquadFilterNode, BiquadFilterType, PannerNode, StereoPannerNode};
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 
@@ -63,12 +63,15 @@ async fn compare(name: &str, batch: usize, mut fresh: impl FnMut(), mut reuse: i
     tell(name, made, reused);
 }
 
-/// Create, connect, disconnect; and acquire, connect, release with the whole recipe.
+/// Create, connect, disconnect; and acquire, connect, release: of a node that was only used by its lease, whose release undoes what
+/// was done; of one with settings that a voice makes, which `touch` stands for; and of one that the program had in hand, whose
+/// release undoes all that can have been done to it.
 async fn nodes<N: PoolNode>(
     name: &str,
     context: &AudioContext,
     make: impl Fn() -> Result<N, JsValue>,
     acquire: impl Fn() -> Result<NodeLease<N>, WebError>,
+    touch: impl Fn(&NodeLease<N>),
 ) {
     let destination = context.destination();
     let fresh = || {
@@ -82,6 +85,23 @@ async fn nodes<N: PoolNode>(
         lease.connect_to(&destination).expect("a connection");
     };
     compare(name, 1000, fresh, reuse).await;
+    let touched = || {
+        let lease = acquire().expect("a node");
+        touch(&lease);
+        lease.connect_to(&destination).expect("a connection");
+    };
+    compare(&format!("{name}-touched"), 1000, fresh, touched).await;
+    let in_hand = || {
+        let lease = acquire().expect("a node");
+        let _ = lease.as_raw();
+        lease.connect_to(&destination).expect("a connection");
+    };
+    compare(&format!("{name}-in-hand"), 1000, fresh, in_hand).await;
+}
+
+/// Has the parameters in hand, all of which the release then resets, and costs no call into JavaScript.
+fn hold<N: PoolNode>(lease: &NodeLease<N>, params: &[&str]) {
+    assert!(params.iter().all(|name| lease.param(name).is_some()), "it has them");
 }
 
 #[wasm_bindgen_test]
@@ -91,10 +111,19 @@ async fn reuse_beside_creation() {
     let memory = AudioMemory::builder().budget(1 << 30).build();
     let pools = AudioNodePoolManager::builder(&context).memory(&memory).build();
     assert!(pools.ready().await, "filters can be reset in this browser");
-    nodes("gain", &context, || context.create_gain(), || pools.acquire_gain()).await;
-    nodes("biquad", &context, || context.create_biquad_filter(), || pools.acquire_filter()).await;
-    nodes("stereo-panner", &context, || context.create_stereo_panner(), || pools.acquire_panner()).await;
-    nodes("panner", &context, || context.create_panner(), || pools.acquire_spatial()).await;
+    nodes("gain", &context, || context.create_gain(), || pools.acquire_gain(), |gain| hold(gain, &["gain"]))
+        .await;
+    let filter = |filter: &NodeLease<BiquadFilterNode>| {
+        hold(filter, &["frequency", "Q"]);
+        // Its memory is emptied for that, as after a signal.
+        filter.set_type(BiquadFilterType::Lowpass);
+    };
+    nodes("biquad", &context, || context.create_biquad_filter(), || pools.acquire_filter(), filter).await;
+    let panner = |panner: &NodeLease<StereoPannerNode>| hold(panner, &["pan"]);
+    nodes("stereo-panner", &context, || context.create_stereo_panner(), || pools.acquire_panner(), panner)
+        .await;
+    let spatial = |spatial: &NodeLease<PannerNode>| hold(spatial, &["positionX", "positionY", "positionZ"]);
+    nodes("panner", &context, || context.create_panner(), || pools.acquire_spatial(), spatial).await;
 
     let buffers = AudioBufferPool::new(&context);
     let rate = context.sample_rate();
@@ -115,17 +144,18 @@ async fn reuse_beside_creation() {
     delays(&context, &pools).await;
 }
 
-/// A delay of 5 seconds rests for as long between two uses, so each is timed in two halves: acquire, connect and
-/// release to the flush bus; and the end of the rest.
+/// A delay of 5 seconds that was fed rests for as long between two uses, so each is timed in two halves: acquire, feed
+/// and release to the flush bus; and the end of the rest.
 async fn delays(context: &AudioContext, pools: &AudioNodePoolManager) {
     const DELAYS: usize = 48;
     let destination = context.destination();
+    let source: AudioNode = context.create_gain().expect("a source").into();
     let (mut made, mut reused) = (Vec::new(), Vec::new());
     // Until the browser has compiled what is measured.
     for _ in 0..40 {
         let leases: Vec<_> = (0..DELAYS).map(|_| pools.acquire_delay_with(0.001).expect("a delay")).collect();
         for lease in &leases {
-            lease.connect_to(&destination).expect("a connection");
+            lease.connect_from(&source).expect("a connection");
         }
         drop(leases);
         sleep(50.0).await;
@@ -144,7 +174,7 @@ async fn delays(context: &AudioContext, pools: &AudioNodePoolManager) {
         let began = now();
         let leases: Vec<_> = (0..DELAYS).map(|_| pools.acquire_delay().expect("a delay")).collect();
         for lease in &leases {
-            lease.connect_to(&destination).expect("a connection");
+            lease.connect_from(&source).expect("a connection");
         }
         drop(leases);
         let first_half = now() - began;

@@ -138,6 +138,8 @@ struct Home {
     quantum: f64,
     /// Whether an acquire found the context closed when it had taken a buffer already, which is then no hit.
     closed: Cell<bool>,
+    /// Misses that were a second try of one acquire.
+    again: Cell<u64>,
 }
 
 impl Home {
@@ -153,9 +155,18 @@ impl Home {
         } else {
             drop(lease);
         }
-        if let Some(memory) = &self.memory {
-            memory.deliver();
-        }
+        self.tell();
+    }
+
+    /// What has changed, to the budget's callbacks.
+    fn tell(&self) {
+        core_pool::deliver(self.memory.as_ref());
+    }
+
+    fn trim(&self, idle: usize) -> usize {
+        let evicted = self.core.trim(idle);
+        self.tell();
+        evicted
     }
 
     /// In a context that was closed no source plays, and none tells that it has ended: nothing holds a buffer any more. One
@@ -184,10 +195,11 @@ impl Home {
     }
 }
 
-/// Whoever is left then, has a buffer of its own right, or waits for a source that will never end.
+/// Whoever is left then, has a buffer of its own right, or waits for a source that will never end. What waits is given back.
 impl Drop for Home {
     fn drop(&mut self) {
         self.let_go_if_closed();
+        self.trim(0);
     }
 }
 
@@ -199,6 +211,7 @@ impl Member for Home {
     fn stats(&self) -> PoolStats {
         let mut stats = self.core.stats();
         stats.hits -= u64::from(self.closed.get());
+        stats.misses -= self.again.get();
         stats
     }
 
@@ -263,7 +276,9 @@ impl AudioBufferPoolBuilder {
         let quantum = quantum_of(&context, sample_rate);
         let (owner, timed) = (ended::new_owner(), RefCell::default());
         let closed = Cell::new(false);
-        let home = Rc::new(Home { core, context, memory: bounds.memory, owner, timed, quantum, closed });
+        let again = Cell::default();
+        let home =
+            Rc::new(Home { core, context, memory: bounds.memory, owner, timed, quantum, closed, again });
         let member: Weak<Home> = Rc::downgrade(&home);
         memory.join(member);
         AudioBufferPool { home, sample_rate }
@@ -352,7 +367,7 @@ impl AudioBufferPool {
             }
         }
         self.check_open("acquire")?;
-        let lease = core_pool::make(&home.core, home.memory.as_ref(), &key)?;
+        let lease = core_pool::make(&home.core, home.memory.as_ref(), &key, &home.again)?;
         Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) })
     }
 
@@ -416,32 +431,33 @@ impl AudioBufferPool {
         self.home.let_go_if_closed();
         self.home.let_go_if_over();
         let destroyed = self.home.core.maintain(256);
-        if let Some(memory) = &self.home.memory {
-            memory.deliver();
-        }
+        self.home.tell();
         destroyed
     }
 
     /// Evicts idle buffers, those released longest ago first, until at most `idle` are left. Returns how many went.
     pub fn trim(&self, idle: usize) -> usize {
-        self.home.core.trim(idle)
+        self.home.trim(idle)
     }
 
     /// Evicts idle buffers until this pool holds at most `bytes`, leased and idle. Returns the bytes freed.
     pub fn evict_to(&self, bytes: usize) -> usize {
-        self.home.core.evict_to(bytes)
+        let freed = self.home.core.evict_to(bytes);
+        self.home.tell();
+        freed
     }
 
     /// Evicts every idle buffer. Leased ones stay.
     pub fn clear(&self) {
         self.home.let_go_if_closed();
-        self.home.core.trim(0);
+        self.home.trim(0);
     }
 
     /// Refuses all further acquires, and clears. Leased buffers stay usable, and are given up as they come back.
     pub fn close(&self) {
         self.home.let_go_if_closed();
         self.home.core.close();
+        self.home.tell();
     }
 
     /// What the pool has done and holds. A buffer that was released while a source plays it counts as leased. No call
@@ -571,6 +587,9 @@ impl BufferLease {
     /// A new source that plays this buffer, and holds it as [`play_on`](Self::play_on) does once it is started. 2 calls
     /// into JavaScript.
     ///
+    /// What is written by way of the source's own `buffer()` is not known here, and stays for the next user: ask
+    /// [`as_raw`](Self::as_raw) for the buffer to write to. The same for all sources.
+    ///
     /// # Errors
     ///
     /// [`WebError::Exception`], though none is known.
@@ -622,6 +641,7 @@ impl BufferLease {
         if let Some(lease) = self.lease.take() {
             drop(lease.detach());
         }
+        self.home.tell();
         buffer
     }
 
@@ -630,6 +650,7 @@ impl BufferLease {
         if let Some(lease) = self.lease.take() {
             lease.discard();
         }
+        self.home.tell();
     }
 }
 

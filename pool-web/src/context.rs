@@ -182,6 +182,11 @@ impl PoolContext {
         self.0.edges.borrow_mut().remove_node(node);
     }
 
+    /// Lets a node go with its connections, which those at their other ends still know of.
+    pub(crate) fn detach_node(&self, node: NodeId) {
+        self.0.edges.borrow_mut().detach_node(node);
+    }
+
     /// Makes a connection, and records it.
     pub(crate) fn connect(&self, from: Option<NodeId>, to: NodeId, wire: Wire) -> Result<EdgeId, WebError> {
         wire.join().map_err(Exception::of("connect"))?;

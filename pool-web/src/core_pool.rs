@@ -9,6 +9,7 @@ use crate::pool_error;
 use crate::release::{self, NodeFactory, Recycle};
 use crate::time::PageClock;
 use alloc::rc::Rc;
+use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use pool_core::{AcquireError, Factory, KeyedPool, Lease, LeaseId, ReleaseError, Resetter, Verdict};
@@ -138,13 +139,15 @@ fn take_any(core: &Rc<Core>, key: &AnyKey) -> Option<Lease<Rc<Core>>> {
     core.try_acquire_owned(key)
 }
 
-/// Makes one, since none waits. If the budget refuses and other pools can make room, once more.
+/// Makes one, since none waits. If the budget refuses and other pools can make room, once more, which `again` counts: each try is
+/// a miss of the pool's below.
 pub(crate) fn make<T: Part>(
     core: &Rc<Core>,
     memory: Option<&AudioMemory>,
     key: &AnyKey,
+    again: &Cell<u64>,
 ) -> Result<CoreLease<T>, WebError> {
-    make_any(core, memory, key).map(CoreLease::new)
+    make_any(core, memory, key, again).map(CoreLease::new)
 }
 
 #[inline(never)]
@@ -152,9 +155,11 @@ fn make_any(
     core: &Rc<Core>,
     memory: Option<&AudioMemory>,
     key: &AnyKey,
+    again: &Cell<u64>,
 ) -> Result<Lease<Rc<Core>>, WebError> {
     let outcome = match (core.acquire_owned(key), memory) {
         (Err(AcquireError::OverBudget(refusal)), Some(memory)) if memory.make_room_for(&refusal) => {
+            again.set(again.get() + 1);
             core.acquire_owned(key)
         }
         (outcome, _) => outcome,
@@ -163,7 +168,8 @@ fn make_any(
     outcome.map_err(pool_error::from_core)
 }
 
-fn deliver(memory: Option<&AudioMemory>) {
+/// Calls the callbacks of the budget that are due: after all that may have changed what is held.
+pub(crate) fn deliver(memory: Option<&AudioMemory>) {
     if let Some(memory) = memory {
         memory.deliver();
     }

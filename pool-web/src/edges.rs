@@ -84,6 +84,32 @@ impl<T> EdgeTable<T> {
         self.free_nodes.push(node.0);
     }
 
+    /// Forgets a node that leaves the pools as it is. Its edges stay in the record of the pooled nodes at their other ends, which
+    /// cut them when they are released. O(edges of the node).
+    pub fn detach_node(&mut self, node: NodeId) {
+        if !self.is_live(node) {
+            return;
+        }
+        for (list, other) in [(INTO, FROM), (FROM, INTO)] {
+            loop {
+                let index = self.nodes[node.0 as usize].first[list];
+                if index == NONE {
+                    break;
+                }
+                let others_end = self.edges[index as usize].ends[other];
+                if others_end == NONE || others_end == node.0 {
+                    self.remove(index);
+                } else {
+                    self.unlink(list, index);
+                    let edge = &mut self.edges[index as usize];
+                    edge.ends[list] = NONE;
+                    edge.links[list] = Links { previous: NONE, next: NONE };
+                }
+            }
+        }
+        self.remove_node(node);
+    }
+
     /// Records that `from` (if it is pooled) feeds `to`. O(1), amortised.
     ///
     /// `None` if either node was removed.
@@ -329,6 +355,30 @@ mod tests {
         assert_eq!(first.and_then(|edge| table.take(edge)), None);
         assert_eq!(second.and_then(|edge| table.take(edge)), Some('y'));
         assert_eq!(second.and_then(|edge| table.take(edge)), None);
+    }
+
+    // A node that its user takes out stays connected: whoever it is connected with must still be cut off from it when released, or
+    // the next user of that one is heard there, or hears it.
+    #[test]
+    fn who_stays_remembers_who_left() {
+        let mut table = EdgeTable::default();
+        let (before, left, after) = (table.add_node(), table.add_node(), table.add_node());
+        let into = table.connect(Some(before), left, "into it");
+        table.connect(Some(left), after, "out of it");
+        table.connect(Some(left), left, "feedback");
+        table.connect(None, left, "source");
+        table.connect_out(left, "destination");
+        table.connect(Some(before), after, "past it");
+        table.detach_node(left);
+        table.detach_node(left);
+        assert_eq!(table.len(), 3);
+        assert_eq!(table.incoming(after, None, |_| true).len(), 1, "as from a node that is in no pool");
+        assert_ne!(table.add_node(), before, "the entry is another's now");
+        let outgoing: Vec<_> = core::iter::from_fn(|| table.take_outgoing(before)).collect();
+        assert_eq!(outgoing, vec!["past it", "into it"]);
+        assert_eq!(into.and_then(|edge| table.take(edge)), None);
+        assert_eq!(drain(&mut table, after), vec!["out of it"]);
+        assert!(table.is_empty());
     }
 
     // A removed node must neither be fed nor feed.

@@ -388,6 +388,9 @@ export function question(node, answer) {
     if (Object.is(data, answer)) asked.answered = true;
   };
   port.addEventListener("message", asked.listener);
+  // One that has thrown is silent from then on, but its port still answers. Chromium calls the event by another name than the
+  // specification.
+  for (const event of ["processorerror", "error"]) node.addEventListener(event, () => forget_question(asked));
   return asked;
 }
 

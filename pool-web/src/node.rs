@@ -27,7 +27,7 @@ use crate::release::{
 };
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::marker::PhantomData;
 use pool_core::{LeaseId, PoolStats, Verdict};
 use wasm_bindgen::{JsCast, JsValue};
@@ -52,6 +52,8 @@ pub(crate) struct Home {
     quarantine: RefCell<Quarantine<Waiting>>,
     most_quarantined: usize,
     memory: Option<AudioMemory>,
+    /// Misses that were a second try of one acquire.
+    again: Cell<u64>,
 }
 
 /// A node in quarantine.
@@ -82,6 +84,7 @@ impl Home {
             quarantine: RefCell::default(),
             most_quarantined,
             memory: bounds.memory,
+            again: Cell::default(),
         });
         if let Some(memory) = &home.memory {
             let member: Weak<Self> = Rc::downgrade(&home);
@@ -96,19 +99,32 @@ impl Home {
         let memory = self.memory.as_ref();
         let mut lease: CoreLease = match core_pool::take(&self.core, memory, key) {
             Some(lease) => lease,
-            None => core_pool::make(&self.core, memory, key)?,
+            None => core_pool::make(&self.core, memory, key, &self.again)?,
         };
         lease.phase = Phase::Leased;
         Ok(lease)
     }
 
     pub(crate) fn maintain(&self) -> usize {
-        self.give_up_if_closed() + self.settle() + self.core.maintain(256)
+        let moved = self.give_up_if_closed() + self.settle() + self.core.maintain(256);
+        self.tell();
+        moved
+    }
+
+    fn trim(&self, idle: usize) -> usize {
+        let evicted = self.core.trim(idle);
+        self.tell();
+        evicted
+    }
+
+    /// What has changed, to the budget's callbacks.
+    pub(crate) fn tell(&self) {
+        core_pool::deliver(self.memory.as_ref());
     }
 
     pub(crate) fn clear(&self) {
         self.evict_quarantined_while(|_| true);
-        self.core.trim(0);
+        self.trim(0);
     }
 
     pub(crate) fn close(&self) {
@@ -116,13 +132,13 @@ impl Home {
         self.clear();
     }
 
-    fn prewarm(&self, key: &AnyKey, count: usize) -> Result<usize, WebError> {
+    pub(crate) fn prewarm(&self, key: &AnyKey, count: usize) -> Result<usize, WebError> {
         self.context.check_open("prewarm")?;
         self.core.prewarm(key, count).map_err(pool_error::from_core)
     }
 
     pub(crate) fn node_stats(&self) -> NodeStats {
-        NodeStats::new(self.core.stats(), self.quarantine.borrow().len())
+        NodeStats::new(Member::stats(self), self.quarantine.borrow().len())
     }
 
     pub(crate) fn take_failure(&self) -> Option<Exception> {
@@ -144,29 +160,33 @@ impl Home {
                 self.context.want_probe(lease.spec);
                 lease.discard();
             }
-            Next::Quarantine(seconds) => self.quarantine(lease, seconds),
+            Next::Quarantine(seconds) => self.quarantine(lease, Some(seconds)),
+            Next::Rest => self.quarantine(lease, None),
         }
-        if let Some(memory) = &self.memory {
-            memory.deliver();
-        }
+        self.tell();
     }
 
-    fn quarantine(&self, mut lease: CoreLease, seconds: f64) {
+    /// For so many seconds on the flush bus, or for no longer than the margin and off it.
+    fn quarantine(&self, mut lease: CoreLease, seconds: Option<f64>) {
         // A closed context's time stands still for ever.
         let open = self.context.check_open("flush").is_ok() && !self.core.is_closed();
         if !open || self.resetter.recycle(&lease) == Verdict::Discard {
             return lease.discard();
         }
-        let asked = lease.question.as_ref().map_or(Ok(()), |question| question.ask());
-        if let Err(error) = asked.and_then(|()| self.context.flush(lease.id, &lease.node)) {
-            if let WebError::Exception(exception) = error {
-                self.resetter.failed(exception);
+        lease.phase = Phase::Resting;
+        if seconds.is_some() {
+            let asked = lease.question.as_ref().map_or(Ok(()), |question| question.ask());
+            // The bus is no output of the user's.
+            lease.phase = Phase::Flushing;
+            lease.mark(Traces::NODE);
+            if let Err(error) = asked.and_then(|()| self.context.flush(lease.id, &lease.node)) {
+                if let WebError::Exception(exception) = error {
+                    self.resetter.failed(exception);
+                }
+                return lease.discard();
             }
-            return lease.discard();
         }
-        lease.phase = Phase::Flushing;
-        // The bus is no output of the user's.
-        lease.mark(Traces::NODE);
+        let seconds = seconds.unwrap_or(0.0);
         let now = self.context.now();
         let asked = now + seconds;
         self.quarantine.borrow_mut().admit(Waiting { lease, asked }, now, seconds, self.context.quantum());
@@ -219,13 +239,22 @@ impl Home {
     }
 }
 
+/// What waits is given back with it.
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl Member for Home {
     fn holds_nodes(&self) -> bool {
         true
     }
 
     fn stats(&self) -> PoolStats {
-        self.core.stats()
+        let mut stats = self.core.stats();
+        stats.misses -= self.again.get();
+        stats
     }
 
     fn evict(&self, bytes: usize) -> usize {
@@ -480,7 +509,7 @@ impl<N: PoolNode> AudioNodePool<N> {
 
     /// Evicts idle nodes, those released longest ago first, until at most `idle` are left. Returns how many went.
     pub fn trim(&self, idle: usize) -> usize {
-        self.home.core.trim(idle)
+        self.home.trim(idle)
     }
 
     /// Evicts every idle and quarantined node. Leased ones stay.

@@ -55,7 +55,12 @@ impl<N: PoolNode> Source for NodeLease<N> {
 
     fn pooled_in(&self, context: &PoolContext) -> Option<NodeId> {
         let pooled = self.lease.as_ref()?;
-        pooled.context.is(context).then_some(pooled.id)
+        if !pooled.context.is(context) {
+            // Its own record does not learn of the connection.
+            pooled.mark(Traces::NODE);
+            return None;
+        }
+        Some(pooled.id)
     }
 }
 
@@ -308,8 +313,9 @@ impl<N: PoolNode> NodeLease<N> {
         let node = self.as_raw().clone();
         if let Some(Thing::Node(pooled)) = self.lease.take().map(CoreLease::detach).as_mut() {
             // So that its destructor cuts nothing.
-            pooled.phase = Phase::Idle;
+            pooled.phase = Phase::Detached;
         }
+        self.home.tell();
         node
     }
 
@@ -318,6 +324,7 @@ impl<N: PoolNode> NodeLease<N> {
         if let Some(lease) = self.lease.take() {
             lease.discard();
         }
+        self.home.tell();
     }
 
     /// Turns the lease into a token, which [`redeem`](AudioNodePool::redeem) turns back.

@@ -87,13 +87,15 @@ pub const WAVE_SHAPER: NodeSpec = NodeSpec {
     ..GAIN
 };
 
-/// `ConvolverNode`. Its tail goes with its response.
+/// `ConvolverNode`. Its tail goes with its response. One that was fed in stereo and gets its new response, and its new input, before
+/// the browser has rendered a quantum without them is silent in Chromium, for good: it has not noticed that its input was mono for
+/// a moment, and makes one channel of two.
 pub const CONVOLVER: NodeSpec = NodeSpec {
     interface: "ConvolverNode",
     params: &[],
     attributes: &[write("buffer", Null), write("normalize", Flag(true))],
     count_mode: Some(CountMode::ClampedMax),
-    state: StateClass::Written,
+    state: StateClass::Rest,
     ..GAIN
 };
 
@@ -237,8 +239,8 @@ mod tests {
         };
         match spec.state {
             StateClass::Stateless => "stateless | idle at once".into(),
-            StateClass::Written => {
-                format!("sync reset | {} is written, which empties it in Chromium and Firefox", written(spec))
+            StateClass::Rest => {
+                format!("rest | {} is written, which empties it, and it waits for 8 quanta", written(spec))
             }
             StateClass::AttributeReset { otherwise, .. } => {
                 let otherwise = match otherwise {

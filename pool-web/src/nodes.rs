@@ -253,6 +253,15 @@ fn checked_channels(channels: u32) -> Result<u32, WebError> {
     }
 }
 
+/// Of a pool by its number; `size` is the line of a delay in seconds, or the channels of a splitter or merger.
+fn key_of(kind: usize, size: f64) -> Result<AnyKey, WebError> {
+    Ok(match kind {
+        2 => AnyKey::new(&DelayKey::new(size)?),
+        8 | 9 => AnyKey::new(&checked_channels(size as u32)?),
+        _ => AnyKey::None,
+    })
+}
+
 impl AudioNodePoolManager {
     fn homes(&self) -> [&Rc<Home>; 11] {
         [
@@ -278,12 +287,18 @@ impl AudioNodePoolManager {
         kind: usize,
         size: f64,
     ) -> Result<NodeLease<AudioNode>, WebError> {
-        let key = match kind {
-            2 => AnyKey::new(&DelayKey::new(size)?),
-            8 | 9 => AnyKey::new(&checked_channels(size as u32)?),
-            _ => AnyKey::None,
-        };
-        acquire_any(&pools[kind], &key)
+        acquire_any(&pools[kind], &key_of(kind, size)?)
+    }
+
+    /// The same, to make so many that wait.
+    #[doc(hidden)]
+    pub fn prewarm_kind(
+        pools: &[AudioNodePool<AudioNode>],
+        kind: usize,
+        size: f64,
+        count: usize,
+    ) -> Result<usize, WebError> {
+        pools[kind].home().prewarm(&key_of(kind, size)?, count)
     }
 
     /// As [`acquire_iir`](Self::acquire_iir), for the npm package.

@@ -114,8 +114,9 @@ pub enum Otherwise {
 pub enum StateClass {
     /// Nothing: it holds no signal. Idle at once.
     Stateless,
-    /// The attribute writes of its [`NodeSpec`] empty it at once, in every browser that was measured.
-    Written,
+    /// The attribute writes of its [`NodeSpec`] empty it, in every browser that was measured; but the browser has to render a few
+    /// quanta, with nothing connected to the node, before it can be used again.
+    Rest,
     /// The attribute writes of its [`NodeSpec`] empty it at once, in browsers where that works, which a probe
     /// finds out. Elsewhere, and until the probe has answered, something else is done.
     AttributeReset {
@@ -206,6 +207,8 @@ pub enum Next {
     Idle,
     /// To the flush bus, for so many seconds.
     Quarantine(f64),
+    /// To the quarantine without the bus, for no longer than its margin.
+    Rest,
     /// Away.
     Discard,
 }
@@ -302,7 +305,8 @@ impl NodeSpec {
         key_seconds: f64,
     ) -> Next {
         let seconds = match self.state {
-            StateClass::Stateless | StateClass::Written => return Next::Idle,
+            StateClass::Stateless => return Next::Idle,
+            StateClass::Rest => return Next::Rest,
             StateClass::AttributeReset { probe, .. } if works(probe) => return Next::Idle,
             StateClass::AttributeReset { otherwise: Otherwise::Discard, .. } => return Next::Discard,
             StateClass::AttributeReset { otherwise: Otherwise::DiscardIf(name, value), .. } => {

@@ -49,6 +49,10 @@ pub(crate) enum Phase {
     Leased,
     /// On the flush bus.
     Flushing,
+    /// Reset; the browser has to render before it may be used.
+    Resting,
+    /// The user's for good.
+    Detached,
 }
 
 /// A listener of the user's, removed at the release.
@@ -138,9 +142,11 @@ impl Pooled {
 /// A node that is destroyed while connected is cut off, or what feeds it would keep it alive, and sounding.
 impl Drop for Pooled {
     fn drop(&mut self) {
-        if self.phase != Phase::Idle {
+        match self.phase {
+            Phase::Detached => return self.context.detach_node(self.id),
             // It is thrown away because something failed, or is about to be: there is nobody left to tell.
-            let _ = self.cut_off();
+            Phase::Leased | Phase::Flushing => drop(self.cut_off()),
+            Phase::Idle | Phase::Resting => {}
         }
         self.context.forget_node(self.id);
     }
@@ -408,6 +414,7 @@ impl Recycle {
     pub(crate) fn reset(&self, pooled: &mut Pooled) -> Verdict {
         let verdict = match pooled.phase {
             Phase::Flushing => self.0.unplug(pooled),
+            Phase::Resting => Verdict::Keep,
             _ => self.0.recycle(pooled),
         };
         if verdict == Verdict::Keep {

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 enum Operation {
     Make,
     Destroy(usize),
+    Detach(usize),
     /// From a pooled node, or from a source that is in no pool.
     Connect(Option<usize>, usize),
     /// To something that is in no pool.
@@ -24,6 +25,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         2 => Just(Operation::Make),
         1 => any::<usize>().prop_map(Operation::Destroy),
+        1 => any::<usize>().prop_map(Operation::Detach),
         8 => (proptest::option::of(any::<usize>()), any::<usize>()).prop_map(|(from, to)| Operation::Connect(from, to)),
         2 => any::<usize>().prop_map(Operation::Cut),
         3 => any::<usize>().prop_map(Operation::ConnectOut),
@@ -60,6 +62,20 @@ fn perform(table: &mut EdgeTable<u32>, model: &mut Model, tag: u32, operation: &
             table.remove_node(node);
             model.nodes.retain(|other| *other != node);
             model.edges.retain(|(_, from, to)| *from != Some(node) && *to != Some(node));
+            model.gone.push(node);
+        }
+        Operation::Detach(number) => {
+            let Some(node) = model.pick(number) else { return };
+            table.detach_node(node);
+            model.nodes.retain(|other| *other != node);
+            for (_, from, to) in &mut model.edges {
+                for end in [from, to] {
+                    if *end == Some(node) {
+                        *end = None;
+                    }
+                }
+            }
+            model.edges.retain(|(_, from, to)| from.is_some() || to.is_some());
             model.gone.push(node);
         }
         Operation::Connect(from, to) => {

@@ -26,10 +26,25 @@ const FEATURES: [&str; 6] = [
 /// Names that start with one underscore are between the package's JavaScript and its bindings: they may be short. So may two
 /// of the bindings' own.
 const MANGLED: &str = "--mangle-props=^_[a-zA-Z]|^__(wbg_ptr|destroy_into_raw)$";
-/// In this order the code shrinks most; a second round finds what the restructuring has made common. Hints of alignment,
-/// which no engine uses, are in the way of compression.
-const PASSES: [&str; 8] =
-    ["-Oz", "--flatten", "--rereloop", "-Oz", "--flatten", "--rereloop", "-Oz", "--dealign"];
+/// In this order the code shrinks most; a second round finds what the restructuring has made common. Functions with one caller, or
+/// of next to no code, are joined with it only if they are as small as here, and nothing is at addresses below 1024, where the stack
+/// would end last. Hints of alignment, which no engine uses, are in the way of compression.
+const PASSES: [&str; 14] = [
+    "--low-memory-unused",
+    "--one-caller-inline-max-function-size",
+    "30",
+    "--always-inline-max-function-size",
+    "4",
+    "-Oz",
+    "--flatten",
+    "--rereloop",
+    "-Oz",
+    "--flatten",
+    "--rereloop",
+    "-Oz",
+    "--converge",
+    "--dealign",
+];
 
 /// Tools that were installed, each by its program.
 pub(crate) struct Tools(PathBuf);

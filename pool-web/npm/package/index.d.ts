@@ -1,9 +1,8 @@
 /**
  * Web Audio nodes and buffers that are used again, under a budget in bytes.
  *
- * A released node is brought back to how a fresh one is: connections into it (that were made through the pool) and out of it
- * are cut, automation is cancelled, parameters, attributes and channel settings are reset, and the signal that it still
- * holds is got rid of. Do not touch a node or buffer after you have released it.
+ * A released node is brought back to how a fresh one is: its connections (those into it that were made through the pool),
+ * automation, settings, and the signal that it holds. Do not touch a node or buffer after you have released it.
  *
  * Coming from the design note: code that was written for it compiles with the import changed, but for this.
  * - Of `AudioPerformanceMetrics`, `getLatencyInfo()` and `CallbackTiming.duration` what the browser does not tell is `null`,
@@ -40,7 +39,7 @@ export type PoolErrorCode =
   | "unsupported";
 
 /**
- * What every method here throws; after `free()` it is `"pool-closed"`. For arguments that the types rule out it may be the
+ * What every method here throws; of pools, after `free()`, `"pool-closed"`. For arguments that the types rule out it may be the
  * browser's own `TypeError`.
  */
 export class PoolError extends Error {
@@ -68,7 +67,7 @@ export interface PoolStats {
   destroyed: number;
   /** Acquires that were served without making a node. */
   hits: number;
-  /** Acquires that had to make one. */
+  /** Acquires that had to make one, whether or not that succeeded. */
   misses: number;
   /** Of those destroyed: not fit for use again. */
   discarded: number;
@@ -97,7 +96,8 @@ export interface UserPoolOptions extends NodePoolOptions {
   settleSeconds?: number;
   /**
    * How an `AudioWorkletNode` is told to forget: `message` is posted to its processor at each release, and the node is used
-   * again once the processor has posted `answer`. Without it worklet nodes are discarded.
+   * again once the processor has posted `answer`. Without it worklet nodes are discarded. Do not answer once `process` has
+   * returned `false`.
    */
   protocol?: { message: string | number; answer: string | number };
 }
@@ -112,7 +112,7 @@ export type NodeFactory<T extends AudioNode, C extends BaseAudioContext = AudioC
  */
 export type NodeResetter<T extends AudioNode> = (node: T) => void | boolean;
 
-/** The design note's record of a node, for variables of this type: nothing here makes one. */
+/** The design note's type, which nothing here makes. */
 export interface PooledNode<T extends AudioNode> {
   node: T;
   inUse: boolean;
@@ -122,9 +122,9 @@ export interface PooledNode<T extends AudioNode> {
 /** What all node pools do with raw nodes. */
 interface NodeDesk {
   /**
-   * Connects `source` (any node) to `destination`, a node of a pool of this context; the release of either cuts it. A plain
-   * `source.connect(destination)` stays connected when `destination` is released. Until it is cut it keeps `source`: from a
-   * bus that lives on, {@link disconnect} what is over and of no pool.
+   * Connects `source` (any node) to `destination`, a node of a pool of this context; the release of either cuts it, unlike a
+   * plain `source.connect(destination)`. Until then it keeps `source`: from a bus that lives on, {@link disconnect} what is
+   * over and of no pool.
    */
   connect(source: AudioNode, destination: AudioNode, output?: number, input?: number): void;
   /** Undoes every connection from `source` to `destination` that was made here: for a bus that outlives what plays into it. */
@@ -149,7 +149,10 @@ interface NodeDesk {
   clear(): void;
   /** Refuses all further acquires, and clears. Nodes in use stay usable. */
   dispose(): void;
-  /** Frees the WASM memory of the pool itself; called by the garbage collector too. */
+  /**
+   * Frees the pool; called by the garbage collector too, but not while its context refers to it, as by a `WeakMap`: the pool
+   * keeps its context.
+   */
   free(): void;
 }
 
@@ -236,6 +239,7 @@ export class AudioNodePoolManager {
   ready(): Promise<boolean>;
   /** Makes nodes until so many of each are available. Returns how many were made. */
   prewarm(gains: number, filters: number, panners: number): number;
+  prewarmDelays(count: number, maxDelay?: number): number;
   getStats(): NodeManagerStats;
 }
 export interface AudioNodePoolManager extends NodeDesk, Reports<NodeManagerStats> {}
@@ -259,7 +263,7 @@ export interface NodeManagerStats
   [type: string]: PoolStats;
 }
 
-/** The design note's record of a buffer, for variables of this type: nothing here makes one. */
+/** The design note's type, which nothing here makes. */
 export interface PooledBuffer {
   buffer: AudioBuffer;
   inUse: boolean;
@@ -383,7 +387,7 @@ export class SampleCache {
    * The same from an address, which is its id.
    * @throws {@link PoolError} `"exception"` of `"fetch"`, also if the answer is no success, or of `"decodeAudioData"`
    */
-  decodeUrl(url: string): Promise<SampleLease>;
+  decodeUrl(url: string | URL): Promise<SampleLease>;
   /** Lets go of every sound that nobody has. */
   clear(): void;
   getStats(): SampleCacheStats;
@@ -419,7 +423,7 @@ export class AudioMemoryManager {
    * @param memoryWarningThresholdMB - where `onMemoryWarning` is called, once until the use has fallen again; default 7/8 of
    * the budget, `Infinity` for never
    * @param options - the budget in bytes, which pools never pass (default 96 000 000, or the threshold if that is more;
-   * `Infinity` for the 4 GiB that can be addressed)
+   * `Infinity` for the 4 GiB that can be addressed), and what is called when a warning is over
    */
   constructor(
     memoryWarningThresholdMB?: number,
@@ -462,7 +466,7 @@ export interface AudioPerformanceMetrics {
   /** The browser's own count since the last reset. */
   bufferUnderruns: number | null;
   underrunSeconds?: number | null;
-  /** The part of the available time that rendering took, over the latest two seconds; above 1 the thread cannot keep up. */
+  /** The part of the available time that rendering took, over the latest two seconds measured; above 1 the thread cannot keep up. */
   processingLoad: number | null;
   /** Milliseconds between callbacks of the sound device. */
   averageCallbackTime: number | null;
@@ -509,7 +513,7 @@ export class AudioPerformanceProfiler {
   free(): void;
 }
 
-/** Calls `callback` once, when `source` has ended: the place to release what a voice held. */
+/** Calls `callback` once, when `source` ends (not if it has ended before): the place to release what a voice held. */
 export function whenEnded(source: AudioScheduledSourceNode, callback: () => void): void;
 
 /**
@@ -521,5 +525,5 @@ export function endNow(source: AudioScheduledSourceNode): void;
 /** What a release does with each type of node, by interface. */
 export function nodeTypes(): Record<
   string,
-  "stateless" | "sync-reset" | "flush" | "protocol" | "one-shot" | "discard"
+  "stateless" | "sync-reset" | "rest" | "flush" | "protocol" | "one-shot" | "discard"
 >;

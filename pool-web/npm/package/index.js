@@ -58,6 +58,12 @@ function number(options, name, otherwise = Infinity) {
   return value;
 }
 
+/** A number of objects or bytes; an infinite one is more than there can be. */
+const most = (count) => {
+  if (!(count >= 0)) throw bad("expected a number of at least 0");
+  return bounded(count);
+};
+
 /** In WASM what is not finite was left out, and no budget is as good as all the bytes that it can address. */
 const bounded = (bytes) => Math.min(bytes, 2 ** 32);
 
@@ -143,6 +149,10 @@ class NodeDesk extends raw.Nodes {
     this._connect(source, destination, 0, 0, param);
   }
 
+  trim(available) {
+    return this._trim(most(available));
+  }
+
   toJSON() {
     return this.getStats();
   }
@@ -154,6 +164,7 @@ export class AudioNodePool extends NodeDesk {
 
   constructor(context, factory, resetter, options) {
     options = read(options, "maxSize");
+    if (typeof factory !== "function") throw bad("the factory must be a function");
     const { message, answer } = options.protocol ?? {};
     // The WASM must not keep the pool, nor what its functions refer to: often that is who has the pool. So what is passed
     // may mention nothing but this, nor may anything else in here that is called later.
@@ -179,7 +190,7 @@ export class AudioNodePool extends NodeDesk {
   }
 
   prewarm(count) {
-    return this._prewarm(0, count);
+    return this._prewarm(0, 0, most(count));
   }
 
   getStats() {
@@ -198,11 +209,16 @@ export class AudioNodePoolManager extends NodeDesk {
   }
 
   acquireIIRFilter(feedforward, feedback) {
-    return this._acquireIIR(feedforward, feedback);
+    return this._acquireIIR(Array.from(feedforward), Array.from(feedback));
   }
 
   prewarm(gains, filters, panners) {
-    return this._prewarm(0, gains) + this._prewarm(1, filters) + this._prewarm(3, panners);
+    const make = (kind, count) => this._prewarm(kind, 0, most(count));
+    return make(0, gains) + make(1, filters) + make(3, panners);
+  }
+
+  prewarmDelays(count, maxDelay = 5) {
+    return this._prewarm(2, maxDelay, most(count));
   }
 
   async ready() {
@@ -274,7 +290,11 @@ export class AudioBufferPool extends raw.AudioBufferPool {
   }
 
   prewarm(channels, length, count, sampleRate) {
-    return this._prewarm(channels, length, sampleRate ?? this.#rate, count);
+    return this._prewarm(channels, length, sampleRate ?? this.#rate, most(count));
+  }
+
+  trim(available) {
+    return this._trim(most(available));
   }
 
   getStats() {
@@ -293,17 +313,15 @@ export class AudioBufferPool extends raw.AudioBufferPool {
 const forgotten = new FinalizationRegistry((end) => end());
 
 class SampleLease {
-  #end;
-
   constructor({ id, buffer }, end) {
-    Object.assign(this, { id, buffer });
-    this.#end = end;
-    forgotten.register(this, end, this);
-  }
-
-  release() {
-    if (!forgotten.unregister(this)) throw make_error("released-twice", [], "sample");
-    this.#end();
+    const token = {};
+    // A function that needs no `this`, and does not keep the lease.
+    const release = () => {
+      if (!forgotten.unregister(token)) throw make_error("released-twice", [], "sample");
+      end();
+    };
+    Object.assign(this, { id, buffer, release });
+    forgotten.register(this, end, token);
   }
 }
 
@@ -344,7 +362,8 @@ export class SampleCache extends raw.Samples {
     return this.#once(id, () => this.#decode(bytes));
   }
 
-  async decodeUrl(url) {
+  async decodeUrl(address) {
+    const url = String(address);
     return this.#once(url, async () => {
       const bytes = await attempt("fetch", async () => {
         const answer = await fetch(url);
@@ -508,7 +527,7 @@ export class AudioMemoryManager extends raw.AudioMemoryManager {
   }
 
   evictToSize(target) {
-    let over = this._evict(target);
+    let over = this._evict(most(target));
     const gone = [...this.#tracked].filter(([, bytes]) => over > 0 && ((over -= bytes), true));
     this.#untrack(gone);
     return gone.map(([id]) => id);
@@ -638,6 +657,7 @@ export function nodeTypes() {
 }
 
 export function whenEnded(source, callback) {
+  if (typeof callback !== "function" || !has_method(source, "stop")) throw bad("expected a source and a function");
   if (!on_ended(source, () => callback())) throw exception("whenEnded", take_thrown());
 }
 

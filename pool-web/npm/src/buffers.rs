@@ -97,8 +97,9 @@ impl AudioBufferPool {
         self.pool.maintain()
     }
 
-    pub fn trim(&self, available: usize) -> usize {
-        self.pool.trim(available)
+    #[wasm_bindgen(js_name = _trim)]
+    pub fn trim(&self, available: f64) -> usize {
+        self.pool.trim(available as usize)
     }
 
     #[wasm_bindgen(js_name = _stats)]

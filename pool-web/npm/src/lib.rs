@@ -48,7 +48,8 @@ pub fn node_types(entry: &js_sys::Function) {
             Recycling::Never(_) => "discard",
             Recycling::Pooled(spec) => match spec.state {
                 StateClass::Stateless => "stateless",
-                StateClass::Written | StateClass::AttributeReset { .. } => "sync-reset",
+                StateClass::AttributeReset { .. } => "sync-reset",
+                StateClass::Rest => "rest",
                 StateClass::Flush => "flush",
                 StateClass::Protocol => "protocol",
             },

@@ -15,7 +15,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::AudioNode;
 
 use crate::error::{Code, fail, in_words, thrown};
-use crate::options::{bounds, finite, given_context};
+use crate::options::{bounds, finite, given, given_context};
 use crate::shared::{Shared, pool_number};
 
 /// Both of them: a pool of nodes made by a function of the user's, or the pools of a manager, by number. What they do with
@@ -93,7 +93,7 @@ impl Nodes {
                 };
                 let mut builder = Pool::<AudioNode>::builder(&shared.context, move |context, ()| {
                     let made = factory.call1(&JsValue::UNDEFINED, context)?;
-                    let node = made.dyn_into::<AudioNode>().map_err(|_| refuse(Code::NotANode))?;
+                    let node: AudioNode = given(made, "connect", "").map_err(|_| refuse(Code::NotANode))?;
                     // A node that is in a pool would be out twice.
                     let new = all.upgrade().is_some_and(|all| all.nodes.borrow().note(&node));
                     if new { Ok(node) } else { Err(refuse(Code::Foreign)) }
@@ -203,8 +203,9 @@ impl Nodes {
     }
 
     #[wasm_bindgen(js_name = _prewarm)]
-    pub fn prewarm(&self, kind: u32, count: f64) -> Result<usize, JsValue> {
-        self.pools[kind as usize].prewarm(&(), count as usize).map_err(|error| self.told(error))
+    pub fn prewarm(&self, kind: u32, size: f64, count: f64) -> Result<usize, JsValue> {
+        Manager::prewarm_kind(&self.pools, kind as usize, size, count as usize)
+            .map_err(|error| self.told(error))
     }
 
     pub fn maintain(&self) -> usize {
@@ -212,7 +213,9 @@ impl Nodes {
     }
 
     /// Of each pool.
-    pub fn trim(&self, available: usize) -> usize {
+    #[wasm_bindgen(js_name = _trim)]
+    pub fn trim(&self, available: f64) -> usize {
+        let available = available as usize;
         self.pools.iter().map(|pool| pool.trim(available)).sum()
     }
 

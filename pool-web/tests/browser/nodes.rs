@@ -274,6 +274,85 @@ fn tokens_discard_and_detach() {
     source.disconnect_with_audio_node(&mine).expect("a detached node keeps its connections");
 }
 
+/// Whether `source` feeds `target`: only such a connection can be cut. It is cut.
+fn feeds(source: &AudioNode, target: &AudioNode) -> bool {
+    source.disconnect_with_audio_node(target).is_ok()
+}
+
+// A connection that only the node knows of that has left: the next user of the other one is heard there, or hears it.
+#[wasm_bindgen_test]
+fn who_is_connected_with_a_detached_node_lets_go_of_it() {
+    let pool = gains(&offline(1, 1.0));
+    // Their maker had them in hand, which the first release makes up for.
+    pool.prewarm(&(), 3).expect("three");
+    drop([(); 3].map(|()| pool.acquire().expect("a gain")));
+    let [before, left, after] = [(); 3].map(|()| pool.acquire().expect("a gain"));
+    left.connect_from(&before).expect("a connection");
+    after.connect_from(&left).expect("a connection");
+    let mine = left.detach();
+    drop((before, after));
+    for lease in [(); 2].map(|()| pool.acquire().expect("a gain")) {
+        assert!(!feeds(&lease, &mine) && !feeds(&mine, &lease));
+    }
+    assert_eq!((pool.stats().hits, pool.context().connections()), (8, 0));
+}
+
+// Two managers of one context keep records of their own: a node that feeds one of the other's must not stay connected to it.
+#[wasm_bindgen_test]
+fn nodes_of_two_managers_come_apart() {
+    let context = offline(1, 1.0);
+    let [mine, yours] = [(); 2].map(|()| AudioNodePoolManager::new(&context));
+    for nodes in [&mine, &yours] {
+        drop(nodes.acquire_gain().expect("a gain"));
+    }
+    let (source, target) = (mine.acquire_gain().expect("a gain"), yours.acquire_gain().expect("a gain"));
+    target.connect_from(&source).expect("a connection");
+    drop(source);
+    let again = mine.acquire_gain().expect("the same");
+    assert_eq!(mine.stats().gain.hits, 2);
+    assert!(!feeds(&again, &target));
+}
+
+// In Chromium a convolver is mute for good if it is used again in stereo before a quantum was rendered without its input: more than
+// half of them offline, and nearly all live.
+#[wasm_bindgen_test]
+async fn a_convolver_rests_before_it_is_used_again() {
+    let context = live().await;
+    let nodes = AudioNodePoolManager::new(&context);
+    let response = context.create_buffer(1, 100, context.sample_rate()).expect("a buffer");
+    samples_of(&response, 0).set_index(0, 1.0);
+    let used = |convolver: NodeLease<web_sys::ConvolverNode>| {
+        convolver.set_buffer(Some(&response));
+        convolver.connect_from(&noise(&context, 2, 0.1, 1)).expect("a connection");
+        convolver.connect_to(&context.destination()).expect("a connection");
+        convolver
+    };
+    let first = used(nodes.acquire_convolver().expect("a convolver"));
+    let began = context.current_time();
+    until("some quanta", || context.current_time() > began + 0.05).await;
+    drop(first);
+    drop(nodes.acquire_convolver().expect("another"));
+    let stats = nodes.stats().convolver;
+    assert_eq!((stats.hits, stats.quarantined), (0, 2), "none of them yet");
+    assert_eq!(nodes.context().connections(), 0, "it is on no bus");
+    until("both have rested", || {
+        nodes.maintain();
+        nodes.stats().convolver.idle == 2
+    })
+    .await;
+    let again = used(nodes.acquire_convolver().expect("one of them"));
+    assert_eq!(nodes.stats().convolver.hits, 1);
+    let meter = context.create_analyser().expect("an analyser");
+    again.connect_to(&meter).expect("a connection");
+    until("it is heard", || {
+        let mut samples = [0.0; 128];
+        meter.get_float_time_domain_data(&mut samples);
+        samples.iter().any(|sample| *sample != 0.0)
+    })
+    .await;
+    close(&context).await;
+}
+
 // A setter of the lease that leaves no trace: the next user has the filter of the last one. And a delay into which nothing went
 // waits for nothing.
 #[wasm_bindgen_test]
@@ -744,6 +823,47 @@ async fn worklets_of_two_kinds_may_share_a_pool() {
     })
     .await;
     assert_eq!((amount.value(), freq.value(), depth.value()), (0.25, 440.0, 0.5));
+    close(&context).await;
+}
+
+/// A processor that throws when it is told to, and answers all the same.
+const FRAGILE: &str = "registerProcessor('fragile', class extends AudioWorkletProcessor {
+    constructor() {
+        super();
+        this.port.onmessage = ({ data }) => {
+            if (data === 'break') this.broken = true;
+            else this.port.postMessage('done');
+        };
+    }
+    process() {
+        if (this.broken) throw new Error('as it was told to');
+        return true;
+    }
+})";
+
+// The browser never calls a processor again that has thrown: a node that is handed out after that is silent for ever.
+#[wasm_bindgen_test]
+async fn a_worklet_that_has_thrown_does_not_come_back() {
+    let context = live().await;
+    crate::support::add(&context, FRAGILE).await;
+    let pool = AudioNodePool::<AudioWorkletNode>::builder(&PoolContext::new(&context), |raw, ()| {
+        AudioWorkletNode::new(raw, "fragile")
+    });
+    let pool = pool.protocol("reset", "done").build();
+    let lease = pool.acquire().expect("a worklet");
+    let failed = Rc::new(Cell::new(false));
+    for event in ["processorerror", "error"] {
+        let told = Rc::clone(&failed);
+        lease.listen(event, move |_| told.set(true)).expect("a listener");
+    }
+    lease.connect_to(&context.destination()).expect("a connection");
+    lease.port().expect("a port").post_message(&"break".into()).expect("a message");
+    until("it has thrown", || failed.get()).await;
+    drop(lease);
+    let began = context.current_time();
+    until("some time", || context.current_time() > began + 0.3).await;
+    pool.maintain();
+    assert_eq!((pool.stats().quarantined, pool.stats().idle), (1, 0), "its answer does not count");
     close(&context).await;
 }
 

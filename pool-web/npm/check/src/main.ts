@@ -510,7 +510,10 @@ const checks: Record<string, () => void | Promise<void>> = {
     refused("bad-option", () => memory.trackBuffer("a", undefined as never));
     memory.free();
     equal(refused("bad-buffer", () => buffers.acquire(-1, 2 ** 32 + 128)).details, { channels: -1, length: 2 ** 32 + 128, sampleRate: context.sampleRate }, "as given");
-    refused("exception", () => whenEnded(null as never, () => {}));
+    refused("bad-option", () => whenEnded(null as never, () => {}));
+    refused("bad-option", () => whenEnded(context.createGain() as never, () => {}));
+    refused("bad-option", () => whenEnded(context.createOscillator(), null as never));
+    refused("bad-option", () => new AudioNodePool(context, null as never));
   },
 
   "a node is out once": () => {

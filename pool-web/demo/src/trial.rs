@@ -306,7 +306,11 @@ impl Trial {
         let rested = self.context.current_time() - released;
         let again = acquire()?;
         let right = JsValue::from(again.as_raw()) == node
-            && matches!(expected, Next::Quarantine(seconds) if rested >= seconds)
+            && match expected {
+                Next::Quarantine(seconds) => rested >= seconds,
+                Next::Rest => true,
+                Next::Idle | Next::Discard => false,
+            }
             && changed
             && setting.value(&again) == before;
         let text = format!("Reused after a rest of {} ms", (rested * 1_000.0) as u32);
@@ -371,7 +375,8 @@ fn class(entry: &NodeType) -> &'static str {
         Recycling::Never(_) => "discard",
         Recycling::Pooled(spec) => match spec.state {
             StateClass::Stateless => "stateless",
-            StateClass::Written | StateClass::AttributeReset { .. } => "sync reset",
+            StateClass::AttributeReset { .. } => "sync reset",
+            StateClass::Rest => "rest",
             StateClass::Flush => "flush",
             StateClass::Protocol => "protocol",
         },

@@ -12,5 +12,6 @@ mod samples;
 mod stage;
 mod support;
 mod table;
+mod worklets;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

@@ -195,6 +195,7 @@ impl Traces {
         self.0 & other.0 != 0
     }
 
+    #[cfg(feature = "web-sys")]
     pub(crate) const fn bits(self) -> u32 {
         self.0
     }

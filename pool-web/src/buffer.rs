@@ -3,12 +3,11 @@
 use crate::any_key::AnyKey;
 use crate::bindings;
 use crate::context::quantum_of;
-use crate::core_pool::{self, Bounds, Core, Maker, Reset};
+use crate::core_pool::{self, Bounds, Charged, Maker, Reset};
 use crate::ended::{self, Ended};
 use crate::error::{BufferFault, Exception, WebError};
 use crate::key::BufferKey;
 use crate::memory::{AudioMemory, Member};
-use crate::pool_error;
 use crate::quarantine::Quarantine;
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, OnceCell, RefCell};
@@ -127,9 +126,8 @@ enum Found {
 type CoreLease = core_pool::CoreLease<Pooled>;
 
 struct Home {
-    core: Rc<Core>,
+    pool: Charged,
     context: BaseAudioContext,
-    memory: Option<AudioMemory>,
     /// As which it waits for the ends of sources.
     owner: u32,
     /// The claims of sources that stop at a known time, until then.
@@ -138,14 +136,12 @@ struct Home {
     quantum: f64,
     /// Whether an acquire found the context closed when it had taken a buffer already, which is then no hit.
     closed: Cell<bool>,
-    /// Misses that were a second try of one acquire.
-    again: Cell<u64>,
 }
 
 impl Home {
     /// The latest of those that wait, unless the context is known to be closed.
     fn take_idle(&self, key: &AnyKey) -> Option<CoreLease> {
-        if self.closed.get() { None } else { core_pool::take(&self.core, self.memory.as_ref(), key) }
+        if self.closed.get() { None } else { self.pool.take(key) }
     }
 
     fn give_back(&self, lease: CoreLease) {
@@ -155,18 +151,7 @@ impl Home {
         } else {
             drop(lease);
         }
-        self.tell();
-    }
-
-    /// What has changed, to the budget's callbacks.
-    fn tell(&self) {
-        core_pool::deliver(self.memory.as_ref());
-    }
-
-    fn trim(&self, idle: usize) -> usize {
-        let evicted = self.core.trim(idle);
-        self.tell();
-        evicted
+        self.pool.tell();
     }
 
     /// In a context that was closed no source plays, and none tells that it has ended: nothing holds a buffer any more. One
@@ -199,7 +184,7 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         self.let_go_if_closed();
-        self.trim(0);
+        self.pool.trim(0);
     }
 }
 
@@ -209,9 +194,8 @@ impl Member for Home {
     }
 
     fn stats(&self) -> PoolStats {
-        let mut stats = self.core.stats();
+        let mut stats = self.pool.stats();
         stats.hits -= u64::from(self.closed.get());
-        stats.misses -= self.again.get();
         stats
     }
 
@@ -220,7 +204,7 @@ impl Member for Home {
     }
 
     fn evict(&self, bytes: usize) -> usize {
-        self.core.evict_to(self.core.stats().bytes().saturating_sub(bytes))
+        self.pool.evict(bytes)
     }
 }
 
@@ -272,13 +256,11 @@ impl AudioBufferPoolBuilder {
         let memory = bounds.memory.get_or_insert_default().clone();
         let sample_rate = context.sample_rate();
         let maker = Maker::Buffer(BufferFactory { context: context.clone() });
-        let core = core_pool::build(maker, Reset(None), &bounds);
+        let pool = Charged::new(maker, Reset(None), bounds);
         let quantum = quantum_of(&context, sample_rate);
         let (owner, timed) = (ended::new_owner(), RefCell::default());
         let closed = Cell::new(false);
-        let again = Cell::default();
-        let home =
-            Rc::new(Home { core, context, memory: bounds.memory, owner, timed, quantum, closed, again });
+        let home = Rc::new(Home { pool, context, owner, timed, quantum, closed });
         let member: Weak<Home> = Rc::downgrade(&home);
         memory.join(member);
         AudioBufferPool { home, sample_rate }
@@ -367,7 +349,7 @@ impl AudioBufferPool {
             }
         }
         self.check_open("acquire")?;
-        let lease = core_pool::make(&home.core, home.memory.as_ref(), &key, &home.again)?;
+        let lease = home.pool.make(&key)?;
         Ok(BufferLease { lease: Some(lease), home: Rc::clone(home) })
     }
 
@@ -394,7 +376,7 @@ impl AudioBufferPool {
     ///
     /// [`WebError::Token`] if it is of another pool, or was given back before; nothing is changed by it.
     pub fn redeem(&self, id: LeaseId) -> Result<BufferLease, WebError> {
-        let lease = CoreLease::redeem(&self.home.core, id)?;
+        let lease = CoreLease::redeem(&self.home.pool.core, id)?;
         Ok(BufferLease { lease: Some(lease), home: Rc::clone(&self.home) })
     }
 
@@ -421,7 +403,7 @@ impl AudioBufferPool {
     ) -> Result<usize, WebError> {
         let key = BufferKey::new(channels, frames, sample_rate)?;
         self.check_open("prewarm")?;
-        self.home.core.prewarm(&AnyKey::Buffer(key), count).map_err(pool_error::from_core)
+        self.home.pool.prewarm(&AnyKey::Buffer(key), count)
     }
 
     /// Housekeeping, to be called about once a second: buffers that waited too long go, and under memory pressure
@@ -430,34 +412,34 @@ impl AudioBufferPool {
     pub fn maintain(&self) -> usize {
         self.home.let_go_if_closed();
         self.home.let_go_if_over();
-        let destroyed = self.home.core.maintain(256);
-        self.home.tell();
+        let destroyed = self.home.pool.core.maintain(256);
+        self.home.pool.tell();
         destroyed
     }
 
     /// Evicts idle buffers, those released longest ago first, until at most `idle` are left. Returns how many went.
     pub fn trim(&self, idle: usize) -> usize {
-        self.home.trim(idle)
+        self.home.pool.trim(idle)
     }
 
     /// Evicts idle buffers until this pool holds at most `bytes`, leased and idle. Returns the bytes freed.
     pub fn evict_to(&self, bytes: usize) -> usize {
-        let freed = self.home.core.evict_to(bytes);
-        self.home.tell();
+        let freed = self.home.pool.core.evict_to(bytes);
+        self.home.pool.tell();
         freed
     }
 
     /// Evicts every idle buffer. Leased ones stay.
     pub fn clear(&self) {
         self.home.let_go_if_closed();
-        self.home.trim(0);
+        self.home.pool.trim(0);
     }
 
     /// Refuses all further acquires, and clears. Leased buffers stay usable, and are given up as they come back.
     pub fn close(&self) {
         self.home.let_go_if_closed();
-        self.home.core.close();
-        self.home.tell();
+        self.home.pool.core.close();
+        self.home.pool.tell();
     }
 
     /// What the pool has done and holds. A buffer that was released while a source plays it counts as leased. No call
@@ -470,13 +452,13 @@ impl AudioBufferPool {
     /// Shapes of which the pool holds buffers. O(1).
     #[must_use]
     pub fn shapes(&self) -> usize {
-        self.home.core.key_count()
+        self.home.pool.core.key_count()
     }
 
     /// The budget.
     #[must_use]
     pub fn memory(&self) -> Option<&AudioMemory> {
-        self.home.memory.as_ref()
+        self.home.pool.memory.as_ref()
     }
 
     fn check_open(&self, operation: &'static str) -> Result<(), WebError> {
@@ -641,7 +623,7 @@ impl BufferLease {
         if let Some(lease) = self.lease.take() {
             drop(lease.detach());
         }
-        self.home.tell();
+        self.home.pool.tell();
         buffer
     }
 
@@ -650,7 +632,7 @@ impl BufferLease {
         if let Some(lease) = self.lease.take() {
             lease.discard();
         }
-        self.home.tell();
+        self.home.pool.tell();
     }
 }
 

@@ -12,7 +12,9 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use pool_core::{AcquireError, Factory, KeyedPool, Lease, LeaseId, ReleaseError, Resetter, Verdict};
+use pool_core::{
+    AcquireError, Factory, KeyedPool, Lease, LeaseId, PoolStats, ReleaseError, Resetter, Verdict,
+};
 
 /// What is in a pool: in one of nodes always the one, in one of buffers always the other.
 pub(crate) enum Thing {
@@ -102,76 +104,97 @@ pub struct Bounds {
 
 pub(crate) type Core = KeyedPool<AnyKey, Maker, Reset, PageClock>;
 
-#[inline(never)]
-pub(crate) fn build(maker: Maker, reset: Reset, bounds: &Bounds) -> Rc<Core> {
-    let mut core = KeyedPool::builder(maker).resetter(reset).clock(PageClock);
-    if let Some(memory) = &bounds.memory {
-        core = core.account(memory.account().clone());
-    }
-    if let Some(objects) = bounds.max_per_key {
-        core = core.max_per_key(objects);
-    }
-    if let Some(objects) = bounds.max_idle_per_key {
-        core = core.max_idle_per_key(objects);
-    }
-    if let Some(milliseconds) = bounds.idle_ttl_ms {
-        core = core.idle_ttl(PageClock::ticks(milliseconds));
-    }
-    Rc::new(core.build())
+/// A pool and the budget that it is charged to: what the homes of nodes and of buffers are built around.
+pub(crate) struct Charged {
+    pub(crate) core: Rc<Core>,
+    pub(crate) memory: Option<AudioMemory>,
+    /// Misses that were a second try of one acquire.
+    again: Cell<u64>,
 }
 
-/// Takes the latest of those that wait. Apart from what can fail: an error is of many words, which would be handed on from
-/// function to function.
-#[inline]
-pub(crate) fn take<T: Part>(
-    core: &Rc<Core>,
-    memory: Option<&AudioMemory>,
-    key: &AnyKey,
-) -> Option<CoreLease<T>> {
-    let lease = take_any(core, key);
-    // What has waited too long went.
-    deliver(memory);
-    lease.map(CoreLease::new)
-}
-
-#[inline(never)]
-fn take_any(core: &Rc<Core>, key: &AnyKey) -> Option<Lease<Rc<Core>>> {
-    core.try_acquire_owned(key)
-}
-
-/// Makes one, since none waits. If the budget refuses and other pools can make room, once more, which `again` counts: each try is
-/// a miss of the pool's below.
-pub(crate) fn make<T: Part>(
-    core: &Rc<Core>,
-    memory: Option<&AudioMemory>,
-    key: &AnyKey,
-    again: &Cell<u64>,
-) -> Result<CoreLease<T>, WebError> {
-    make_any(core, memory, key, again).map(CoreLease::new)
-}
-
-#[inline(never)]
-fn make_any(
-    core: &Rc<Core>,
-    memory: Option<&AudioMemory>,
-    key: &AnyKey,
-    again: &Cell<u64>,
-) -> Result<Lease<Rc<Core>>, WebError> {
-    let outcome = match (core.acquire_owned(key), memory) {
-        (Err(AcquireError::OverBudget(refusal)), Some(memory)) if memory.make_room_for(&refusal) => {
-            again.set(again.get() + 1);
-            core.acquire_owned(key)
+impl Charged {
+    #[inline(never)]
+    pub(crate) fn new(maker: Maker, reset: Reset, bounds: Bounds) -> Self {
+        let mut core = KeyedPool::builder(maker).resetter(reset).clock(PageClock);
+        if let Some(memory) = &bounds.memory {
+            core = core.account(memory.account().clone());
         }
-        (outcome, _) => outcome,
-    };
-    deliver(memory);
-    outcome.map_err(pool_error::from_core)
-}
+        if let Some(objects) = bounds.max_per_key {
+            core = core.max_per_key(objects);
+        }
+        if let Some(objects) = bounds.max_idle_per_key {
+            core = core.max_idle_per_key(objects);
+        }
+        if let Some(milliseconds) = bounds.idle_ttl_ms {
+            core = core.idle_ttl(PageClock::ticks(milliseconds));
+        }
+        Self { core: Rc::new(core.build()), memory: bounds.memory, again: Cell::default() }
+    }
 
-/// Calls the callbacks of the budget that are due: after all that may have changed what is held.
-pub(crate) fn deliver(memory: Option<&AudioMemory>) {
-    if let Some(memory) = memory {
-        memory.deliver();
+    /// Takes the latest of those that wait. Apart from what can fail: an error is of many words, which would be handed on from
+    /// function to function.
+    #[inline]
+    pub(crate) fn take<T: Part>(&self, key: &AnyKey) -> Option<CoreLease<T>> {
+        let lease = self.take_any(key);
+        // What has waited too long went.
+        self.tell();
+        lease.map(CoreLease::new)
+    }
+
+    #[inline(never)]
+    fn take_any(&self, key: &AnyKey) -> Option<Lease<Rc<Core>>> {
+        self.core.try_acquire_owned(key)
+    }
+
+    /// Makes one, since none waits. If the budget refuses and other pools can make room, once more: each try is a miss of the
+    /// pool's below.
+    pub(crate) fn make<T: Part>(&self, key: &AnyKey) -> Result<CoreLease<T>, WebError> {
+        self.make_any(key).map(CoreLease::new)
+    }
+
+    #[inline(never)]
+    fn make_any(&self, key: &AnyKey) -> Result<Lease<Rc<Core>>, WebError> {
+        let outcome = match (self.core.acquire_owned(key), &self.memory) {
+            (Err(AcquireError::OverBudget(refusal)), Some(memory)) if memory.make_room_for(&refusal) => {
+                self.again.set(self.again.get() + 1);
+                self.core.acquire_owned(key)
+            }
+            (outcome, _) => outcome,
+        };
+        self.tell();
+        outcome.map_err(pool_error::from_core)
+    }
+
+    /// Makes some ahead. Returns how many.
+    pub(crate) fn prewarm(&self, key: &AnyKey, count: usize) -> Result<usize, WebError> {
+        let made = self.core.prewarm(key, count);
+        self.tell();
+        made.map_err(pool_error::from_core)
+    }
+
+    /// Evicts idle ones until at most so many are left. Returns how many went.
+    pub(crate) fn trim(&self, idle: usize) -> usize {
+        let evicted = self.core.trim(idle);
+        self.tell();
+        evicted
+    }
+
+    /// Evicts idle ones of at least so many bytes, if there are. Returns the bytes freed.
+    pub(crate) fn evict(&self, bytes: usize) -> usize {
+        self.core.evict_to(self.core.stats().bytes().saturating_sub(bytes))
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let mut stats = self.core.stats();
+        stats.misses -= self.again.get();
+        stats
+    }
+
+    /// Calls the callbacks of the budget that are due: after all that may have changed what is held.
+    pub(crate) fn tell(&self) {
+        if let Some(memory) = &self.memory {
+            memory.deliver();
+        }
     }
 }
 

@@ -182,6 +182,7 @@ impl AudioMemoryBuilder {
             tracker: RefCell::new(Tracker::new(account.clone())),
             account,
             mailbox,
+            told: Cell::new(RECOVERED),
             on_warning: self.on_warning,
             on_recovery: self.on_recovery,
             members: RefCell::new(Vec::new()),
@@ -198,6 +199,9 @@ struct Inner {
     account: Account,
     tracker: RefCell<Tracker<String>>,
     mailbox: Arc<AtomicU8>,
+    /// What the callbacks were told last. An eviction may end a warning and a charge begin it before anybody can be told: then
+    /// there is no news.
+    told: Cell<u8>,
     on_warning: Callback,
     on_recovery: Callback,
     members: RefCell<Vec<Weak<dyn Member>>>,
@@ -457,11 +461,11 @@ impl AudioMemory {
         if mailbox.load(Ordering::Relaxed) == NO_NEWS {
             return;
         }
-        let callback = match mailbox.swap(NO_NEWS, Ordering::Relaxed) {
-            WARNING => &self.0.on_warning,
-            RECOVERED => &self.0.on_recovery,
-            _ => return,
-        };
+        let news = mailbox.swap(NO_NEWS, Ordering::Relaxed);
+        if self.0.told.replace(news) == news {
+            return;
+        }
+        let callback = if news == WARNING { &self.0.on_warning } else { &self.0.on_recovery };
         if let Some(callback) = callback {
             callback(self.used());
         }

@@ -12,12 +12,11 @@
 use crate::any_key::AnyKey;
 use crate::bindings;
 use crate::context::PoolContext;
-use crate::core_pool::{self, Bounds, Core, Maker, Reset};
+use crate::core_pool::{self, Bounds, Charged, Maker, Reset};
 use crate::error::{Exception, WebError};
 use crate::memory::{AudioMemory, Member};
 use crate::node_lease::NodeLease;
 use crate::node_stats::NodeStats;
-use crate::pool_error;
 use crate::pool_node::PoolNode;
 use crate::protocol::Protocol;
 use crate::quarantine::Quarantine;
@@ -27,7 +26,7 @@ use crate::release::{
 };
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::marker::PhantomData;
 use pool_core::{LeaseId, PoolStats, Verdict};
 use wasm_bindgen::{JsCast, JsValue};
@@ -47,13 +46,10 @@ pub(crate) type CoreLease = core_pool::CoreLease<Pooled>;
 /// What a pool's handles and leases share.
 pub(crate) struct Home {
     context: PoolContext,
-    core: Rc<Core>,
+    pool: Charged,
     resetter: Rc<NodeResetter>,
     quarantine: RefCell<Quarantine<Waiting>>,
     most_quarantined: usize,
-    memory: Option<AudioMemory>,
-    /// Misses that were a second try of one acquire.
-    again: Cell<u64>,
 }
 
 /// A node in quarantine.
@@ -76,17 +72,10 @@ impl Home {
         let resetter = Rc::new(NodeResetter::new(reset, left_out));
         let factory = NodeFactory { context: context.clone(), make, look, bytes, settle, protocol };
         let recycle = Recycle(Rc::clone(&resetter));
-        let core = core_pool::build(Maker::Node(factory), Reset(Some(recycle)), &bounds);
-        let home = Rc::new(Self {
-            context,
-            core,
-            resetter,
-            quarantine: RefCell::default(),
-            most_quarantined,
-            memory: bounds.memory,
-            again: Cell::default(),
-        });
-        if let Some(memory) = &home.memory {
+        let pool = Charged::new(Maker::Node(factory), Reset(Some(recycle)), bounds);
+        let home =
+            Rc::new(Self { context, pool, resetter, quarantine: RefCell::default(), most_quarantined });
+        if let Some(memory) = &home.pool.memory {
             let member: Weak<Self> = Rc::downgrade(&home);
             memory.join(member);
         }
@@ -96,45 +85,38 @@ impl Home {
     pub(crate) fn acquire(&self, key: &AnyKey) -> Result<CoreLease, WebError> {
         self.context.check_open("acquire")?;
         self.settle();
-        let memory = self.memory.as_ref();
-        let mut lease: CoreLease = match core_pool::take(&self.core, memory, key) {
+        let mut lease: CoreLease = match self.pool.take(key) {
             Some(lease) => lease,
-            None => core_pool::make(&self.core, memory, key, &self.again)?,
+            None => self.pool.make(key)?,
         };
         lease.phase = Phase::Leased;
         Ok(lease)
     }
 
     pub(crate) fn maintain(&self) -> usize {
-        let moved = self.give_up_if_closed() + self.settle() + self.core.maintain(256);
+        let moved = self.give_up_if_closed() + self.settle() + self.pool.core.maintain(256);
         self.tell();
         moved
     }
 
-    fn trim(&self, idle: usize) -> usize {
-        let evicted = self.core.trim(idle);
-        self.tell();
-        evicted
-    }
-
     /// What has changed, to the budget's callbacks.
     pub(crate) fn tell(&self) {
-        core_pool::deliver(self.memory.as_ref());
+        self.pool.tell();
     }
 
     pub(crate) fn clear(&self) {
         self.evict_quarantined_while(|_| true);
-        self.trim(0);
+        self.pool.trim(0);
     }
 
     pub(crate) fn close(&self) {
-        self.core.close();
+        self.pool.core.close();
         self.clear();
     }
 
     pub(crate) fn prewarm(&self, key: &AnyKey, count: usize) -> Result<usize, WebError> {
         self.context.check_open("prewarm")?;
-        self.core.prewarm(key, count).map_err(pool_error::from_core)
+        self.pool.prewarm(key, count)
     }
 
     pub(crate) fn node_stats(&self) -> NodeStats {
@@ -169,7 +151,7 @@ impl Home {
     /// For so many seconds on the flush bus, or for no longer than the margin and off it.
     fn quarantine(&self, mut lease: CoreLease, seconds: Option<f64>) {
         // A closed context's time stands still for ever.
-        let open = self.context.check_open("flush").is_ok() && !self.core.is_closed();
+        let open = self.context.check_open("flush").is_ok() && !self.pool.core.is_closed();
         if !open || self.resetter.recycle(&lease) == Verdict::Discard {
             return lease.discard();
         }
@@ -252,13 +234,11 @@ impl Member for Home {
     }
 
     fn stats(&self) -> PoolStats {
-        let mut stats = self.core.stats();
-        stats.misses -= self.again.get();
-        stats
+        self.pool.stats()
     }
 
     fn evict(&self, bytes: usize) -> usize {
-        self.core.evict_to(self.core.stats().bytes().saturating_sub(bytes))
+        self.pool.evict(bytes)
     }
 
     fn quarantined_bytes(&self) -> usize {
@@ -478,7 +458,7 @@ impl<N: PoolNode> AudioNodePool<N> {
     ///
     /// [`WebError::Token`] if it is of another pool, or was given back before; nothing is changed by it.
     pub fn redeem(&self, id: LeaseId) -> Result<NodeLease<N>, WebError> {
-        let lease = CoreLease::redeem(&self.home.core, id)?;
+        let lease = CoreLease::redeem(&self.home.pool.core, id)?;
         Ok(NodeLease::new(lease, &self.home))
     }
 
@@ -509,7 +489,7 @@ impl<N: PoolNode> AudioNodePool<N> {
 
     /// Evicts idle nodes, those released longest ago first, until at most `idle` are left. Returns how many went.
     pub fn trim(&self, idle: usize) -> usize {
-        self.home.trim(idle)
+        self.home.pool.trim(idle)
     }
 
     /// Evicts every idle and quarantined node. Leased ones stay.

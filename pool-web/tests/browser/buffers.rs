@@ -1,12 +1,15 @@
 //! The buffer pool: silence, shapes, sources that hold, data that was transferred away.
 
 use crate::support::{RATE, close, get, live, offline, samples_of, sleep, transfer, until};
-use pool_web::{AudioBufferPool, AudioMemory, BufferFault, ReleaseError, WebError};
+use pool_web::{
+    AudioBufferPool, AudioMemory, AudioNodePool, AudioNodePoolManager, BufferFault, BufferLease, NodeLease,
+    ReleaseError, WebError,
+};
 use std::cell::Cell;
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web_sys::BaseAudioContext;
+use web_sys::{BaseAudioContext, DelayNode};
 
 fn pool(context: &BaseAudioContext) -> AudioBufferPool {
     AudioBufferPool::new(context)
@@ -321,6 +324,78 @@ async fn idle_buffers_have_bounds() {
     drop(pool.acquire(1, 128, RATE).expect("room"));
     sleep(60.0).await;
     assert_eq!(pool.stats().idle, 1, "a dropped interval sweeps no more");
+}
+
+// Who holds back until the budget has recovered would do so for ever, if only acquires told of it.
+#[wasm_bindgen_test]
+fn a_budget_tells_whatever_frees_it() {
+    type Way = (
+        &'static str,
+        fn(&AudioBufferPool, BufferLease),
+        fn(&AudioNodePool<DelayNode>, NodeLease<DelayNode>),
+    );
+    let ways: [Way; 4] = [
+        (
+            "clear",
+            |pool, lease| {
+                drop(lease);
+                pool.clear();
+            },
+            |pool, lease| {
+                drop(lease);
+                pool.clear();
+            },
+        ),
+        (
+            "close",
+            |pool, lease| {
+                drop(lease);
+                pool.close();
+            },
+            |pool, lease| {
+                drop(lease);
+                pool.close();
+            },
+        ),
+        ("discard", |_, lease| lease.discard(), |_, lease| lease.discard()),
+        ("detach", |_, lease| drop(lease.detach()), |_, lease| drop(lease.detach())),
+    ];
+    let closed = |error| matches!(error, WebError::PoolClosed).then_some(0).ok_or(error);
+    let context = offline(1, 0.01);
+    for (way, of_buffers, of_nodes) in ways {
+        let heard = Rc::new(Cell::new((0, 0)));
+        let (warned, recovered) = (Rc::clone(&heard), Rc::clone(&heard));
+        let memory = AudioMemory::builder()
+            .budget(1_000_000)
+            .warning_at(300_000)
+            .recovered_at(100_000)
+            .on_warning(move |_| warned.set((warned.get().0 + 1, warned.get().1)))
+            .on_recovery(move |_| recovered.set((recovered.get().0, recovered.get().1 + 1)))
+            .build();
+        let pool = AudioBufferPool::builder(&context).memory(&memory).build();
+        let lease = pool.acquire(1, 200_000, RATE).expect("room");
+        assert_eq!(heard.get(), (1, 0), "{way}");
+        of_buffers(&pool, lease);
+        assert_eq!((memory.used(), heard.get()), (0, (1, 1)), "{way} of buffers");
+
+        let nodes = AudioNodePoolManager::builder(&context).memory(&memory).build();
+        let lease = nodes.acquire_delay_with(1.0).expect("room");
+        assert_eq!(heard.get(), (2, 1), "{way}");
+        of_nodes(nodes.delays(), lease);
+        assert_eq!((memory.used(), heard.get()), (0, (2, 2)), "{way} of delays");
+
+        pool.prewarm(1, 200_000, RATE, 1).or_else(closed).expect("room");
+        pool.trim(0);
+        nodes.prewarm_delays(1.0, 1).or_else(closed).expect("room");
+        nodes.delays().trim(0);
+        assert_eq!((memory.used(), heard.get().1), (0, heard.get().0), "trim");
+
+        drop(pool.acquire(1, 200_000, RATE));
+        drop(nodes.acquire_delay_with(1.0));
+        drop((pool, nodes));
+        assert_eq!((memory.used(), heard.get().1), (0, heard.get().0), "pools that are gone");
+        assert_eq!(heard.get().0, if way == "close" { 2 } else { 5 }, "one after the other");
+    }
 }
 
 // Discard and detach: the budget must not go on counting what left.

@@ -2,10 +2,13 @@
 
 use crate::profiler::tells_callbacks;
 use crate::stage::stops_offline;
-use crate::support::{RATE, close, get, live, samples_of, set, until, with_hrtf};
+use crate::support::{QUANTUM, RATE, close, get, live, offline, samples_of, set, until, with_hrtf};
 use pool_web::recipe::Probe;
 use pool_web::{AudioBufferPool, AudioNodePoolManager, AudioProfiler, NodeStats};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
+use web_sys::AudioBuffer;
 
 const DOCUMENTATION: &str = include_str!("../../src/node_types.md");
 
@@ -79,9 +82,39 @@ async fn found() -> Vec<(&'static str, bool)> {
     assert_eq!(profiler.history().is_empty(), profiler.metrics().load.is_none());
     assert_eq!(profiler.metrics().load.is_some(), tells_callbacks(&context));
     close(&context).await;
+    found.push(("A value that is set", first_samples_are_set().await));
     // Which steps are heard is asked, one by one, by the tests that compare a recycled node with a fresh one.
     found.push(("Every step", stops_offline()));
     found
+}
+
+/// Whether what is set at the begin of a quantum is heard from its first sample on, when something was set before.
+async fn first_samples_are_set() -> bool {
+    const QUANTA: u32 = 200;
+    let context = offline(1, QUANTUM * f64::from(QUANTA));
+    let ones = context.create_buffer(1, 128, RATE).expect("a buffer");
+    samples_of(&ones, 0).fill(1.0, 0, 128);
+    let source = context.create_buffer_source().expect("a source");
+    source.set_buffer(Some(&ones));
+    source.set_loop(true);
+    let gain = context.create_gain().expect("a gain");
+    source.connect_with_audio_node(&gain).expect("a connection");
+    gain.connect_with_audio_node(&context.destination()).expect("a connection");
+    source.start().expect("it starts");
+    let value = |quantum: u32| 0.25 + 0.5 * (quantum % 2) as f32;
+    for quantum in 0..QUANTA {
+        // What `currentTime` says then, and `value = ` takes.
+        let time = f64::from(128 * quantum) / f64::from(RATE);
+        gain.gain().set_value_at_time(value(quantum), time).expect("a time");
+    }
+    let rendering = context.start_rendering().expect("a promise");
+    let heard: AudioBuffer = JsFuture::from(rendering).await.expect("it renders").unchecked_into();
+    let samples = samples_of(&heard, 0);
+    let is = |frame, quantum| (samples.get_index(frame) - value(quantum)).abs() < 1e-6;
+    assert!((0..QUANTA).all(|quantum| is(128 * quantum + 1, quantum)), "it is one sample, no more");
+    let late = (1..QUANTA).filter(|quantum| !is(128 * quantum, *quantum));
+    assert!(late.clone().all(|quantum| is(128 * quantum, quantum - 1)), "it is the former value");
+    late.count() == 0
 }
 
 // A table that praises what a browser cannot do, or goes on excusing what it has learnt.

@@ -520,7 +520,12 @@ fn pools_of_one_budget_make_room_for_each_other() {
     assert_eq!(nodes.stats().delay.total(), 0);
     assert!(matches!(buffers.acquire(1, 100_000, RATE), Err(WebError::OverBudget(_))));
     assert_eq!(memory.used(), 1_800_000);
+    // A second try, once there is room, is the same acquire.
+    assert_eq!((buffers.stats().misses, buffers.stats().created), (3, 2));
     drop((buffer, second));
+    let delay = nodes.acquire_delay_with(1.0).expect("an idle buffer makes room");
+    assert_eq!((nodes.stats().delay.hits, nodes.stats().delay.misses), (1, 1));
+    drop(delay);
 }
 
 // Voices on a live context, released by the end of their source: all of the manager, as a page uses it.

@@ -373,7 +373,7 @@ const checks: Record<string, () => void | Promise<void>> = {
     equal([kick.buffer === same.buffer, spare.byteLength > 0], [true, true], "decoded once");
     equal([kick.id, kick.buffer.length], ["kick", 4800], "the sound");
     const third: SampleLease | undefined = sounds.get("kick");
-    for (const lease of [kick, same]) lease.release();
+    for (const { release } of [kick, same]) release();
     refused("released-twice", () => kick.release());
     const bytes = 4 * 4800;
     equal([memory.getStats().inUse, memory.getStats().available], [bytes, 0], "one lease is left");
@@ -567,8 +567,44 @@ const checks: Record<string, () => void | Promise<void>> = {
     nodes.release(target);
     for (const gain of [nodes.acquireGain(), nodes.acquireGain(), nodes.acquireGain()]) nodes.release(gain);
     equal([nodes.trim(1), nodes.getStats().gain.available], [2, 1], "the longest waiting go");
+    equal([nodes.trim(Infinity), nodes.getStats().gain.available], [0, 1], "no bound");
+    for (const none of [NaN, -1]) refused("bad-option", () => nodes.trim(none));
     for (const delay of [1, 2, 3].map((line) => nodes.acquireDelay(line))) nodes.release(delay);
     equal([nodes.getStats().delay.quarantined, nodes.getStats().delay.discarded], [2, 1], "no more may rest");
+  },
+
+  // Catches: delays of another length than is asked for, and a warning that only acquires tell.
+  "delays are made ahead, and the budget tells": () => {
+    const told: string[] = [];
+    const memory = new AudioMemoryManager(3, () => told.push("warning"), {
+      budgetBytes: 10_000_000,
+      onRecovery: () => told.push("recovery"),
+    });
+    const nodes = new AudioNodePoolManager(context, { memory });
+    equal([nodes.prewarmDelays(1), nodes.prewarmDelays(2), told], [1, 1, ["warning"]], "two of 5 s");
+    nodes.acquireDelay();
+    equal(nodes.getStats().delay.hits, 1, "the default line");
+    equal(nodes.prewarmDelays(1, 0.5), 1, "a line of its own");
+    nodes.acquireDelay(0.5);
+    equal(nodes.getStats().delay.hits, 2, "the other line");
+    nodes.free();
+    equal([told, memory.getStats().estimatedBufferMemory], [["warning", "recovery"], 0], "it was freed");
+  },
+
+  // Catches: `instanceof` a class of this window.
+  "contexts of other windows": async () => {
+    const frame = document.createElement("iframe");
+    document.body.append(frame);
+    const theirs = frame.contentWindow as Window & typeof globalThis;
+    const other = new theirs.AudioContext();
+    const pool = new AudioNodePool(other, (ctx) => ctx.createGain());
+    const node = pool.acquire();
+    equal([node instanceof theirs.GainNode, node instanceof GainNode], [true, false], "of their window");
+    pool.connect(other.createGain(), node);
+    pool.release(node);
+    equal(pool.acquire() === node, true, "the same node");
+    await other.close();
+    frame.remove();
   },
 
   "a shaper comes back, also after ready()": async () => {

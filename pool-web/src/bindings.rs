@@ -30,7 +30,18 @@ extern "C" {
     fn connect_param(source: &AudioNode, target: &AudioParam, output: u32) -> bool;
     #[wasm_bindgen(js_name = automate)]
     fn automate_param(param: &AudioParam, kind: u32, value: f32, time: f64) -> bool;
-    fn plug(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> u32;
+    #[wasm_bindgen(js_name = plug)]
+    fn plug_node(
+        context: &BaseAudioContext,
+        node: &AudioNode,
+        zeros: &AudioNode,
+        sink: &AudioNode,
+        worklet: bool,
+    ) -> f64;
+    #[wasm_bindgen(js_name = unplug)]
+    fn unplug_node(node: &AudioNode, zeros: &AudioNode, worklet: bool) -> bool;
+    #[wasm_bindgen(js_name = time_if_open)]
+    fn time_or_negative(context: &BaseAudioContext) -> f64;
     fn add_step(plan: &Array, traces: u32, kind: u32, key: &JsValue, value: &JsValue);
     fn perform(node: &AudioNode, params: &JsValue, plan: &JsValue, traces: u32) -> usize;
     #[wasm_bindgen(js_name = cut)]
@@ -167,10 +178,26 @@ pub(crate) fn automate(param: &AudioParam, kind: Automation, value: f32, time: f
     outcome(automate_param(param, kind as u32, value, time))
 }
 
-/// Puts a node on the flush bus; whether it has an input for the zeros. 1 call.
-pub(crate) fn flush(node: &AudioNode, zeros: &AudioNode, sink: &AudioNode) -> Result<bool, JsValue> {
-    let done = plug(node, zeros, sink);
-    outcome(done > 0).map(|()| done > 1)
+/// The context's time; `None` if it is closed. 1 call.
+pub(crate) fn time_if_open(context: &BaseAudioContext) -> Option<f64> {
+    Some(time_or_negative(context)).filter(|time| *time >= 0.0)
+}
+
+/// Puts a node on the flush bus, and tells since when, as [`time_if_open`]. 1 call.
+pub(crate) fn plug(
+    context: &BaseAudioContext,
+    node: &AudioNode,
+    zeros: &AudioNode,
+    sink: &AudioNode,
+    worklet: bool,
+) -> Result<Option<f64>, JsValue> {
+    let time = plug_node(context, node, zeros, sink, worklet);
+    outcome(!time.is_nan()).map(|()| Some(time).filter(|time| *time >= 0.0))
+}
+
+/// Takes a node off the flush bus, and cuts all that it feeds. 1 call.
+pub(crate) fn unplug(node: &AudioNode, zeros: &AudioNode, worklet: bool) -> Thrown {
+    outcome(unplug_node(node, zeros, worklet))
 }
 
 /// Does those steps of a release in one call that undo one of the traces; in the error, the number of the one that threw.

@@ -169,6 +169,11 @@ impl PoolContext {
         if bindings::is_closed(&self.0.context) { Err(WebError::ContextClosed { operation }) } else { Ok(()) }
     }
 
+    /// `None` if it is closed: then its time stands still for ever. 1 call.
+    pub(crate) fn time_if_open(&self) -> Option<f64> {
+        bindings::time_if_open(&self.0.context)
+    }
+
     pub(crate) fn now(&self) -> f64 {
         self.0.context.current_time()
     }
@@ -260,7 +265,7 @@ impl PoolContext {
     }
 
     /// Lets zeros flow through a node that was reset, until its release is done a second time.
-    pub(crate) fn flush(&self, id: NodeId, node: &AudioNode) -> Result<(), WebError> {
+    pub(crate) fn flush(&self, node: &AudioNode, worklet: bool) -> Result<Option<f64>, WebError> {
         let inner = &*self.0;
         if inner.bus.get().is_none() {
             let bus = FlushBus::new(&inner.context).map_err(Exception::of("flush bus"))?;
@@ -268,13 +273,11 @@ impl PoolContext {
             let _ = inner.bus.set(bus);
         }
         let Some(bus) = inner.bus.get() else { return Err(WebError::PoolClosed) };
-        if bindings::flush(node, &bus.zeros, &bus.sink).map_err(Exception::of("connect"))? {
-            self.record(
-                None,
-                id,
-                Wire::Node { source: bus.zeros.clone(), target: node.clone(), output: 0, input: 0 },
-            )?;
-        }
-        Ok(())
+        bindings::plug(&inner.context, node, &bus.zeros, &bus.sink, worklet).map_err(Exception::of("connect"))
+    }
+
+    /// Takes a node off the flush bus. 1 call into JavaScript.
+    pub(crate) fn unplug(&self, node: &AudioNode, worklet: bool) -> Result<(), JsValue> {
+        self.0.bus.get().map_or(Ok(()), |bus| bindings::unplug(node, &bus.zeros, worklet))
     }
 }

@@ -194,16 +194,33 @@ export function make_bus(context) {
   return [zeros, sink];
 }
 
-// Lets zeros flow through a node into a silent sink, and returns 2; 1 if it has no inputs, as a worklet may, and 0 if it throws.
-export function plug(node, zeros, sink) {
+// The context's time; negative if it is closed, and its time stands still for ever.
+export function time_if_open(context) {
+  return context.state === "closed" ? -1 : context.currentTime;
+}
+
+// Lets zeros flow through a node into a silent sink, and returns the context's time since when, as above; NaN if it throws. A
+// worklet may have no inputs, or no outputs: then it is asked.
+export function plug(context, node, zeros, sink, worklet) {
   try {
-    if (node.numberOfOutputs > 0) node.connect(sink);
-    if (!(node.numberOfInputs > 0)) return 1;
-    zeros.connect(node);
-    return 2;
+    if (!worklet || node.numberOfOutputs > 0) node.connect(sink);
+    if (!worklet || node.numberOfInputs > 0) zeros.connect(node);
+    return time_if_open(context);
   } catch (error) {
     thrown = error;
-    return 0;
+    return NaN;
+  }
+}
+
+// Its outputs first: they are cut also if the zeros never came.
+export function unplug(node, zeros, worklet) {
+  try {
+    node.disconnect();
+    if (!worklet || node.numberOfInputs > 0) zeros.disconnect(node);
+    return true;
+  } catch (error) {
+    thrown = error;
+    return false;
   }
 }
 

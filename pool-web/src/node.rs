@@ -20,7 +20,7 @@ use crate::node_stats::NodeStats;
 use crate::pool_node::PoolNode;
 use crate::protocol::Protocol;
 use crate::quarantine::Quarantine;
-use crate::recipe::{Next, Step, Traces};
+use crate::recipe::{Next, Step};
 use crate::release::{
     self, Estimate, Look, Make, NodeFactory, NodeResetter, Phase, Pooled, Recycle, UserReset,
 };
@@ -150,30 +150,37 @@ impl Home {
 
     /// For so many seconds on the flush bus, or for no longer than the margin and off it.
     fn quarantine(&self, mut lease: CoreLease, seconds: Option<f64>) {
-        // A closed context's time stands still for ever.
-        let open = self.context.check_open("flush").is_ok() && !self.pool.core.is_closed();
-        if !open || self.resetter.recycle(&lease) == Verdict::Discard {
+        if self.pool.core.is_closed() || self.resetter.recycle(&lease) == Verdict::Discard {
             return lease.discard();
         }
-        lease.phase = Phase::Resting;
-        if seconds.is_some() {
-            let asked = lease.question.as_ref().map_or(Ok(()), |question| question.ask());
-            // The bus is no output of the user's.
-            lease.phase = Phase::Flushing;
-            lease.mark(Traces::NODE);
-            if let Err(error) = asked.and_then(|()| self.context.flush(lease.id, &lease.node)) {
-                if let WebError::Exception(exception) = error {
-                    self.resetter.failed(exception);
-                }
-                return lease.discard();
+        let (since, seconds) = match seconds {
+            Some(seconds) => (self.flush(&mut lease), seconds),
+            None => {
+                lease.phase = Phase::Resting;
+                (self.context.time_if_open(), 0.0)
             }
-        }
-        let seconds = seconds.unwrap_or(0.0);
-        let now = self.context.now();
+        };
+        // It threw, or the context is closed.
+        let Some(now) = since else { return lease.discard() };
         let asked = now + seconds;
         self.quarantine.borrow_mut().admit(Waiting { lease, asked }, now, seconds, self.context.quantum());
         // In a context that is suspended for long they would pile up.
         self.evict_quarantined_while(|_| self.quarantine.borrow().len() > self.most_quarantined);
+    }
+
+    /// Asks a worklet to forget, and puts the node on the flush bus; since when it is there.
+    fn flush(&self, lease: &mut CoreLease) -> Option<f64> {
+        // The bus is no output of the user's.
+        lease.phase = Phase::Flushing;
+        let asked = lease.question.as_ref().map_or(Ok(()), |question| question.ask());
+        match asked.and_then(|()| self.context.flush(&lease.node, lease.is_worklet())) {
+            Ok(since) => since,
+            Err(WebError::Exception(exception)) => {
+                self.resetter.failed(exception);
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     /// Releases what has become silent. One call into JavaScript, if anything waits at all, and those of the

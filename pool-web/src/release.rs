@@ -17,7 +17,6 @@ use crate::recipe::{
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -81,7 +80,7 @@ pub(crate) struct Pooled {
     /// Empty for all nodes but the few that are listened to.
     listeners: RefCell<Vec<Listener>>,
     /// How it is released: looked up at the first release.
-    recipes: OnceCell<Rc<Recipes>>,
+    recipe: OnceCell<Rc<Recipe>>,
     pub(crate) context: PoolContext,
 }
 
@@ -129,7 +128,11 @@ impl Pooled {
 
     /// Whether nothing can have gone into it. A worklet may remember what it has said itself.
     pub(crate) fn is_unheard(&self) -> bool {
-        !self.traces().meets(Traces::NODE.and(Traces::SIGNAL)) && self.spec.state != StateClass::Protocol
+        !self.traces().meets(Traces::NODE.and(Traces::SIGNAL)) && !self.is_worklet()
+    }
+
+    pub(crate) fn is_worklet(&self) -> bool {
+        self.spec.state == StateClass::Protocol
     }
 
     fn cut_off(&self) -> Result<(), JsValue> {
@@ -145,7 +148,8 @@ impl Drop for Pooled {
         match self.phase {
             Phase::Detached => return self.context.detach_node(self.id),
             // It is thrown away because something failed, or is about to be: there is nobody left to tell.
-            Phase::Leased | Phase::Flushing => drop(self.cut_off()),
+            Phase::Leased => drop(self.cut_off()),
+            Phase::Flushing => drop(self.context.unplug(&self.node, self.is_worklet())),
             Phase::Idle | Phase::Resting => {}
         }
         self.context.forget_node(self.id);
@@ -198,7 +202,7 @@ impl NodeFactory {
             // The factory has had it in hand.
             traces: Cell::new(Traces::NODE),
             listeners: RefCell::default(),
-            recipes: OnceCell::new(),
+            recipe: OnceCell::new(),
             context: context.clone(),
         })
     }
@@ -316,19 +320,16 @@ impl Prepared {
 }
 
 /// How nodes of one kind are released.
-struct Recipes {
+struct Recipe {
     spec: &'static NodeSpec,
     /// The parameters' defaults and rates: of worklet nodes each kind has its own.
     params: Vec<(f32, AutomationRate)>,
-    /// For a node that was used.
-    whole: Prepared,
-    /// For one that comes off the flush bus: the rest was done before it was put there.
-    unplug: Prepared,
+    prepared: Prepared,
 }
 
 pub(crate) struct NodeResetter {
     /// Of each kind of node that this pool has met: mostly one.
-    recipes: RefCell<Vec<Rc<Recipes>>>,
+    recipes: RefCell<Vec<Rc<Recipe>>>,
     user: UserReset,
     /// For tests, which show that no step can be spared.
     left_out: Option<Step>,
@@ -351,7 +352,11 @@ impl NodeResetter {
 
     /// The whole release: the recipe, then what the user has to add.
     pub(crate) fn recycle(&self, pooled: &Pooled) -> Verdict {
-        let verdict = self.perform(pooled, &self.recipes_of(pooled).whole);
+        let recipe = pooled.recipe.get_or_init(|| self.look_up(pooled));
+        let verdict = match recipe.prepared.perform(pooled) {
+            Ok(()) => Verdict::Keep,
+            Err(Failed { step, error }) => self.give_up(step, pooled, &error),
+        };
         match &self.user {
             Some(reset) if verdict == Verdict::Keep => reset(&pooled.node).unwrap_or_else(|thrown| {
                 self.failed(Exception::from_js("resetter", &thrown));
@@ -361,37 +366,36 @@ impl NodeResetter {
         }
     }
 
-    /// Off the flush bus.
+    /// Off the flush bus: the rest was done before it was put there.
     fn unplug(&self, pooled: &Pooled) -> Verdict {
-        self.perform(pooled, &self.recipes_of(pooled).unplug)
-    }
-
-    fn recipes_of<'a>(&self, pooled: &'a Pooled) -> &'a Recipes {
-        pooled.recipes.get_or_init(|| self.look_up(pooled))
+        // What a step does that is left out this would do for it.
+        if self.left_out.is_some_and(|step| matches!(step, Step::CutInputs | Step::Disconnect)) {
+            return Verdict::Keep;
+        }
+        match pooled.context.unplug(&pooled.node, pooled.is_worklet()) {
+            Ok(()) => Verdict::Keep,
+            Err(error) => self.give_up(Step::Disconnect, pooled, &error),
+        }
     }
 
     #[inline(never)]
-    fn look_up(&self, pooled: &Pooled) -> Rc<Recipes> {
+    fn look_up(&self, pooled: &Pooled) -> Rc<Recipe> {
         let params: Vec<_> = pooled.params.iter().map(|param| (param.default, param.rate)).collect();
-        let same =
-            |recipes: &&Rc<Recipes>| core::ptr::eq(recipes.spec, pooled.spec) && recipes.params == params;
+        let same = |recipe: &&Rc<Recipe>| core::ptr::eq(recipe.spec, pooled.spec) && recipe.params == params;
         if let Some(known) = self.recipes.borrow().iter().find(same) {
             return Rc::clone(known);
         }
-        let prepared = |mut steps: Vec<Step>| {
-            steps.retain(|step| Some(*step) != self.left_out);
-            Prepared::new(pooled, &steps)
-        };
-        let whole = prepared(pooled.spec.list(pooled.params.len()));
-        let unplug = prepared(vec![Step::CutInputs, Step::Disconnect]);
-        let recipes = Rc::new(Recipes { spec: pooled.spec, params, whole, unplug });
-        self.recipes.borrow_mut().push(Rc::clone(&recipes));
-        recipes
+        let mut steps = pooled.spec.list(pooled.params.len());
+        steps.retain(|step| Some(*step) != self.left_out);
+        let prepared = Prepared::new(pooled, &steps);
+        let recipe = Rc::new(Recipe { spec: pooled.spec, params, prepared });
+        self.recipes.borrow_mut().push(Rc::clone(&recipe));
+        recipe
     }
 
-    fn perform(&self, pooled: &Pooled, prepared: &Prepared) -> Verdict {
-        let Err(failed) = prepared.perform(pooled) else { return Verdict::Keep };
-        let operation = match failed.step {
+    #[inline(never)]
+    fn give_up(&self, failed: Step, pooled: &Pooled, error: &JsValue) -> Verdict {
+        let operation = match failed {
             Step::RemoveListeners => "removeEventListener",
             Step::CutInputs | Step::Disconnect => "disconnect",
             Step::CancelParam(i) | Step::DefaultParam(i) | Step::RateParam(i) => {
@@ -402,7 +406,7 @@ impl NodeResetter {
             Step::ChannelCount => "channelCount",
             Step::CountMode => "channelCountMode",
         };
-        self.failed(Exception::from_js(operation, &failed.error));
+        self.failed(Exception::from_js(operation, error));
         Verdict::Discard
     }
 }

@@ -385,7 +385,7 @@ impl<N: PoolNode> AudioNodePoolBuilder<N> {
 /// | acquire, hit | 1, whether the context is open; 1 more while nodes are in quarantine |
 /// | acquire, miss | the factory's, and 1 per parameter; 2 per parameter of a worklet |
 /// | release | 1 for the recipe, 1 per input, 1 per listener; 1 per output if only the lease was used, never the node itself |
-/// | release to the quarantine | those, and 3 to put it on the flush bus; 2 to take it off; 1 for a worklet's message, 1 for its answer |
+/// | release to the quarantine | those, and 1 to put it on the flush bus, or for the time alone; 1 to take it off; 1 for a worklet's message, 1 for its answer |
 /// | `connect_from`, `connect_to`, `set` | 1 each |
 ///
 /// Of a node that was only used by its lease it is known what was done to it, and no more than that is undone: parameters that were

@@ -13,7 +13,7 @@ pub(crate) fn test_capabilities(firefox: &Path) -> Value {
             "prefs": {
                 // The page's process opens the device itself. By way of the parent's they wait for each other for ever at times,
                 // when contexts come and go: PulseAudio's thread asks the page's with its own lock held, which the thread that
-                // serves the page wants (seen in Firefox 153 ESR, in two runs of five).
+                // serves the page wants (seen in Firefox 153 ESR, in two runs running).
                 "media.cubeb.sandbox": false,
                 "security.sandbox.content.level": 0,
                 // Without these an AudioContext waits for a click that never comes.

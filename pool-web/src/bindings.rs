@@ -178,9 +178,13 @@ pub(crate) fn automate(param: &AudioParam, kind: Automation, value: f32, time: f
     outcome(automate_param(param, kind as u32, value, time))
 }
 
+fn if_open(time: f64) -> Option<f64> {
+    (time >= 0.0).then_some(time)
+}
+
 /// The context's time; `None` if it is closed. 1 call.
 pub(crate) fn time_if_open(context: &BaseAudioContext) -> Option<f64> {
-    Some(time_or_negative(context)).filter(|time| *time >= 0.0)
+    if_open(time_or_negative(context))
 }
 
 /// Puts a node on the flush bus, and tells since when, as [`time_if_open`]. 1 call.
@@ -192,7 +196,7 @@ pub(crate) fn plug(
     worklet: bool,
 ) -> Result<Option<f64>, JsValue> {
     let time = plug_node(context, node, zeros, sink, worklet);
-    outcome(!time.is_nan()).map(|()| Some(time).filter(|time| *time >= 0.0))
+    outcome(!time.is_nan()).map(|()| if_open(time))
 }
 
 /// Takes a node off the flush bus, and cuts all that it feeds. 1 call.

@@ -264,7 +264,8 @@ impl PoolContext {
         self.0.edges.borrow_mut().drop_outgoing(id);
     }
 
-    /// Lets zeros flow through a node that was reset, until its release is done a second time.
+    /// Lets zeros flow through a node that was reset, until [`unplug`](Self::unplug); tells since when, `None` if the context is
+    /// closed. 1 call into JavaScript.
     pub(crate) fn flush(&self, node: &AudioNode, worklet: bool) -> Result<Option<f64>, WebError> {
         let inner = &*self.0;
         if inner.bus.get().is_none() {

@@ -196,7 +196,7 @@ export function make_bus(context) {
 
 // The context's time; negative if it is closed, and its time stands still for ever.
 export function time_if_open(context) {
-  return context.state === "closed" ? -1 : context.currentTime;
+  return is_closed(context) ? -1 : context.currentTime;
 }
 
 // Lets zeros flow through a node into a silent sink, and returns the context's time since when, as above; NaN if it throws. A

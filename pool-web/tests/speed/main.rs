@@ -9,7 +9,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{console_log, wasm_bindgen_test};
 use web_sys::{
-    AudioContext, AudioNode, BiquadFilterNode, BiquadFilterType, DelayNode, PannerNode, StereoPannerNode,
+    AudioContext, AudioNode, BiquadFilterNode, BiquadFilterType, DelayNode, GainNode, PannerNode,
+    StereoPannerNode,
 };
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
@@ -20,6 +21,48 @@ extern "C" {
     fn now() -> f64;
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(callback: &js_sys::Function, milliseconds: f64);
+}
+
+// Everything undone by hand, in code that is written for the one type: what the browser's own calls take.
+#[wasm_bindgen(inline_js = r#"
+    const channels = (node, mode) => {
+        if (node.channelInterpretation !== "speakers") node.channelInterpretation = "speakers";
+        if (node.channelCount !== 2) node.channelCount = 2;
+        if (node.channelCountMode !== mode) node.channelCountMode = mode;
+    };
+    const reset = (param, value) => {
+        param.cancelScheduledValues(0);
+        param.value = value;
+        if (param.automationRate !== "a-rate") param.automationRate = "a-rate";
+    };
+    export function reuse_gain(node, destination) {
+        node.connect(destination);
+        node.disconnect();
+        reset(node.gain, 1);
+        channels(node, "max");
+    }
+    export function reuse_filter(node, destination) {
+        node.connect(destination);
+        node.disconnect();
+        reset(node.frequency, 350);
+        reset(node.detune, 0);
+        reset(node.Q, 1);
+        reset(node.gain, 0);
+        node.type = "highpass";
+        node.type = "lowpass";
+        channels(node, "max");
+    }
+    export function reuse_panner(node, destination) {
+        node.connect(destination);
+        node.disconnect();
+        reset(node.pan, 0);
+        channels(node, "clamped-max");
+    }
+"#)]
+extern "C" {
+    fn reuse_gain(node: &AudioNode, destination: &AudioNode);
+    fn reuse_filter(node: &AudioNode, destination: &AudioNode);
+    fn reuse_panner(node: &AudioNode, destination: &AudioNode);
 }
 
 const ROUNDS: usize = 21;
@@ -67,13 +110,14 @@ async fn compare(name: &str, batch: usize, mut fresh: impl FnMut(), mut reuse: i
 
 /// Create, connect, disconnect; and acquire, connect, release: of a node that was only used by its lease, whose release undoes what
 /// was done; of one with settings that a voice makes, which `touch` stands for; and of one that the program had in hand, whose
-/// release undoes all that can have been done to it.
+/// release undoes all that can have been done to it, beside the same `by_hand` and without a pool.
 async fn nodes<N: PoolNode>(
     name: &str,
     context: &AudioContext,
     make: impl Fn() -> Result<N, JsValue>,
     acquire: impl Fn() -> Result<NodeLease<N>, WebError>,
     touch: impl Fn(&NodeLease<N>),
+    by_hand: Option<fn(&AudioNode, &AudioNode)>,
 ) {
     let destination = context.destination();
     let fresh = || {
@@ -99,6 +143,10 @@ async fn nodes<N: PoolNode>(
         lease.connect_to(&destination).expect("a connection");
     };
     compare(&format!("{name}-in-hand"), 1000, fresh, in_hand).await;
+    if let Some(by_hand) = by_hand {
+        let node = make().expect("a node");
+        compare(&format!("{name}-by-hand"), 1000, fresh, || by_hand(node.as_ref(), &destination)).await;
+    }
 }
 
 /// Has the parameters in hand, all of which the release then resets, and costs no call into JavaScript.
@@ -113,19 +161,30 @@ async fn reuse_beside_creation() {
     let memory = AudioMemory::builder().budget(1 << 30).build();
     let pools = AudioNodePoolManager::builder(&context).memory(&memory).build();
     assert!(pools.ready().await, "filters can be reset in this browser");
-    nodes("gain", &context, || context.create_gain(), || pools.acquire_gain(), |gain| hold(gain, &["gain"]))
-        .await;
+    let gain = |gain: &NodeLease<GainNode>| hold(gain, &["gain"]);
+    let by_hand: fn(&AudioNode, &AudioNode) = reuse_gain;
+    nodes("gain", &context, || context.create_gain(), || pools.acquire_gain(), gain, Some(by_hand)).await;
     let filter = |filter: &NodeLease<BiquadFilterNode>| {
         hold(filter, &["frequency", "Q"]);
         // Its memory is emptied for that, as after a signal.
         filter.set_type(BiquadFilterType::Lowpass);
     };
-    nodes("biquad", &context, || context.create_biquad_filter(), || pools.acquire_filter(), filter).await;
+    let by_hand: fn(&AudioNode, &AudioNode) = reuse_filter;
+    nodes(
+        "biquad",
+        &context,
+        || context.create_biquad_filter(),
+        || pools.acquire_filter(),
+        filter,
+        Some(by_hand),
+    )
+    .await;
     let panner = |panner: &NodeLease<StereoPannerNode>| hold(panner, &["pan"]);
-    nodes("stereo-panner", &context, || context.create_stereo_panner(), || pools.acquire_panner(), panner)
-        .await;
+    let by_hand: fn(&AudioNode, &AudioNode) = reuse_panner;
+    let make = || context.create_stereo_panner();
+    nodes("stereo-panner", &context, make, || pools.acquire_panner(), panner, Some(by_hand)).await;
     let spatial = |spatial: &NodeLease<PannerNode>| hold(spatial, &["positionX", "positionY", "positionZ"]);
-    nodes("panner", &context, || context.create_panner(), || pools.acquire_spatial(), spatial).await;
+    nodes("panner", &context, || context.create_panner(), || pools.acquire_spatial(), spatial, None).await;
 
     let buffers = AudioBufferPool::new(&context);
     let rate = context.sample_rate();

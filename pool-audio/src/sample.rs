@@ -3,15 +3,15 @@
 //! ```text
 //! floats   |slack|  plane 0            |pad|  plane 1            |pad|  ...
 //!          ^     ^                         ^
-//!          Box   base, 64-byte aligned     base + stride: aligned again, stride is a multiple of 16 floats
+//!          Vec   base, 64-byte aligned     base + stride: aligned again, stride is a multiple of 16 floats
 //! ```
 //!
-//! # Why a slice of floats with slack, and no `unsafe`
+//! # Why floats with slack, and no `unsafe`
 //!
 //! Three ways were weighed. `alloc::alloc` with an aligned layout needs `unsafe` for the allocation, for the
 //! slices and for `Send`. A `Vec` of `#[repr(align(64))]` lines needs it for the view as floats (or a crate that
-//! hides it). A boxed slice that is up to 15 floats longer, with the aligned start computed once, needs none: the
-//! heap block does not move. The price is 60 bytes a buffer, which is about what
+//! hides it). A vector with room for 15 floats more, with the aligned start computed once, needs none: it never grows, so
+//! the heap block does not move. The price is 60 bytes a buffer, which is about what
 //! an allocator loses on an over-aligned request anyhow; access is one addition and one bounds check per plane
 //! in all three. `bytes()` counts the slack.
 //!
@@ -24,11 +24,10 @@
 //! than clearing them.
 #![deny(clippy::disallowed_types)]
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
-use core::ops::{Index, IndexMut, Range};
+use core::ops::{Index, IndexMut, Range, RangeFrom};
 
 use pool_core::{Bytes, Footprint};
 
@@ -65,19 +64,18 @@ const MASK_BITS: usize = u64::BITS as usize;
 /// # Ok::<(), pool_audio::BufferError>(())
 /// ```
 pub struct SampleBuffer {
-    /// Slack, planes, padding. The block never moves.
-    floats: Box<[f32]>,
+    /// Slack before the planes, and planes with their padding. Slack behind them is capacity. The block never moves.
+    floats: Vec<f32>,
     /// Index in `floats` of the first sample of plane 0: the first one that is 64-byte aligned.
     base: usize,
-    /// Index in `floats` after the last plane and its padding. With `every`, kept so that clearing computes nothing.
-    end: usize,
     key: BufferKey,
     len: u32,
     /// Bit per channel: set once the channel was handed out mutably since the last clear.
     written: u64,
     /// What `written` is if every channel is.
     every: u64,
-    /// No frame at or beyond this one was handed out mutably since the last clear; of no meaning while `written` is 0.
+    /// No frame at or beyond this one was handed out mutably since the last clear. At most `len` while `written` is 0, so that
+    /// who writes first need not look whether it is left from before.
     written_frames: u32,
 }
 
@@ -107,14 +105,14 @@ impl SampleBuffer {
             .map_err(|_| BufferError::OutOfMemory { bytes: count * size_of::<f32>() })?;
         // Not the allocator's own zeros: those are pages that fault on the audio thread, one by one.
         floats.resize(count, 0.0);
-        let floats = floats.into_boxed_slice();
         let misaligned = floats.as_ptr() as usize % ALIGN_BYTES;
         // Floats are aligned to 4 bytes, so the way to the next line is a whole number of floats, 15 at most.
         let base = (ALIGN_BYTES - misaligned) % ALIGN_BYTES / size_of::<f32>();
+        // Shorter, and where it was: so what follows the slack is the planes, and nothing else.
+        floats.truncate(base + usize::from(key.channels) * key.stride());
         Ok(Self {
             floats,
             base,
-            end: base + usize::from(key.channels) * key.stride(),
             key,
             len: key.frames,
             written: 0,
@@ -165,7 +163,7 @@ impl SampleBuffer {
 
     /// Bytes held: planes, padding, alignment slack and the header.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.floats) + size_of::<Self>()
+        self.floats.capacity() * size_of::<f32>() + size_of::<Self>()
     }
 
     /// Uses the first `frames` frames from now on.
@@ -181,6 +179,7 @@ impl SampleBuffer {
         match u32::try_from(frames) {
             Ok(len) if len <= self.key.frames => {
                 self.len = len;
+                self.lower_frames();
                 Ok(())
             }
             _ => Err(BufferError::OverCapacity { requested: frames, capacity: self.frames() }),
@@ -203,8 +202,8 @@ impl SampleBuffer {
 
     /// Where all planes lie in `floats`, with their padding.
     #[inline]
-    fn all(&self) -> Range<usize> {
-        self.base..self.end
+    fn all(&self) -> RangeFrom<usize> {
+        self.base..
     }
 
     /// Where plane `channel` lies in `floats`, cut to `frames`.
@@ -233,9 +232,16 @@ impl SampleBuffer {
     #[inline]
     fn mark_frames(&mut self) {
         // Mostly it is what it was: no store then, as in `renew`.
-        let known = if self.written == 0 { 0 } else { self.written_frames };
-        if known.max(self.len) != self.written_frames {
+        if self.written_frames < self.len {
             self.written_frames = self.len;
+        }
+    }
+
+    /// After a change of the length, or once nothing counts as written.
+    #[inline]
+    fn lower_frames(&mut self) {
+        if self.written == 0 && self.written_frames > self.len {
+            self.written_frames = 0;
         }
     }
 
@@ -277,7 +283,7 @@ impl SampleBuffer {
             rest: &mut self.floats[all],
             stride,
             len,
-            bit: if self.len > 0 { 1 } else { 0 },
+            bit: u64::from(self.len > 0),
             written: &mut self.written,
         }
     }
@@ -363,6 +369,9 @@ impl SampleBuffer {
             if let Some(planes) = self.floats.get_mut(all) {
                 // The mark first, so that whoever writes next need not wait for the clearing.
                 self.written = 0;
+                if self.len < self.key.frames {
+                    self.written_frames = 0;
+                }
                 // One run over the padding too: a single fill is faster than one per plane.
                 planes.fill(0.0);
                 return size_of_val(planes);
@@ -387,6 +396,7 @@ impl SampleBuffer {
     extern "C" fn clear_parts(&mut self) -> usize {
         let (written, frames) = (self.written, self.written_frames as usize);
         self.written = 0;
+        self.lower_frames();
         let mut floats = 0;
         for channel in 0..self.channels() {
             if written & Self::mask_bit(channel) != 0 {
@@ -544,8 +554,8 @@ impl<'a> Iterator for PlanesMut<'a> {
         let (plane, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(self.stride)?;
         self.rest = rest;
         *self.written |= self.bit;
-        // The last bit stays for all channels from there on.
-        self.bit = self.bit << 1 | self.bit & 1 << (MASK_BITS - 1);
+        // Twice the bit, but for the last, which stays for all channels from there on.
+        self.bit += self.bit & !(1 << (MASK_BITS - 1));
         plane.get_mut(..self.len)
     }
 

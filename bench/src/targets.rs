@@ -330,7 +330,7 @@ fn audio(judge: &mut Judge<'_>, worst: &[Worst]) -> Result<()> {
             (Some(ours), Some(by_hand)) => format!("{ours:.0} instructions against {by_hand:.0}; "),
             _ => String::new(),
         };
-        target.known(1.8, format!(
+        target.known(1.5, format!(
             "{counted}where the samples lie, and which of them were written, is read from the buffer on acquire and once \
              more by whoever writes"
         ));

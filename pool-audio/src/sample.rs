@@ -554,8 +554,8 @@ impl<'a> Iterator for PlanesMut<'a> {
         let (plane, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(self.stride)?;
         self.rest = rest;
         *self.written |= self.bit;
-        // Twice the bit, but for the last, which stays for all channels from there on.
-        self.bit += self.bit & !(1 << (MASK_BITS - 1));
+        // Beyond the last bit those of the first channels come again, which were yielded and count as written already.
+        self.bit = self.bit.rotate_left(1);
         plane.get_mut(..self.len)
     }
 

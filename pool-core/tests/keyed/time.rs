@@ -1,0 +1,113 @@
+//! Limits of time, and the clock that they need.
+
+use super::{Sized, builder, destroyed, fill, order};
+use pool_core::{KeepAll, KeyedPoolBuilder, ManualClock};
+use std::cell::Cell;
+use std::rc::Rc;
+
+// An expired object that is handed out because nobody called `maintain`.
+#[test]
+fn an_expired_object_is_never_handed_out() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).idle_ttl(10).build();
+    fill(&pool, &[1, 1]);
+    clock.advance(10);
+    drop(pool.acquire(&1).unwrap()); // just in time, and renewed by its release
+    clock.advance(1);
+    assert_eq!(pool.try_acquire(&1).unwrap().serial, 2);
+    clock.advance(11);
+    assert!(pool.try_acquire(&1).is_none());
+    assert_eq!((pool.stats().expired, pool.stats().idle), (2, 0));
+    assert_eq!(pool.acquire(&1).unwrap().serial, 3);
+    assert_eq!((pool.stats().hits, pool.stats().misses), (2, 3));
+}
+
+// A clock that is read where time means nothing; or not read where it does.
+#[test]
+fn the_clock_is_read_where_there_is_a_limit_of_time() {
+    #[derive(Clone, Default)]
+    struct Read(Rc<Cell<u32>>);
+    impl pool_core::Clock for Read {
+        fn now(&self) -> pool_core::Tick {
+            self.0.set(self.0.get() + 1);
+            pool_core::Tick(0)
+        }
+    }
+    type Timed = KeyedPoolBuilder<usize, Sized, KeepAll, Read>;
+    let read = Read::default();
+    let reads = |limit: fn(Timed) -> Timed| {
+        let pool = limit(builder().clock(read.clone())).build();
+        drop(pool.acquire(&1).unwrap());
+        drop(pool.acquire(&1).unwrap());
+        pool.prewarm(&1, 2).unwrap();
+        pool.maintain(usize::MAX);
+        read.0.take()
+    };
+    assert_eq!(reads(|builder| builder.max_per_key(9).min_idle(1)), 0);
+    assert_eq!(reads(|builder| builder.watch_leaks(1, 1)), 0, "nobody listens");
+    assert!(reads(|builder| builder.idle_ttl(1)) > 0);
+    assert!(reads(|builder| builder.soft_idle_ttl(1)) > 0);
+    assert!(reads(|builder| builder.max_lifetime(1)) > 0);
+}
+
+// A lifetime that use prolongs, or that only idle objects have.
+#[test]
+fn an_object_lives_no_longer_than_its_lifetime() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).max_lifetime(10).build();
+    for _ in 0..5 {
+        drop(pool.acquire(&1).unwrap());
+        clock.advance(2);
+    }
+    assert_eq!(pool.acquire(&1).unwrap().serial, 1, "10 ticks old");
+    let held = pool.acquire(&1).unwrap();
+    clock.advance(1);
+    assert_eq!(held.serial, 1, "a lease is never taken back");
+    drop(held);
+    assert_eq!((pool.stats().expired, pool.stats().idle), (1, 0));
+
+    drop(pool.acquire(&1).unwrap());
+    clock.advance(11);
+    assert!(pool.try_acquire(&1).is_none());
+    drop(pool.acquire(&1).unwrap());
+    clock.advance(11);
+    assert_eq!(pool.maintain(1), 1);
+    assert_eq!((pool.stats().expired, pool.stats().idle), (3, 0));
+}
+
+// Expiry that takes one that is not due, or goes on beyond the limit of work.
+#[test]
+fn maintenance_expires_the_oldest_within_its_limit() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).idle_ttl(5).build();
+    fill(&pool, &[1, 2, 3, 4]);
+    clock.advance(3);
+    fill(&pool, &[5, 6]);
+    clock.advance(2);
+    assert_eq!(pool.maintain(100), 0, "just in time");
+    clock.advance(1);
+    assert_eq!(pool.maintain(0), 0);
+    assert_eq!(pool.maintain(3), 3);
+    assert_eq!(destroyed(&pool), [1, 2, 3]);
+    assert_eq!(pool.maintain(3), 1);
+    assert_eq!(order(&pool), [5, 6]);
+    assert_eq!(pool.maintain(100), 0);
+}
+
+// A lifetime's scan that never comes round to some of the slots.
+#[test]
+fn maintenance_comes_round_to_every_object() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).max_lifetime(5).build();
+    fill(&pool, &[1; 50]);
+    clock.advance(6);
+    let fresh = pool.acquire(&2).unwrap();
+    drop(fresh);
+    let mut destroyed = 0;
+    for _ in 0..20 {
+        let slice = pool.maintain(7);
+        assert!(slice <= 7);
+        destroyed += slice;
+    }
+    assert_eq!((destroyed, order(&pool)), (50, vec![2]));
+}

@@ -9,7 +9,7 @@
 #![deny(missing_docs)]
 
 extern crate alloc;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 // Who may use whom: error < key < sample < format, interop, pool < memory < realtime, and sync < histogram < monitor < profiler.

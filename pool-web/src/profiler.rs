@@ -130,11 +130,11 @@ impl AudioProfiler {
     #[doc(hidden)]
     pub fn begin(&self) -> Result<bool, WebError> {
         let shared = &self.0;
-        if self.is_monitoring() {
-            return Ok(false);
-        }
         if bindings::is_closed(&shared.context) {
             return Err(WebError::ContextClosed { operation: "start" });
+        }
+        if shared.monitor.borrow().is_some() {
+            return Ok(false);
         }
         shared.turn.set(shared.turn.get().wrapping_add(1));
         Ok(true)
@@ -168,10 +168,10 @@ impl AudioProfiler {
         drop(monitor);
     }
 
-    /// Whether the load is being measured.
+    /// Whether the load is being measured: not in a context that was closed.
     #[must_use]
     pub fn is_monitoring(&self) -> bool {
-        self.0.monitor.borrow().is_some()
+        self.0.monitor.borrow().is_some() && !bindings::is_closed(&self.0.context)
     }
 
     /// How the context is doing.

@@ -60,7 +60,11 @@ async fn monitoring_starts_stops_and_resets() {
     let refused = AudioProfiler::with_module_url(&context, "data:text/javascript,(");
     assert!(matches!(refused.start().await, Err(WebError::Exception(e)) if e.operation == "addModule"));
     assert!(!refused.is_monitoring());
+    assert!(hosted.is_monitoring());
     close(&context).await;
+    assert!(!hosted.is_monitoring(), "nothing is measured in a closed context");
+    let again = hosted.start().await;
+    assert!(matches!(again, Err(WebError::ContextClosed { operation: "start" })), "it did not begin before");
 }
 
 /// Whether the browser tells how many frames the sound device asks for at a time, without which no load can be told.

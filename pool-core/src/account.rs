@@ -547,8 +547,9 @@ impl<M: Mode> Account<M> {
         }
     }
 
+    /// The same, without the events: who was told that some may be due calls [`watch`](Self::watch).
     #[inline(always)]
-    fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
+    pub(crate) fn uncharge_quietly(&self, bytes: usize, external: bool) -> Crossed {
         // As in `charge_quickly`.
         match self.tree() {
             None => Crossed(Self::take_off(self.ledger(), bytes, external)),
@@ -587,6 +588,29 @@ impl<M: Mode> Account<M> {
             None => self.watch_level(),
             Some(tree) => (tree.watch)(self),
         }
+    }
+
+    /// The same where there are accounts above.
+    fn watch_levels(&self) {
+        /// Those that are still to be looked at, also if a handler panics.
+        struct Left<'a, M: Mode>(Option<&'a Account<M>>, Option<&'a Account>);
+        impl<M: Mode> Left<'_, M> {
+            fn watch(&mut self) {
+                while let Some(level) = self.0 {
+                    self.0 = level.parent();
+                    level.watch_level();
+                }
+                if let Some(above) = self.1.take() {
+                    above.watch();
+                }
+            }
+        }
+        impl<M: Mode> Drop for Left<'_, M> {
+            fn drop(&mut self) {
+                self.watch();
+            }
+        }
+        Left(Some(self), self.above()).watch();
     }
 
     /// Raises the event if the soft limit has been crossed upward or the low watermark downward since the last.
@@ -655,12 +679,7 @@ impl<M: Mode> Tree<M> {
             let here = account.levels().map(Account::excess_here).max();
             here.max(account.above().map(Account::excess)).unwrap_or(0)
         },
-        watch: |account| {
-            account.levels().for_each(Account::watch_level);
-            if let Some(above) = account.above() {
-                above.watch();
-            }
-        },
+        watch: Account::watch_levels,
         above: |account| {
             #[cfg(feature = "alloc")]
             return account.levels().find_map(|level| M::above(&level.0)).map(Credit::account);

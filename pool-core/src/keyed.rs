@@ -441,8 +441,9 @@ where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let now = if self.attentive { self.clock.now() } else { Tick(0) };
         loop {
+            // Each time: to destroy the one before may have taken its time.
+            let now = if self.attentive { self.clock.now() } else { Tick(0) };
             let mut guard = self.state.lock();
             let state = &mut *guard;
             let class = state.class_of(key, hash)?;
@@ -570,6 +571,8 @@ pub struct KeyStats {
 struct Gone<K, T> {
     object: T,
     left: Left<K>,
+    /// Whether an event may be due since its bytes are charged no more.
+    crossed: bool,
 }
 
 /// Whether idle objects may go to make room for a new one.

@@ -480,6 +480,30 @@ mod promises {
         events();
     }
 
+    // An edge of an account above that nobody tells, and pressure there that stays when the bytes are gone, because a handler
+    // below has panicked.
+    pub(super) fn a_handler_that_panics_hides_no_edge_of_the_accounts_above<K: Kind>() {
+        let accounts = chain::<K>([soft(50), hard(NONE), soft(50)]);
+        let leaf = &accounts[2];
+        let mut claim = leaf.try_reserve(10).unwrap();
+        for (grows, kind, used) in [(true, OverSoftLimit, 60), (false, BackToLow, 10)] {
+            on_next_event(|| resume_unwind(Box::new("on purpose")));
+            let change = || {
+                if grows {
+                    claim.try_grow(50).map(drop).unwrap()
+                } else {
+                    claim.shrink(50).map(drop).unwrap()
+                }
+            };
+            assert!(catch_unwind(AssertUnwindSafe(change)).is_err());
+            assert_eq!(events(), [("leaf", kind, used), ("root", kind, used)]);
+            let pressure = if grows { Pressure::Moderate } else { Pressure::None };
+            assert_eq!([&accounts[0], leaf].map(Account::pressure), [pressure; 2]);
+        }
+        drop(claim);
+        at_zero::<K>(&accounts);
+    }
+
     // Handles that are accounts of their own, or accounts that are taken for one another.
     pub(super) fn clones_are_the_same_account<K: Kind>() {
         let accounts = chain::<K>([hard(9), hard(NONE), hard(NONE)]);
@@ -530,6 +554,7 @@ every_kind!(
     an_event_handler_may_use_the_account,
     counts_stay_exact_when_an_event_handler_panics,
     a_handler_that_panics_on_both_edges_does_no_more_than_that,
+    a_handler_that_panics_hides_no_edge_of_the_accounts_above,
     clones_are_the_same_account,
 );
 

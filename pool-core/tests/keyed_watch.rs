@@ -98,6 +98,29 @@ fn what_is_due_is_idle_for_all_who_ask() {
     clock.advance(5);
     assert_eq!(pool.evict_to(0), 60);
 
+    // In a pool of the shared account that the page is part of.
+    #[cfg(all(feature = "lock_api", feature = "std"))]
+    {
+        let clock = std::sync::Arc::new(ManualClock::default());
+        let server = Account::new("server", 100);
+        let shared = KeyedPoolBuilder::new(Blocks)
+            .account(server.clone())
+            .clock(std::sync::Arc::clone(&clock))
+            .build_shared::<parking_lot::RawMutex>();
+        shared.acquire(&60).unwrap().release_at(Tick(5));
+        let page = Account::local_builder("page").credit(server.credit(8)).build();
+        let local = KeyedPool::builder(Blocks).account(page).build_rc();
+        assert!(local.acquire(&50).is_err(), "not yet");
+        clock.advance(5);
+        assert!(local.acquire(&50).is_ok());
+        assert_eq!((shared.stats().evicted, server.used()), (1, 50));
+    }
+
+    let (_, pool) = due(60);
+    clock.advance(5);
+    pool.close();
+    assert_eq!((pool.stats().quarantined, pool.stats().discarded), (0, 1));
+
     // One that gives to nobody.
     let alone =
         KeyedPool::builder(Blocks).account(Account::new("alone", 100)).clock(Rc::clone(&clock)).build();

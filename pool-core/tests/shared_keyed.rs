@@ -8,6 +8,7 @@ use pool_core::{
     LocalAccount, ManualClock, NoClock, OfKey, SharedKeyedPool, SharedPool, SharedPoolBuilder, Silent, Tick,
     Verdict, WorkLimit,
 };
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -559,6 +560,96 @@ fn nobody_is_refused_what_fits_while_others_take_and_give() {
         drop((classes, pools));
         assert_eq!(root.used(), 0);
     }
+}
+
+thread_local! {
+    /// What is done, by "another thread", when a [`Meddled`] lock was unlocked so many times more.
+    static MEDDLE: Cell<Option<(u32, Box<dyn FnOnce()>)>> = const { Cell::new(None) };
+}
+
+/// A lock after which somebody else comes at once.
+struct Meddled(RawMutex);
+
+// SAFETY: the lock is that of `parking_lot`; what is done besides is done when it is unlocked.
+unsafe impl lock_api::RawMutex for Meddled {
+    const INIT: Self = Self(<RawMutex as lock_api::RawMutex>::INIT);
+    type GuardMarker = <RawMutex as lock_api::RawMutex>::GuardMarker;
+
+    fn lock(&self) {
+        lock_api::RawMutex::lock(&self.0);
+    }
+    fn try_lock(&self) -> bool {
+        lock_api::RawMutex::try_lock(&self.0)
+    }
+    unsafe fn unlock(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { lock_api::RawMutex::unlock(&self.0) };
+        match MEDDLE.take() {
+            Some((0, action)) => action(),
+            Some((more, action)) => MEDDLE.set(Some((more - 1, action))),
+            None => {}
+        }
+    }
+}
+
+// Bytes that are neither idle nor free while an object goes, so that what fits is refused.
+#[test]
+fn what_is_evicted_is_free_as_soon_as_it_is_not_idle() {
+    for unlock in 0.. {
+        let root = Account::new("root", 100);
+        let small = KeyedPoolBuilder::new(Blocks).account(root.clone()).build_shared::<Meddled>();
+        let big = pool(&root);
+        small.prewarm(&10, 3).unwrap();
+        let asked = Rc::new(Cell::new(false));
+        let then = Rc::clone(&asked);
+        MEDDLE.set(Some((
+            unlock,
+            Box::new(move || {
+                drop(big.acquire(&100).unwrap());
+                then.set(true);
+            }),
+        )));
+        small.trim(0);
+        if !asked.get() {
+            assert!(MEDDLE.take().is_some() && unlock > 3, "{unlock}");
+            break;
+        }
+    }
+}
+
+// An object that goes although the bound was kept meanwhile; or another key's, which has the place of one that is gone.
+#[test]
+fn a_release_evicts_no_more_of_a_key_than_are_too_many() {
+    let build = || KeyedPoolBuilder::new(Blocks).max_idle_per_key(1).build_shared::<Meddled>();
+    for unlock in 0..3 {
+        let pool = build();
+        let [one, two] = [pool.acquire_owned(&1).unwrap(), pool.acquire_owned(&1).unwrap()];
+        drop(one);
+        let (other, held) = (Arc::clone(&pool), Rc::new(Cell::new(None)));
+        let holder = Rc::clone(&held);
+        MEDDLE.set(Some((unlock, Box::new(move || holder.set(other.try_acquire_owned(&1))))));
+        drop(two);
+        _ = MEDDLE.take();
+        let stats = pool.stats();
+        assert_eq!(stats.idle as u64 + stats.leased as u64 + stats.evicted, 2);
+        assert!(stats.idle == 1 || stats.evicted == 1 && unlock > 0, "{unlock}: {stats}");
+        drop(held.take());
+    }
+    let pool = build();
+    let [one, two] = [pool.acquire_owned(&1).unwrap(), pool.acquire_owned(&1).unwrap()];
+    drop(one);
+    let other = Arc::clone(&pool);
+    MEDDLE.set(Some((
+        0,
+        Box::new(move || {
+            for _ in 0..2 {
+                other.try_acquire_owned(&1).unwrap().discard();
+            }
+            other.prewarm(&2, 1).unwrap();
+        }),
+    )));
+    drop(two);
+    assert_eq!(pool.key_stats(&2).map(|stats| stats.idle), Some(1));
 }
 
 /// A pool of objects that are all of 100 bytes.

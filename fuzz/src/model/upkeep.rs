@@ -59,6 +59,7 @@ impl Model {
         while let Some(at) = self.oldest_that(pool, |_| true) {
             self.destroy_idle(at, Removal::Evicted(Eviction::Closed));
         }
+        self.end_due_of(pool);
     }
 
     /// Has all that is in quarantine and due become idle.

@@ -172,10 +172,14 @@ impl<M: Mode> Account<M> {
         self.evict_until(0, bytes, None)
     }
 
-    /// Has what is in quarantine and due become idle, in all pools of the tree that give back.
+    /// Has what is in quarantine and due become idle, in all pools of the tree that give back, and of the shared one that a
+    /// local tree is part of.
     pub(crate) fn end_due(&self) {
         if wanted::QUARANTINE.is_set() {
             self.top().evictors().for_each(|evictor| evictor.end_due());
+            if let Some(above) = self.above() {
+                above.end_due();
+            }
         }
     }
 
@@ -304,11 +308,8 @@ impl<M: Mode> Account<M> {
     /// was looked at, so where there are threads too little is believed when it is seen some times in a row.
     pub(crate) fn admit(&self, held: usize, bytes: usize, own: Option<&dyn Evict>) -> Result<(), OverBudget> {
         let hopeless = |shortfall: Shortfall<'_, M>| {
-            // What they are in all is counted for the text of a refusal only.
-            if shortfall.evictable_up_to(shortfall.bytes(), own) >= shortfall.bytes() {
-                return None;
-            }
-            let evictable = shortfall.evictable(own);
+            // If it is less than enough it is all that there is.
+            let evictable = shortfall.evictable_up_to(shortfall.bytes(), own);
             (shortfall.bytes() > evictable).then(|| (shortfall.bytes(), shortfall.refusal(evictable)))
         };
         #[cfg(feature = "alloc")]

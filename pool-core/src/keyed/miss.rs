@@ -298,7 +298,7 @@ where
 
     /// Destroys what had to go to make room, and whose bytes are the claim's.
     fn destroy_victim(&self, victim: Gone<K, F::Object>) {
-        let Gone { object, left } = victim;
+        let Gone { object, left, crossed: _ } = victim;
         if let Some((key, why)) = &left.told {
             self.observer.removed(key, left.bytes, *why);
         }

@@ -77,7 +77,7 @@ where
         if let Some((class, idle)) = linked
             && idle > self.limits.max_idle_per_key
         {
-            let _ = self.evict_oldest_of(class);
+            let _ = self.evict_beyond_max_idle(class);
         }
         linked.is_some()
     }
@@ -144,7 +144,7 @@ where
         let linked = state.link(slot, || self.stamp(), |_| true);
         drop(guard);
         let (class, idle) = linked?;
-        if idle > self.limits.max_idle_per_key { self.evict_oldest_of(class) } else { None }
+        if idle > self.limits.max_idle_per_key { self.evict_beyond_max_idle(class) } else { None }
     }
 
     /// # Safety
@@ -277,7 +277,10 @@ where
     #[cold]
     fn abandon_untold(&self, slot: u32) {
         let why = Removal::Discarded(Discard::Panicked);
-        let gone = self.remove_and_tell(&mut self.state.lock(), slot, why, false);
+        let gone = {
+            let mut state = self.state.lock();
+            self.uncharged(self.remove_and_tell(&mut state, slot, why, false))
+        };
         self.destroy(gone);
     }
 }

@@ -44,6 +44,8 @@ where
 
     /// Destroys the idle objects that `keep` refuses. Returns how many.
     ///
+    /// What is in quarantine is not idle, also if it is due: it waits for who needs an object or its bytes.
+    ///
     /// The predicate sees each idle object once, those released longest ago first, and may use the pool: it will not
     /// be handed the object that it looks at, and a destructor not the one that comes next. What it acquires meanwhile it may
     /// not see, and what it releases it may see again. The order of the others is untouched.
@@ -183,8 +185,9 @@ where
         Some(account.overcommitted())
     }
 
-    /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are destroyed and
-    /// uncharged as they come back, those in quarantine at the first [`maintain`](Self::maintain) after they are due.
+    /// Refuses all further acquires and destroys what is idle, and what was in quarantine and is due. Leases stay usable; their
+    /// objects are destroyed and uncharged as they come back, those in quarantine at the first [`maintain`](Self::maintain)
+    /// after they are due.
     /// Closing again changes nothing.
     pub fn close(&self) {
         /// Goes on if a destructor panics: whoever closes a pool wants everything gone.
@@ -202,6 +205,7 @@ where
             self.close_classes();
         });
         (closing.0)();
+        let _ = self.end_quarantines();
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -263,7 +267,16 @@ where
     /// Takes an object out of the state and out of its slot, which somebody else may use as soon as the state is not locked
     /// any more.
     pub(super) fn remove(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
-        self.remove_here(state, slot, why)
+        self.uncharged(self.remove_here(state, slot, why))
+    }
+
+    /// Uncharges what has left the state, which is still locked: whoever looks for room finds its bytes either free or to be
+    /// evicted. What is raised for it, [`let_go`](Self::let_go) raises.
+    pub(super) fn uncharged(&self, mut gone: Gone<K, F::Object>) -> Gone<K, F::Object> {
+        if let Some(account) = &self.account {
+            gone.crossed = account.uncharge_quietly(gone.left.bytes, false).0;
+        }
+        gone
     }
 
     /// The same, put where it is called.
@@ -284,23 +297,25 @@ where
         let left = state.remove(slot, why, tell);
         // SAFETY: the slot held an object until `State::remove` marked it as vacant, and the state is still locked.
         let object = unsafe { self.cells.at(slot).take() };
-        Gone { object, left }
+        Gone { object, left, crossed: false }
     }
 
-    /// Uncharges, then destroys what has left the state.
+    /// Destroys what has left the state and is uncharged.
     pub(super) fn destroy(&self, gone: Gone<K, F::Object>) {
         drop(self.let_go(gone));
     }
 
-    /// Uncharges what has left the state.
+    /// Tells of what has left the state and is uncharged.
     pub(super) fn let_go(&self, gone: Gone<K, F::Object>) -> F::Object {
-        let Gone { object, left: Left { bytes, key, told } } = gone;
-        if let Some(account) = &self.account {
-            account.uncharge(bytes, false);
+        let Gone { object, left: Left { bytes, key, told }, crossed } = gone;
+        if crossed && let Some(account) = &self.account {
+            account.watch();
         }
         if let Some((key, why)) = &told {
             self.observer.removed(key, bytes, *why);
         }
+        // Before the object is on its way out, for either may panic, and then it is destroyed.
+        drop(told);
         drop(key);
         object
     }
@@ -373,13 +388,17 @@ where
         done
     }
 
-    /// Evicts the object of a class that was released longest ago; its bytes.
+    /// Evicts the object of a class that was released longest ago, if too many are idle; its bytes.
     #[cold]
     #[inline(never)]
-    pub(super) fn evict_oldest_of(&self, class: u32) -> Option<usize> {
+    pub(super) fn evict_beyond_max_idle(&self, class: u32) -> Option<usize> {
         let gone = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
+            // Others may have taken some since they were too many, and the class may be another key's.
+            if state.classes[class as usize].idle <= self.limits.max_idle_per_key {
+                return None;
+            }
             let why = Removal::Evicted(Eviction::KeyIdle);
             let oldest = state.oldest_of(class)?;
             self.remove(state, oldest, why)

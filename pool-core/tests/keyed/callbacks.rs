@@ -1,9 +1,10 @@
 //! User code that uses the pool or panics while the pool is at work.
 
 use super::builder;
-use pool_core::{Account, Factory, KeyedPool, ManualClock};
-use std::cell::RefCell;
+use pool_core::{Account, Factory, Footprint, KeyedPool, ManualClock, Observer};
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 // A bound that a destructor can pass by taking another of the same key while the first is being admitted.
@@ -18,7 +19,7 @@ fn the_share_of_a_key_holds_when_a_destructor_acquires() {
             }
         }
     }
-    impl pool_core::Footprint for Bomb {}
+    impl Footprint for Bomb {}
 
     let action: Rc<RefCell<Option<Box<dyn FnOnce()>>>> = Rc::default();
     let fuse = Rc::clone(&action);
@@ -46,7 +47,7 @@ fn the_share_of_a_key_holds_when_a_destructor_acquires() {
 #[test]
 fn a_panic_of_who_hears_of_a_leak_that_came_back_loses_no_slot() {
     struct Touchy;
-    impl pool_core::Observer<usize> for Touchy {
+    impl Observer<usize> for Touchy {
         fn returned(&self, _: &usize, _: &pool_core::Leak) {
             panic!("planned");
         }
@@ -58,12 +59,12 @@ fn a_panic_of_who_hears_of_a_leak_that_came_back_loses_no_slot() {
         let lease = pool.acquire(&10).unwrap();
         clock.advance(6);
         pool.maintain(usize::MAX);
-        let ending = std::panic::AssertUnwindSafe(|| match end {
+        let ending = AssertUnwindSafe(|| match end {
             0 => drop(lease),
             1 => lease.discard(),
             _ => drop(lease.detach()),
         });
-        assert!(std::panic::catch_unwind(ending).is_err());
+        assert!(catch_unwind(ending).is_err());
         let stats = pool.stats();
         assert_eq!((stats.leased, stats.created, account.used()), (0, stats.destroyed, 0), "{stats:?}");
     }
@@ -101,6 +102,36 @@ fn what_a_victim_held_beyond_the_need_is_free_before_its_destructor_runs() {
         drop(pool.acquire(&1000).unwrap());
         let _small = pool.acquire(&10).unwrap();
         assert_eq!(*heard.borrow(), [10], "estimates up to {estimate}");
+    }
+}
+
+// An object that is lost, neither idle nor destroyed, because a key panicked as it went with it.
+#[test]
+fn an_object_whose_key_panics_on_its_way_out_is_destroyed() {
+    thread_local!(static UNTIL: Cell<u32> = const { Cell::new(0) });
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Key;
+    impl Drop for Key {
+        fn drop(&mut self) {
+            let until = UNTIL.replace(UNTIL.get().saturating_sub(1));
+            assert!(until != 1, "on purpose");
+        }
+    }
+    struct Object(#[allow(dead_code, reason = "counted")] Rc<()>);
+    impl Footprint for Object {}
+    /// Listens, so that it gets a key of its own.
+    struct Watcher;
+    impl Observer<Key> for Watcher {}
+    // The observer's is dropped first, then the pool's.
+    for panics in [1, 2] {
+        let account = Account::new("a", 100);
+        let object = Rc::new(());
+        let make = |_: &Key| Ok::<_, Infallible>(Object(Rc::clone(&object)));
+        let pool = KeyedPool::builder(make).observer(Watcher).account(account).build();
+        drop(pool.acquire(&Key).unwrap());
+        UNTIL.set(panics);
+        assert!(catch_unwind(AssertUnwindSafe(|| pool.trim(0))).is_err());
+        assert_eq!((Rc::strong_count(&object), pool.stats().idle, pool.stats().evicted), (1, 0, 1));
     }
 }
 

@@ -1,8 +1,9 @@
 //! Limits of time, and the clock that they need.
 
 use super::{Sized, builder, destroyed, fill, order};
-use pool_core::{KeepAll, KeyedPoolBuilder, ManualClock};
+use pool_core::{Footprint, KeepAll, KeyedPoolBuilder, ManualClock};
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 // An expired object that is handed out because nobody called `maintain`.
@@ -48,6 +49,33 @@ fn the_clock_is_read_where_there_is_a_limit_of_time() {
     assert!(reads(|builder| builder.idle_ttl(1)) > 0);
     assert!(reads(|builder| builder.soft_idle_ttl(1)) > 0);
     assert!(reads(|builder| builder.max_lifetime(1)) > 0);
+}
+
+// One that is handed out since it was not too old when the one before it was looked at, which then took its time to go.
+#[test]
+fn an_object_that_expires_while_another_is_destroyed_is_not_handed_out() {
+    struct Slow(Rc<ManualClock>);
+    impl Footprint for Slow {}
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.advance(300);
+        }
+    }
+    let clock = Rc::new(ManualClock::default());
+    let made = Cell::new(0);
+    let make = |_: &u8| {
+        made.set(made.get() + 1);
+        Ok::<_, Infallible>(Slow(Rc::clone(&clock)))
+    };
+    let pool = KeyedPoolBuilder::new(make).clock(Rc::clone(&clock)).max_lifetime(200).build();
+    let old = pool.acquire(&1).unwrap();
+    clock.advance(150);
+    let young = pool.acquire(&1).unwrap();
+    drop((young, old));
+    clock.advance(100);
+    let new = pool.acquire(&1).unwrap();
+    assert_eq!((made.get(), pool.stats().expired), (3, 2));
+    drop(new);
 }
 
 // A lifetime that use prolongs, or that only idle objects have.

@@ -233,12 +233,11 @@ fn draw(
         .y_desc("MiB in use, leased and idle")
         .draw()?;
     // The highest sum first; the others are drawn over it. The parts of a sample were read one after the other, so their sum
-    // can be more than there ever was; the whole, which `main` checks, was read at once.
+    // can be more than there ever was; the whole, which `main` checks and at which the drawing ends, was read at once.
     for upto in (0..kinds.len()).rev() {
         let Kind { name, colour, .. } = &kinds[upto];
-        let sums = samples
-            .iter()
-            .map(|s| (s.seconds, to_mib(s.used[..=upto].iter().sum::<usize>()).min(to_mib(LIMIT))));
+        let sums =
+            samples.iter().map(|s| (s.seconds, to_mib(s.used[..=upto].iter().sum::<usize>().min(s.total))));
         chart.draw_series(AreaSeries::new(sums, 0.0, *colour))?.label(*name).legend({
             let colour = *colour;
             move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled())

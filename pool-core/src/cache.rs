@@ -20,8 +20,9 @@ const RETURNS: u32 = BITS / 2;
 /// A private stash in front of a [`SharedPool`](crate::SharedPool) or [`StaticPool`](crate::StaticPool): one for each
 /// thread, interrupt handler or task.
 ///
-/// It takes up to half of the idle objects of a group (64 slots, 32 on 32-bit targets) with **one** atomic operation, and
-/// then gives them out and takes them back with plain loads and stores.
+/// It takes what is idle of a group (64 slots, 32 on 32-bit targets), or half of it in a pool bounded to fewer than 8 groups, with
+/// **one** atomic operation, and then gives it out and takes it back with plain loads and stores. What it has idle is out of
+/// everybody else's reach until it is [flushed](Self::flush) or dropped: of acquires, evictions, trims and pressure.
 ///
 /// | call | cost | progress |
 /// |---|---|---|

@@ -75,9 +75,12 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 
 /// A [`KeyedPool`] for threads, which take turns by the mutex `L` of the user's choice.
 ///
-/// All methods are those of [`KeyedPool`], and user code runs with nothing locked in this kind as well. The mutex is held for
-/// a bounded number of steps: a look-up of the key and two changes of lists, on a miss a few times that. A thread that may not
-/// wait should not use it, but resolve a key once to a [class](Self::class).
+/// All methods are those of [`KeyedPool`], and user code runs with nothing locked in this kind as well, but for the keys' `Eq` and
+/// `Clone`. By an acquire or a release that makes no key or slot the mutex is held for a bounded number of steps: a look-up of the
+/// key and two changes of lists, on a miss a few times that. While the pool grows its lists move under the mutex (at 2^20 objects
+/// for some 30 ms), and `keys`, `key_stats`, `trim` past what [`min_idle`](KeyedPoolBuilder::min_idle) keeps, and a `release_at` that is due
+/// before others hold it for O(objects). A thread that may not wait should not use it, but resolve a key once to a
+/// [class](Self::class).
 ///
 /// **Order of eviction.** Within the pool it is LRU by the order in which releases got the mutex, exactly. Across the pools of
 /// one tree of accounts releases are told apart by the misses between them: of two objects of different pools, with no
@@ -116,7 +119,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// |---|---|---|
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; the end of those |
 /// | the same with objects in quarantine, if nothing else is idle | O(1) for each that is due | clock; the end of those that are not kept |
-/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(those pools), plus the factory | factory, clock, observer, event handler; the end of what is evicted |
+/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(those pools), plus the factory; to be refused, O(idle objects of their classes and of shared pools) more | factory, clock, observer, event handler; the end of what is evicted |
 /// | dropping a lease, [`release`](Self::release), [`release_at`](Lease::release_at) | O(1); the last one more if others are due later | resetter, `measure`, clock; observer, if the lease was said to be leaked; event handler, if the object weighs something else now; its end if it is not kept, and that of an older one if too many of the key are idle |
 /// | [`discard`](Lease::discard), [`detach`](Lease::detach) | O(1) | clock and observer, if the lease was said to be leaked; the object's end, when detached without the destructor |
 /// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object | the end of what goes, [classes](Self#method.class) among it; `maintain`: clock, observer; `set_hard_limit`: the same for other pools of the account |

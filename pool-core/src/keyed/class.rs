@@ -29,6 +29,8 @@ use core::hash::Hash;
 /// | [`max_per_key`](super::KeyedPoolBuilder::max_per_key) | has the same bound by itself: so many in the class, and so many of the key in the pool |
 /// | [`max_idle_per_key`](super::KeyedPoolBuilder::max_idle_per_key), [`min_idle`](super::KeyedPoolBuilder::min_idle) | none: all that is released stays idle until bytes are short, and all of it may go then |
 /// | [`idle_ttl`](super::KeyedPoolBuilder::idle_ttl), [`soft_idle_ttl`](super::KeyedPoolBuilder::soft_idle_ttl), [`max_lifetime`](super::KeyedPoolBuilder::max_lifetime) | none: its objects never expire |
+/// | idle objects within reach of others | not those that an explicit [`Cache`](crate::Cache) of it has: no eviction, lowered limit, pressure or `close` reaches them until it is flushed, used after the close, or dropped |
+/// | what is evicted is free or idle at every moment | for the few instructions in which an object goes it is neither: who is refused just then may find that it would have fitted |
 /// | quarantine ([`Lease::release_at`](crate::Lease::release_at)) | none |
 /// | observer, [`watch_leaks`](super::KeyedPoolBuilder::watch_leaks) | hear nothing of it |
 /// | [`evict_cheapest_of`](super::KeyedPoolBuilder::evict_cheapest_of), exact LRU | one age for all its objects, that of the last release, and the highest slot goes first; see [`build_arc`](SharedPoolBuilder::build_arc) |

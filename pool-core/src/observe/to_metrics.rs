@@ -15,8 +15,9 @@ use metrics::{counter, gauge};
 /// | `pool_leaked_total`, `pool_returned_total` | `pool` | leases that were out too long, and those of them that ended after all |
 /// | `pool_pressure` | `pool` | 0, 1 or 2 |
 ///
-/// What was created less what was removed is what the pool holds, as long as there is one: when it is dropped, nobody is told
-/// of what it still holds. Call [`close`](crate::KeyedPool::close) before, and the two come to the same.
+/// What was created less what was removed is what the pool holds, in objects, as long as there is one: when it is dropped, nobody
+/// is told of what it still holds. Call [`close`](crate::KeyedPool::close) before, and the two come to the same. In bytes this is so
+/// for objects that weigh the same all their lives: nobody is told of a weight that has changed when it is measured at a release.
 ///
 /// Hits and leases are told to no observer; sample [`stats`](crate::KeyedPool::stats) for those.
 #[derive(Clone, Copy, Debug)]

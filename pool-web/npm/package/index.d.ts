@@ -28,14 +28,11 @@ export type PoolErrorCode =
   | "bad-option"
   | "not-a-node"
   | "not-poolable"
-  | "detached"
-  | "out-of-range"
   | "unknown-param"
   | "context-closed"
   | "pool-closed"
   | "exhausted"
   | "over-budget"
-  | "bad-token"
   | "unsupported";
 
 /**

@@ -60,7 +60,11 @@ extern "C" {
         frames: u32,
         dirty: u32,
     ) -> u32;
-    fn make_source(context: &BaseAudioContext, buffer: &AudioBuffer) -> Option<AudioBufferSourceNode>;
+    fn make_source(
+        context: &BaseAudioContext,
+        buffer: &AudioBuffer,
+        playback_rate: f32,
+    ) -> Option<AudioBufferSourceNode>;
     fn start_between(source: &AudioBufferSourceNode, start: f64, end: f64) -> bool;
     pub(crate) fn set_dispatch(callback: &JsValue);
     #[wasm_bindgen(js_name = on_ended)]
@@ -320,12 +324,13 @@ pub(crate) fn channel_data(
     channel(buffer, views, index, frames).ok_or_else(take_thrown)
 }
 
-/// A source that plays a buffer. 1 call, and no garbage but the source, unlike web-sys' own.
+/// A source that plays a buffer at a rate. 1 call.
 pub(crate) fn source_of(
     context: &BaseAudioContext,
     buffer: &AudioBuffer,
+    playback_rate: f32,
 ) -> Result<AudioBufferSourceNode, JsValue> {
-    make_source(context, buffer).ok_or_else(take_thrown)
+    make_source(context, buffer, playback_rate).ok_or_else(take_thrown)
 }
 
 /// Plays a source from a time to a time. 1 call.

@@ -97,11 +97,10 @@ export function cut_param(source, target, output) {
   }
 }
 
-export function make_source(context, buffer) {
+export function make_source(context, buffer, playbackRate) {
   try {
-    const source = context.createBufferSource();
-    source.buffer = buffer;
-    return source;
+    // With its rate from the start: to set one later, even before it plays, is an event, which it keeps until it is collected.
+    return new AudioBufferSourceNode(context, { buffer, playbackRate });
   } catch (error) {
     thrown = error;
     return undefined;

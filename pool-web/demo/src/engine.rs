@@ -464,7 +464,7 @@ impl Band {
 
         let chain = self.supply.chain(hit.frames, hit.echo)?;
         // Anew: what was made since may have made the memory grow.
-        let source = chain.sound.source(&self.context, self.scratch.views(frames))?;
+        let source = chain.sound.source(&self.context, self.scratch.views(frames), hit.speed)?;
         self.wire(&source, &chain)?;
         let end = self.start_source(hit, now, &source, &chain).map_err(|error| describe(&error))?;
         let over = end + chain.tail();
@@ -483,8 +483,6 @@ impl Band {
         let time = hit.time.max(now);
         let length = f64::from(hit.frames) / f64::from(self.sample_rate) / f64::from(hit.speed);
         let end = time + length;
-        source.playback_rate().set_value_at_time(hit.speed, time)?;
-
         let headroom = if hit.grain { self.grain_gain } else { 0.6 };
         let level = hit.level * headroom;
         chain.gain.set_at("gain", GainNode::gain, level, time)?;

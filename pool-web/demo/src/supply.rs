@@ -11,8 +11,8 @@ use pool_web::{
 };
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    AudioBuffer, AudioBufferSourceNode, AudioContext, AudioNode, AudioParam, BiquadFilterNode,
-    BiquadFilterType, DelayNode, GainNode, StereoPannerNode,
+    AudioBuffer, AudioBufferSourceNode, AudioBufferSourceOptions, AudioContext, AudioNode, AudioParam,
+    BiquadFilterNode, BiquadFilterType, DelayNode, GainNode, StereoPannerNode,
 };
 
 use crate::{
@@ -128,25 +128,27 @@ pub(crate) enum Sound {
 }
 
 impl Sound {
-    /// Fills both sides, and makes a source that plays them: the one node that cannot be pooled.
+    /// Fills both sides, and makes a source that plays them at a speed: the one node that cannot be pooled.
     pub(crate) fn source(
         &self,
         context: &AudioContext,
         [left, right]: &[Float32Array; 2],
+        speed: f32,
     ) -> Result<AudioBufferSourceNode, String> {
         match self {
             Self::Leased(lease) => lease
                 .write_array(0, left)
                 .and_then(|()| lease.write_array(1, right))
-                .and_then(|()| lease.timed_source())
+                .and_then(|()| lease.timed_source_at(speed))
                 .map_err(|error| error.to_string()),
             Self::Fresh(buffer) => {
                 let samples = buffer.unchecked_ref::<Samples>();
                 samples.write(left, 0);
                 samples.write(right, 1);
-                let source = context.create_buffer_source().map_err(|error| describe(&error))?;
-                source.set_buffer(Some(buffer));
-                Ok(source)
+                let options = AudioBufferSourceOptions::new();
+                options.set_buffer(Some(buffer));
+                options.set_playback_rate(speed);
+                AudioBufferSourceNode::new_with_options(context, &options).map_err(|error| describe(&error))
             }
         }
     }

@@ -99,6 +99,11 @@ async fn a_timed_source_holds_until_it_has_stopped() {
         assert!(matches!(refused, Err(WebError::Exception(e)) if e.name == "RangeError"), "{end}");
     }
     assert_eq!(lease.holds(), 0);
+    let fast = lease.timed_source_at(1.5).expect("a source");
+    assert_eq!((fast.playback_rate().value(), source.playback_rate().value()), (1.5, 1.0));
+    let refused = lease.timed_source_at(f32::NAN);
+    assert!(matches!(refused, Err(WebError::Exception(e)) if e.operation == "AudioBufferSourceNode"));
+    assert_eq!(lease.holds(), 0);
     // Half of the buffer: it is stopped, or the other half would be heard from the next user's.
     lease.start_timed(&source, begin, begin + 0.5).expect("it was not started by what was refused");
     let again = lease.start_timed(&source, begin, begin + 0.1);

@@ -1,7 +1,7 @@
 //! Horizontal bars as SVG: ours in colour, the rest in grey.
 
-use crate::report::Measured;
-use crate::table::{put, shown, spaced};
+use crate::figures::Measured;
+use crate::text::{put, shown, spaced};
 use crate::workloads::Kind;
 use crate::workloads::memory::Memory;
 use crate::worst::Worst;

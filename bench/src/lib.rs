@@ -7,16 +7,20 @@
 //! | `source` | what all pools have in common here: take, write, give back |
 //! | `ours`, `by_hand`, `peers` | each pool, as one uses it |
 //! | `workloads` | what is done with them; a file each |
+//! | `lap` | one round |
 //! | `measure` | rounds in turn, and their medians |
+//! | `figures` | what was measured |
 //! | `worst` | the longest of a million quanta, and first uses |
 //! | `targets` | the goals, judged from the medians |
 //! | `versions` | of the peers, from the lock file |
-//! | `report`, `chart`, `table` | the JSON, the pictures, the Markdown |
+//! | `text`, `chart`, `table`, `report` | numbers as text, the pictures, the Markdown, the JSON |
 //! | `bin/compare` | measures, judges, writes |
 //! | `bin/instructions` | runs the single-threaded workloads once each, for callgrind to count |
 
 mod by_hand;
 mod chart;
+mod figures;
+mod lap;
 mod measure;
 mod ours;
 mod peers;
@@ -24,11 +28,13 @@ mod report;
 mod source;
 mod table;
 mod targets;
+mod text;
 mod versions;
 pub mod workloads;
 mod worst;
 
-pub use measure::{Lap, Settings};
+pub use lap::Lap;
+pub use measure::Settings;
 pub use report::{Instructions, Report};
 pub use workloads::{Contender, Kind, Run, Workload};
 pub use worst::tell as tell_worst;

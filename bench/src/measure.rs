@@ -11,6 +11,7 @@
 //! bits of their addresses, and waits where they agree: so it hangs on where the stack happens to lie whether a contender's own
 //! variables wait for the block that it clears, which took 9.3 ns in place of 7.4 in every third process.
 
+use crate::lap::{Lap, waited};
 use crate::workloads::{Contender, Run, Workload};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -106,21 +107,6 @@ impl Rounds {
         }
         summary(self.calm, disturbed)
     }
-}
-
-/// What one round took.
-#[derive(Debug, Clone, Copy)]
-pub struct Lap {
-    /// From start to end.
-    pub time: Duration,
-    /// Whether all that took part were running all the time.
-    pub calm: bool,
-}
-
-/// How long this thread has waited for a processor so far, where the system tells.
-pub(crate) fn waited() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    stat.split(' ').nth(1)?.parse().ok()
 }
 
 /// Depths of the stack, a frame of [`at_depth`] apart: together more than the 4 KiB after which addresses look the same.

@@ -1,6 +1,7 @@
 //! One run: measured, judged, written.
 
-use crate::measure::{Settings, Times, measure};
+use crate::figures::{Measured, Row};
+use crate::measure::{Settings, measure};
 use crate::targets::{self, Target};
 use crate::versions::version_of;
 use crate::workloads::memory::{self, Memory};
@@ -33,32 +34,6 @@ impl Instructions {
 /// Quanta of which the longest is told, and so many when it has to be quick.
 const WORST_OF: u64 = 1_000_000;
 const WORST_OF_QUICK: u64 = 50_000;
-
-/// A workload's figures.
-pub(crate) struct Measured {
-    pub(crate) slug: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) per: &'static str,
-    pub(crate) note: &'static str,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) facts: Vec<(&'static str, f64)>,
-}
-
-impl Measured {
-    /// Whether nobody else takes part: such a workload compares a pool with itself.
-    pub(crate) fn all_ours(&self) -> bool {
-        self.rows.iter().all(|row| row.kind == Kind::Ours)
-    }
-}
-
-/// A contender's figures.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) version: Option<String>,
-    pub(crate) kind: Kind,
-    pub(crate) times: Times,
-    pub(crate) instructions: Option<f64>,
-}
 
 /// All figures of a run.
 pub struct Report {

@@ -1,8 +1,8 @@
 //! The goals, and whether they are met: computed from the medians of this run.
 
+use crate::figures::{Measured, Row};
 use crate::measure::Times;
-use crate::report::{Measured, Row};
-use crate::table::shown;
+use crate::text::shown;
 use crate::workloads::memory::Memory;
 use crate::workloads::{Kind, account, audio, burst, cost, hand_over, keyed, pair, threads, zeroed};
 use crate::worst::{self, Worst};

@@ -5,7 +5,7 @@
 
 use super::threads::{Gate, join, lap, shift};
 use super::{Contender, Kind, Workload};
-use crate::measure::Lap;
+use crate::lap::Lap;
 use crate::ours::PACKAGE;
 use pool_core::{Account, Charge, Credit, LocalAccount, Reservation};
 use std::cell::Cell;

@@ -3,7 +3,7 @@
 //! Ten, so that the memory they take decides nothing.
 
 use super::{Contender, Kind, Workload};
-use crate::measure::{Lap, waited};
+use crate::lap::{Lap, waited};
 use crate::ours::PACKAGE;
 use pool_core::{Account, Factory, KeyedPool, Lease, LocalPool, SharedPool};
 use std::convert::Infallible;

@@ -6,7 +6,7 @@
 use super::threads::{Gate, join, lap, shift, wait_a_little};
 use super::{Contender, Facts, Kind, Workload};
 use crate::by_hand::{MALLOC, NeverBack, Nothing};
-use crate::measure::Lap;
+use crate::lap::Lap;
 use crate::ours::{PACKAGE, Shared};
 use crate::peers::{MIMALLOC, Opool, Queued, ShardedSlab};
 use crate::source::End;

@@ -11,7 +11,7 @@ pub(crate) mod pair;
 pub(crate) mod threads;
 pub(crate) mod zeroed;
 
-use crate::measure::Lap;
+use crate::lap::Lap;
 use crate::source::{self, Source};
 
 /// One kind of work, done by each contender.

@@ -2,7 +2,7 @@
 
 use super::{Contender, Kind, Workload};
 use crate::by_hand::VecInRefCell;
-use crate::measure::{Lap, waited};
+use crate::lap::{Lap, waited};
 use crate::ours::{PACKAGE, Shared};
 use crate::peers::{Deadpool, LockfreeLinear, LockfreeSpin, Opool, Queued, ShardedSlab};
 use crate::source::{Source, pairs};

@@ -1,5 +1,6 @@
 //! The recordings: found, decoded, and charged to the audio memory.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -7,8 +8,9 @@ use pool_audio::{AudioMemory, SampleBuffer};
 
 use crate::args::Args;
 use crate::decode::{DecodeError, decode};
-use crate::mixer::SAMPLE_RATE;
 
+/// The sample rate of the mix, at which recordings are played.
+pub(crate) const SAMPLE_RATE: NonZeroU32 = NonZeroU32::new(48_000).expect("a constant above 0");
 /// Quiet recordings are made louder, but not by more than this: what is left of the noise stays noise.
 const MOST_GAIN: f32 = 4.0;
 

@@ -23,7 +23,8 @@ use std::process::ExitCode;
 use pool_audio::{AudioMemory, CallbackProfiler};
 
 use crate::args::{Args, Request, USAGE};
-use crate::mixer::{Mixer, QUANTUM, SAMPLE_RATE};
+use crate::kit::SAMPLE_RATE;
+use crate::mixer::{Mixer, QUANTUM};
 use crate::progress::Progress;
 use crate::report::{PoolTotals, Report};
 use crate::wav::WavFile;

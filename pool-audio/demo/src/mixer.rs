@@ -12,21 +12,18 @@
 //! of its own in which they make room, least recently used first, for those of the new length.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use pool_audio::{
     AcquireError, AudioMemory, BufferError, BufferKey, BufferPool, OwnedBufferLease, SampleBuffer,
 };
 
-use crate::kit::Recording;
+use crate::kit::{Recording, SAMPLE_RATE};
 use crate::limiter::limit;
 use crate::sequence::{self, Dice};
 
 /// Frames per quantum.
 pub(crate) const QUANTUM: u32 = 128;
-/// The sample rate of the mix.
-pub(crate) const SAMPLE_RATE: NonZeroU32 = NonZeroU32::new(48_000).expect("a constant above 0");
 /// Bytes that echo lines may take, leased and idle: enough for those that sound at once, not for those of all
 /// five lengths.
 pub(crate) const ECHO_BUDGET: usize = 4 * 1024 * 1024;

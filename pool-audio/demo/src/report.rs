@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use pool_audio::{Bytes, PoolStats, ProfileSnapshot};
 use serde_json::{Value, json};
 
-use crate::mixer::{Counts, QUANTUM, SAMPLE_RATE};
+use crate::kit::SAMPLE_RATE;
+use crate::mixer::{Counts, QUANTUM};
 use crate::wav::Loudness;
 
 /// Everything worth telling about one mix.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use pool_audio::SampleBuffer;
 
-use crate::mixer::SAMPLE_RATE;
+use crate::kit::SAMPLE_RATE;
 
 /// Loudness of what was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -74,7 +74,7 @@ pub type FixedLocalPool<F, const N: usize, R = KeepAll, M = Shared> = LocalPool<
 /// | call | cost | may call |
 /// |---|---|---|
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), a pop | |
-/// | [`acquire`](Self::acquire) (miss) | O(1) and the factory | factory, event handler |
+/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) and the factory; where other pools of the account give, what they have to evict | factory, event handler; the end of what others evict |
 /// | dropping a lease | O(1), a push | resetter; `measure` if bytes are bounded; destructor if it is discarded |
 /// | [`trim`](Self::trim) | O(idle) | destructor |
 /// | [`retain`](Self::retain) | O(idle) | predicate, destructor |
@@ -689,8 +689,14 @@ where
             max_objects: self.max_objects,
         })?;
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
-        let grow =
-            |claim: &mut Claim<'_, M>, bytes| claim.try_grow(bytes).map_err(|shortfall| shortfall.refused());
+        let grow = |claim: &mut Claim<'_, M>, bytes| {
+            // From what other pools have idle, if they give: nothing of this one is.
+            #[cfg(feature = "alloc")]
+            if claim.account().others_give(false) {
+                return claim.grow_making_room(bytes, None);
+            }
+            claim.try_grow(bytes).map_err(|shortfall| shortfall.refused())
+        };
         let estimate = self.factory.estimate(&());
         let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if state.closed.get() {

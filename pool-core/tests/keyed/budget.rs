@@ -1,7 +1,7 @@
 //! Bounds on bytes: what is evicted for them, and what is refused.
 
 use super::{Builder, Refused, Sized, builder, destroyed, fill, order, over_budget};
-use pool_core::{Account, AcquireError, Factory, KeyedPool, KeyedPoolBuilder, Pressure};
+use pool_core::{Account, AcquireError, Factory, KeyedPool, KeyedPoolBuilder, LocalPoolBuilder, Pressure};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -201,6 +201,28 @@ fn the_cost_is_asked_once_of_pools_that_choose_by_it_and_of_no_others() {
         }
         assert_eq!(asked.0.get(), expected, "window {window}");
     }
+}
+
+// A pool without keys that is refused what others under its account have idle; or that takes more of it than it needs.
+#[cfg(feature = "alloc")]
+#[test]
+fn a_pool_without_keys_takes_what_others_have_idle() {
+    let account = Account::local("page", 100);
+    let others = KeyedPoolBuilder::new(|&bytes: &usize| Ok::<_, Infallible>(vec![0_u8; bytes]))
+        .estimate(|&bytes| bytes)
+        .account(account.clone())
+        .build_rc();
+    let held = |bytes: usize| size_of::<Vec<u8>>() + bytes;
+    drop([1, 2].map(|bytes| others.acquire(&bytes).unwrap()));
+    let mine =
+        LocalPoolBuilder::new(|_: &()| Ok::<_, Infallible>([0_u8; 40])).account(account.clone()).build();
+    let one = mine.acquire().unwrap();
+    assert_eq!((account.used(), others.stats().idle), (40 + held(1) + held(2), 2));
+    let two = mine.acquire().unwrap();
+    assert_eq!((account.used(), others.stats().idle), (80, 0), "each of the two was needed");
+    let Err(AcquireError::OverBudget(refusal)) = mine.acquire() else { panic!("a limit was passed") };
+    assert_eq!((refusal.requested, refusal.free, refusal.evictable), (40, 20, Some(0)));
+    drop((one, two));
 }
 
 // A target of bytes that is missed, or passed by one object too many.

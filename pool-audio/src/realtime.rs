@@ -279,9 +279,9 @@ impl Class {
         self.idle_before = idle;
     }
 
-    /// Idle buffers that are not kept as prewarmed.
+    /// Idle buffers that are not kept as prewarmed, of those that can be evicted: what handles keep for themselves cannot.
     fn beyond_reserve(&self) -> usize {
-        self.pool.stats().idle.saturating_sub(self.reserve)
+        self.pool.stats().idle.saturating_sub(self.reserve).min(self.pool.idle_in_reach())
     }
 
     /// Gives handles that are gone up, and clears buffers for the others: at most `limit`.
@@ -289,7 +289,8 @@ impl Class {
         // Dropping a producer whose handle is gone frees its ring, and what is in it is idle again.
         self.rings.retain(|ring| !ring.is_abandoned());
         let handles = self.rings.len();
-        // With several handles at most half of the class waits in their rings, so that none hoards what another needs.
+        // With several handles at most half of the class is put into their rings, so that none hoards what another needs. What
+        // lies in one already stays there.
         let share = match handles {
             0 | 1 => most,
             _ => most.min((self.pool.stats().objects() / (2 * handles)).max(1)),
@@ -329,6 +330,7 @@ impl RealtimePool {
     /// `count` that was asked for.
     ///
     /// A key that differs from an earlier one only in its sample rate is of the same class, and finds what is idle there.
+    /// O(buffers that are made); one that others' buffers have to go for is O(buffers) by itself.
     ///
     /// # Errors
     ///
@@ -340,20 +342,30 @@ impl RealtimePool {
             return Err(AcquireError::Closed);
         }
         let index = self.class(key).map_err(AcquireError::Create)?;
-        let mut made = 0;
-        // No more than were missing at first, if audio threads acquire meanwhile.
-        for _ in self.classes[index].stats().idle..count {
-            made += self.make(index, usize::MAX)?.0;
-        }
+        let epoch = self.epoch;
         let class = &mut self.classes[index];
-        class.reserve = class.reserve.max(count);
-        class.last_used = self.epoch;
-        Ok(made)
+        class.last_used = epoch;
+        // No more than were missing at first, if audio threads acquire meanwhile.
+        let missing = count.saturating_sub(class.stats().idle);
+        let before = class.pool.stats();
+        // What there is room for; then one by one, with what others have to spare.
+        let done = match class.pool.prewarm(before.idle.saturating_add(missing)).map_err(told) {
+            Err(AcquireError::OverBudget(_)) => {
+                let made = (class.pool.stats().created - before.created) as usize;
+                (made..missing).try_for_each(|_| self.make(index, usize::MAX, &mut 0).map(drop))
+            }
+            other => other.map(drop),
+        };
+        let class = &mut self.classes[index];
+        let there = if done.is_ok() { count } else { class.stats().idle.min(count) };
+        class.reserve = class.reserve.max(there);
+        done.map(|()| (class.pool.stats().created - before.created) as usize)
     }
 
     /// What an audio thread needs to take buffers of this key. Makes no buffer: [`prewarm`](Self::prewarm) does.
     ///
-    /// Of a class of large buffers, some that are idle are cleared for it at once.
+    /// Of a class of large buffers, some that are idle are cleared for it at once. They stay with it until it takes them or is
+    /// dropped: a further handle finds what is idle besides, so prewarm for all of them.
     ///
     /// # Errors
     ///
@@ -407,17 +419,21 @@ impl RealtimePool {
 
     /// Makes an idle buffer of a class; evicts what others have to spare if that is what it takes, and nothing if all of
     /// that would not do; ends after `limit` buffers, which is not 0, those evicted and the one that is made. Gives how many
-    /// were made, none or two if an audio thread releases or acquires at this moment, and how many were evicted.
-    fn make(&mut self, index: usize, limit: usize) -> Result<(usize, usize), AcquireError<BufferError>> {
-        let mut evicted = 0;
+    /// were made, none or two if an audio thread releases or acquires at this moment, and adds how many were `evicted`.
+    fn make(
+        &mut self,
+        index: usize,
+        limit: usize,
+        evicted: &mut usize,
+    ) -> Result<usize, AcquireError<BufferError>> {
         loop {
             // What was made room for is for the next time.
-            if evicted == limit {
-                return Ok((0, evicted));
+            if *evicted == limit {
+                return Ok(0);
             }
             let class = &self.classes[index];
             let mut refusal = match class.pool.prewarm(class.pool.stats().idle + 1).map_err(told) {
-                Ok(made) => return Ok((made, evicted)),
+                Ok(made) => return Ok(made),
                 Err(AcquireError::OverBudget(refusal)) => refusal,
                 Err(refusal) => return Err(refusal),
             };
@@ -429,10 +445,10 @@ impl RealtimePool {
             if wanted > evictable {
                 return Err(AcquireError::OverBudget(refusal));
             }
-            match self.evict(wanted, limit - evicted, spare).0 {
+            match self.evict(wanted, limit - *evicted, spare).0 {
                 // Somebody else was faster.
                 0 => return Err(AcquireError::OverBudget(refusal)),
-                gone => evicted += gone,
+                gone => *evicted += gone,
             }
         }
     }
@@ -507,16 +523,17 @@ impl RealtimePool {
             }
             self.classes[index].wanted -= slice;
             for turn in 0..slice {
-                match self.make(index, left(&done)) {
-                    Ok((0, evicted)) => {
+                let mut evicted = 0;
+                let made = self.make(index, left(&done), &mut evicted);
+                done.destroyed += evicted;
+                match made {
+                    Ok(0) => {
                         // The rest is for the next slice.
-                        done.destroyed += evicted;
                         self.classes[index].wanted += slice - turn;
                         break;
                     }
-                    Ok((made, evicted)) => {
+                    Ok(made) => {
                         done.made += made;
-                        done.destroyed += evicted;
                         if left(&done) == 0 {
                             self.classes[index].wanted += slice - turn - 1;
                             break;
@@ -599,10 +616,13 @@ impl RealtimePool {
     /// Whether no lease and no handle is left, so that dropping the pool frees everything here and now.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        // Nobody can make a second handle of an `Arc` that only this one holds.
-        self.classes
-            .iter()
-            .all(|class| Arc::strong_count(&class.pool) == 1 && Arc::strong_count(&class.signals) == 1)
+        // Nobody can make a second handle of an `Arc` that only this one holds. What was cleared ahead for a handle that is gone is
+        // this one's, too.
+        self.classes.iter().all(|class| {
+            let left = class.rings.iter().filter(|ring| ring.is_abandoned());
+            let left: usize = left.map(|ring| ring.buffer().capacity() - ring.slots()).sum();
+            Arc::strong_count(&class.pool) == 1 + left && Arc::strong_count(&class.signals) == 1
+        })
     }
 }
 
@@ -690,7 +710,9 @@ impl RealtimePoolBuilder {
         self
     }
 
-    /// The account that the bytes are counted in as well, such as [`AudioMemory::account`](crate::AudioMemory::account).
+    /// The account that the bytes are counted in as well, such as [`AudioMemory::account`](crate::AudioMemory::account). It
+    /// bounds this pool and takes nothing from it: buffers for audio threads go by [`maintain`](RealtimePool::maintain) and
+    /// [`set_budget`](RealtimePool::set_budget) alone.
     pub fn parent(mut self, account: &Account) -> Self {
         self.parent = Some(account.clone());
         self

@@ -649,3 +649,65 @@ fn pressure_of_an_account_above_counts() {
     }
     assert!(parent.used() <= parent.low_watermark(), "{parent:?}");
 }
+
+/// Would catch buffers that go for one that cannot be made, since what a handle keeps for itself was taken for one that can go;
+/// and a slice that does not tell of them.
+#[test]
+fn what_a_handle_keeps_is_nobody_s_to_evict() {
+    let (small, big) = (key(2, 128), key(2, 256));
+    let mut pool = RealtimePool::builder("test").budget(3000).soft_limit(3000).build();
+    let (small_handle, big_handle) = (pool.handle(small).unwrap(), pool.handle(big).unwrap());
+    for _ in 0..2 {
+        let held = small_handle.acquire_dirty_shared();
+        assert!(small_handle.acquire_dirty().is_none());
+        assert_eq!(pool.maintain(1).made, 1);
+        drop(small_handle.acquire_dirty());
+        drop(held);
+    }
+    assert_eq!(check(&pool).idle, 2);
+    assert!(big_handle.acquire_dirty().is_none());
+    let done = pool.maintain(10);
+    assert_eq!((done.made, done.refused, done.destroyed), (0, 1, 0));
+    assert_eq!(check(&pool).evicted, 0, "one of the two is the handle's, and the other alone would not do");
+    small_handle.flush();
+    assert!(big_handle.acquire_dirty().is_none());
+    let done = pool.maintain(10);
+    assert_eq!((done.made, done.refused, done.destroyed), (1, 0, 2));
+}
+
+/// Would catch prewarming that takes longer for each buffer the more there are, or what was made before an error and then goes as
+/// if nobody had asked for it.
+#[test]
+fn what_was_prewarmed_before_an_error_stays() {
+    let small = key(2, 128);
+    let bytes = RealtimeBuffer::bytes_for(small).unwrap();
+    let mut pool = RealtimePool::builder("test").budget(100 * bytes).build();
+    let refused = pool.prewarm(small, usize::MAX);
+    assert!(matches!(refused, Err(AcquireError::OverBudget(_))), "{refused:?}");
+    for _ in 0..4 {
+        pool.maintain(100);
+    }
+    assert_eq!(check(&pool).idle, 100);
+    assert_eq!(pool.prewarm(small, 100), Ok(0));
+}
+
+/// Would catch a pool that waits for the buffers which it cleared itself, for a handle that is gone.
+#[test]
+fn what_was_cleared_for_a_handle_that_is_gone_is_not_waited_for() {
+    let mut pool = pool();
+    pool.prewarm(large(), 3).unwrap();
+    let handle = pool.handle(large()).unwrap();
+    assert!(!pool.is_drained());
+    let lease = handle.acquire_zeroed_shared().unwrap();
+    drop(handle);
+    assert!(!pool.is_drained(), "a lease is out");
+    drop(lease);
+    assert!(pool.is_drained());
+}
+
+/// Would catch an end that is said to wait for handles when all is back and the thread has only to be told.
+#[test]
+fn what_has_nothing_out_shuts_down_at_once() {
+    let worker = Worker::start(pool()).unwrap();
+    assert_eq!(worker.shut_down(Duration::ZERO), Ok(()));
+}

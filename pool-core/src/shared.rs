@@ -605,6 +605,23 @@ where
         destroyed
     }
 
+    /// How many idle objects [`evict`](Self::evict) finds: all but those that explicit [`Cache`]s have. O(slots / 64).
+    pub fn idle_in_reach(&self) -> usize {
+        let mut idle = 0;
+        // Relaxed: a look, not a claim.
+        for group in 0..groups(self.pages.reached()) {
+            for kind in [Kind::Idle, Kind::Doomed] {
+                idle += self.pages.word(kind, group).load(Ordering::Relaxed).count_ones() as usize;
+            }
+        }
+        self.pages.each_lane(&mut |lane| {
+            if lane.is_of_thread() {
+                idle += lane.idle().1.count_ones() as usize;
+            }
+        });
+        idle
+    }
+
     /// Destroys the idle objects that `keep` refuses. Returns how many.
     ///
     /// The predicate sees each object that stays idle until its turn once, in the order of slots. It may use the pool;

@@ -13,7 +13,7 @@ usage: pool-audio-demo [OPTIONS] [FILES...]
   FILES            recordings (FLAC, WAV, AIFF, Ogg Vorbis, MP3); without any, the drum kit that comes with it
   --out DIR        where to write mix.wav and native.json      [target/demo]
   --seconds S      length of the mix, 0.1 to 3600              [16]
-  --voices V       voices that sound at once, at the least, 1 to 4096   [64]
+  --voices V       voices at once, fewer of very short files, 1 to 4096 [64]
   --budget BYTES   memory for samples and buffers together     [96000000]
   --jack           play through a JACK server with 128-frame callbacks, which is started for it, and record
                    that; writes histogram.svg and timeline.svg as well. Ctrl-C ends it early, with everything

@@ -31,8 +31,15 @@ pub(crate) enum DecodeError {
     NotAudio(CodecError),
     NoTrack,
     UnknownCodec(CodecError),
-    NoSamples(Option<CodecError>),
-    OverBudget { needed: u64, limit: usize },
+    NoSamples {
+        broken_off: Option<CodecError>,
+        /// Frames that it says it has.
+        expected: Option<u64>,
+    },
+    OverBudget {
+        needed: u64,
+        limit: usize,
+    },
     Buffer(BufferError),
 }
 
@@ -49,8 +56,16 @@ impl fmt::Display for DecodeError {
             ),
             Self::NoTrack => write!(f, "there is no audio track in it"),
             Self::UnknownCodec(error) => write!(f, "its audio is of a kind that cannot be decoded: {error}"),
-            Self::NoSamples(None) => write!(f, "it holds no samples"),
-            Self::NoSamples(Some(error)) => write!(f, "not one sample of it could be decoded: {error}"),
+            Self::NoSamples { broken_off: Some(error), .. } => {
+                write!(f, "not one sample of it could be decoded: {error}")
+            }
+            Self::NoSamples { expected: Some(frames @ 1..), .. } => {
+                write!(
+                    f,
+                    "it breaks off: not one of the {frames} frames that it says it has could be decoded"
+                )
+            }
+            Self::NoSamples { .. } => write!(f, "it holds no samples"),
             Self::OverBudget { needed, limit } => {
                 write!(f, "its samples take at least {needed} bytes and the budget has {limit} left for them")
             }
@@ -219,7 +234,7 @@ impl Planes {
     fn into_samples(self, expected: Option<u64>) -> Result<Decoded, DecodeError> {
         let frames = self.frames();
         if frames == 0 {
-            return Err(DecodeError::NoSamples(self.broken_off));
+            return Err(DecodeError::NoSamples { broken_off: self.broken_off, expected });
         }
         // A count beyond the type saturates, and the buffer refuses it with the numbers.
         let channel_count = u16::try_from(self.channels.len()).unwrap_or(u16::MAX);
@@ -342,7 +357,7 @@ mod tests {
         let text = "Sing, O goddess, the anger of Achilles son of Peleus.\n".repeat(200);
         assert!(matches!(reason("song.flac", text.as_bytes()), DecodeError::NotAudio(_)));
         assert!(matches!(reason("zeros.mp3", &[0; 5000]), DecodeError::NotAudio(_)));
-        assert!(matches!(reason("silent.wav", &wav(2, 48_000, &[])), DecodeError::NoSamples(_)));
+        assert!(matches!(reason("silent.wav", &wav(2, 48_000, &[])), DecodeError::NoSamples { .. }));
         // What the demuxer says about these is its own affair; that they give no samples is not.
         for (name, contents) in [
             ("no-channels.wav", wav(0, 48_000, &[0.5; 100])),

@@ -32,7 +32,7 @@ use rtrb::RingBuffer;
 
 use crate::args::Args;
 use crate::kit;
-use crate::mixer::SAMPLE_RATE;
+use crate::kit::SAMPLE_RATE;
 use callback::{Callback, Notifications, Voice};
 use decoder::{CHUNK_FRAMES, Decoder};
 use recorder::{BLOCKS_AHEAD, Recorder};

@@ -122,7 +122,8 @@ impl Worker {
         let start = Instant::now();
         let Some(thread) = self.thread.take() else { return Ok(()) };
         while !thread.is_finished() {
-            if start.elapsed() >= timeout {
+            // One that has everything back is about to end.
+            if start.elapsed() >= timeout && !self.shared.lock().is_drained() {
                 let classes = self.stats().classes;
                 let leased = classes.iter().map(|class| class.leased).sum();
                 return Err(StillOut { leased, waited: timeout });

@@ -404,7 +404,7 @@ impl jack::NotificationHandler for Notifications {
 mod tests {
     use super::super::recorder::{BLOCKS_AHEAD, FromAudio, rings};
     use super::*;
-    use crate::mixer::SAMPLE_RATE;
+    use crate::kit::SAMPLE_RATE;
     use pool_audio::{BufferKey, RealtimePool};
     use rtrb::RingBuffer;
 

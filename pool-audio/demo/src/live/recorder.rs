@@ -12,7 +12,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::chart::Timeline;
 use super::{Flags, PERIOD};
-use crate::mixer::SAMPLE_RATE;
+use crate::kit::SAMPLE_RATE;
 use crate::wav::{self, Loudness, WavFile};
 
 /// Blocks that wait for the recorder: 2.7 s of sound, so that a disk may be slow.

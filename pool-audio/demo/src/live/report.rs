@@ -12,7 +12,7 @@ use super::callback::CountsRead;
 use super::chart;
 use super::decoder::Loaded;
 use super::recorder::Recording;
-use crate::mixer::SAMPLE_RATE;
+use crate::kit::SAMPLE_RATE;
 
 /// What is written in the end, beside the recording.
 pub(super) const FILES: [&str; 3] = ["native.json", "histogram.svg", "timeline.svg"];

@@ -58,6 +58,12 @@ const GATES: &[Gate] = &[
         fault: "yield",
         sign: Sign::BadSystemCall,
     },
+    Gate {
+        name: "syscalls",
+        what: "no wait for a lock that another thread holds",
+        fault: "lock",
+        sign: Sign::BadSystemCall,
+    },
 ];
 
 /// What RealtimeSanitizer has to find.
@@ -73,6 +79,12 @@ const SANITIZED: &[Gate] = &[
         what: "RealtimeSanitizer: no call that waits",
         fault: "yield",
         sign: Sign::Text("call to real-time unsafe function `sched_yield`"),
+    },
+    Gate {
+        name: "bare",
+        what: "RealtimeSanitizer: no wait for a lock that another thread holds",
+        fault: "lock",
+        sign: Sign::Text("call to real-time unsafe function `syscall`"),
     },
 ];
 

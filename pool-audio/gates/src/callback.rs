@@ -2,6 +2,8 @@
 
 use pool_audio::{BufferKey, CallbackProfiler, InstantClock, RealtimeHandle, RealtimePool, SharedLease};
 use rtrb::{Consumer, Producer, RingBuffer};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// Voices in each quantum.
 const VOICES: usize = 64;
@@ -28,6 +30,8 @@ pub(crate) enum Plant {
     Fault,
     /// Gives the processor up.
     Yield,
+    /// Takes a lock that another thread holds.
+    Lock,
 }
 
 impl Plant {
@@ -37,9 +41,26 @@ impl Plant {
             "free" => Self::Free,
             "fault" => Self::Fault,
             "yield" => Self::Yield,
+            "lock" => Self::Lock,
             _ => return None,
         })
     }
+}
+
+/// A lock that another thread holds nearly all the time, for as long as somebody may want it.
+fn contended() -> Arc<Mutex<()>> {
+    let lock = Arc::default();
+    let held: Weak<Mutex<()>> = Arc::downgrade(&lock);
+    std::thread::spawn(move || {
+        while let Some(lock) = held.upgrade() {
+            let guard = lock.lock();
+            std::thread::sleep(Duration::from_micros(500));
+            drop(guard);
+            // Whoever waits gets it now.
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    });
+    lock
 }
 
 /// The pool of the whole program.
@@ -66,6 +87,7 @@ pub(crate) struct Callback {
     plant: Plant,
     spare: Vec<Box<[u64]>>,
     untouched: Vec<u8>,
+    contended: Arc<Mutex<()>>,
 }
 
 /// What another thread holds: it gets blocks and drops them, and sends some of its own.
@@ -112,6 +134,7 @@ impl Callback {
             },
             // Zeros of the system: pages that are there once they are touched.
             untouched: if plant == Plant::Fault { vec![0; UNTOUCHED] } else { Vec::new() },
+            contended: if plant == Plant::Lock { contended() } else { Arc::default() },
         };
         let recorder = Recorder { blocks: pool.handle(block)?, from_audio, to_audio, count: 0 };
         Ok((callback, recorder))
@@ -209,6 +232,7 @@ impl Callback {
                 }
             }
             Plant::Yield => std::thread::yield_now(),
+            Plant::Lock => drop(self.contended.lock()),
         }
     }
 

@@ -7,7 +7,7 @@
 //! | `syscalls` | calls the system (the filter then ends the process) |
 //! | `bare` | nothing is watched here: for RealtimeSanitizer, which this is built with |
 //!
-//! A FAULT (`alloc`, `free`, `fault`, `yield`) is planted in the callback, for the gate to find. The exit code is 0 if nothing was
+//! A FAULT (`alloc`, `free`, `fault`, `yield`, `lock`) is planted in the callback, for the gate to find. The exit code is 0 if nothing was
 //! seen, 1 if something was, 2 if the gate could not be set up.
 //!
 //! `cargo xtask realtime` runs them all.
@@ -73,7 +73,9 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: gates (alloc | faults | syscalls | bare) [alloc | free | fault | yield] [QUANTA]");
+    eprintln!(
+        "usage: gates (alloc | faults | syscalls | bare) [alloc | free | fault | yield | lock] [QUANTA]"
+    );
     ExitCode::from(2)
 }
 

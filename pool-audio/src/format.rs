@@ -124,6 +124,8 @@ impl SampleBuffer {
             1 => split(samples, self.disjoint_planes_mut([0])?),
             2 => split(samples, self.disjoint_planes_mut([0, 1])?),
             4 => split(samples, self.disjoint_planes_mut([0, 1, 2, 3])?),
+            6 => split(samples, self.disjoint_planes_mut([0, 1, 2, 3, 4, 5])?),
+            8 => split(samples, self.disjoint_planes_mut([0, 1, 2, 3, 4, 5, 6, 7])?),
             channels => {
                 for (channel, plane) in self.planes_mut().enumerate() {
                     let source = samples.iter().skip(channel).step_by(channels);
@@ -145,7 +147,9 @@ impl SampleBuffer {
         match self.channels() {
             1 => join([&self[0]], samples),
             2 => join([&self[0], &self[1]], samples),
-            4 => join([&self[0], &self[1], &self[2], &self[3]], samples),
+            4 => join([0, 1, 2, 3].map(|channel| &self[channel]), samples),
+            6 => join([0, 1, 2, 3, 4, 5].map(|channel| &self[channel]), samples),
+            8 => join([0, 1, 2, 3, 4, 5, 6, 7].map(|channel| &self[channel]), samples),
             channels => {
                 for (channel, plane) in self.planes().enumerate() {
                     let target = samples.iter_mut().skip(channel).step_by(channels);

@@ -197,6 +197,11 @@ struct Class {
     idle_before: usize,
 }
 
+/// Buffers that lie in a ring.
+fn waiting(ring: &Producer<SharedLease>) -> usize {
+    ring.buffer().capacity() - ring.slots()
+}
+
 impl Class {
     fn is_large(&self) -> bool {
         // The samples alone, without slack and header: those are never cleared.
@@ -204,7 +209,7 @@ impl Class {
     }
 
     fn cleared_ahead(&self) -> usize {
-        self.rings.iter().map(|ring| ring.buffer().capacity() - ring.slots()).sum()
+        self.rings.iter().map(waiting).sum()
     }
 
     fn stats(&self) -> ClassStats {
@@ -297,7 +302,7 @@ impl Class {
         };
         let mut cleared = 0;
         for ring in &mut self.rings {
-            while cleared < limit && ring.buffer().capacity() - ring.slots() < share {
+            while cleared < limit && waiting(ring) < share {
                 let Some(mut lease) = self.pool.try_acquire_owned() else { return cleared };
                 self.signals.note_look();
                 lease.clear();
@@ -619,8 +624,7 @@ impl RealtimePool {
         // Nobody can make a second handle of an `Arc` that only this one holds. What was cleared ahead for a handle that is gone is
         // this one's, too.
         self.classes.iter().all(|class| {
-            let left = class.rings.iter().filter(|ring| ring.is_abandoned());
-            let left: usize = left.map(|ring| ring.buffer().capacity() - ring.slots()).sum();
+            let left: usize = class.rings.iter().filter(|ring| ring.is_abandoned()).map(waiting).sum();
             Arc::strong_count(&class.pool) == 1 + left && Arc::strong_count(&class.signals) == 1
         })
     }

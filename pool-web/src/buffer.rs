@@ -592,7 +592,7 @@ impl BufferLease {
     }
 
     /// As [`timed_source`](Self::timed_source), with a playback rate. One that is set later is an event of automation, which the
-    /// source keeps until it is collected: 1 KB, in Chromium.
+    /// source keeps until it is collected.
     ///
     /// # Errors
     ///

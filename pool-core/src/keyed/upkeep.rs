@@ -265,7 +265,7 @@ where
     }
 
     /// Takes an object out of the state and out of its slot, which somebody else may use as soon as the state is not locked
-    /// any more.
+    /// any more; [uncharged](Self::uncharged).
     pub(super) fn remove(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
         self.uncharged(self.remove_here(state, slot, why))
     }
@@ -279,7 +279,7 @@ where
         gone
     }
 
-    /// The same, put where it is called.
+    /// As [`remove`](Self::remove), but its bytes stay charged. Put where it is called.
     #[inline(always)]
     pub(super) fn remove_here(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
         self.remove_and_tell(state, slot, why, O::LISTENS)

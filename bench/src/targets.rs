@@ -254,12 +254,12 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
         if !target.met() {
             let note = match slug {
                 account::ALONE => {
-                    "beside the loop an account compares its use with a soft limit, twice, and once more with the hard limit, \
-                     which may have been lowered"
+                    "two read-modify-writes are nearly all of either; beside them an account looks whether it has others above it, \
+                     and whether it is under pressure"
                 }
                 _ => "who has the line of memory at a moment decides, by a tenth to either side",
             };
-            target.known(1.2, note.into());
+            target.known(1.1, note.into());
         }
         if slug == account::ALONE {
             judge.ratio(slug, "Account", account::BARE, 1.0)?.only_shown(

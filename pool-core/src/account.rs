@@ -28,6 +28,9 @@
 //! no: used -= bytes, from the top
 //! ```
 //!
+//! Most charges of an account that has none above it pass neither a limit nor the peak, and look at one word that says so
+//! (`quiet`) in place of the three.
+//!
 //! Of the two read-modify-writes of `used` one comes first. If it is the setter's, the charge sees the new limit when it
 //! looks again; if it is the charge's, the excess that the setter tells has it in. In the same way whoever changes a soft
 //! limit, or the flag that it was crossed, looks at `used` by a read-modify-write afterwards. What happens otherwise before or
@@ -44,6 +47,7 @@
 //! |---|---|
 //! | `mode` | who may charge: any thread, or one; the few operations in which they differ |
 //! | `ledger` | one level's counts |
+//! | `quiet` | up to where a charge need not look at the bounds |
 //! | `builder` | [`AccountBuilder`] |
 //! | `event` | soft limits that are crossed |
 //! | `refusal` | what a refused charge says |
@@ -60,6 +64,7 @@ mod event;
 mod evict;
 mod ledger;
 mod mode;
+mod quiet;
 mod refusal;
 #[cfg(feature = "alloc")]
 mod report;
@@ -86,12 +91,12 @@ pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;
 
-use crate::sync::Ordering::Relaxed;
+use crate::sync::{Ordering::Relaxed, THREADS};
 #[cfg(feature = "alloc")]
 use crate::wanted;
 use core::fmt;
 use core::mem::ManuallyDrop;
-use mode::SharedHandle;
+use mode::{Quietly, SharedHandle};
 
 /// A node in a tree of byte ledgers: what the pools of a program, or of a part of it, may hold together.
 ///
@@ -233,9 +238,10 @@ impl<M: Mode> Account<M> {
     pub fn reset_peak(&self) {
         let ledger = self.ledger();
         let before = M::swap(&ledger.peak, ledger.used.load(Relaxed));
+        self.doubt();
         M::raise(&ledger.former_peak, before);
         // Once more, for a charge in between may have found the old peak high enough.
-        M::raise(&ledger.peak, ledger.used.load(Relaxed));
+        M::raise(&ledger.peak, M::settled(ledger));
     }
 
     /// The bytes that no charge passes; `usize::MAX` if there is no limit.
@@ -255,6 +261,7 @@ impl<M: Mode> Account<M> {
     pub fn set_hard_limit(&self, bytes: usize) -> usize {
         let ledger = self.ledger();
         ledger.hard_limit.store(bytes, Relaxed);
+        self.doubt();
         // From here on each charge is one that the new limit lets through, or is counted already.
         let _ = M::settled(ledger);
         #[cfg(feature = "alloc")]
@@ -283,6 +290,7 @@ impl<M: Mode> Account<M> {
     /// low watermark again.
     pub fn set_soft_limit(&self, bytes: usize) {
         self.ledger().soft_limit.store(bytes, Relaxed);
+        self.doubt();
         self.watch_level();
     }
 
@@ -419,7 +427,7 @@ impl<M: Mode> Account<M> {
         }
     }
 
-    /// A charge that the count and the limit of one level decide, as most are; `None` if it was not made, and
+    /// A charge of one level that passes no bound, as most are; `None` if it was not made, and
     /// [`charge_slowly`](Self::charge_slowly) is to make it or to say why not.
     ///
     /// What is read before the read-modify-write need not be waited for after it, and what is written before it is waited for:
@@ -427,11 +435,32 @@ impl<M: Mode> Account<M> {
     // A page downloads each copy, so there it is not copied.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
-        if external || self.tree().is_some() {
+        if !THREADS || external || self.tree().is_some() {
             return None;
         }
+        match M::add_quietly(self.ledger(), bytes) {
+            Quietly::Added => Some(Crossed(false)),
+            Quietly::Doubtful(used) => self.look_again(bytes, used),
+            Quietly::NotAdded => None,
+        }
+    }
+
+    /// After a bound was lowered that charges must not pass unseen.
+    fn doubt(&self) {
+        if THREADS {
+            M::doubt(self.ledger());
+        }
+    }
+
+    /// After a charge, beside which a bound was lowered; `None` if that was the hard limit, and the charge is undone.
+    #[cold]
+    #[inline(never)]
+    fn look_again(&self, bytes: usize, used: usize) -> Option<Crossed> {
         let ledger = self.ledger();
-        let used = M::add(ledger, bytes, false).ok()?;
+        if used > ledger.hard_limit.load(Relaxed) {
+            M::sub(&ledger.used, bytes);
+            return None;
+        }
         Some(Crossed(Self::record(ledger, bytes, false, used)))
     }
 
@@ -473,7 +502,15 @@ impl<M: Mode> Account<M> {
         }
         let ledger = self.ledger();
         match M::add(ledger, bytes, external) {
-            Ok(used) => Ok(Crossed(Self::record(ledger, bytes, external, used))),
+            Ok(used) => {
+                let is_record = used > ledger.peak.load(Relaxed);
+                let due = Self::record(ledger, bytes, external, used);
+                // Not at each record: where one comes after the other, nothing is quiet.
+                if THREADS && !is_record && !due {
+                    M::calm(ledger);
+                }
+                Ok(Crossed(due))
+            }
             Err(full) => Err(Shortfall::of(self, bytes, full)),
         }
     }
@@ -642,6 +679,7 @@ impl<M: Mode> Account<M> {
         let kind = if used > soft_limit && !over && M::flip(&ledger.over_soft, true) {
             AccountEventKind::OverSoftLimit
         } else if over && used <= self.low_watermark() && M::flip(&ledger.over_soft, false) {
+            self.doubt();
             AccountEventKind::BackToLow
         } else {
             return None;

@@ -317,6 +317,34 @@ mod promises {
         at_zero::<K>(&[account]);
     }
 
+    // A charge that passed no bound before, and does not look at those that are lower now.
+    pub(super) fn a_bound_that_is_lower_than_before_is_seen_by_the_same_charge<K: Kind>() {
+        let account = K::make("root", Bounds { hard: 100, soft: 80 }, None);
+        let used_to = |bytes: usize| (0..3).for_each(|_| drop(account.try_reserve(bytes).unwrap()));
+        used_to(60);
+        account.reset_peak();
+        used_to(50);
+        assert_eq!((account.peak(), account.lifetime_peak(), events()), (50, 60, vec![]));
+        used_to(60);
+        account.set_soft_limit(55);
+        drop(account.try_reserve(60).unwrap());
+        assert_eq!(events(), [("root", OverSoftLimit, 60), ("root", BackToLow, 0)]);
+        // Used to under pressure, which ends.
+        let held = account.try_reserve(60).unwrap();
+        (0..3).for_each(|_| drop(account.try_reserve(1).unwrap()));
+        drop(held);
+        assert_eq!(events(), [("root", OverSoftLimit, 60), ("root", BackToLow, 0)]);
+        drop(account.try_reserve(61).unwrap());
+        assert_eq!(events(), [("root", OverSoftLimit, 61), ("root", BackToLow, 0)]);
+        account.set_soft_limit(100);
+        used_to(60);
+        account.set_hard_limit(59);
+        assert_eq!(refused(account.try_reserve(60)).limit, 59);
+        drop(account.try_reserve(59).unwrap());
+        assert_eq!((account.peak(), events()), (61, vec![]));
+        at_zero::<K>(&[account]);
+    }
+
     // Only the account itself watched, or its parent's pressure unseen below.
     pub(super) fn every_level_raises_its_own_events_and_is_felt_below<K: Kind>() {
         let accounts = chain::<K>([soft(40), soft(NONE), soft(80)]);
@@ -547,6 +575,7 @@ every_kind!(
     lowering_the_hard_limit_below_use_succeeds_and_reports_the_excess,
     crossing_soft_raises_one_event_and_falling_to_low_one,
     changing_the_soft_limit_raises_what_is_due,
+    a_bound_that_is_lower_than_before_is_seen_by_the_same_charge,
     every_level_raises_its_own_events_and_is_felt_below,
     reset_peak_sets_it_to_the_use_and_the_lifetime_peak_stays,
     a_refusal_explains_itself,

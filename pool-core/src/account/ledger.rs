@@ -5,6 +5,7 @@ use super::Account;
 use super::Tree;
 use super::event::{AccountEvent, Handler};
 use super::mode::Shared;
+use super::quiet::Quiet;
 use crate::bytes::Bytes;
 use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering::Relaxed, const_fn};
 use core::fmt;
@@ -56,16 +57,18 @@ type Name = &'static str;
 pub struct Ledger {
     /// What is in use and, of a shared account, what is lent to [`Credit`]s.
     pub(crate) used: AtomicUsize,
+    /// Up to where a charge passes neither limit nor peak.
+    pub(crate) quiet: Quiet,
     pub(crate) hard_limit: AtomicUsize,
     pub(crate) peak: Count,
     pub(crate) soft_limit: AtomicUsize,
     /// Whether the soft limit was crossed and the low watermark not yet reached again.
     pub(crate) over_soft: AtomicBool,
     pub(crate) external: Count,
-    /// The highest peak before the last reset.
-    pub(crate) former_peak: Count,
     /// `usize::MAX` stands for 7/8 of the soft limit.
     pub(crate) low_watermark: Count,
+    /// The highest peak before the last reset.
+    pub(crate) former_peak: Count,
     pub(crate) name: Name,
     // What follows is of shared accounts; a local one has it in its node.
     pub(crate) parent: Option<Account>,
@@ -140,13 +143,14 @@ impl Ledger {
             let name = Cow::Borrowed(name);
             Self {
                 used: AtomicUsize::new(0),
+                quiet: Quiet::new(),
                 hard_limit: AtomicUsize::new(hard_limit),
                 peak: Count::new(0),
                 soft_limit: AtomicUsize::new(soft_limit),
                 over_soft: AtomicBool::new(false),
                 external: Count::new(0),
-                former_peak: Count::new(0),
                 low_watermark: Count::new(usize::MAX),
+                former_peak: Count::new(0),
                 name,
                 #[cfg(target_family = "wasm")]
                 tree: if parent.is_some() { Some(Tree::ANY) } else { None },
@@ -192,6 +196,12 @@ impl Ledger {
             });
         }
         self.used.load(Relaxed)
+    }
+
+    /// The bytes in use that a charge may leave without a record, an event or a limit to be seen to.
+    pub(crate) fn quiet_bound(&self) -> usize {
+        let soft = if self.over_soft.load(Relaxed) { usize::MAX } else { self.soft_limit.load(Relaxed) };
+        self.hard_limit.load(Relaxed).min(self.peak.load(Relaxed)).min(soft)
     }
 
     #[inline]

@@ -78,6 +78,15 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     /// Adds to what is in use unless the sum passes the hard limit, or, of external bytes, wraps. The sum, or why not.
     #[doc(hidden)]
     fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full>;
+    /// The same for bytes that pass no bound, whose sum [`Quiet`](super::quiet::Quiet) covers.
+    #[doc(hidden)]
+    fn add_quietly(ledger: &Ledger, bytes: usize) -> Quietly;
+    /// After a bound was lowered: each charge looks at the bounds again, until [`calm`](Self::calm).
+    #[doc(hidden)]
+    fn doubt(ledger: &Ledger);
+    /// Has charges below all bounds look at none of them.
+    #[doc(hidden)]
+    fn calm(ledger: &Ledger);
     /// What is in use, after a bound or the flag of one was changed: whoever charges or gives back and is not counted here
     /// sees the change.
     #[doc(hidden)]
@@ -97,6 +106,15 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     /// Sets the flag; whether that changed it.
     #[doc(hidden)]
     fn flip(flag: &AtomicBool, to: bool) -> bool;
+}
+
+/// What became of a charge that was to pass no bound.
+pub enum Quietly {
+    Added,
+    /// It was added, and this is the sum; but a bound was lowered in between.
+    Doubtful(usize),
+    /// Nothing was added.
+    NotAdded,
 }
 
 /// What a level had in use that refused, and the limit that it refused by.
@@ -243,6 +261,25 @@ impl Mode for Shared {
         }
     }
 
+    #[inline(always)]
+    fn add_quietly(ledger: &Ledger, bytes: usize) -> Quietly {
+        let fits = |used: usize| used.checked_add(bytes).filter(|&sum| ledger.quiet.covers(sum));
+        // As in `add`. Relaxed if it does not fit: that is no refusal yet.
+        match ledger.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fits) {
+            Ok(used) if ledger.quiet.covers(used + bytes) => Quietly::Added,
+            Ok(used) => Quietly::Doubtful(used + bytes),
+            Err(_) => Quietly::NotAdded,
+        }
+    }
+
+    fn doubt(ledger: &Ledger) {
+        ledger.quiet.doubt();
+    }
+
+    fn calm(ledger: &Ledger) {
+        ledger.quiet.raise(|| ledger.quiet_bound());
+    }
+
     fn settled(ledger: &Ledger) -> usize {
         // A read-modify-write, as a charge is: one of the two comes first. If it is this, the charge reads from it, or from
         // what was made of it, and sees what was written before (release). If it is the charge, this counts it. Acquire: what
@@ -342,6 +379,22 @@ impl Mode for Local {
         let sum = fits.ok_or_else(|| Full::at(ledger, used, external, limit))?;
         ledger.used.store(sum, Ordering::Relaxed);
         Ok(sum)
+    }
+
+    #[inline(always)]
+    fn add_quietly(ledger: &Ledger, bytes: usize) -> Quietly {
+        let sum = ledger.used.load(Ordering::Relaxed).checked_add(bytes);
+        let Some(sum) = sum.filter(|&sum| ledger.quiet.covers(sum)) else { return Quietly::NotAdded };
+        ledger.used.store(sum, Ordering::Relaxed);
+        Quietly::Added
+    }
+
+    fn doubt(ledger: &Ledger) {
+        ledger.quiet.set(0);
+    }
+
+    fn calm(ledger: &Ledger) {
+        ledger.quiet.set(ledger.quiet_bound());
     }
 
     fn settled(ledger: &Ledger) -> usize {

@@ -71,6 +71,19 @@ fn alone() -> [Account; 2] {
     [account.clone(), account]
 }
 
+/// The second charge finds that it passes no bound, and later ones of as many bytes do not look.
+fn calmed(account: Account, bytes: usize) -> Account {
+    for _ in 0..2 {
+        drop(account.try_reserve(bytes));
+    }
+    account
+}
+
+fn alone_and_calm() -> [Account; 2] {
+    let account = calmed(Account::new("account", 10), 6);
+    [account.clone(), account]
+}
+
 fn reserve(account: &Account, then: &mut dyn FnMut(bool)) {
     then(account.try_reserve(6).as_ref().is_ok());
 }
@@ -78,6 +91,56 @@ fn reserve(account: &Account, then: &mut dyn FnMut(bool)) {
 #[test]
 fn charge_against_limit_change_of_one_account() {
     charge_against_limit_change(alone, reserve);
+    charge_against_limit_change(alone_and_calm, reserve);
+}
+
+// A charge that learns that it passes no bound while the bound is lowered, and lets later ones pass it without a look; or two
+// that do, one of whom knew the old bound.
+#[test]
+fn calming_against_limit_change() {
+    loom::model(|| {
+        let account = Account::new("account", 10);
+        // Both have room, and set no record.
+        drop(account.try_reserve(9));
+        let (lowers, charges) = (account.clone(), account.clone());
+        let lowers = thread::spawn(move || _ = lowers.set_hard_limit(5));
+        let charges = thread::spawn(move || drop(charges.try_reserve(3)));
+        drop(account.try_reserve(6));
+        [lowers, charges].map(|thread| thread.join().unwrap());
+        assert!(account.try_reserve(6).is_err());
+        drop(account.try_reserve(5).unwrap());
+        account.set_hard_limit(10);
+        check(&account, &account, 10);
+    });
+}
+
+// One who knows the bound before the last, after the last was doubted in the same words.
+#[test]
+fn calming_against_two_limit_changes() {
+    loom::model(|| {
+        let account = Account::new("account", 10);
+        drop(account.try_reserve(6));
+        let theirs = account.clone();
+        let other = thread::spawn(move || drop(theirs.try_reserve(6)));
+        account.set_hard_limit(8);
+        account.set_hard_limit(5);
+        other.join().unwrap();
+        assert!(account.try_reserve(6).is_err());
+        drop(account.try_reserve(5).unwrap());
+    });
+}
+
+// A peak that is reset while others charge, and is below what is in use then.
+#[test]
+fn charge_against_reset_of_the_peak() {
+    loom::model(|| {
+        let [account, theirs] = alone_and_calm();
+        let other = thread::spawn(move || theirs.reset_peak());
+        let mine = account.try_reserve(6).unwrap();
+        other.join().unwrap();
+        assert_eq!(account.peak(), 6);
+        drop(mine);
+    });
 }
 
 #[test]
@@ -203,6 +266,10 @@ fn charge_against_free_at_the_soft_limit() {
                     };
                 })
                 .build();
+            let account = calmed(account, charged);
+            for times in [&told, &told_back] {
+                times.store(0, Relaxed);
+            }
             let held = account.try_reserve(freed).unwrap();
             let other = thread::spawn(move || held.free());
             let mine = account.try_reserve(charged).unwrap();
@@ -224,7 +291,7 @@ fn charge_against_soft_limit_change() {
         [(usize::MAX, 50, Pressure::Moderate), (50, 100, Pressure::None), (100, 50, Pressure::Moderate)]
     {
         loom::model(move || {
-            let account = Account::builder("account").soft_limit(before).build();
+            let account = calmed(Account::builder("account").soft_limit(before).build(), 60);
             let theirs = account.clone();
             let other = thread::spawn(move || theirs.set_soft_limit(after));
             let mine = account.try_reserve(60).unwrap();

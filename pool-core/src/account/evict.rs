@@ -156,7 +156,7 @@ impl<M: Mode> Account<M> {
     /// Divides the releases before from those after, in a shared tree.
     pub(crate) fn note_miss(&self) {
         if let Some(account) = M::as_shared(self) {
-            account.top().ledger().epoch.0.fetch_add(1, Relaxed);
+            account.top().ledger().epoch.fetch_add(1, Relaxed);
         }
     }
 

@@ -50,13 +50,13 @@ type Name = &'static str;
 /// # Ok::<(), pool_core::OverBudget>(())
 /// ```
 ///
-/// What a charge reads and writes lies in the first 64 bytes, so that threads that charge the same account hand one
-/// line of memory to and fro, and no more.
+/// What each charge writes has a line of memory of its own where there is an allocator, and what it only reads lies in the
+/// next: so threads that charge the same account hand one line to and fro, and what they look at after they have written
+/// stays where it is.
 #[repr(C)]
-#[cfg_attr(feature = "alloc", repr(align(64)))]
 pub struct Ledger {
     /// What is in use and, of a shared account, what is lent to [`Credit`]s.
-    pub(crate) used: AtomicUsize,
+    pub(crate) used: OwnLine<AtomicUsize>,
     /// Up to where a charge passes neither limit nor peak.
     pub(crate) quiet: Quiet,
     pub(crate) hard_limit: AtomicUsize,
@@ -64,11 +64,11 @@ pub struct Ledger {
     pub(crate) soft_limit: AtomicUsize,
     /// Whether the soft limit was crossed and the low watermark not yet reached again.
     pub(crate) over_soft: AtomicBool,
-    pub(crate) external: Count,
     /// `usize::MAX` stands for 7/8 of the soft limit.
     pub(crate) low_watermark: Count,
     /// The highest peak before the last reset.
     pub(crate) former_peak: Count,
+    pub(crate) external: Count,
     pub(crate) name: Name,
     // What follows is of shared accounts; a local one has it in its node.
     pub(crate) parent: Option<Account>,
@@ -92,13 +92,21 @@ pub struct Ledger {
     pub(crate) lending: Count,
     /// Counts the misses of the whole tree, if this is the top.
     #[cfg(feature = "alloc")]
-    pub(crate) epoch: OwnLine,
+    pub(crate) epoch: OwnLine<Count64>,
 }
 
-/// A count that many read and few write, apart from what others write.
-#[cfg(feature = "alloc")]
-#[repr(align(64))]
-pub(crate) struct OwnLine(pub(crate) Count64);
+/// A count apart from what is written more often or less often.
+#[cfg_attr(feature = "alloc", repr(align(64)))]
+pub(crate) struct OwnLine<T>(T);
+
+impl<T> core::ops::Deref for OwnLine<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 impl Ledger {
     const_fn! {
@@ -142,15 +150,15 @@ impl Ledger {
             #[cfg(feature = "alloc")]
             let name = Cow::Borrowed(name);
             Self {
-                used: AtomicUsize::new(0),
+                used: OwnLine(AtomicUsize::new(0)),
                 quiet: Quiet::new(),
                 hard_limit: AtomicUsize::new(hard_limit),
                 peak: Count::new(0),
                 soft_limit: AtomicUsize::new(soft_limit),
                 over_soft: AtomicBool::new(false),
-                external: Count::new(0),
                 low_watermark: Count::new(usize::MAX),
                 former_peak: Count::new(0),
+                external: Count::new(0),
                 name,
                 #[cfg(target_family = "wasm")]
                 tree: if parent.is_some() { Some(Tree::ANY) } else { None },

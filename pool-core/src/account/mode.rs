@@ -240,7 +240,7 @@ impl Mode for Shared {
     #[cfg(feature = "alloc")]
     fn stamp(handle: &SharedHandle) -> u64 {
         // Relaxed: an order of releases, which needs no edge; a late look only makes the object seem older.
-        handle.epoch.0.load(Ordering::Relaxed)
+        handle.epoch.load(Ordering::Relaxed)
     }
 
     #[inline(always)]

@@ -43,7 +43,7 @@ impl Membership {
     #[inline(always)]
     pub(super) fn note_release(&self) {
         // Relaxed: see `Mode::stamp`.
-        let now = self.top.ledger().epoch.0.load(Ordering::Relaxed) as usize;
+        let now = self.top.ledger().epoch.load(Ordering::Relaxed) as usize;
         if self.released.load(Ordering::Relaxed) != now {
             self.note_later_release(now);
         }

@@ -3,17 +3,22 @@
 use super::{Contender, Kind, Workload};
 use crate::ours::{PACKAGE, lease_each};
 use crate::source::{Buffer, buffer, touch};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use hashlink::LruCache;
 use pool_core::{Account, Factory, KeyedPool};
 use schnellru::{ByLength, LruMap};
 use std::convert::Infallible;
+use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::mem;
 use std::num::NonZeroUsize;
 
 pub(crate) const HITS: &str = "keyed-hits";
 pub(crate) const EVICTING: &str = "keyed-evicting";
 /// What no contender can be faster than.
 pub(crate) const DECIDED: &str = "allocator and zeros alone";
+/// What a pool would take that is for nothing else.
+pub(crate) const BY_HAND: &str = "table, list and count by hand";
 
 /// The sequence of keys, used from its start again when it is over.
 const SEQUENCE: usize = 16_384;
@@ -239,6 +244,111 @@ fn decided(keys: &[u32]) -> impl FnMut(usize) + use<> {
     }
 }
 
+/// No sound: beyond the end of every list.
+const NONE: u32 = u32::MAX;
+
+/// A sound of a [`ByHand`], and its neighbours by recency.
+struct Entry {
+    key: u32,
+    newer: u32,
+    older: u32,
+    hash: u64,
+    /// `None` while the entry is vacant.
+    sound: Option<Sound>,
+}
+
+/// A pool for just this work, as a prototype would be: a table of keys, a list by recency, a count of bytes, and sounds that
+/// stay where they are. It has one sound of a key, no account, no lease, and nothing that holds if somebody panics.
+#[derive(Default)]
+struct ByHand {
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    entries: Vec<Entry>,
+    vacant: Vec<u32>,
+    newest: u32,
+    oldest: u32,
+    used: usize,
+}
+
+impl ByHand {
+    fn new() -> Self {
+        Self { newest: NONE, oldest: NONE, ..Self::default() }
+    }
+
+    #[inline(always)]
+    fn unlink(&mut self, at: u32) {
+        let Entry { newer, older, .. } = self.entries[at as usize];
+        match self.entries.get_mut(newer as usize) {
+            Some(newer) => newer.older = older,
+            None => self.newest = older,
+        }
+        match self.entries.get_mut(older as usize) {
+            Some(older) => older.newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+
+    #[inline(always)]
+    fn push_newest(&mut self, at: u32) {
+        let older = mem::replace(&mut self.newest, at);
+        let entry = &mut self.entries[at as usize];
+        (entry.newer, entry.older) = (NONE, older);
+        match self.entries.get_mut(older as usize) {
+            Some(older) => older.newer = at,
+            None => self.oldest = at,
+        }
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, key: u32) {
+        let hash = self.hasher.hash_one(key);
+        let found = self.index.find(hash, |&at| self.entries[at as usize].key == key).copied();
+        let at = match found {
+            Some(at) => {
+                self.unlink(at);
+                at
+            }
+            None => self.make(key, hash),
+        };
+        if let Some(sound) = &mut self.entries[at as usize].sound {
+            play(sound);
+        }
+        self.push_newest(at);
+    }
+
+    #[inline(never)]
+    fn make(&mut self, key: u32, hash: u64) -> u32 {
+        while self.used + bytes_of(key) > BUDGET && self.oldest != NONE {
+            self.evict(self.oldest);
+        }
+        self.used += bytes_of(key);
+        let entry = Entry { key, newer: NONE, older: NONE, hash, sound: Some(sound(key)) };
+        let at = match self.vacant.pop() {
+            Some(at) => {
+                self.entries[at as usize] = entry;
+                at
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() as u32 - 1
+            }
+        };
+        self.index.insert_unique(hash, at, |&at| self.entries[at as usize].hash);
+        at
+    }
+
+    fn evict(&mut self, at: u32) {
+        self.unlink(at);
+        let Entry { hash, ref mut sound, .. } = self.entries[at as usize];
+        let sound = sound.take();
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == at) {
+            entry.remove();
+        }
+        self.vacant.push(at);
+        self.used -= sound.as_deref().map_or(0, size_of_val);
+    }
+}
+
 /// All keys are there.
 pub(super) fn hits() -> Workload {
     let keys = keys(KEYS);
@@ -284,6 +394,8 @@ pub(super) fn evicting() -> Workload {
             play(&mut sound(*key));
         }
     });
+    let mut by_hand = ByHand::new();
+    let by_hand = over_and_over(keys.clone(), move |keys| keys.iter().for_each(|key| by_hand.pair(*key)));
     let (hashlink, schnellru, lru) = roomy();
     let contenders = vec![
         Contender::here("KeyedPool", Kind::Ours, run).of(PACKAGE),
@@ -292,6 +404,7 @@ pub(super) fn evicting() -> Workload {
         within_budget("schnellru", "schnellru", &keys, schnellru),
         within_budget("lru", "lru", &keys, lru),
         Contender::here("a new one each time", Kind::Fresh, fresh),
+        Contender::here(BY_HAND, Kind::Floor, by_hand),
         Contender::here(DECIDED, Kind::Floor, decided(&keys)),
     ];
     Workload {

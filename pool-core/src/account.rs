@@ -16,8 +16,12 @@
 //! take a level above its hard limit; when a level refuses, the levels below are undone. Only when all levels
 //! have agreed are peaks recorded and events raised, so a refused charge leaves no trace.
 //!
-//! The counters publish nothing but themselves, therefore every access is relaxed, but for those of `used`. They order
-//! what lies in [`Credit`]s (`Mode::add`), and a charge against a limit that is being changed:
+//! Before the first addition all levels are looked at: what one of them has no room for is refused there and then, and is in
+//! nobody's way.
+//!
+//! The counters publish nothing but themselves, therefore every access is relaxed, but for those of `used`, of the word in
+//! `quiet` and of what says who lends. They order what lies in [`Credit`]s (`Mode::add`), and a charge against a limit that is
+//! being changed:
 //!
 //! ```text
 //! charge                              set_hard_limit
@@ -36,10 +40,11 @@
 //! limit, or the flag that it was crossed, looks at `used` by a read-modify-write afterwards. What happens otherwise before or
 //! after a charge is ordered by whoever hands the charged object over.
 //!
-//! While one thread's charge is on its way to a refusal further up, or to that by a limit that was lowered just now, another
-//! thread may see the levels with that charge in: it can be refused although a moment later it would fit, and its own
-//! committed charge may record a peak that includes the other's. Single-threaded use is exact in everything; in all use
-//! what is claimed and the limits are.
+//! Two charges may see room for one of them further up, and a limit may be lowered between the look and the addition. While
+//! the charge that finds no room is being taken off again another thread may see the levels below with it in: it can be
+//! refused although a moment later it would fit, and its own committed charge may record a peak that includes the other's.
+//! Who takes off looks whether pressure has ended, as who gives back does. Single-threaded use is exact in everything; in all
+//! use what is claimed and the limits are.
 //!
 //! # Parts
 //!
@@ -91,18 +96,22 @@ pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;
 pub(crate) use reservation::Claim;
 
-use crate::sync::{Ordering::Relaxed, THREADS};
+use crate::sync::{
+    Ordering::{Acquire, Relaxed},
+    THREADS,
+};
 #[cfg(feature = "alloc")]
 use crate::wanted;
 use core::fmt;
 use core::mem::ManuallyDrop;
-use mode::{Quietly, SharedHandle};
+use mode::{Full, NotAdded, Quietly, SharedHandle};
 
 /// A node in a tree of byte ledgers: what the pools of a program, or of a part of it, may hold together.
 ///
 /// Cheap to clone; clones are the same account. `used` is what its pools lease and keep idle, what is reserved,
-/// and what its children use. Charging is thread-safe and lock-free, O(depth); it happens when objects are made
-/// and destroyed, or come back with another size, never when they are acquired from the idle set or released as they were.
+/// and what its children use. Charging is thread-safe, O(depth), and lock-free, but for a short lock where a `Credit` lends; it
+/// happens when objects are made and destroyed, or come back with another size, never when they are acquired from the idle set
+/// or released as they were. Interrupt and signal handlers may charge an account that nobody has a `Credit` of.
 ///
 /// | | threads | where | a charge |
 /// |---|---|---|---|
@@ -147,6 +156,22 @@ pub type LocalAccount = Account<Local>;
 #[must_use = "an event may be due"]
 #[derive(Clone, Copy)]
 pub struct Crossed(pub(crate) bool);
+
+/// What a charge that was to take a few instructions has left behind.
+#[must_use = "bytes may have to be taken off again"]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    Nothing,
+    /// The bytes are counted, and a limit that was lowered meanwhile does not let them through.
+    Passed,
+}
+
+/// An event is due of what was tried before, whatever the outcome.
+#[cold]
+fn set_due<M: Mode>(outcome: &mut Result<Crossed, Shortfall<'_, M>>) {
+    let (Ok(Crossed(crossed)) | Err(Shortfall { crossed, .. })) = outcome;
+    *crossed = true;
+}
 
 impl Account {
     /// The account of a ledger in a `static`; needs no allocator.
@@ -205,8 +230,8 @@ impl<M: Mode> Account<M> {
     }
 
     /// Bytes in use: leased, idle and reserved, its own and its children's. What is lent to a `Credit` counts once it
-    /// is used. For the instant in which another thread's charge is being refused, it may show here. O(1), and O(credits) where
-    /// there are any.
+    /// is used. For an instant it may show a charge of another thread that is about to be undone, or bytes that are being lent.
+    /// O(1); O(credits), under a short lock, where there are any.
     #[must_use]
     pub fn used(&self) -> usize {
         self.ledger().in_use()
@@ -221,7 +246,8 @@ impl<M: Mode> Account<M> {
     /// Most bytes in use since the account was made or [`reset_peak`](Self::reset_peak) was called. What was lent to a
     /// `Credit` counts as used here: with credits the peak may be too high by what they hold.
     ///
-    /// A refused charge leaves no peak. One that was granted does, whatever it was for: the bytes of an object are in use
+    /// A refused charge leaves no peak, unless another thread is granted one, or resets the peak, in the instant in which the
+    /// refused one is being undone. One that was granted does, whatever it was for: the bytes of an object are in use
     /// from before its factory is called, and were, if the factory fails.
     #[must_use]
     pub fn peak(&self) -> usize {
@@ -237,6 +263,8 @@ impl<M: Mode> Account<M> {
     /// Sets the peak to the current use. The lifetime peak stays.
     pub fn reset_peak(&self) {
         let ledger = self.ledger();
+        // Before the peak falls, so that nobody sees a lifetime peak fall; and after, for what was higher in between.
+        M::raise(&ledger.former_peak, ledger.peak.load(Relaxed));
         let before = M::swap(&ledger.peak, ledger.used.load(Relaxed));
         self.doubt();
         M::raise(&ledger.former_peak, before);
@@ -351,7 +379,8 @@ impl<M: Mode> Account<M> {
 
     /// Claims `bytes` here and at all accounts above, or nowhere.
     ///
-    /// Lock-free, O(depth); allocates nothing. A refusal may take a short lock, to recall what is lent.
+    /// O(depth), allocates nothing, and lock-free where nobody lends. Where somebody does, a refusal takes a short lock, to recall
+    /// that, and so does a charge that crosses a soft limit.
     ///
     /// # Errors
     ///
@@ -413,7 +442,8 @@ impl<M: Mode> Account<M> {
     #[inline(always)]
     pub(crate) fn lends(&self) -> bool {
         #[cfg(feature = "alloc")]
-        return wanted::LENDING.is_set() && self.ledger().lending.load(Relaxed) != 0;
+        // Acquire: what the last who lent has given back, if there is none any more.
+        return wanted::LENDING.is_set() && self.ledger().lending.load(Acquire) != 0;
         #[cfg(not(feature = "alloc"))]
         false
     }
@@ -422,26 +452,26 @@ impl<M: Mode> Account<M> {
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         match self.charge_quickly(bytes, external) {
-            Some(crossed) => Ok(crossed),
-            None => self.charge_slowly(bytes, external),
+            Ok(crossed) => Ok(crossed),
+            Err(tried) => self.charge_slowly(bytes, external, tried),
         }
     }
 
-    /// A charge of one level that passes no bound, as most are; `None` if it was not made, and
+    /// A charge of one level that passes no bound, as most are; if it is not one,
     /// [`charge_slowly`](Self::charge_slowly) is to make it or to say why not.
     ///
     /// What is read before the read-modify-write need not be waited for after it, and what is written before it is waited for:
     /// so nothing of this goes through memory.
     // A page downloads each copy, so there it is not copied.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
-    pub(crate) fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
+    pub(crate) fn charge_quickly(&self, bytes: usize, external: bool) -> Result<Crossed, Tried> {
         if !THREADS || external || self.tree().is_some() {
-            return None;
+            return Err(Tried::Nothing);
         }
         match M::add_quietly(self.ledger(), bytes) {
-            Quietly::Added => Some(Crossed(false)),
+            Quietly::Added => Ok(Crossed(false)),
             Quietly::Doubtful(used) => self.look_again(bytes, used),
-            Quietly::NotAdded => None,
+            Quietly::NotAdded => Err(Tried::Nothing),
         }
     }
 
@@ -452,47 +482,86 @@ impl<M: Mode> Account<M> {
         }
     }
 
-    /// After a charge, beside which a bound was lowered; `None` if that was the hard limit, and the charge is undone.
+    /// After a charge, beside which a bound was lowered: if that was the hard limit, the charge is to be undone.
     #[cold]
     #[inline(never)]
-    fn look_again(&self, bytes: usize, used: usize) -> Option<Crossed> {
+    fn look_again(&self, bytes: usize, used: usize) -> Result<Crossed, Tried> {
         let ledger = self.ledger();
         if used > ledger.hard_limit.load(Relaxed) {
-            M::sub(&ledger.used, bytes);
-            return None;
+            return Err(Tried::Passed);
         }
-        Some(Crossed(Self::record(ledger, bytes, false, used)))
+        Ok(Crossed(Self::record(ledger, bytes, false, used)))
     }
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn charge_slowly(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
-        let outcome = self.charge_once(bytes, external);
+    pub(crate) fn charge_slowly(
+        &self,
+        bytes: usize,
+        external: bool,
+        tried: Tried,
+    ) -> Result<Crossed, Shortfall<'_, M>> {
+        let due = tried == Tried::Passed && Self::undo(self.ledger(), bytes);
         #[cfg(feature = "alloc")]
-        if let Err(shortfall) = outcome
-            && shortfall.lender().is_some()
+        let gone = self.credits_gone();
+        let mut outcome = self.charge_once(bytes, external);
+        #[cfg(feature = "alloc")]
+        if let Err(refused) = &outcome
+            && (refused.lender().is_some() || gone != self.credits_gone())
         {
-            return self.charge_after_recall(shortfall, bytes, external);
+            self.charge_after_recall(&mut outcome, gone, bytes, external);
+        }
+        if due {
+            set_due(&mut outcome);
         }
         outcome
     }
 
+    /// How many credits of this tree are no more.
+    #[cfg(feature = "alloc")]
+    fn credits_gone(&self) -> usize {
+        if !wanted::LENDING.is_set() {
+            return 0;
+        }
+        M::as_shared(self).map_or(0, Account::credits_gone_here)
+    }
+
+    /// Tries a charge again that was refused, for want of what is lent or was until now.
     #[cfg(feature = "alloc")]
     #[cold]
     fn charge_after_recall<'a>(
         &'a self,
-        mut refused: Shortfall<'a, M>,
+        outcome: &mut Result<Crossed, Shortfall<'a, M>>,
+        mut gone: usize,
         bytes: usize,
         external: bool,
-    ) -> Result<Crossed, Shortfall<'a, M>> {
-        while let Some(lender) = refused.lender() {
-            match lender.recall_then(|| self.charge_once(bytes, external)) {
-                // Refused further up, where others may hold credit too.
-                Err(next) if next.lender().is_some_and(|next| next != lender) => refused = next,
-                outcome => return outcome,
+    ) {
+        let mut due = false;
+        let mut recalled = None;
+        while let Err(refused) = outcome {
+            due |= refused.crossed;
+            match refused.lender() {
+                // Not for want of what is lent there.
+                Some(lender) if recalled == Some(lender) => break,
+                // Refused further up than before, where others may hold credit too.
+                Some(lender) => {
+                    recalled = Some(lender);
+                    *outcome = lender.recall_then(|| self.charge_once(bytes, external));
+                }
+                // Whoever held what this charge lacked may have given it back, and be on no list any more.
+                None => {
+                    let now = self.credits_gone();
+                    if now == gone {
+                        break;
+                    }
+                    gone = now;
+                    *outcome = self.charge_once(bytes, external);
+                }
             }
         }
-        Err(refused)
+        if due {
+            set_due(outcome);
+        }
     }
 
     /// As [`charge`](Self::charge), with what is free as it is.
@@ -501,26 +570,69 @@ impl<M: Mode> Account<M> {
             return (tree.charge)(self, bytes, external);
         }
         let ledger = self.ledger();
-        match M::add(ledger, bytes, external) {
+        let mut due = false;
+        match Self::add(ledger, bytes, external, &mut due) {
             Ok(used) => {
                 let is_record = used > ledger.peak.load(Relaxed);
-                let due = Self::record(ledger, bytes, external, used);
+                due |= Self::record(ledger, bytes, external, used);
                 // Not at each record: where one comes after the other, nothing is quiet.
                 if THREADS && !is_record && !due {
                     M::calm(ledger);
                 }
                 Ok(Crossed(due))
             }
-            Err(full) => Err(Shortfall::of(self, bytes, full)),
+            Err(full) => Err(Shortfall { crossed: due, ..Shortfall::of(self, bytes, full) }),
         }
+    }
+
+    /// Adds bytes at one level, or says why they do not fit. `due` is set if an event may be due all the same.
+    #[inline(always)]
+    pub(crate) fn add(ledger: &Ledger, bytes: usize, external: bool, due: &mut bool) -> Result<usize, Full> {
+        loop {
+            match M::add(ledger, bytes, external) {
+                Ok(used) => return Ok(used),
+                Err(NotAdded::Full(full)) => return Err(full),
+                Err(NotAdded::Passed) => *due |= Self::undo(ledger, bytes),
+            }
+        }
+    }
+
+    /// Takes off again at one level what was not let through here or further up; whether an event is due: who gave back
+    /// meanwhile had these bytes before its eyes, and may have thought that pressure stays.
+    #[cold]
+    fn undo(ledger: &Ledger, bytes: usize) -> bool {
+        M::sub(&ledger.used, bytes);
+        Self::has_ended(ledger)
+    }
+
+    /// Whether there is pressure that has come to its end.
+    #[inline(always)]
+    fn has_ended(ledger: &Ledger) -> bool {
+        ledger.over_soft.load(Relaxed) && ledger.used.load(Relaxed) <= ledger.low()
+    }
+
+    /// Where there is no room for the bytes, if it can be told before any level counts them: on their way to a refusal
+    /// further up they would be in the way of others.
+    fn no_room(&self, bytes: usize) -> Option<Shortfall<'_, M>> {
+        self.levels().find_map(|level| {
+            let ledger = level.ledger();
+            // Acquire, as of who is refused by `Mode::add`.
+            let (used, limit) = (ledger.used.load(Acquire), ledger.hard_limit.load(Relaxed));
+            let fits = used.checked_add(bytes).is_some_and(|sum| sum <= limit);
+            (!fits).then(|| Shortfall::of(level, bytes, Full { used, limit }))
+        })
     }
 
     /// The same where there are accounts above.
     fn charge_levels(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
+        if !external && let Some(shortfall) = self.no_room(bytes) {
+            return Err(shortfall);
+        }
         let (mut level, mut charged, mut alone) = (self, 0usize, None);
+        let mut due = false;
         let (above, shortfall) = loop {
             let ledger = level.ledger();
-            match M::add(ledger, bytes, external) {
+            match Self::add(ledger, bytes, external, &mut due) {
                 Ok(used) => alone = (charged == 0).then_some(used),
                 Err(full) => break (Crossed(false), Some(Shortfall::of(level, bytes, full))),
             }
@@ -548,13 +660,13 @@ impl<M: Mode> Account<M> {
                         crossed | Self::record(ledger, bytes, external, ledger.used.load(Relaxed))
                     }),
                 };
-                Ok(Crossed(crossed | above.0))
+                Ok(Crossed(crossed | above.0 | due))
             }
             Some(shortfall) => {
                 for level in self.levels().take(charged) {
-                    M::sub(&level.ledger().used, bytes);
+                    due |= Self::undo(level.ledger(), bytes);
                 }
-                Err(shortfall)
+                Err(Shortfall { crossed: shortfall.crossed | due, ..shortfall })
             }
         }
     }
@@ -602,7 +714,7 @@ impl<M: Mode> Account<M> {
             M::tally(&ledger.external, bytes.wrapping_neg());
         }
         // What is left by now: who took off the last of it sees that.
-        ledger.over_soft.load(Relaxed) && ledger.used.load(Relaxed) <= ledger.low()
+        Self::has_ended(ledger)
     }
 
     #[inline(never)]
@@ -655,11 +767,26 @@ impl<M: Mode> Account<M> {
     /// Who charges or gives back changes what is used and then looks at the flag. So this looks again at what is used after
     /// it has changed the flag: one of the two sees what the other did, and nobody rests beyond a bound that nobody raised.
     fn watch_level(&self) {
-        while let Some(event) = self.next_edge() {
-            if let Some(handler) = M::handler(&self.0) {
-                handler.call(&event);
+        /// Looks again, also if a handler panics: what others did meanwhile they leave to who changed the flag.
+        struct Again<'a, M: Mode>(&'a Account<M>);
+        impl<M: Mode> Again<'_, M> {
+            fn watch(&self) {
+                while let Some(event) = self.0.next_edge() {
+                    if let Some(handler) = M::handler(&self.0.0) {
+                        handler.call(&event);
+                    }
+                }
             }
         }
+        impl<M: Mode> Drop for Again<'_, M> {
+            fn drop(&mut self) {
+                self.watch();
+            }
+        }
+        let again = Again(self);
+        again.watch();
+        // Nothing is due any more.
+        core::mem::forget(again);
     }
 
     /// The edge that is due, if one is. It is no more once it was told.
@@ -670,7 +797,7 @@ impl<M: Mode> Account<M> {
         #[cfg(feature = "alloc")]
         let used = match M::as_shared(self) {
             // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
-            Some(account) if used > soft_limit && !over || used > self.hard_limit() => {
+            Some(account) if account.lends() && (used > soft_limit && !over || used > self.hard_limit()) => {
                 account.recall_all();
                 ledger.used.load(Relaxed)
             }

@@ -1,7 +1,7 @@
 //! A lock around lists that are touched on slow paths only: who is below an account, who can evict, who holds credit.
 //!
 //! No user code ever runs while it is held, and what does run takes tens of instructions. It is not for interrupt
-//! handlers: accounts without an allocator have no such lists.
+//! handlers: accounts without an allocator have no such lists, and others are charged without where nobody lends.
 
 use crate::sync::{AtomicBool, Ordering, const_fn, relax};
 use core::cell::UnsafeCell;

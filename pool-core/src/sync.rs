@@ -140,10 +140,22 @@ pub(crate) fn heavy() -> bool {
         core::sync::atomic::fence(Ordering::SeqCst);
         let done = membarrier::run();
         core::sync::atomic::fence(Ordering::SeqCst);
+        if !done {
+            membarrier::FAILED.store(true, Ordering::Relaxed);
+        }
         done
     }
     #[cfg(any(miri, pool_core_loom))]
     true
+}
+
+/// Whether [`heavy`] has ever failed, though [`heavy_works`] said that it would not.
+#[cfg(feature = "std")]
+pub(crate) fn heavy_has_failed() -> bool {
+    #[cfg(any(miri, pool_core_loom))]
+    return false;
+    #[cfg(not(any(miri, pool_core_loom)))]
+    membarrier::FAILED.load(Ordering::Relaxed)
 }
 
 /// Whether [`heavy`] does what it says on this system.
@@ -157,6 +169,8 @@ pub(crate) fn heavy_works() -> bool {
 
 #[cfg(all(feature = "std", not(any(miri, pool_core_loom))))]
 mod membarrier {
+    pub(super) static FAILED: super::AtomicBool = super::AtomicBool::new(false);
+
     #[cfg(target_os = "linux")]
     mod linux {
         use std::sync::OnceLock;

@@ -9,7 +9,8 @@ use pool_core::{
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use AccountEventKind::{BackToLow, OverSoftLimit};
 
@@ -1063,8 +1064,8 @@ fn a_deep_tree_goes_without_a_deep_stack() {
 // A watermark that cannot be moved, or whose crossing nobody hears.
 #[test]
 fn the_low_watermark_can_be_changed_at_run_time() {
-    let events = std::sync::Arc::new(Mutex::new(Vec::new()));
-    let heard = std::sync::Arc::clone(&events);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&events);
     let account = Account::builder("a")
         .soft_limit(100)
         .on_event(move |event| heard.lock().unwrap().push((event.kind, event.used)))
@@ -1080,4 +1081,71 @@ fn the_low_watermark_can_be_changed_at_run_time() {
     assert_eq!(account.low_watermark(), 88);
     let events = events.lock().unwrap();
     assert_eq!(*events, [(OverSoftLimit, 101), (BackToLow, 90)]);
+}
+
+/// What a thread does beside another.
+const ROUNDS: usize = if cfg!(miri) { 100 } else { 1_000_000 };
+
+// Charges that the account above refuses, each time, and that others see below meanwhile: what fits is refused, a peak and an
+// event tell of bytes that nobody got.
+#[test]
+fn what_has_no_room_above_is_in_nobodys_way() {
+    let root = Account::new("root", 100);
+    let told = Arc::new(AtomicUsize::new(0));
+    let hears = Arc::clone(&told);
+    let leaf = Account::builder("leaf")
+        .parent(&root)
+        .hard_limit(60)
+        .soft_limit(20)
+        .on_event(move |_| _ = hears.fetch_add(1, Relaxed))
+        .build();
+    let held = root.try_reserve(70).unwrap();
+    let (done, tries) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let refused = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            while !done.load(Relaxed) {
+                assert!(leaf.try_reserve(50).is_err());
+                tries.fetch_add(1, Relaxed);
+            }
+        });
+        let mut refused = 0;
+        while tries.load(Relaxed) < ROUNDS && !other.is_finished() {
+            refused += usize::from(leaf.try_reserve(15).is_err()) + leaf.set_hard_limit(60);
+        }
+        done.store(true, Relaxed);
+        other.join().unwrap();
+        refused
+    });
+    assert_eq!(refused, 0);
+    assert_eq!((leaf.peak(), told.load(Relaxed)), (15, 0));
+    drop(held);
+    assert_eq!((leaf.used(), root.used()), (0, 0));
+}
+
+// A lifetime peak that falls for a moment while the peak is reset.
+#[test]
+fn a_lifetime_peak_never_falls() {
+    let account = Account::new("account", ROUNDS);
+    let (done, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let fell = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let (mut most, mut fell) = (0, 0);
+            while !done.load(Relaxed) {
+                let now = account.lifetime_peak();
+                fell += usize::from(now < most);
+                most = most.max(now);
+                looks.fetch_add(1, Relaxed);
+            }
+            fell
+        });
+        let mut bytes = 0;
+        while looks.load(Relaxed) < ROUNDS {
+            bytes = ROUNDS.min(bytes + 1);
+            drop(account.try_reserve(bytes).unwrap());
+            account.reset_peak();
+        }
+        done.store(true, Relaxed);
+        other.join().unwrap()
+    });
+    assert_eq!((fell, account.peak()), (0, 0));
 }

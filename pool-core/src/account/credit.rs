@@ -30,7 +30,7 @@
 use super::mode::{Mode, Shared};
 use super::refusal::{Level, OverBudget, Shortfall};
 use super::reservation::{Charge, Reservation, sealed};
-use super::{Account, Crossed};
+use super::{Account, Crossed, Tried, set_due};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, after_rmw, relax};
 use crate::wanted;
 use core::cell::Cell;
@@ -120,12 +120,17 @@ impl Line {
     pub(crate) fn unused(&self) -> usize {
         self.unused.load(Ordering::Relaxed)
     }
+
+    /// What is unused, if it could be recalled.
+    pub(crate) fn recallable(&self) -> usize {
+        if self.light && barrier::heavy_has_failed() { 0 } else { self.unused() }
+    }
 }
 
 /// The pair of barriers, where there is one.
 mod barrier {
     #[cfg(feature = "std")]
-    pub(super) use crate::sync::{heavy, heavy_works, light};
+    pub(super) use crate::sync::{heavy, heavy_has_failed, heavy_works, light};
 
     #[cfg(not(feature = "std"))]
     pub(super) fn light() {}
@@ -135,6 +140,10 @@ mod barrier {
     }
     #[cfg(not(feature = "std"))]
     pub(super) fn heavy_works() -> bool {
+        false
+    }
+    #[cfg(not(feature = "std"))]
+    pub(super) fn heavy_has_failed() -> bool {
         false
     }
 }
@@ -186,6 +195,7 @@ impl Credit {
     #[inline(never)]
     fn charge_slowly(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_>> {
         let line = &*self.line;
+        let mut due = false;
         if !external && let Some(_busy) = line.enter() {
             let keep = line.size / 2;
             let more = bytes.checked_add(keep).and_then(|sum| sum.checked_sub(line.unused()));
@@ -193,15 +203,22 @@ impl Credit {
                 // Before the charge, which releases it: who is refused because of the charge sees that this can be recalled.
                 let most = line.most.load(Ordering::Relaxed);
                 line.most.store(line.size, Ordering::Relaxed);
-                if let Ok(crossed) = line.account.charge_once(more, false) {
-                    line.unused.store(keep, Ordering::Relaxed);
-                    return Ok(crossed);
+                match line.account.charge_once(more, false) {
+                    Ok(crossed) => {
+                        line.unused.store(keep, Ordering::Relaxed);
+                        return Ok(crossed);
+                    }
+                    Err(refused) => due = refused.crossed,
                 }
                 line.most.store(most, Ordering::Relaxed);
             }
         }
         // Not busy any more: this may recall, and would wait for itself.
-        line.account.charge(bytes, external)
+        let mut outcome = line.account.charge(bytes, external);
+        if due {
+            set_due(&mut outcome);
+        }
+        outcome
     }
 
     #[inline(always)]
@@ -221,7 +238,9 @@ impl Credit {
     #[inline(never)]
     fn uncharge_slowly(&self, mut bytes: usize, external: bool) -> Crossed {
         let line = &*self.line;
-        if !external && let Some(_busy) = line.enter() {
+        // Until they are given back: bytes that are on no line cannot be recalled.
+        let busy = if external { None } else { line.enter() };
+        if busy.is_some() {
             // So that the next few of either kind stay here.
             let keep = line.most.load(Ordering::Relaxed) / 2;
             let unused = line.unused();
@@ -234,20 +253,33 @@ impl Credit {
 }
 
 impl Drop for Credit {
+    /// Gives back what is unused while it can still be recalled, so that who lacks it waits for it, and only then leaves the
+    /// lists.
     fn drop(&mut self) {
-        for level in self.line.account.levels() {
+        let line = &*self.line;
+        let give_back = || match line.unused.swap(0, Ordering::Relaxed) {
+            0 => Crossed(false),
+            unused => line.account.uncharge_quietly(unused, false),
+        };
+        let mut due = false;
+        if let Some(_busy) = line.enter() {
+            due |= give_back().0;
+        }
+        for level in line.account.levels() {
             let ledger = level.ledger();
             let gone = ledger.credits.with(|lines| {
-                let at = lines.iter().position(|line| Arc::ptr_eq(line, &self.line))?;
-                ledger.lending.fetch_sub(1, Ordering::Relaxed);
+                let at = lines.iter().position(|other| Arc::ptr_eq(other, &self.line))?;
+                // Release, both: who sees that this lends no more sees what it has given back.
+                ledger.credits_gone.fetch_add(1, Ordering::Release);
+                ledger.lending.fetch_sub(1, Ordering::Release);
                 Some(lines.swap_remove(at))
             });
             drop(gone);
         }
-        // On no list any more, and who recalled from it has ended: it is this thread's alone.
-        let unused = self.line.unused.swap(0, Ordering::Relaxed);
-        if unused != 0 {
-            self.line.account.uncharge(unused, false);
+        // What could not be recalled. On no list any more, and who recalled from it has ended: it is this thread's alone.
+        due |= give_back().0;
+        if due {
+            line.account.watch();
         }
     }
 }
@@ -263,14 +295,19 @@ impl Charge for &Credit {}
 
 impl sealed::Charge for &Credit {
     #[inline(always)]
-    fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
-        (*self).charge_quickly(bytes, external)
+    fn charge_quickly(&self, bytes: usize, external: bool) -> Result<Crossed, Tried> {
+        (*self).charge_quickly(bytes, external).ok_or(Tried::Nothing)
     }
 
     #[cold]
     #[inline(never)]
-    fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget> {
-        self.charge_slowly(bytes, external).map_err(Shortfall::refused)
+    fn charge_bytes(&self, bytes: usize, external: bool, _: Tried) -> Result<Crossed, OverBudget> {
+        self.charge_slowly(bytes, external).map_err(|shortfall| {
+            if shortfall.crossed {
+                self.raise_events();
+            }
+            shortfall.refused()
+        })
     }
 
     #[inline(always)]
@@ -324,6 +361,12 @@ impl Account {
         Credit { line, _one: PhantomData }
     }
 
+    /// How many credits of this tree are no more, to tell whether one went meanwhile.
+    pub(super) fn credits_gone_here(&self) -> usize {
+        // Acquire: what they have given back.
+        self.top().ledger().credits_gone.load(Ordering::Acquire)
+    }
+
     /// Whether `bytes` fit with room to `spare` below every limit, and no limit has been crossed.
     fn may_lend(&self, bytes: usize, spare: usize) -> bool {
         self.levels().all(|level| {
@@ -335,14 +378,20 @@ impl Account {
         })
     }
 
-    /// Recalls what credits at or below this account hold unused, then runs `retry`, before anybody can borrow again.
+    /// Recalls what credits at or below this account hold unused, then runs `retry`, before anybody can borrow again. If that
+    /// fails, it was not for want of what is lent.
     ///
     /// Takes a lock; who else is about to be refused here waits for it. `retry` must not recall.
-    pub(super) fn recall_then<R>(&self, retry: impl FnOnce() -> R) -> R {
+    pub(super) fn recall_then<T, E>(&self, retry: impl Fn() -> Result<T, E>) -> Result<T, E> {
         self.ledger().credits.with(|lines| {
             // Whoever borrowed what this charge lacks had told so before: see `Mode::add`.
-            if lines.iter().all(|line| line.most.load(Ordering::Relaxed) == 0) {
-                return retry();
+            let nothing_is_lent = || lines.iter().all(|line| line.most.load(Ordering::Relaxed) == 0);
+            if nothing_is_lent() {
+                let outcome = retry();
+                // Else somebody has borrowed in between.
+                if outcome.is_ok() || nothing_is_lent() {
+                    return outcome;
+                }
             }
             recall_from(lines, retry)
         })
@@ -403,6 +452,7 @@ impl<'a, M: Mode> Shortfall<'a, M> {
 #[cfg(feature = "std")]
 mod tests {
     use super::*;
+    use crate::account::Pressure;
     use std::vec::Vec;
 
     // Without the kernel's barrier: a way that no test takes on a machine that has it.
@@ -431,6 +481,26 @@ mod tests {
         });
         assert_eq!((account.used(), account.ledger().used.load(Ordering::Relaxed)), (0, 0));
         assert!(account.peak() <= 2000);
+    }
+
+    // A list that is locked for want of credits that nobody ever made: an interrupt handler that charges while it is would
+    // wait for ever.
+    #[test]
+    fn who_crosses_a_bound_locks_nothing_where_nothing_is_lent() {
+        let account = Account::builder("a").hard_limit(100).soft_limit(50).build();
+        let (done, outcome) = std::sync::mpsc::channel();
+        let theirs = account.clone();
+        let work = move || {
+            let held = theirs.try_reserve(60).unwrap();
+            let seen = (theirs.try_reserve(60).is_err(), theirs.used(), theirs.pressure());
+            drop((held, theirs.charge_external(200)));
+            done.send((seen, theirs.pressure())).unwrap();
+        };
+        let limit = std::time::Duration::from_secs(20);
+        let (thread, seen) =
+            account.ledger().credits.with(|_| (std::thread::spawn(work), outcome.recv_timeout(limit)));
+        thread.join().unwrap();
+        assert_eq!(seen, Ok(((true, 60, Pressure::Moderate), Pressure::None)));
     }
 
     // A size so large that sums with it wrap.

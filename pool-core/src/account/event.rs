@@ -33,8 +33,9 @@ pub struct AccountEvent<M: Mode = Shared> {
 
 /// Which bound an account crossed, and which way. Each is raised once; between the two nothing is raised again.
 ///
-/// Where several threads charge, each crossing is raised by the thread that brought it about, and two threads may be heard in
-/// either order: a handler that has to know how things are asks [`Account::pressure`].
+/// Where several threads charge, a crossing is raised by one of those that charge, give back or change a bound at that moment,
+/// and two threads may be heard in either order; one that was taken back meanwhile may be raised with its opposite, or not. A
+/// handler that has to know how things are asks [`Account::pressure`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum AccountEventKind {

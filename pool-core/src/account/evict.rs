@@ -144,7 +144,7 @@ impl<M: Mode> Account<M> {
         here > usize::from(listed) || above
     }
 
-    fn top(&self) -> &Self {
+    pub(super) fn top(&self) -> &Self {
         self.levels().last().unwrap_or(self)
     }
 

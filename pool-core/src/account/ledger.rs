@@ -7,7 +7,11 @@ use super::event::{AccountEvent, Handler};
 use super::mode::Shared;
 use super::quiet::Quiet;
 use crate::bytes::Bytes;
-use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering::Relaxed, const_fn};
+use crate::sync::{
+    AtomicBool, AtomicUsize, Count,
+    Ordering::{Acquire, Relaxed},
+    const_fn,
+};
 use core::fmt;
 
 #[cfg(feature = "alloc")]
@@ -52,7 +56,7 @@ type Name = &'static str;
 ///
 /// What each charge writes has a line of memory of its own where there is an allocator, and what it only reads lies in the
 /// next: so threads that charge the same account hand one line to and fro, and what they look at after they have written
-/// stays where it is.
+/// stays where it is. An account on the heap counts its handles in another line, which each new reservation writes, too.
 #[repr(C)]
 pub struct Ledger {
     /// What is in use and, of a shared account, what is lent to [`Credit`]s.
@@ -90,6 +94,9 @@ pub struct Ledger {
     pub(crate) credits: Lock<Vec<Arc<Line>>>,
     #[cfg(feature = "alloc")]
     pub(crate) lending: Count,
+    /// How many there were that are no more.
+    #[cfg(feature = "alloc")]
+    pub(crate) credits_gone: Count,
     /// Counts the misses of the whole tree, if this is the top.
     #[cfg(feature = "alloc")]
     pub(crate) epoch: OwnLine<Count64>,
@@ -175,6 +182,8 @@ impl Ledger {
                 #[cfg(feature = "alloc")]
                 lending: Count::new(0),
                 #[cfg(feature = "alloc")]
+                credits_gone: Count::new(0),
+                #[cfg(feature = "alloc")]
                 epoch: OwnLine(Count64::new(0)),
             }
         }
@@ -199,7 +208,7 @@ impl Ledger {
         if wanted::LENDING.is_set() && self.lending.load(Relaxed) != 0 {
             // The lock keeps lenders from taking back in between; what a holder gives back itself may be missed once.
             return self.credits.with(|lines| {
-                let lent: usize = lines.iter().map(|line| line.unused()).sum();
+                let lent: usize = lines.iter().map(|line| line.recallable()).sum();
                 self.used.load(Relaxed).saturating_sub(lent)
             });
         }
@@ -223,7 +232,9 @@ impl Ledger {
     }
 
     pub(crate) fn lifetime_peak(&self) -> usize {
-        self.former_peak.load(Relaxed).max(self.peak.load(Relaxed))
+        // Acquire: if the peak was reset, the former one as it was before.
+        let peak = self.peak.load(Acquire);
+        self.former_peak.load(Relaxed).max(peak)
     }
 }
 

@@ -77,7 +77,7 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
 
     /// Adds to what is in use unless the sum passes the hard limit, or, of external bytes, wraps. The sum, or why not.
     #[doc(hidden)]
-    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full>;
+    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, NotAdded>;
     /// The same for bytes that pass no bound, whose sum [`Quiet`](super::quiet::Quiet) covers.
     #[doc(hidden)]
     fn add_quietly(ledger: &Ledger, bytes: usize) -> Quietly;
@@ -115,6 +115,13 @@ pub enum Quietly {
     Doubtful(usize),
     /// Nothing was added.
     NotAdded,
+}
+
+/// Why bytes are not counted, or not to be.
+pub enum NotAdded {
+    Full(Full),
+    /// They are counted, but the limit was lowered in between: who charges has to take them off again.
+    Passed,
 }
 
 /// What a level had in use that refused, and the limit that it refused by.
@@ -164,14 +171,6 @@ impl core::ops::Deref for SharedHandle {
             #[cfg(feature = "alloc")]
             Self::Counted(ledger) => ledger,
         }
-    }
-}
-
-impl Shared {
-    /// Takes back what a limit that was lowered meanwhile did not let through.
-    #[cold]
-    fn undo(count: &AtomicUsize, bytes: usize) {
-        Self::sub(count, bytes);
     }
 }
 
@@ -244,20 +243,17 @@ impl Mode for Shared {
     }
 
     #[inline(always)]
-    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full> {
+    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, NotAdded> {
         let limit = || if external { usize::MAX } else { ledger.hard_limit.load(Ordering::Relaxed) };
-        loop {
-            let limit_before = limit();
-            let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit_before);
-            // Release, and acquire for who is refused: if that is because of bytes that were lent, it sees to whom.
-            // Acquire for who is not refused: a new limit, or whether pressure has ended, if whoever saw to that has looked
-            // before this; see `settled`.
-            match ledger.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits) {
-                Ok(used) if !THREADS || used + bytes <= limit() => return Ok(used + bytes),
-                // The limit was lowered in between.
-                Ok(_) => Self::undo(&ledger.used, bytes),
-                Err(used) => return Err(Full::at(ledger, used, external, limit_before)),
-            }
+        let limit_before = limit();
+        let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit_before);
+        // Release, and acquire for who is refused: if that is because of bytes that were lent, it sees to whom.
+        // Acquire for who is not refused: a new limit, or whether pressure has ended, if whoever saw to that has looked
+        // before this; see `settled`.
+        match ledger.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits) {
+            Ok(used) if !THREADS || used + bytes <= limit() => Ok(used + bytes),
+            Ok(_) => Err(NotAdded::Passed),
+            Err(used) => Err(NotAdded::Full(Full::at(ledger, used, external, limit_before))),
         }
     }
 
@@ -305,7 +301,8 @@ impl Mode for Shared {
     }
 
     fn swap(count: &Count, to: usize) -> usize {
-        count.swap(to, Ordering::Relaxed)
+        // Release: what was written before is there for who reads the new one.
+        count.swap(to, Ordering::Release)
     }
 
     fn flip(flag: &AtomicBool, to: bool) -> bool {
@@ -372,11 +369,11 @@ impl Mode for Local {
     }
 
     #[inline(always)]
-    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, Full> {
+    fn add(ledger: &Ledger, bytes: usize, external: bool) -> Result<usize, NotAdded> {
         let limit = if external { usize::MAX } else { ledger.hard_limit.load(Ordering::Relaxed) };
         let used = ledger.used.load(Ordering::Relaxed);
         let fits = used.checked_add(bytes).filter(|&sum| sum <= limit);
-        let sum = fits.ok_or_else(|| Full::at(ledger, used, external, limit))?;
+        let sum = fits.ok_or_else(|| NotAdded::Full(Full::at(ledger, used, external, limit)))?;
         ledger.used.store(sum, Ordering::Relaxed);
         Ok(sum)
     }

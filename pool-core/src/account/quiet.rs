@@ -4,8 +4,8 @@
 //! the soft limit, unless it was crossed already. Most charges end below all three, and one word that is no more than the
 //! least of them says so.
 //!
-//! The word may be too low, which costs a charge a look at the bounds themselves, but never too high. So who lowers a bound
-//! first writes the bound and then that the word is in [`DOUBT`]; and who raises the word first says that it is [`RAISING`],
+//! The word may be too low, which costs a charge a look at the bounds themselves, but not too high once a bound has been
+//! lowered. So who lowers a bound first writes the bound and then that the word is in [`DOUBT`]; and who raises the word first says that it is [`RAISING`],
 //! then reads the bounds, and sets the word only if nobody has doubted it since:
 //!
 //! ```text
@@ -25,7 +25,7 @@
 
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, const_fn};
 
-/// Somebody is about to set the word. A sum of nothing is below all bounds, and no other is below this or [`DOUBT`].
+/// Somebody is about to set the word. No sum is below this, and none but nothing, which passes no bound, below [`DOUBT`].
 const RAISING: usize = 0;
 /// Some bound may be lower than it was.
 const DOUBT: usize = 1;
@@ -53,6 +53,7 @@ impl Quiet {
     }
 
     /// Sets the bound, for who alone uses it.
+    #[cfg(feature = "alloc")]
     pub(crate) fn set(&self, bound: usize) {
         self.below.store(bound.saturating_add(1), Ordering::Relaxed);
     }

@@ -137,6 +137,8 @@ pub(crate) struct Shortfall<'a, M: Mode = Shared> {
     pub(crate) requested: usize,
     pub(crate) used: usize,
     pub(crate) limit: usize,
+    /// Whether an event may be due though the charge was refused.
+    pub(crate) crossed: bool,
 }
 
 /// The account that is short.
@@ -164,21 +166,21 @@ impl<M: Mode> Copy for Level<'_, M> {}
 impl<'a, M: Mode> Shortfall<'a, M> {
     /// Of an account that has `used` bytes in use.
     pub(crate) fn at(account: &'a Account<M>, requested: usize, used: usize) -> Self {
-        Self { level: Level::Here(account), requested, used, limit: account.hard_limit() }
+        Self { level: Level::Here(account), requested, used, limit: account.hard_limit(), crossed: false }
     }
 
     /// Of an account that refused.
     pub(crate) fn of(account: &'a Account<M>, requested: usize, full: Full) -> Self {
         let Full { used, limit } = full;
-        Self { level: Level::Here(account), requested, used, limit }
+        Self { level: Level::Here(account), requested, used, limit, crossed: false }
     }
 
     /// As seen from below the top of a local tree.
     #[cfg(feature = "alloc")]
     pub(crate) fn above(top: &'a Account<M>, shortfall: Shortfall<'a>) -> Self {
-        let Shortfall { level, requested, used, limit } = shortfall;
+        let Shortfall { level, requested, used, limit, crossed } = shortfall;
         let (Level::Here(account) | Level::Above(_, account)) = level;
-        Self { level: Level::Above(top, account), requested, used, limit }
+        Self { level: Level::Above(top, account), requested, used, limit, crossed }
     }
 
     /// The same, told of all that is asked for: `held` of it is charged already, and what is missing is refused.
@@ -202,7 +204,7 @@ impl<'a, M: Mode> Shortfall<'a, M> {
 
     pub(crate) fn refusal(self, evictable: impl Into<Option<usize>>) -> OverBudget {
         let evictable = evictable.into();
-        let Self { level, requested, used, limit } = self;
+        let Self { level, requested, used, limit, crossed: _ } = self;
         let account = match level {
             Level::Here(account) => account.reference(),
             #[cfg(feature = "alloc")]

@@ -2,7 +2,7 @@
 
 use super::mode::{Mode, Shared};
 use super::refusal::{OverBudget, Shortfall};
-use super::{Account, Crossed};
+use super::{Account, Crossed, Tried};
 use crate::sync::Ordering::Relaxed;
 use core::fmt;
 
@@ -10,13 +10,13 @@ use core::fmt;
 pub trait Charge: sealed::Charge {}
 
 pub(crate) mod sealed {
-    use super::{Crossed, OverBudget};
+    use super::{Crossed, OverBudget, Tried};
 
     pub trait Charge: Clone {
-        /// The charge, if that is a matter of a few instructions; `None` if it was not made.
-        fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed>;
+        /// The charge, if that is a matter of a few instructions.
+        fn charge_quickly(&self, bytes: usize, external: bool) -> Result<Crossed, Tried>;
         /// The same, whatever it takes.
-        fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget>;
+        fn charge_bytes(&self, bytes: usize, external: bool, tried: Tried) -> Result<Crossed, OverBudget>;
         fn uncharge_bytes(&self, bytes: usize, external: bool);
         fn raise_events(&self);
     }
@@ -26,14 +26,19 @@ impl<M: Mode> Charge for Account<M> {}
 
 impl<M: Mode> sealed::Charge for Account<M> {
     #[inline(always)]
-    fn charge_quickly(&self, bytes: usize, external: bool) -> Option<Crossed> {
+    fn charge_quickly(&self, bytes: usize, external: bool) -> Result<Crossed, Tried> {
         self.charge_quickly(bytes, external)
     }
 
     #[cold]
     #[inline(never)]
-    fn charge_bytes(&self, bytes: usize, external: bool) -> Result<Crossed, OverBudget> {
-        self.charge_slowly(bytes, external).map_err(Shortfall::refused)
+    fn charge_bytes(&self, bytes: usize, external: bool, tried: Tried) -> Result<Crossed, OverBudget> {
+        self.charge_slowly(bytes, external, tried).map_err(|shortfall| {
+            if shortfall.crossed {
+                self.watch();
+            }
+            shortfall.refused()
+        })
     }
 
     #[inline(always)]
@@ -76,8 +81,8 @@ impl<A: Charge> Reservation<A> {
     #[inline]
     pub(crate) fn of(account: &A, bytes: usize, external: bool) -> Result<Self, OverBudget> {
         let crossed = match account.charge_quickly(bytes, external) {
-            Some(crossed) => crossed,
-            None => account.charge_bytes(bytes, external)?,
+            Ok(crossed) => crossed,
+            Err(tried) => account.charge_bytes(bytes, external, tried)?,
         };
         let claim = Self { account: account.clone(), bytes, external };
         if crossed.0 {
@@ -106,8 +111,8 @@ impl<A: Charge> Reservation<A> {
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn try_grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
         let crossed = match self.account.charge_quickly(bytes, self.external) {
-            Some(crossed) => crossed,
-            None => self.account.charge_bytes(bytes, self.external)?,
+            Ok(crossed) => crossed,
+            Err(tried) => self.account.charge_bytes(bytes, self.external, tried)?,
         };
         self.bytes += bytes;
         // The handlers come last: if one panics, the bytes are already this reservation's to give back.
@@ -220,7 +225,7 @@ impl<'a, M: Mode> Claim<'a, M> {
         let ledger = self.account.ledger();
         let short = if self.bytes < total {
             let missing = total - self.bytes;
-            match M::add(ledger, missing, false) {
+            match Account::<M>::add(ledger, missing, false, &mut self.crossed) {
                 Ok(used) => {
                     self.bytes = total;
                     self.crossed |= Account::<M>::record(ledger, missing, false, used);
@@ -246,10 +251,13 @@ impl<'a, M: Mode> Claim<'a, M> {
         loop {
             if self.bytes < total {
                 let missing = total - self.bytes;
-                if let Ok(crossed) = self.account.charge(missing, false) {
-                    self.bytes += missing;
-                    self.crossed |= crossed.0;
-                    return Ok(());
+                match self.account.charge(missing, false) {
+                    Ok(crossed) => {
+                        self.bytes += missing;
+                        self.crossed |= crossed.0;
+                        return Ok(());
+                    }
+                    Err(refused) => self.crossed |= refused.crossed,
                 }
             } else if !self.account.overdrawn(self.bytes - total) {
                 return Ok(());
@@ -281,12 +289,15 @@ impl<'a, M: Mode> Claim<'a, M> {
     #[inline]
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a, M>> {
         let held = self.bytes;
-        let crossed = self.account.charge(bytes, false).map_err(|short| short.holding(held))?;
-        self.bytes += bytes;
-        if crossed.0 {
+        let outcome = self.account.charge(bytes, false);
+        if outcome.is_ok() {
+            self.bytes += bytes;
+        }
+        let (Ok(Crossed(crossed)) | Err(Shortfall { crossed, .. })) = outcome;
+        if crossed {
             self.account.watch();
         }
-        Ok(())
+        outcome.map(drop).map_err(|short| short.holding(held))
     }
 
     /// Gives back what it holds above `bytes`.
@@ -314,6 +325,9 @@ impl<M: Mode> Drop for Claim<'_, M> {
     fn drop(&mut self) {
         if self.bytes != 0 {
             self.account.uncharge(self.bytes, false);
+        }
+        if self.crossed {
+            self.account.watch();
         }
     }
 }

@@ -4,6 +4,7 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use pool_core::{Account, AccountEventKind, KeyedPoolBuilder, Pressure};
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -106,7 +107,9 @@ fn calming_against_limit_change() {
         let lowers = thread::spawn(move || _ = lowers.set_hard_limit(5));
         let charges = thread::spawn(move || drop(charges.try_reserve(3)));
         drop(account.try_reserve(6));
-        [lowers, charges].map(|thread| thread.join().unwrap());
+        for thread in [lowers, charges] {
+            thread.join().unwrap();
+        }
         assert!(account.try_reserve(6).is_err());
         drop(account.try_reserve(5).unwrap());
         account.set_hard_limit(10);
@@ -225,6 +228,24 @@ fn credit_recall_against_charge_without_the_barrier() {
     credit_recall_against_charge(false);
 }
 
+// A charge that is refused for want of what a credit holds that is being dropped: on no list any more, and not given back.
+#[test]
+fn charge_against_the_end_of_a_credit() {
+    for light in [true, false] {
+        loom::model(move || {
+            let root = Account::new("root", 10);
+            let theirs = root.clone();
+            let other = thread::spawn(move || {
+                let credit = theirs.credit_for_model(2, light);
+                drop(credit.try_reserve(1).unwrap());
+            });
+            drop(root.try_reserve(9).unwrap());
+            other.join().unwrap();
+            check(&root, &root, 10);
+        });
+    }
+}
+
 // Credit that was borrowed under the old limit, and is used after the new one was set.
 #[test]
 fn credit_against_limit_change() {
@@ -282,6 +303,68 @@ fn charge_against_free_at_the_soft_limit() {
             assert_eq!(told.load(Relaxed), told_back.load(Relaxed));
         });
     }
+}
+
+// Bytes on their way to a refusal that hide from who gives back that pressure ends, and are taken off without a look.
+fn charge_in_vain_against_free(make: fn() -> [Account; 2], in_its_way: fn(&Account)) {
+    loom::model(move || {
+        // What the second thread does is in the way of the charge.
+        let [account, root] = make();
+        account.set_low_watermark(3);
+        account.set_soft_limit(5);
+        let held = account.try_reserve(6).unwrap();
+        assert_eq!(account.pressure(), Pressure::Moderate);
+        let free = thread::spawn(move || held.free());
+        let other = thread::spawn(move || in_its_way(&root));
+        drop(account.try_reserve(4));
+        for thread in [free, other] {
+            thread.join().unwrap();
+        }
+        assert_eq!((account.used(), account.pressure()), (0, Pressure::None));
+    });
+}
+
+#[test]
+fn charge_that_its_root_refuses_against_free() {
+    let make = || {
+        let (root, leaf) = tree(10);
+        [leaf, root]
+    };
+    charge_in_vain_against_free(make, |root| drop(root.try_reserve(4)));
+}
+
+#[test]
+fn charge_that_a_new_limit_refuses_against_free() {
+    // So low that a second try is in vain as well.
+    charge_in_vain_against_free(alone, |account| _ = account.set_hard_limit(3));
+    let calm = || {
+        let account = calmed(Account::new("account", 10), 10);
+        [account.clone(), account]
+    };
+    charge_in_vain_against_free(calm, |account| _ = account.set_hard_limit(3));
+}
+
+// An edge that comes while a handler runs that panics, and who brought it leaves it to the one that does not look again.
+#[test]
+fn charge_against_a_handler_that_panics() {
+    loom::model(|| {
+        let account = Account::builder("account")
+            .soft_limit(50)
+            .on_event(|event| {
+                if event.kind == AccountEventKind::BackToLow {
+                    resume_unwind(Box::new(()));
+                }
+            })
+            .build();
+        let held = account.try_reserve(60).unwrap();
+        let other = thread::spawn(move || drop(catch_unwind(AssertUnwindSafe(|| held.free()))));
+        let mine = catch_unwind(AssertUnwindSafe(|| account.try_reserve(60).unwrap()));
+        other.join().unwrap();
+        // Whose charge raises the other's edge loses its claim to the panic.
+        let expected = if mine.is_ok() { Pressure::Moderate } else { Pressure::None };
+        assert_eq!(account.pressure(), expected);
+        drop(catch_unwind(AssertUnwindSafe(|| drop(mine))));
+    });
 }
 
 // A soft limit that is set while others charge: above it, or no more, and neither the charge nor the setter says so.

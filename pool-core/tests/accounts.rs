@@ -1122,6 +1122,29 @@ fn what_has_no_room_above_is_in_nobodys_way() {
     assert_eq!((leaf.used(), root.used()), (0, 0));
 }
 
+// A charge that is refused for want of what credits hold that come and go: of one that is gone when the charge looks who lends, or
+// of the next, which borrows while the charge is tried again.
+#[test]
+fn what_credits_hold_that_come_and_go_is_free() {
+    let account = Account::new("account", 1000);
+    let credits = AtomicUsize::new(0);
+    let refused = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                let credit = account.credit(100);
+                drop(credit.try_reserve(1).unwrap());
+                credits.fetch_add(1, Relaxed);
+            }
+        });
+        let mut refused = 0;
+        while credits.load(Relaxed) < ROUNDS && !other.is_finished() {
+            refused += usize::from(account.try_reserve(999).is_err());
+        }
+        refused
+    });
+    assert_eq!((refused, account.used()), (0, 0));
+}
+
 // A lifetime peak that falls for a moment while the peak is reset.
 #[test]
 fn a_lifetime_peak_never_falls() {

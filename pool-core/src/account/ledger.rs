@@ -93,10 +93,10 @@ pub struct Ledger {
     #[cfg(feature = "alloc")]
     pub(crate) credits: Lock<Vec<Arc<Line>>>,
     #[cfg(feature = "alloc")]
-    pub(crate) lending: Count,
+    pub(crate) lending: AtomicUsize,
     /// How many there were that are no more.
     #[cfg(feature = "alloc")]
-    pub(crate) credits_gone: Count,
+    pub(crate) credits_gone: AtomicUsize,
     /// Counts the misses of the whole tree, if this is the top.
     #[cfg(feature = "alloc")]
     pub(crate) epoch: OwnLine<Count64>,
@@ -180,9 +180,9 @@ impl Ledger {
                 #[cfg(feature = "alloc")]
                 credits: Lock::new(Vec::new()),
                 #[cfg(feature = "alloc")]
-                lending: Count::new(0),
+                lending: AtomicUsize::new(0),
                 #[cfg(feature = "alloc")]
-                credits_gone: Count::new(0),
+                credits_gone: AtomicUsize::new(0),
                 #[cfg(feature = "alloc")]
                 epoch: OwnLine(Count64::new(0)),
             }

@@ -228,19 +228,50 @@ fn credit_recall_against_charge_without_the_barrier() {
     credit_recall_against_charge(false);
 }
 
-// A charge that is refused for want of what a credit holds that is being dropped: on no list any more, and not given back.
+// A charge that is refused for want of what a credit holds that is being dropped: on no list any more, and not given back; or
+// given back when the charge looks who lends.
+fn charge_against_the_end_of_a_credit(make: fn() -> [Account; 2]) {
+    for light in [true, false] {
+        loom::model(move || {
+            let [root, account] = make();
+            let theirs = account.clone();
+            let other = thread::spawn(move || drop(theirs.try_reserve(9).unwrap()));
+            let credit = root.credit_for_model(2, light);
+            drop(credit.try_reserve(1).unwrap());
+            drop(credit);
+            other.join().unwrap();
+            check(&root, &account, 10);
+        });
+    }
+}
+
 #[test]
-fn charge_against_the_end_of_a_credit() {
+fn charge_against_the_end_of_a_credit_of_one_account() {
+    charge_against_the_end_of_a_credit(alone);
+}
+
+#[test]
+fn charge_against_the_end_of_a_credit_of_a_root() {
+    charge_against_the_end_of_a_credit(|| tree(10).into());
+}
+
+// A charge that is refused for want of what a credit held, which nobody can recall while it is given back.
+#[test]
+fn charge_against_credit_that_runs_over() {
     for light in [true, false] {
         loom::model(move || {
             let root = Account::new("root", 10);
+            let credit = root.credit_for_model(2, light);
+            let mut held = credit.try_reserve(3).unwrap();
+            let more = credit.try_reserve(1).unwrap();
+            held.shrink(2).unwrap();
+            assert_eq!((credit.unused(), root.used()), (2, 2));
             let theirs = root.clone();
-            let other = thread::spawn(move || {
-                let credit = theirs.credit_for_model(2, light);
-                drop(credit.try_reserve(1).unwrap());
-            });
-            drop(root.try_reserve(9).unwrap());
+            let other = thread::spawn(move || drop(theirs.try_reserve(8).unwrap()));
+            held.shrink(1).unwrap();
             other.join().unwrap();
+            drop((held, more));
+            drop(credit);
             check(&root, &root, 10);
         });
     }

@@ -344,6 +344,8 @@ fn charge_in_vain_against_free(make: fn() -> [Account; 2], in_its_way: fn(&Accou
         account.set_low_watermark(3);
         account.set_soft_limit(5);
         let held = account.try_reserve(6).unwrap();
+        // Sets a record, or, where there is one, lets later ones of as many bytes pass without a look.
+        drop(account.try_reserve(4).unwrap());
         assert_eq!(account.pressure(), Pressure::Moderate);
         let free = thread::spawn(move || held.free());
         let other = thread::spawn(move || in_its_way(&root));

@@ -304,22 +304,26 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
     for (slug, goal) in [(keyed::HITS, 0.8), (keyed::EVICTING, 0.9)] {
         let best = judge.best(slug, &[Kind::Peer])?;
         let counted = counted(&judge, slug, "KeyedPool", best)?;
-        let of = |name| if slug == keyed::EVICTING { judge.median(slug, name).map(Some) } else { Ok(None) };
-        let (floor, by_hand) = (of(keyed::DECIDED)?, of(keyed::BY_HAND)?);
+        let floors = match slug {
+            keyed::EVICTING => {
+                Some((judge.median(slug, keyed::DECIDED)?, judge.median(slug, keyed::BY_HAND)?))
+            }
+            _ => None,
+        };
         let (ours, theirs) = (judge.median(slug, "KeyedPool")?, judge.median(slug, best)?);
         let target = judge.ratio(slug, "KeyedPool", best, goal)?;
         if !target.met() {
-            let shared = match (floor, by_hand) {
-                (Some(floor), Some(by_hand)) => format!(
+            let shared = match floors {
+                Some((decided, by_hand)) => format!(
                     "of {} and {best}'s {} the {}, which all need, take {}, and what decides on them is {} with a {}; ",
                     ns(ours),
                     ns(theirs),
                     keyed::DECIDED,
-                    ns(floor),
+                    ns(decided),
                     ns(by_hand),
                     keyed::BY_HAND
                 ),
-                _ => String::new(),
+                None => String::new(),
             };
             // By a tenth to either side from process to process, of the peers as of ours, as their objects happen to lie.
             target.known(goal * 1.4, format!(

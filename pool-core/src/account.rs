@@ -517,15 +517,6 @@ impl<M: Mode> Account<M> {
         outcome
     }
 
-    /// How many credits of this tree are no more.
-    #[cfg(feature = "alloc")]
-    fn credits_gone(&self) -> usize {
-        if !wanted::LENDING.is_set() {
-            return 0;
-        }
-        M::as_shared(self).map_or(0, Account::credits_gone_here)
-    }
-
     /// Tries a charge again that was refused, for want of what is lent or was until now.
     #[cfg(feature = "alloc")]
     #[cold]
@@ -614,13 +605,10 @@ impl<M: Mode> Account<M> {
     /// Where there is no room for the bytes, if it can be told before any level counts them: on their way to a refusal
     /// further up they would be in the way of others.
     fn no_room(&self, bytes: usize) -> Option<Shortfall<'_, M>> {
-        self.levels().find_map(|level| {
-            let ledger = level.ledger();
-            // Acquire, as of who is refused by `Mode::add`.
-            let (used, limit) = (ledger.used.load(Acquire), ledger.hard_limit.load(Relaxed));
-            let fits = used.checked_add(bytes).is_some_and(|sum| sum <= limit);
-            (!fits).then(|| Shortfall::of(level, bytes, Full { used, limit }))
-        })
+        // Acquire, as of who is refused by `Mode::add`.
+        let mut levels =
+            self.levels().map(|level| Shortfall::at(level, bytes, level.ledger().used.load(Acquire)));
+        levels.find(|shortfall| shortfall.bytes() > 0)
     }
 
     /// The same where there are accounts above.

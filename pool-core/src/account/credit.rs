@@ -302,12 +302,7 @@ impl sealed::Charge for &Credit {
     #[cold]
     #[inline(never)]
     fn charge_bytes(&self, bytes: usize, external: bool, _: Tried) -> Result<Crossed, OverBudget> {
-        self.charge_slowly(bytes, external).map_err(|shortfall| {
-            if shortfall.crossed {
-                self.raise_events();
-            }
-            shortfall.refused()
-        })
+        self.charge_slowly(bytes, external).map_err(|shortfall| shortfall.refused_by(self.account()))
     }
 
     #[inline(always)]
@@ -359,12 +354,6 @@ impl Account {
             });
         }
         Credit { line, _one: PhantomData }
-    }
-
-    /// How many credits of this tree are no more, to tell whether one went meanwhile.
-    pub(super) fn credits_gone_here(&self) -> usize {
-        // Acquire: what they have given back.
-        self.top().ledger().credits_gone.load(Ordering::Acquire)
     }
 
     /// Whether `bytes` fit with room to `spare` below every limit, and no limit has been crossed.
@@ -435,6 +424,15 @@ fn recall_from<R>(lines: &[Arc<Line>], retry: impl FnOnce() -> R) -> R {
         line.recalls.fetch_sub(1, Ordering::Release);
     }
     outcome
+}
+
+impl<M: Mode> Account<M> {
+    /// How many credits of this tree are no more, to tell whether one went meanwhile.
+    pub(super) fn credits_gone(&self) -> usize {
+        let shared = M::as_shared(self).filter(|_| wanted::LENDING.is_set());
+        // Acquire: what they have given back.
+        shared.map_or(0, |account| account.top().ledger().credits_gone.load(Ordering::Acquire))
+    }
 }
 
 impl<'a, M: Mode> Shortfall<'a, M> {

@@ -5,8 +5,8 @@
 //! least of them says so.
 //!
 //! The word may be too low, which costs a charge a look at the bounds themselves, but not too high once a bound has been
-//! lowered. So who lowers a bound first writes the bound and then that the word is in [`DOUBT`]; and who raises the word first says that it is [`RAISING`],
-//! then reads the bounds, and sets the word only if nobody has doubted it since:
+//! lowered. So who lowers a bound first writes the bound and then that the word is in [`DOUBT`]; and who raises the word first
+//! says that it is [`RAISING`], then reads the bounds, and sets the word only if nobody has doubted it since:
 //!
 //! ```text
 //! lower a bound                       raise the word, one at a time
@@ -34,14 +34,14 @@ pub(crate) struct Quiet {
     /// One more than the bound, as far as there are numbers.
     below: AtomicUsize,
     /// Whether somebody is at it, from [`RAISING`] to the end.
-    raised: AtomicBool,
+    busy: AtomicBool,
 }
 
 impl Quiet {
     const_fn! {
         /// In doubt.
         pub(crate) fn new() -> Self {
-            Self { below: AtomicUsize::new(DOUBT), raised: AtomicBool::new(false) }
+            Self { below: AtomicUsize::new(DOUBT), busy: AtomicBool::new(false) }
         }
     }
 
@@ -67,7 +67,7 @@ impl Quiet {
     /// Raises it to the least of the bounds, which it reads.
     pub(crate) fn raise(&self, bound: impl FnOnce() -> usize) {
         // Acquire: what the one before wrote to the word comes before what this does.
-        if self.raised.swap(true, Ordering::Acquire) {
+        if self.busy.swap(true, Ordering::Acquire) {
             return;
         }
         // Acquire: the bounds as they were when somebody last doubted.
@@ -76,6 +76,6 @@ impl Quiet {
         // Relaxed: it passes on what was doubted before, as every read-modify-write does. If it fails, somebody has doubted.
         let _ = self.below.compare_exchange(RAISING, below, Ordering::Relaxed, Ordering::Relaxed);
         // Release: see above.
-        self.raised.store(false, Ordering::Release);
+        self.busy.store(false, Ordering::Release);
     }
 }

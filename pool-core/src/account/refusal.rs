@@ -195,6 +195,14 @@ impl<'a, M: Mode> Shortfall<'a, M> {
         self.used.checked_add(self.requested).map_or(usize::MAX, |sum| sum.saturating_sub(self.limit))
     }
 
+    /// The error of who asked this account; raises the events that are due there.
+    pub(crate) fn refused_by(self, asked: &Account<M>) -> OverBudget {
+        if self.crossed {
+            asked.watch();
+        }
+        self.refused()
+    }
+
     /// The error of who evicts nothing, and has not counted what others could.
     #[cold]
     #[inline(never)]

@@ -33,12 +33,7 @@ impl<M: Mode> sealed::Charge for Account<M> {
     #[cold]
     #[inline(never)]
     fn charge_bytes(&self, bytes: usize, external: bool, tried: Tried) -> Result<Crossed, OverBudget> {
-        self.charge_slowly(bytes, external, tried).map_err(|shortfall| {
-            if shortfall.crossed {
-                self.watch();
-            }
-            shortfall.refused()
-        })
+        self.charge_slowly(bytes, external, tried).map_err(|shortfall| shortfall.refused_by(self))
     }
 
     #[inline(always)]
@@ -289,15 +284,16 @@ impl<'a, M: Mode> Claim<'a, M> {
     #[inline]
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Shortfall<'a, M>> {
         let held = self.bytes;
-        let outcome = self.account.charge(bytes, false);
-        if outcome.is_ok() {
-            self.bytes += bytes;
-        }
-        let (Ok(Crossed(crossed)) | Err(Shortfall { crossed, .. })) = outcome;
-        if crossed {
+        let crossed = self.account.charge(bytes, false).map_err(|short| {
+            // Raised when this is dropped.
+            self.crossed |= short.crossed;
+            short.holding(held)
+        })?;
+        self.bytes += bytes;
+        if crossed.0 {
             self.account.watch();
         }
-        outcome.map(drop).map_err(|short| short.holding(held))
+        Ok(())
     }
 
     /// Gives back what it holds above `bytes`.

@@ -40,7 +40,7 @@ cargo xtask miri [--deep]
     pool-core's tests in an interpreter that finds undefined behaviour; deep: also by the older model
     of aliasing, those with threads in many schedules, on 32 bits and on a big-endian machine.
 cargo xtask tsan [--deep]
-    The stress tests with 8 threads, under ThreadSanitizer.
+    The tests in which threads meet, under ThreadSanitizer.
 cargo xtask soak
     10^8 operations by 8 threads on pools for threads under one tree of accounts, which must end at zero.
 cargo xtask embedded [--deep]
@@ -92,7 +92,7 @@ pub(crate) enum Task {
     Loom(Depth),
     /// Run tests in the interpreter.
     Miri(Depth),
-    /// Run the stress tests under ThreadSanitizer.
+    /// Run the tests in which threads meet under ThreadSanitizer.
     Tsan(Depth),
     /// Run the soak test.
     Soak,

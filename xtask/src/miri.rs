@@ -20,11 +20,22 @@ const SEEDS: &str = "-Zmiri-many-seeds=0..16";
 /// Numbers of 32 bits, and of the other byte order.
 const TARGETS: &[&str] = &["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"];
 
-/// The unit tests, the promises of accounts, the contract of every kind of pool, and what threads do to shared ones.
-const SUITES: &[&str] =
-    &["--package", "pool-core", "--lib", "--test", "accounts", "--test", "shared", "--test", "contract"];
+/// The unit tests, the promises of accounts, the contract of every kind of pool, and what threads do to either.
+const SUITES: &[&str] = &[
+    "--package",
+    "pool-core",
+    "--lib",
+    "--test",
+    "accounts",
+    "--test",
+    "accounts_threads",
+    "--test",
+    "shared",
+    "--test",
+    "contract",
+];
 /// Those of them that have threads.
-const THREADED: &[&str] = &["--package", "pool-core", "--test", "shared"];
+const THREADED: &[&str] = &["--package", "pool-core", "--test", "accounts_threads", "--test", "shared"];
 /// Keyed pools for threads, over parking_lot's mutex.
 const PARKED: &[&str] = &["--package", "pool-core", "--features", "lock_api", "--test", "shared_keyed"];
 /// The checks that microcontrollers run too.

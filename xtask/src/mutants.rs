@@ -22,7 +22,7 @@ const SUBJECTS: &[Subject] = &[
         files: &["pool-core/src/account.rs", "pool-core/src/account/*.rs", "pool-core/src/tracker.rs"],
         passes: &[
             &["--test=accounts", "--test=tracker", "--test=contract"],
-            &["--lib", "--test=accounts_model"],
+            &["--lib", "--test=accounts_model", "--test=accounts_threads"],
             // Much of how pools give way to one another is seen only where there are pools.
             &["--test=keyed", "--test=keyed_watch", "--test=shared_keyed", "--test=asked_for"],
         ],

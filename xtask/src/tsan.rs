@@ -1,4 +1,4 @@
-//! The stress tests under ThreadSanitizer, which watches every access and tells which two had no order.
+//! The tests in which threads meet, under ThreadSanitizer, which watches every access and tells which two had no order.
 
 use anyhow::{Result, bail};
 
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Where it is known to work. Rust's ThreadSanitizer exists for a few more targets.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs the stress tests.
+/// Runs them.
 pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
     if !SUPPORTED {
         bail!("`cargo xtask tsan` runs on {TARGET} only.\nRemedy: such a machine, or the CI's");
@@ -20,7 +20,7 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
     let mut test = process::cargo_of(NIGHTLY);
     test.current_dir(&workspace.root).args(["test", "-Zbuild-std", "--target", TARGET]);
     test.args(["--package", "pool-core", "--features", "lock_api"]);
-    test.args(["--test", "stress", "--test", "shared_keyed", "--test", "soak"]);
+    test.args(["--test", "stress", "--test", "accounts_threads", "--test", "shared_keyed", "--test", "soak"]);
     test.arg("--target-dir").arg(workspace.target.join("tsan"));
     test.env("RUSTFLAGS", "-Zsanitizer=thread");
     if depth == Depth::Deep {

@@ -9,7 +9,7 @@ use crate::site::{PACKAGE as WEB_DEMO, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{
     bench, embedded, features, fuzzing, headless, jack, loom, miri, native, npm, process, publishing,
-    realtime, setup, testing, tsan, web_bench,
+    realtime, room, setup, testing, tsan, web_bench,
 };
 
 /// Long enough for a warm pool and some garbage collections, short enough for every change.
@@ -17,6 +17,9 @@ const DEMO: HeadlessOptions = HeadlessOptions { seconds: 8, rate: 200, rounds: 1
 
 /// Finds regressions, not whether a goal is met.
 const BENCH: BenchOptions = BenchOptions { quick: true, tolerance: Some(2.0), web: false };
+
+/// What all steps build, tools among it: measured on Linux, with a target folder that was empty.
+const BUILT_GIB: f64 = 15.0;
 
 struct Step {
     name: &'static str,
@@ -100,7 +103,10 @@ pub(crate) fn run(workspace: &Workspace, scope: &CiScope) -> Result<()> {
             }
             return Ok(());
         }
-        CiScope::All => STEPS.iter().collect(),
+        CiScope::All => {
+            room::for_builds(workspace, "all of it", BUILT_GIB)?;
+            STEPS.iter().collect()
+        }
         CiScope::Only(name) => match STEPS.iter().find(|step| step.name == name) {
             Some(step) => vec![step],
             None => bail!("there is no step `{name}`; `cargo xtask ci --list` shows them"),

@@ -5,7 +5,7 @@
 //! | `args` | the command line |
 //! | `interrupt`, `process` | Ctrl-C; child processes |
 //! | `workspace` | facts asked from cargo |
-//! | `setup` | what is installed if it is missing |
+//! | `setup`, `room` | what is installed if it is missing; whether the disk has room |
 //! | `site`, `server` | the demo's site, built and served |
 //! | `chromium`, `webdriver` | the browser's flags; a client of its driver |
 //! | `firefox`, `pulse` | the other browser's capabilities; the sound server that it needs |
@@ -55,6 +55,7 @@ mod publishing;
 mod pulse;
 mod realtime;
 mod report;
+mod room;
 mod server;
 mod setup;
 mod shrink;

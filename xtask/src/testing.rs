@@ -12,6 +12,7 @@ use crate::chromium;
 use crate::firefox;
 use crate::process;
 use crate::pulse::SoundServer;
+use crate::room;
 use crate::setup;
 use crate::site::WASM_TARGET;
 use crate::workspace::Workspace;
@@ -23,8 +24,14 @@ const BROWSER_TIMEOUT: &str = "300";
 /// Seconds that the driver may take to listen on a busy machine.
 const DRIVER_TIMEOUT: &str = "30";
 
+/// What all of it builds, tools among it: measured on Linux, with a target folder that was empty.
+const BUILT_GIB: f64 = 3.2;
+
 /// Runs the tests.
 pub(crate) fn run(workspace: &Workspace, scope: TestScope) -> Result<()> {
+    if scope == TestScope::All {
+        room::for_builds(workspace, "`cargo xtask test`", BUILT_GIB)?;
+    }
     if matches!(scope, TestScope::All | TestScope::Host) {
         println!("\nTests on the host");
         host(workspace)?;

@@ -102,7 +102,7 @@ fn mutants_of(workspace: &Workspace, files: &[&str], tests: &[&str], which: &[St
         mutants.arg(format!("--cargo-arg={test}"));
     }
     // Models and targets without `std` see code that these tests do not build; and what helps a test is no subject.
-    mutants.args(["--exclude-re", "credit_for_model|barrier::heavy|tests::", "--timeout", "60"]);
+    mutants.args(["--exclude-re", "credit_for_model|barrier::heavy|tests::", "--timeout", "30"]);
     mutants.env("CARGO_PROFILE_TEST_DEBUG", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
     mutants
 }

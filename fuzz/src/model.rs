@@ -650,13 +650,13 @@ impl Model {
     /// Makes idle objects until there are `count`, or as many as may be idle.
     pub fn prewarm(&mut self, pool: usize, key: u8, count: usize) -> Result<usize, Refusal> {
         self.end_due_of(pool);
-        while let Some(at) = self.idle.iter().position(|object| object.pool == pool && object.key == key) {
-            let object = &self.idle[at];
-            let why = match () {
-                () if self.too_old(object) => Removal::TooOld,
-                () if self.waited(object, self.pools[pool].bounds.idle_ttl) => Removal::IdleTooLong,
-                () => break,
-            };
+        let ttl = self.pools[pool].bounds.idle_ttl;
+        let over = |object: &Object| self.too_old(object) || self.waited(object, ttl);
+        let of_key = |object: &&Object| object.pool == pool && object.key == key && over(object);
+        let gone: Vec<u64> = self.idle.iter().filter(of_key).map(|object| object.serial).collect();
+        for serial in gone {
+            let Some(at) = self.idle.iter().position(|object| object.serial == serial) else { continue };
+            let why = if self.too_old(&self.idle[at]) { Removal::TooOld } else { Removal::IdleTooLong };
             self.destroy_idle(at, why);
         }
         let mut made = 0;

@@ -129,8 +129,9 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// The end of an object is: the account's event handler, then the observer's [`removed`](Observer::removed), then its destructor.
 ///
 /// Memory beside the objects: 64 bytes for a slot, and a key, 56 bytes and a hash entry for each key that has
-/// objects; keys without any are forgotten. On the heap, objects that are a multiple of 64 bytes begin with a line of the
-/// processor's cache. The pool is `Send` if what it holds is, and not `Sync`.
+/// objects; keys without any are forgotten. On the heap, storage doubles as it grows, so there may be twice as many slots; objects
+/// that are a multiple of 64 bytes begin with a line of the processor's cache there. The pool is `Send` if what it holds is, and
+/// not `Sync`.
 ///
 /// What it calls while its state is locked are the keys' `Eq` and `Clone` alone; those must not use the pool. All else may.
 /// Where one of the two panics, the pool stays as it was; a lease that ends at that moment is over all the same, and its object

@@ -51,8 +51,8 @@ pub trait Factory<K: ?Sized = ()> {
     /// The bytes that [`create`](Self::create) will need, reserved from the account before it is called.
     ///
     /// An estimate that is too low is grown to [`measure`](Self::measure) afterwards. Until then the object is there and its
-    /// bytes are in no account: only with an estimate that is not too low is what exists within the limit at every moment, and
-    /// what cannot fit refused before anything is made or evicted for it.
+    /// bytes are in no account: only with an estimate that is not too low is all that exists charged, and so within the limit, but
+    /// for what a destructor is at work on, and what cannot fit refused before anything is made or evicted for it.
     /// The default is the size of the object itself, without what it points to.
     fn estimate(&self, key: &K) -> usize {
         let _ = key;

@@ -222,6 +222,21 @@ fn the_soft_idle_limit_leaves_each_key_its_least_and_the_hard_one_does_not() {
     assert!(pool.try_acquire(&1).is_none());
 }
 
+// An object past its lifetime that counts as the one its key keeps, though it goes by the same maintenance.
+#[test]
+fn what_is_too_old_is_none_of_those_that_a_key_keeps() {
+    let clock = ManualClock::default();
+    let pool = KeyedPool::builder(Blocks).clock(&clock).soft_idle_ttl(2).max_lifetime(7).min_idle(1).build();
+    let old = pool.acquire(&1).unwrap();
+    clock.set(Tick(5));
+    drop(pool.acquire(&1).unwrap());
+    clock.set(Tick(6));
+    drop(old);
+    clock.set(Tick(9));
+    assert_eq!((pool.maintain(WorkLimit::NONE), idle(&pool)), (1, vec![1]));
+    assert!(pool.try_acquire(&1).is_some());
+}
+
 // A slice that begins anew each time, and so for ever looks at the same objects that are to stay; one that loses its place if
 // what is there is used or destroyed; one that walks through all that has not waited yet before it begins anew.
 #[test]
@@ -520,6 +535,23 @@ fn an_observer_may_use_the_pool_and_may_panic() {
     panics(&|| _ = pool.prewarm(&20, 1));
     panics(&|| drop(pool.acquire(&90).unwrap()));
     assert_eq!((pool.stats().leased, account.used()), (0, 0), "{:?}", pool.stats());
+}
+
+// An object that is reset though nobody has used it, or watched though nobody has it, as who hears of its making panics.
+#[test]
+fn what_nobody_used_is_idle_and_not_reset_if_its_telling_panics() {
+    let (log, washer, clock) = (Log::default(), Washer::default(), ManualClock::default());
+    let builder = KeyedPool::builder(Blocks).resetter(&washer).observer(&log).clock(&clock);
+    let pool = builder.watch_leaks(1, 10).build();
+    washer.discard.set(true);
+    log.1.set(true);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(pool.acquire(&5)))).is_err());
+    clock.set(Tick(11));
+    pool.maintain(9);
+    assert_eq!(log.take(), ["created 5 5"]);
+    assert_eq!((pool.stats().leased, idle(&pool)), (0, vec![5]));
+    drop(pool.try_acquire(&5).unwrap());
+    assert_eq!(log.take(), ["removed 5 5 Discarded(Verdict)"]);
 }
 
 // Leaks

@@ -565,9 +565,11 @@ fn nobody_is_refused_what_fits_while_others_take_and_give() {
 thread_local! {
     /// What is done, by "another thread", when a [`Meddled`] lock was unlocked so many times more.
     static MEDDLE: Cell<Option<(u32, Box<dyn FnOnce()>)>> = const { Cell::new(None) };
+    /// What "another thread" does each time before a [`Meddled`] lock is taken.
+    static FORESTALL: Cell<Option<Box<dyn Fn()>>> = const { Cell::new(None) };
 }
 
-/// A lock after which somebody else comes at once.
+/// A lock before and after which somebody else comes at once.
 struct Meddled(RawMutex);
 
 // SAFETY: the lock is that of `parking_lot`; what is done besides is done when it is unlocked.
@@ -576,6 +578,11 @@ unsafe impl lock_api::RawMutex for Meddled {
     type GuardMarker = <RawMutex as lock_api::RawMutex>::GuardMarker;
 
     fn lock(&self) {
+        // A test that fails leaves its pools to the end of the thread.
+        if let Ok(Some(action)) = FORESTALL.try_with(Cell::take) {
+            action();
+            FORESTALL.set(Some(action));
+        }
         lock_api::RawMutex::lock(&self.0);
     }
     fn try_lock(&self) -> bool {
@@ -584,7 +591,8 @@ unsafe impl lock_api::RawMutex for Meddled {
     unsafe fn unlock(&self) {
         // SAFETY: the caller's promise.
         unsafe { lock_api::RawMutex::unlock(&self.0) };
-        match MEDDLE.take() {
+        // As in `lock`.
+        match MEDDLE.try_with(Cell::take).ok().flatten() {
             Some((0, action)) => action(),
             Some((more, action)) => MEDDLE.set(Some((more - 1, action))),
             None => {}
@@ -613,6 +621,66 @@ fn what_is_evicted_is_free_as_soon_as_it_is_not_idle() {
         if !asked.get() {
             assert!(MEDDLE.take().is_some() && unlock > 3, "{unlock}");
             break;
+        }
+    }
+}
+
+// Bytes that were not yet free when the account was looked at and no longer idle when the pools were, as somebody evicts one object
+// after another: however often that is seen, all of it fits.
+#[test]
+fn what_is_evicted_between_two_looks_is_not_missed() {
+    for above in [false, true] {
+        let root = Account::new("root", 10_000);
+        let small = KeyedPoolBuilder::new(Blocks).account(root.clone()).build_shared::<Meddled>();
+        small.prewarm(&100, 100).unwrap();
+        let evicting = Arc::clone(&small);
+        FORESTALL.set(Some(Box::new(move || {
+            _ = evicting.evict_to(evicting.stats().idle_bytes.saturating_sub(100))
+        })));
+        match above {
+            false => drop(pool(&root).acquire(&10_000).unwrap()),
+            // One thread's tree, of which all of the other is a part.
+            true => {
+                let page = Account::local_builder("page").credit(root.credit(0)).build();
+                drop(KeyedPoolBuilder::new(Blocks).account(page).build_rc().acquire(&10_000).unwrap());
+            }
+        }
+        drop(FORESTALL.take());
+        assert_eq!((small.stats().evicted, root.used()), (100, 0));
+    }
+}
+
+// What a victim held and its successor does not need, neither idle nor free until the pool has been unlocked: what fits in it is
+// refused meanwhile, by the pool itself or by another. Also where an object is larger than its estimate.
+#[test]
+fn what_a_victim_leaves_is_free_as_soon_as_it_is_not_idle() {
+    for (low, own) in [(false, false), (false, true), (true, false), (true, true)] {
+        for unlock in 0.. {
+            // Of a low estimate there is room; only the object itself has to be made room for.
+            let root = Account::new("root", if low { 101 } else { 100 });
+            let estimate = move |&bytes: &usize| if low { 1 } else { bytes };
+            let builder = KeyedPoolBuilder::new(Blocks).estimate(estimate).account(root.clone());
+            let evicting = builder.build_shared::<Meddled>();
+            let _held = root.try_reserve(20).unwrap();
+            drop(evicting.acquire(&80).unwrap());
+            let asked = Rc::new(Cell::new(false));
+            let (then, same) = (Rc::clone(&asked), Arc::clone(&evicting));
+            let other = (!own).then(|| pool(&root));
+            MEDDLE.set(Some((
+                unlock,
+                Box::new(move || {
+                    match other {
+                        Some(other) => drop(other.acquire(&70).unwrap()),
+                        None => drop(same.acquire(&70).unwrap()),
+                    }
+                    then.set(true);
+                }),
+            )));
+            drop(evicting.acquire(&10).unwrap());
+            if !asked.get() {
+                assert!(MEDDLE.take().is_some() && unlock > 3, "{unlock}");
+                break;
+            }
         }
     }
 }

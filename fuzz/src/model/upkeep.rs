@@ -247,8 +247,8 @@ impl Model {
         let before = self.stats(pool).destroyed;
         self.end_quarantines(pool, &mut limit);
         self.expire_waiting(pool, &mut limit);
-        self.expire_waiting_softly(pool, &mut limit);
         self.expire_old(pool, &mut limit, told);
+        self.expire_waiting_softly(pool, &mut limit);
         self.tell_leaks(pool, limit.objects);
         if self.pools[pool].home.is_some() {
             let pressure = self.relieve(pool, limit, told);

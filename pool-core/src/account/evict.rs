@@ -12,11 +12,15 @@
 
 use super::mode::Mode;
 use super::refusal::{Level, OverBudget, Shortfall};
-use super::{Account, Claim};
+use super::{Account, Claim, Crossed};
 
 #[cfg(feature = "alloc")]
 use crate::{
-    sync::{Ordering::Relaxed, THREADS},
+    sync::{
+        AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+        THREADS,
+    },
     wanted,
 };
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -24,9 +28,9 @@ use alloc::sync::Weak as WeakArc;
 #[cfg(feature = "alloc")]
 use alloc::{boxed::Box, rc::Weak as WeakRc};
 
-/// How often too little must be seen in a row.
+/// How often too little must be seen in a row. In models one look has to do, so that they see what it misses.
 #[cfg(feature = "alloc")]
-const LOOKS: usize = 8;
+const LOOKS: usize = if cfg!(pool_core_loom) { 1 } else { 8 };
 
 /// How often what is seen may be gone before it can be taken, until that is taken for a refusal.
 const MOST_ROUNDS: usize = 64;
@@ -172,6 +176,14 @@ impl<M: Mode> Account<M> {
         self.evict_until(0, bytes, None)
     }
 
+    /// What pools that others can make give way have given back, ever: of a local tree, those of the shared tree that it is part
+    /// of.
+    fn given_back(&self) -> Option<&AtomicUsize> {
+        let top = self.top();
+        let shared = M::as_shared(top).or_else(|| Some(M::above(&top.0)?.account().top()));
+        shared.filter(|_| THREADS).map(|top| &top.ledger().given_back)
+    }
+
     /// Has what is in quarantine and due become idle, in all pools of the tree that give back, and of the shared one that a
     /// local tree is part of.
     pub(crate) fn end_due(&self) {
@@ -197,6 +209,26 @@ impl<M: Mode> Account<M> {
 }
 
 impl<M: Mode> Account<M> {
+    /// Takes bytes off that were an idle object's until now, while its pool is locked if it has a lock, and notes it for who looks
+    /// at the account and the pools one after the other; see [`admit`](Self::admit).
+    #[inline]
+    pub(crate) fn uncharge_noted(&self, bytes: usize) -> Crossed {
+        let crossed = self.uncharge_quietly(bytes, false);
+        #[cfg(feature = "alloc")]
+        if THREADS
+            && wanted::GIVING.is_set()
+            && let Some(account) = M::as_shared(self)
+        {
+            let top = account.top().ledger();
+            // Relaxed: whoever has a pool that is on the lists knows that there is one.
+            if top.giving.load(Relaxed) > 0 {
+                // Release: who reads it sees that the bytes are not in use any more.
+                top.given_back.fetch_add(bytes, Release);
+            }
+        }
+        crossed
+    }
+
     /// Bytes of idle objects at or below this account that can be evicted; with those of the asking pool, if it is
     /// not on the lists itself.
     pub(crate) fn evictable(&self, own: Option<&dyn Evict>) -> usize {
@@ -304,28 +336,50 @@ impl<M: Mode> Account<M> {
     /// Refuses `bytes` in place of the `held` that are charged already, if they cannot fit whatever is evicted, before
     /// anything is.
     ///
-    /// Pools are looked at one after the other. While they are, an object may go from one that is still to come to one that
-    /// was looked at, so where there are threads too little is believed when it is seen some times in a row.
+    /// The account is looked at first and the pools after it, one by one, while other threads go on:
+    ///
+    /// - What a pool has given back in between is found neither free nor idle. So too little is believed only if it is too little
+    ///   with that, too. Who looks again does so because others have given back.
+    /// - An object may go from a pool that is still to come to one that was looked at. So too little is believed when it is seen
+    ///   some times in a row.
     pub(crate) fn admit(&self, held: usize, bytes: usize, own: Option<&dyn Evict>) -> Result<(), OverBudget> {
-        let hopeless = |shortfall: Shortfall<'_, M>| {
-            // If it is less than enough it is all that there is.
-            let evictable = shortfall.evictable_up_to(shortfall.bytes(), own);
-            (shortfall.bytes() > evictable).then(|| (shortfall.bytes(), shortfall.refusal(evictable)))
-        };
         #[cfg(feature = "alloc")]
         self.end_due();
         #[cfg(feature = "alloc")]
-        let mut looks = if THREADS && M::as_shared(self).is_some() { LOOKS } else { 1 };
+        let given_back = self.given_back();
+        #[cfg(feature = "alloc")]
+        let (mut looks, given_back) = (
+            if given_back.is_some() { LOOKS } else { 1 },
+            // Acquire: what is counted here is not in use any more for who looks at that afterwards. For the second look the locks
+            // of the pools see to it: who finds an object gone finds it counted.
+            || given_back.map_or(0, |count| count.load(Acquire)),
+        );
         #[cfg(not(feature = "alloc"))]
-        let mut looks = 1_usize;
+        let (mut looks, given_back) = (1, || 0_usize);
         loop {
-            looks -= 1;
-            let worst = self.shortfalls(held, bytes).filter_map(hopeless).max_by_key(|&(short, _)| short);
-            match worst {
-                Some((_, refusal)) if looks == 0 => return Err(refusal),
-                Some(_) => core::hint::spin_loop(),
-                None => return Ok(()),
+            let before = given_back();
+            let (mut worst, mut lacking) = (None, 0);
+            for shortfall in self.shortfalls(held, bytes) {
+                // If it is less than enough it is all that there is.
+                let evictable = shortfall.evictable_up_to(shortfall.bytes(), own);
+                let lacks = shortfall.bytes().saturating_sub(evictable);
+                lacking = lacking.max(lacks);
+                if lacks > 0
+                    && worst.is_none_or(|(worst, _): (Shortfall<'_, M>, usize)| {
+                        worst.bytes() <= shortfall.bytes()
+                    })
+                {
+                    worst = Some((shortfall, evictable));
+                }
             }
+            let Some((worst, evictable)) = worst else { return Ok(()) };
+            if given_back().wrapping_sub(before) < lacking {
+                looks -= 1;
+                if looks == 0 {
+                    return Err(worst.refusal(evictable));
+                }
+            }
+            core::hint::spin_loop();
         }
     }
 }

@@ -97,6 +97,9 @@ pub struct Ledger {
     /// How many there were that are no more.
     #[cfg(feature = "alloc")]
     pub(crate) credits_gone: AtomicUsize,
+    /// Bytes that pools of the whole tree have given back, ever and wrapping, if this is the top; see `admit`.
+    #[cfg(feature = "alloc")]
+    pub(crate) given_back: AtomicUsize,
     /// Counts the misses of the whole tree, if this is the top.
     #[cfg(feature = "alloc")]
     pub(crate) epoch: OwnLine<Count64>,
@@ -183,6 +186,8 @@ impl Ledger {
                 lending: AtomicUsize::new(0),
                 #[cfg(feature = "alloc")]
                 credits_gone: AtomicUsize::new(0),
+                #[cfg(feature = "alloc")]
+                given_back: AtomicUsize::new(0),
                 #[cfg(feature = "alloc")]
                 epoch: OwnLine(Count64::new(0)),
             }

@@ -264,13 +264,20 @@ impl<'a, M: Mode> Claim<'a, M> {
         }
     }
 
-    /// Gives back what it holds above `total`, and raises the events of what was claimed and given back.
-    pub(crate) fn settle(&mut self, total: usize) {
-        let crossed = core::mem::take(&mut self.crossed);
-        if self.bytes > total {
-            self.shrink_to(total);
+    /// Gives back what it holds above `total`. Calls no handler, so that it is free before a lock is; [`settle`](Self::settle)
+    /// follows when it is not held any more.
+    pub(crate) fn give_back_above(&mut self, total: usize) {
+        let surplus = self.bytes.saturating_sub(total);
+        if surplus > 0 {
+            self.bytes = total;
+            self.crossed |= self.account.uncharge_noted(surplus).0;
         }
-        if crossed {
+    }
+
+    /// The same, and raises the events of what was claimed and given back.
+    pub(crate) fn settle(&mut self, total: usize) {
+        self.give_back_above(total);
+        if core::mem::take(&mut self.crossed) {
             self.account.watch();
         }
     }

@@ -229,7 +229,8 @@ where
         self
     }
 
-    /// Ticks of the clock that an object may wait; one that waited longer is never handed out.
+    /// Ticks of the clock that an object may wait; one that waited longer is never handed out. What was in quarantine
+    /// ([`release_at`](crate::Lease::release_at)) waits from the moment when somebody finds it due.
     pub fn idle_ttl(mut self, ticks: u64) -> Self {
         self.limits.idle_ttl = ticks;
         self

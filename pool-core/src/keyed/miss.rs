@@ -36,13 +36,26 @@ where
         site: &'static Location<'static>,
     ) -> Result<Lease<&Self>, AcquireError<F::Error>> {
         let (slot, object, fresh) = self.miss_slot(key, hash, site)?;
-        // SAFETY: the slot was just made and marked as leased, for this lease; `&self` keeps its object in place.
-        let lease = unsafe { Lease::at(self, slot, object) };
         if let (true, Some(bytes)) = (O::LISTENS, fresh) {
-            // Now that the lease would bring the object back, should this panic.
+            let telling = Held { pool: self, slot, abandon: Self::shelve_untold };
             self.observer.created(key, bytes);
+            mem::forget(telling);
         }
-        Ok(lease)
+        // SAFETY: the slot was just made and marked as leased, for this lease; `&self` keeps its object in place.
+        Ok(unsafe { Lease::at(self, slot, object) })
+    }
+
+    /// Makes a new object idle over whose making the observer panicked: nobody has used it, so there is nothing to reset.
+    #[cold]
+    fn shelve_untold(&self, slot: u32) {
+        let mut ending = Held { pool: self, slot, abandon: Self::abandon_reset };
+        if self.sampling().is_some() {
+            self.end_watch(&mut ending);
+        }
+        mem::forget(ending);
+        let created = self.state.lock().metas[slot as usize].created;
+        // SAFETY: the slot is this call's, as the lease's would have been.
+        let _ = unsafe { self.shelve(slot, created) };
     }
 
     /// A slot that is marked as leased, its object, and the bytes of that if it is new.
@@ -201,12 +214,16 @@ where
                 ready = short.is_none_or(|short| gone.left.bytes >= short) && funded(claim, estimate);
                 victim = Some(gone);
             }
+            // What the victim held and is not needed is for others, before they can see that it is not idle any more.
+            if let (true, Some(_), Some(claim)) = (ready, &victim, claim.as_mut()) {
+                claim.give_back_above(estimate);
+            }
             let entered = ready.then(|| self.enter(state, key, hash));
             drop(guard);
             // Counted as pending before any user code runs, and no more if that panics.
             let entered = entered
                 .map(|entered| entered.map(|slot| Held { pool: self, slot, abandon: Self::cancel_create }));
-            // What the victim held and is not needed is for others, before its destructor takes its time.
+            // Before the victim's destructor takes its time.
             if let (Some(_), Some(claim)) = (&entered, claim.as_mut()) {
                 claim.settle(estimate);
             }
@@ -317,21 +334,26 @@ where
                 self.evict_anywhere(claim, total)?;
                 continue;
             }
+            // As in `begin_create`.
+            let mut filled = false;
             let (evictable, victim) = {
                 let mut state = self.state.lock();
                 let evictable = self.evictable(&state, room);
                 let enough = Some(short) <= evictable;
-                (evictable, if enough { self.take_victim(&mut state, Some(claim)) } else { None })
+                let victim = if enough { self.take_victim(&mut state, Some(claim)) } else { None };
+                if victim.is_some() && claim.fill(total).is_ok() {
+                    filled = true;
+                    claim.give_back_above(total);
+                }
+                (evictable, victim)
             };
             match victim {
                 Some(victim) => {
-                    // As in `begin_create`.
-                    let enough = claim.fill(total).is_ok();
-                    if enough {
+                    if filled {
                         claim.settle(total);
                     }
                     self.destroy_victim(victim);
-                    if enough {
+                    if filled {
                         return Ok(());
                     }
                 }

@@ -183,7 +183,7 @@ where
     /// A watched lease has ended: tells the observer if it was said to be leaked.
     #[cold]
     #[inline(never)]
-    fn end_watch(&self, lease: &mut Held<'_, Self>) {
+    pub(super) fn end_watch(&self, lease: &mut Held<'_, Self>) {
         let (key, leak) = {
             let mut guard = self.state.lock();
             let state = &mut *guard;

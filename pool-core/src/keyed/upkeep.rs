@@ -1,6 +1,6 @@
 //! Housekeeping: expiry, trims, pressure, quarantine's end, closing.
 
-use super::state::{Class, Left, Look, Meta, Place, RECENT, SlotState, State, Sweep};
+use super::state::{Class, Left, Look, Meta, PEERS, Place, RECENT, SlotState, State, Sweep};
 use super::{Gone, KeyedPool};
 use crate::account::{Mode, Pressure};
 use crate::clock::{Clock, Tick};
@@ -108,31 +108,11 @@ where
         bytes_left = done.leaves(bytes_left);
         if self.timed {
             let now = self.now();
-            for (ttl, min_idle, place) in [
-                (self.limits.idle_ttl, 0, None),
-                (self.limits.soft_idle_ttl(), self.limits.min_idle(), Some(Place::Soft)),
-            ] {
-                if ttl == u64::MAX {
-                    continue;
-                }
-                let waited = |meta: &Meta| now.since(meta.released) > ttl;
-                let done = self.evict_while(
-                    Removal::IdleTooLong,
-                    &mut self.slice(place, looks),
-                    bytes_left,
-                    &mut |state| {
-                        state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize]))
-                    },
-                    &|class, meta| match waited(meta) {
-                        true => Look::goes_if(class.idle > min_idle),
-                        false => Look::Ends,
-                    },
-                );
-                destroyed += done.objects;
-                bytes_left = done.leaves(bytes_left);
-            }
-            if self.limits.max_lifetime() != u64::MAX {
-                let done = self.expire_old(now, looks, bytes_left);
+            // What is too old goes before the soft limit looks, so that it does not take it for what a key keeps.
+            let steps: [fn(&Self, Tick, usize, usize) -> Done; 3] =
+                [Self::expire_waiting, Self::expire_old, Self::expire_waiting_softly];
+            for step in steps {
+                let done = step(self, now, looks, bytes_left);
                 destroyed += done.objects;
                 bytes_left = done.leaves(bytes_left);
             }
@@ -274,7 +254,7 @@ where
     /// evicted. What is raised for it, [`let_go`](Self::let_go) raises.
     pub(super) fn uncharged(&self, mut gone: Gone<K, F::Object>) -> Gone<K, F::Object> {
         if let Some(account) = &self.account {
-            gone.crossed = account.uncharge_quietly(gone.left.bytes, false).0;
+            gone.crossed = account.uncharge_noted(gone.left.bytes).0;
         }
         gone
     }
@@ -362,8 +342,47 @@ where
         done
     }
 
+    /// Destroys the idle objects that have waited for too long.
+    fn expire_waiting(&self, now: Tick, looks: usize, bytes: usize) -> Done {
+        self.expire_waiting_than(self.limits.idle_ttl, 0, None, now, looks, bytes)
+    }
+
+    /// Destroys those that have waited for longer than the soft limit, if their key keeps others.
+    fn expire_waiting_softly(&self, now: Tick, looks: usize, bytes: usize) -> Done {
+        let (ttl, min_idle) = (self.limits.soft_idle_ttl(), self.limits.min_idle());
+        self.expire_waiting_than(ttl, min_idle, Some(Place::Soft), now, looks, bytes)
+    }
+
+    fn expire_waiting_than(
+        &self,
+        ttl: u64,
+        min_idle: usize,
+        place: Option<Place>,
+        now: Tick,
+        looks: usize,
+        bytes: usize,
+    ) -> Done {
+        if ttl == u64::MAX {
+            return Done::default();
+        }
+        let waited = |meta: &Meta| now.since(meta.released) > ttl;
+        self.evict_while(
+            Removal::IdleTooLong,
+            &mut self.slice(place, looks),
+            bytes,
+            &mut |state| state.recent.oldest().is_some_and(|slot| waited(&state.metas[slot as usize])),
+            &|class, meta| match waited(meta) {
+                true => Look::goes_if(class.idle > min_idle),
+                false => Look::Ends,
+            },
+        )
+    }
+
     /// Looks at so many slots, going round, and destroys those idle objects that are too old.
     fn expire_old(&self, now: Tick, looks: usize, bytes: usize) -> Done {
+        if self.limits.max_lifetime() == u64::MAX {
+            return Done::default();
+        }
         let mut done = Done::default();
         let slots = self.state.lock().metas.len();
         for _ in 0..looks.min(slots) {
@@ -414,19 +433,29 @@ where
             return;
         }
         let now = self.clock.now();
+        // Where to go on, good as long as nobody else has unlinked anything since.
+        let mut place = None;
         loop {
             let gone = {
                 let mut guard = self.state.lock();
                 let state = &mut *guard;
-                let Some(oldest) = state.class_of(key, hash).and_then(|class| state.oldest_of(class)) else {
-                    return;
+                let Some(class) = state.class_of(key, hash) else { return };
+                let unlinkings = state.unlinkings();
+                let mut at = match place {
+                    Some((next, then)) if then == unlinkings => next,
+                    _ => state.classes[class as usize].idle_list.oldest(),
                 };
-                let meta = &state.metas[oldest as usize];
-                if !self.limits.expired(meta, now) {
-                    return;
+                // What was released later may be older, and so over its time.
+                let over = |meta: &Meta| meta.is_free() && self.limits.expired(meta, now);
+                while let Some(slot) = at.filter(|&slot| !over(&state.metas[slot as usize])) {
+                    at = List::<PEERS>::newer_than(&mut state.metas, slot);
                 }
-                let why = if self.limits.too_old(meta, now) { Removal::TooOld } else { Removal::IdleTooLong };
-                self.remove(state, oldest, why)
+                let Some(slot) = at else { return };
+                let next = List::<PEERS>::newer_than(&mut state.metas, slot);
+                let old = self.limits.too_old(&state.metas[slot as usize], now);
+                let gone = self.remove(state, slot, if old { Removal::TooOld } else { Removal::IdleTooLong });
+                place = Some((next, state.unlinkings()));
+                gone
             };
             self.destroy(gone);
         }

@@ -288,8 +288,10 @@ where
         self.vacate(slot);
         // Before room is made: a handler may panic, a waker may, and then the object is dropped all the same.
         let room = Room(self);
-        if let Some(account) = &self.account {
-            account.uncharge(bytes, false);
+        if let Some(account) = &self.account
+            && account.uncharge_noted(bytes).0
+        {
+            account.watch();
         }
         drop(room);
         object

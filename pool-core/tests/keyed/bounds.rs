@@ -1,7 +1,7 @@
 //! Bounds on objects: in all, by key, and on what may wait.
 
 use super::{Sized, builder, destroyed, fill, order};
-use pool_core::{Account, AcquireError, KeyedPool, ManualClock};
+use pool_core::{Account, AcquireError, KeyedPool, Lease, ManualClock};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -124,6 +124,20 @@ fn prewarm_keeps_to_the_bounds_and_counts_what_can_be_used() {
     clock.advance(11);
     assert_eq!((pool.prewarm(&5, 2).unwrap(), pool.stats().expired), (2, 2));
     assert!(pool.try_acquire(&5).is_some());
+
+    // Those that are too old may have been released after others that are not.
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).max_lifetime(3).build();
+    let old: Vec<_> = (0..3).map(|_| pool.acquire(&5).unwrap()).collect();
+    clock.advance(3);
+    let young: Vec<_> = (0..2).map(|_| pool.acquire(&5).unwrap()).collect();
+    for (old, young) in old.into_iter().zip(young.into_iter().map(Some).chain([None])) {
+        drop((young, old));
+    }
+    clock.advance(1);
+    assert_eq!((pool.prewarm(&5, 3).unwrap(), pool.stats().expired, pool.stats().idle), (1, 3, 3));
+    assert_eq!(destroyed(&pool), [1, 2, 3]);
+    assert!((0..3).all(|_| pool.try_acquire(&5).map(Lease::into_id).is_some()));
 }
 
 // A peak that is looked for too seldom: not after an eviction, a discard or a prewarm has changed how many there are.

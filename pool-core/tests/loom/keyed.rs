@@ -122,6 +122,24 @@ fn check(pool: &Pool, account: &Account) {
     pool.retain(|_, object| object.touch() > 0);
 }
 
+// Bytes that are free or idle at every moment, and found neither free nor idle by who looks at the account and then at the pools.
+#[test]
+fn evict_against_admission() {
+    loom::model(|| {
+        let account = Account::new("all", 10);
+        let (full, asking) = (pool(&account), pool(&account));
+        full.prewarm(&1, 1).unwrap();
+        let theirs = Arc::clone(&full);
+        let other = thread::spawn(move || theirs.trim(0));
+        assert!(try_use(&asking, 2), "there was room all the time");
+        other.join().unwrap();
+        check(&full, &account);
+        check(&asking, &account);
+        drop((full, asking));
+        assert_eq!(account.used(), 0);
+    });
+}
+
 // An idle object that one thread takes and the other evicts: used by one and destroyed by the other, or its bytes counted
 // twice, or not at all.
 #[test]

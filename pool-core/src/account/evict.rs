@@ -211,7 +211,9 @@ impl<M: Mode> Account<M> {
 impl<M: Mode> Account<M> {
     /// Takes bytes off that were an idle object's until now, while its pool is locked if it has a lock, and notes it for who looks
     /// at the account and the pools one after the other; see [`admit`](Self::admit).
-    #[inline]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline)]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     pub(crate) fn uncharge_noted(&self, bytes: usize) -> Crossed {
         let crossed = self.uncharge_quietly(bytes, false);
         #[cfg(feature = "alloc")]

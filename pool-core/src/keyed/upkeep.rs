@@ -103,19 +103,17 @@ where
     pub fn maintain(&self, limit: impl Into<WorkLimit>) -> usize {
         let WorkLimit { objects: looks, bytes: mut bytes_left } = limit.into();
         let mut destroyed = 0;
-        let done = self.end_some_quarantines(looks, bytes_left).1;
-        destroyed += done.objects;
-        bytes_left = done.leaves(bytes_left);
+        let mut after = |done: Done, bytes_left: usize| {
+            destroyed += done.objects;
+            done.leaves(bytes_left)
+        };
+        bytes_left = after(self.end_some_quarantines(looks, bytes_left).1, bytes_left);
         if self.timed {
             let now = self.now();
+            bytes_left = after(self.expire_waiting(now, looks, bytes_left), bytes_left);
             // What is too old goes before the soft limit looks, so that it does not take it for what a key keeps.
-            let steps: [fn(&Self, Tick, usize, usize) -> Done; 3] =
-                [Self::expire_waiting, Self::expire_old, Self::expire_waiting_softly];
-            for step in steps {
-                let done = step(self, now, looks, bytes_left);
-                destroyed += done.objects;
-                bytes_left = done.leaves(bytes_left);
-            }
+            bytes_left = after(self.expire_old(now, looks, bytes_left), bytes_left);
+            bytes_left = after(self.expire_waiting_softly(now, looks, bytes_left), bytes_left);
         }
         self.tell_leaks(looks);
         #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
@@ -344,16 +342,16 @@ where
 
     /// Destroys the idle objects that have waited for too long.
     fn expire_waiting(&self, now: Tick, looks: usize, bytes: usize) -> Done {
-        self.expire_waiting_than(self.limits.idle_ttl, 0, None, now, looks, bytes)
+        self.expire_waiting_beyond(self.limits.idle_ttl, 0, None, now, looks, bytes)
     }
 
     /// Destroys those that have waited for longer than the soft limit, if their key keeps others.
     fn expire_waiting_softly(&self, now: Tick, looks: usize, bytes: usize) -> Done {
         let (ttl, min_idle) = (self.limits.soft_idle_ttl(), self.limits.min_idle());
-        self.expire_waiting_than(ttl, min_idle, Some(Place::Soft), now, looks, bytes)
+        self.expire_waiting_beyond(ttl, min_idle, Some(Place::Soft), now, looks, bytes)
     }
 
-    fn expire_waiting_than(
+    fn expire_waiting_beyond(
         &self,
         ttl: u64,
         min_idle: usize,

@@ -106,6 +106,9 @@ where
     /// that release and one of another pool the order is as in `SharedKeyedPool`: the one with
     /// a miss after it goes first. Which object of the pool goes is as in [`trim`](SharedPool::trim), but those that threads
     /// keep for themselves are the last; what is doomed goes before anything. O(1), however many are idle.
+    ///
+    /// There is no lock, so for the few instructions in which an object goes its bytes are neither idle nor free: who is refused
+    /// just then may find that it would have fitted.
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
     pub fn build_arc(self) -> Arc<SharedPool<F, R, Growing>>
     where

@@ -21,6 +21,19 @@ fn the_fewest_are_evicted_and_those_released_longest_ago() {
     assert_eq!((order(&pool), account.used(), account.peak()), (vec![40, 25, 5, 1], 71, 100));
 }
 
+// An object that is larger than its estimate, for which the first victim is not enough, charged for less than it has.
+#[test]
+fn as_many_go_as_an_object_needs_that_is_larger_than_estimated() {
+    let account = Account::new("budget", 100);
+    let pool = KeyedPool::builder(Sized::default()).estimate(|_| 1).account(account.clone()).build();
+    let small: Vec<_> = (0..9).map(|_| pool.acquire(&10).unwrap()).collect();
+    drop(small);
+    let large = pool.acquire(&55).unwrap();
+    assert_eq!((pool.stats().evicted, pool.stats().idle, account.used()), (5, 4, 95));
+    drop(large);
+    assert_eq!((pool.evict_to(0), account.used()), (95, 0));
+}
+
 // Idle objects that are thrown away for one that does not fit anyway.
 #[test]
 fn what_cannot_fit_fails_before_anything_is_evicted() {

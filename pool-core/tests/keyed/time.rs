@@ -78,6 +78,40 @@ fn an_object_that_expires_while_another_is_destroyed_is_not_handed_out() {
     drop(new);
 }
 
+// A walk that goes on at a place which a destructor has emptied, and so misses what is too old behind it.
+#[test]
+fn what_is_too_old_is_found_whatever_destructors_do_to_what_lies_between() {
+    type Action = Cell<Option<Box<dyn FnOnce()>>>;
+    struct Part(u8, Rc<Action>);
+    impl Footprint for Part {}
+    impl Drop for Part {
+        fn drop(&mut self) {
+            if let Some(action) = self.1.take() {
+                action();
+            }
+        }
+    }
+    let (clock, action) = (Rc::new(ManualClock::default()), Rc::new(Action::default()));
+    let (made, same) = (Cell::new(0), Rc::clone(&action));
+    let make = move |_: &u8| {
+        made.set(made.get() + 1);
+        Ok::<_, Infallible>(Part(made.get(), Rc::clone(&same)))
+    };
+    let pool = Rc::new(KeyedPoolBuilder::new(make).clock(Rc::clone(&clock)).max_lifetime(3).build());
+    let [first, last] = [pool.acquire(&1).unwrap(), pool.acquire(&1).unwrap()];
+    clock.advance(3);
+    let between = pool.acquire(&1).unwrap();
+    assert_eq!((first.0, last.0, between.0), (1, 2, 3));
+    drop(first);
+    drop(between);
+    drop(last);
+    clock.advance(1);
+    let meddling = Rc::clone(&pool);
+    action.set(Some(Box::new(move || assert_eq!(meddling.retain(|_, part| part.0 != 3), 1))));
+    assert_eq!(pool.prewarm(&1, 2).unwrap(), 2);
+    assert_eq!((pool.stats().expired, pool.stats().evicted, pool.stats().idle), (2, 1, 2));
+}
+
 // A lifetime that use prolongs, or that only idle objects have.
 #[test]
 fn an_object_lives_no_longer_than_its_lifetime() {

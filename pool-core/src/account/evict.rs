@@ -179,9 +179,8 @@ impl<M: Mode> Account<M> {
     /// What pools that others can make give way have given back, ever: of a local tree, those of the shared tree that it is part
     /// of.
     fn given_back(&self) -> Option<&AtomicUsize> {
-        let top = self.top();
-        let shared = M::as_shared(top).or_else(|| Some(M::above(&top.0)?.account().top()));
-        shared.filter(|_| THREADS).map(|top| &top.ledger().given_back)
+        let shared = M::as_shared(self).or_else(|| self.above()).filter(|_| THREADS);
+        shared.map(|account| &account.top().ledger().given_back)
     }
 
     /// Has what is in quarantine and due become idle, in all pools of the tree that give back, and of the shared one that a

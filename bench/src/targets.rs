@@ -292,8 +292,12 @@ pub(crate) fn judge(measured: &[Measured], memory: &[Memory], worst: &[Worst]) -
             ));
         }
     }
-    for charge in ["refused", "refused, with credits recalled"] {
-        let target = judge.ratio(account::REFUSED, charge, "granted", 2.0)?;
+    for (charge, granted) in [
+        ("refused", "granted"),
+        ("refused, with credits recalled", "granted"),
+        ("refused, growing", "granted, growing"),
+    ] {
+        let target = judge.ratio(account::REFUSED, charge, granted, 2.0)?;
         if !target.met() {
             target.noted(
                 "where credits are known, a refusal is tried again under the lock that recalls them".into(),

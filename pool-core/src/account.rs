@@ -517,6 +517,29 @@ impl<M: Mode> Account<M> {
         outcome
     }
 
+    /// How full this account is, if that is all there is to a refusal, as mostly: it is alone, nothing is lent, and nobody who
+    /// held credit has gone while it was looked at. `None` if [`charge_slowly`](Self::charge_slowly) has to say.
+    #[inline(always)]
+    pub(crate) fn full_for(&self, bytes: usize, external: bool, tried: Tried) -> Option<Full> {
+        // Where there is one thread a page downloads the code, and saves nothing by it.
+        if !THREADS || external || tried == Tried::Passed || self.tree().is_some() {
+            return None;
+        }
+        #[cfg(feature = "alloc")]
+        let gone = self.credits_gone();
+        let ledger = self.ledger();
+        // Acquire, as of who is refused by `Mode::add`.
+        let (used, limit) = (ledger.used.load(Acquire), ledger.hard_limit.load(Relaxed));
+        if used.checked_add(bytes).is_some_and(|sum| sum <= limit) || self.lends() {
+            return None;
+        }
+        #[cfg(feature = "alloc")]
+        if gone != self.credits_gone() {
+            return None;
+        }
+        Some(Full { used, limit })
+    }
+
     /// Tries a charge again that was refused, for want of what is lent or was until now.
     #[cfg(feature = "alloc")]
     #[cold]

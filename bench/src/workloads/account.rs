@@ -276,7 +276,7 @@ pub(super) fn threads() -> Workload {
 
 /// A charge that does not fit, against one that does and its undoing.
 pub(super) fn refusals() -> Workload {
-    let (granted, full) = (account(), account());
+    let [granted, full, grown, grown_full] = [account(), account(), account(), account()];
     // A holder of credit that has been recalled: there is nothing more to recall.
     let (lending, credit) = {
         let account = account();
@@ -292,12 +292,17 @@ pub(super) fn refusals() -> Workload {
             }
         }
     };
+    let grows = |account: &Account| match account.try_reserve(BYTES) {
+        Ok(held) => held,
+        Err(_) => refused(),
+    };
+    let (mut granted_more, mut refused_more) = (grows(&grown), grows(&grown_full));
     let ours = |name, run: Box<dyn FnMut(usize)>| Contender::here(name, Kind::Ours, run).of(PACKAGE);
     Workload {
         slug: REFUSED,
         title: "A charge that is refused",
         per: "charge",
-        note: "\"granted\" is a charge that fits and its undoing; both with a reservation of their own.",
+        note: "\"granted\" is a charge that fits and its undoing; with a reservation of its own, or one that grows.",
         contenders: vec![
             ours("granted", Box::new(move |operations| new_each(&granted, operations))),
             ours("refused", Box::new(move |operations| told(&full, operations))),
@@ -306,6 +311,18 @@ pub(super) fn refusals() -> Workload {
                 Box::new(move |operations| {
                     told(&lending, operations);
                     black_box(&credit);
+                }),
+            ),
+            ours("granted, growing", Box::new(move |operations| growing(&mut granted_more, operations))),
+            ours(
+                "refused, growing",
+                Box::new(move |operations| {
+                    for _ in 0..operations {
+                        match refused_more.try_grow(black_box(LIMIT)) {
+                            Ok(()) => refused(),
+                            Err(refusal) => drop(black_box(refusal)),
+                        }
+                    }
                 }),
             ),
         ],

@@ -299,8 +299,9 @@ impl sealed::Charge for &Credit {
         (*self).charge_quickly(bytes, external).ok_or(Tried::Nothing)
     }
 
-    #[cold]
-    #[inline(never)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     fn charge_bytes(&self, bytes: usize, external: bool, _: Tried) -> Result<Crossed, OverBudget> {
         self.charge_slowly(bytes, external).map_err(|shortfall| shortfall.refused_by(self.account()))
     }

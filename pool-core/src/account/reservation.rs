@@ -30,10 +30,14 @@ impl<M: Mode> sealed::Charge for Account<M> {
         self.charge_quickly(bytes, external)
     }
 
-    #[cold]
-    #[inline(never)]
+    // A page downloads each copy, so there it is not copied.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     fn charge_bytes(&self, bytes: usize, external: bool, tried: Tried) -> Result<Crossed, OverBudget> {
-        self.charge_slowly(bytes, external, tried).map_err(|shortfall| shortfall.refused_by(self))
+        match self.full_for(bytes, external, tried) {
+            Some(full) => Err(Shortfall::of(self, bytes, full).refusal(None)),
+            None => self.charge_slowly(bytes, external, tried).map_err(|short| short.refused_by(self)),
+        }
     }
 
     #[inline(always)]
@@ -75,15 +79,28 @@ pub struct Reservation<A: Charge = Account> {
 impl<A: Charge> Reservation<A> {
     #[inline]
     pub(crate) fn of(account: &A, bytes: usize, external: bool) -> Result<Self, OverBudget> {
-        let crossed = match account.charge_quickly(bytes, external) {
-            Ok(crossed) => crossed,
-            Err(tried) => account.charge_bytes(bytes, external, tried)?,
-        };
+        match account.charge_quickly(bytes, external) {
+            Ok(crossed) => Ok(Self::charged(account, bytes, external, crossed)),
+            Err(tried) => Self::of_slowly(account, bytes, external, tried),
+        }
+    }
+
+    /// With the outcome written where the caller wants it, as of [`grow_slowly`](Self::grow_slowly): what holds a charge or an
+    /// error is copied in other pieces than it was written in, which a processor waits for.
+    #[cold]
+    #[cfg_attr(not(target_family = "wasm"), inline(never))]
+    fn of_slowly(account: &A, bytes: usize, external: bool, tried: Tried) -> Result<Self, OverBudget> {
+        let crossed = account.charge_bytes(bytes, external, tried)?;
+        Ok(Self::charged(account, bytes, external, crossed))
+    }
+
+    #[inline(always)]
+    fn charged(account: &A, bytes: usize, external: bool, crossed: Crossed) -> Self {
         let claim = Self { account: account.clone(), bytes, external };
         if crossed.0 {
             claim.account.raise_events();
         }
-        Ok(claim)
+        claim
     }
 
     /// Bytes held.
@@ -102,19 +119,34 @@ impl<A: Charge> Reservation<A> {
     ///
     /// # Errors
     ///
-    /// [`OverBudget`]; the reservation keeps what it had.
+    /// [`OverBudget`]; the reservation keeps what it had. The error holds its account, to be read later and anywhere: two atomic
+    /// read-modify-writes, which of a local account and on credit are most of the cost of a refusal.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn try_grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        let crossed = match self.account.charge_quickly(bytes, self.external) {
-            Ok(crossed) => crossed,
-            Err(tried) => self.account.charge_bytes(bytes, self.external, tried)?,
-        };
+        match self.account.charge_quickly(bytes, self.external) {
+            Ok(crossed) => {
+                self.grown(bytes, crossed);
+                Ok(())
+            }
+            Err(tried) => self.grow_slowly(bytes, tried),
+        }
+    }
+
+    #[cold]
+    #[cfg_attr(not(target_family = "wasm"), inline(never))]
+    fn grow_slowly(&mut self, bytes: usize, tried: Tried) -> Result<(), OverBudget> {
+        let crossed = self.account.charge_bytes(bytes, self.external, tried)?;
+        self.grown(bytes, crossed);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn grown(&mut self, bytes: usize, crossed: Crossed) {
         self.bytes += bytes;
         // The handlers come last: if one panics, the bytes are already this reservation's to give back.
         if crossed.0 {
             self.account.raise_events();
         }
-        Ok(())
     }
 
     /// Gives back `bytes` of it.

@@ -27,8 +27,6 @@ pub struct Object {
     pub bytes: usize,
     /// The bytes it has; differs while it is out.
     pub actual: usize,
-    /// The bytes it had when it was made.
-    pub made_with: usize,
     /// When it was made.
     pub created: u64,
     /// When it came back last, or was made.
@@ -38,10 +36,10 @@ pub struct Object {
 }
 
 impl Object {
-    /// What it costs to make it again for each byte, in three digits, and half of that for each time it was passed over.
+    /// What it costs to make it again for each byte, and half of that for each time it was passed over.
     fn worth(&self) -> f64 {
-        let exact = cost_of(self.key) as f32 / self.made_with.max(1) as f32;
-        f64::from(f32::from_bits(exact.to_bits() & 0xffff_0000)) * 0.5f64.powi(self.passed_over)
+        // A pool keeps eight binary digits of a cost, and none of these has more.
+        f64::from(cost_of(self.key) as f32 / self.bytes.max(1) as f32) * 0.5f64.powi(self.passed_over)
     }
 }
 
@@ -105,7 +103,7 @@ pub struct Pool {
     /// Leases that are watched: the object, since when, and whether it was told of.
     watched: Vec<(u64, u64, bool)>,
     /// Leases until the next that is watched.
-    until_watched: u32,
+    until_watched: Option<u32>,
     /// What the pool draws that from.
     chance: u32,
     totals: PoolStats,
@@ -165,7 +163,7 @@ impl Model {
             soft_at: None,
             pressure: Pressure::None,
             watched: Vec::new(),
-            until_watched: 0,
+            until_watched: None,
             chance: 0x9e37_79b9,
             totals: PoolStats::default(),
         };
@@ -346,9 +344,9 @@ impl Model {
         Ok(())
     }
 
-    /// Has what is in quarantine and due become idle, in all pools.
+    /// Has what is in quarantine and due become idle, in all pools, the last one first.
     fn end_due(&mut self) {
-        (0..self.pools.len()).for_each(|pool| self.end_due_of(pool));
+        (0..self.pools.len()).rev().for_each(|pool| self.end_due_of(pool));
     }
 
     /// Refuses what cannot fit even if all that is idle goes, which is what is in quarantine and due, too.
@@ -472,18 +470,26 @@ impl Model {
         let now = self.now;
         let pool = &mut self.pools[pool];
         let Some((one_in, _)) = pool.bounds.watch else { return };
-        if pool.until_watched > 0 {
-            pool.until_watched -= 1;
-        } else {
-            // The pool's own numbers, by its own rule.
+        // The pool's own numbers, by its own rule.
+        let mut draw = |below: u32| {
             let mut x = (pool.chance ^ now as u32).max(1);
             x ^= x << 13;
             x ^= x >> 17;
             x ^= x << 5;
             pool.chance = x;
-            pool.until_watched = ((u64::from(x) * (2 * u64::from(one_in) - 1)) >> 32) as u32;
-            pool.watched.push((serial, now, false));
-        }
+            ((u64::from(x) * u64::from(below)) >> 32) as u32
+        };
+        let before = pool.until_watched.unwrap_or_else(|| {
+            draw(1);
+            draw(one_in)
+        });
+        pool.until_watched = Some(match before.checked_sub(1) {
+            Some(fewer) => fewer,
+            None => {
+                pool.watched.push((serial, now, false));
+                draw(2 * one_in - 1)
+            }
+        });
     }
 
     /// A lease ended: tells of it if it was said to be leaked.
@@ -643,11 +649,10 @@ impl Model {
         *held = 0;
         self.pools[pool].totals.created += 1;
         let (created, released) = (self.now, self.now);
-        let (actual, made_with) = (bytes, bytes);
-        Ok(Object { serial, pool, key, bytes, actual, made_with, created, released, passed_over: 0 })
+        Ok(Object { serial, pool, key, bytes, actual: bytes, created, released, passed_over: 0 })
     }
 
-    /// Makes idle objects until there are `count`, or as many as may be idle.
+    /// Makes idle objects until there are `count`, or as many as may be idle. Nothing here destroys any meanwhile.
     pub fn prewarm(&mut self, pool: usize, key: u8, count: usize) -> Result<usize, Refusal> {
         self.end_due_of(pool);
         let ttl = self.pools[pool].bounds.idle_ttl;

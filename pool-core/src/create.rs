@@ -4,6 +4,13 @@ use crate::account::{Account, Claim, Mode, OverBudget, Shared};
 use crate::error::AcquireError;
 use crate::lifecycle::Factory;
 
+/// Whether idle objects may go to make room for a new one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    MayEvict,
+    AsItIs,
+}
+
 /// An object that was just made, and the claim on its bytes if the pool has an account.
 pub(crate) struct Made<'a, T, M: Mode = Shared> {
     pub(crate) object: T,

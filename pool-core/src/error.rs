@@ -33,7 +33,8 @@ pub enum AcquireError<E> {
         /// Most objects that the pool may have.
         max_objects: usize,
     },
-    /// The bytes for a new object do not fit, even if every idle object of the pool were evicted.
+    /// The bytes for a new object do not fit, even if every idle object of the pool were evicted; of a prewarming, which evicts
+    /// nothing, as it is.
     OverBudget(OverBudget),
     /// The factory failed.
     Create(E),

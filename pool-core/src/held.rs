@@ -1,5 +1,7 @@
 //! A slot in the hands of user code: what becomes of it if that panics.
 
+use crate::unwind::shielded;
+
 /// A slot that user code is at work on. Whoever gets it back in order forgets this (`mem::forget`); dropped, by a
 /// failure or a panic, it lets `abandon` mend the pool's state.
 pub(crate) struct Held<'a, P> {
@@ -10,6 +12,6 @@ pub(crate) struct Held<'a, P> {
 
 impl<P> Drop for Held<'_, P> {
     fn drop(&mut self) {
-        (self.abandon)(self.pool, self.slot);
+        shielded(|| (self.abandon)(self.pool, self.slot));
     }
 }

@@ -26,8 +26,10 @@ pub use class::{KeyClass, OfKey};
 use crate::account::Registration;
 use crate::account::{Account, Mode, Shared};
 use crate::clock::{Clock, NoClock, Tick};
+use crate::create::Room;
 use crate::error::{AcquireError, ReleaseError};
 use crate::exclusive::Exclusive as _;
+use crate::held::Held;
 use crate::lease::{Lease, LeaseId};
 use crate::lifecycle::{Factory, KeepAll, Resetter};
 use crate::observe::{Observer, Removal, Silent};
@@ -47,6 +49,7 @@ use builder::Limits;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
+use core::mem;
 use core::panic::Location;
 use core::ptr::NonNull;
 use leaks::Sampling;
@@ -83,8 +86,9 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 /// [class](Self::class).
 ///
 /// **Order of eviction.** Within the pool it is LRU by the order in which releases got the mutex, exactly. Across the pools of
-/// one tree of accounts releases are told apart by the misses between them: of two objects of different pools, with no
-/// miss of any of those pools between their releases, either may go first; if there was one, the one released earlier goes first.
+/// one tree of accounts that give to one another releases are told apart by their misses: of two objects of different pools,
+/// with no miss of any of those pools between their releases, either may go first; if there was one, the one released earlier
+/// goes first. Misses of pools that only take divide nothing.
 /// The objects of a [class](KeyClass), or of a [`SharedPool`](crate::SharedPool) built by `build_arc`, count as released when
 /// the last of their class or pool was, or was made by `prewarm`: so they may go later than what was released after them
 /// elsewhere, as long as one of them is in use, and never earlier. What they have doomed goes before anything.
@@ -274,7 +278,8 @@ where
         self.redeem(id).map(drop)
     }
 
-    /// Makes idle objects of `key` until it has at least `count` of them. Returns how many were made.
+    /// Makes as many idle objects of `key` as it has fewer than `count` when this begins, or until it has so many. Returns how
+    /// many were made.
     ///
     /// They count as released now, and are no more than [`max_idle_per_key`](KeyedPoolBuilder::max_idle_per_key).
     /// Nothing idle is evicted for it, of this key or another: where the bounds have
@@ -288,8 +293,10 @@ where
         let _ = self.end_quarantines();
         self.expire_key(key, hash);
         let count = count.min(self.limits.max_idle_per_key);
+        let missing = count.saturating_sub(self.idle_of(key, hash));
         let mut made = 0;
-        while self.idle_of(key, hash) < count {
+        // No more, whatever others and callbacks destroy meanwhile.
+        while made < missing && self.idle_of(key, hash) < count {
             let (slot, _, bytes) = match self.create_slot(key, hash, Room::AsItIs) {
                 Ok(new) => new,
                 Err(error) => {
@@ -299,20 +306,16 @@ where
                     return Err(error);
                 }
             };
-            // The creation's time counts as that of its release.
-            let now = {
-                let mut state = self.state.lock();
-                if self.sampling().is_some() {
-                    state.watch.reach(slot);
-                }
-                state.metas[slot as usize].created
-            };
-            // SAFETY: the slot is this call's, as a lease's is. Meanwhile the pool may have been closed, or others may have
-            // released objects of this key.
-            let _ = unsafe { self.shelve(slot, now) };
             if O::LISTENS {
+                // Before anybody can evict it.
+                let telling = Held { pool: self, slot, abandon: Self::shelve_unused };
                 self.observer.created(key, bytes);
+                mem::forget(telling);
             }
+            if self.sampling().is_some() {
+                self.state.lock().watch.reach(slot);
+            }
+            self.shelve_unused(slot);
             made += 1;
         }
         Ok(made)
@@ -577,13 +580,6 @@ struct Gone<K, T> {
     left: Left<K>,
     /// Whether an event may be due since its bytes are charged no more.
     crossed: bool,
-}
-
-/// Whether idle objects may go to make room for a new one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Room {
-    MayEvict,
-    AsItIs,
 }
 
 /// `KeyedPool(idle 3/64, 12.50 KiB, hits 97.3 %)`

@@ -153,7 +153,10 @@ where
     pub fn detach(self) -> <P::Target as Pool>::Object {
         let (pool, slot) = self.into_parts();
         // SAFETY: this lease held the slot, and is gone.
-        unsafe { pool.take_out(slot) }
+        let object = unsafe { pool.take_out(slot) };
+        // Before the object is on its way out, for it may be the pool's end, and that may panic: then the object is destroyed.
+        drop(pool);
+        object
     }
 
     /// Destroys the object instead of releasing it: it is broken, or known not to be needed again.

@@ -44,7 +44,7 @@
 //! - `std` (default): `alloc`, `InstantClock`, blocking acquires, and caches that threads have of their own.
 //! - `alloc`: pools that grow, owned leases, accounts on the heap, `Tracker`.
 //! - `lock_api`: keyed pools for threads.
-//! - `log`, `tracing`, `metrics`: ready observers.
+//! - `log`, `tracing`, `metrics`: ready observers. `metrics` needs `std`, and `tracing` a core with compare-and-swap.
 //! - `serde`: `Serialize` for snapshots.
 //! - none: no allocator and no std, down to Cortex-M0. On cores without compare-and-swap the program has to supply
 //!   a `critical-section` implementation, as HALs do.
@@ -90,6 +90,7 @@ mod sync;
 mod threads;
 #[cfg(feature = "alloc")]
 mod tracker;
+mod unwind;
 mod wait;
 mod wanted;
 mod work;

@@ -31,7 +31,7 @@
 //! | state in a `RefCell` | 2.9 | | the flag, bounds checks and a second look-up cost more than the pop |
 
 use crate::account::{Account, Claim, Mode, Shared};
-use crate::create::{Made, create, recharge};
+use crate::create::{Made, Room, create, recharge};
 use crate::error::{AcquireError, ReleaseError};
 use crate::held::Held;
 use crate::lease::{Lease, LeaseId, Pool, next_pool_id, sealed};
@@ -40,6 +40,7 @@ use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
 use crate::slots::Growing;
 use crate::slots::{Cells, Column, Fixed, Slot, Storage};
 use crate::stats::PoolStats;
+use crate::unwind::to_the_end;
 #[cfg(feature = "alloc")]
 use alloc::rc::Rc;
 use core::cell::Cell;
@@ -388,15 +389,20 @@ where
         self.redeem(id).map(drop)
     }
 
-    /// Makes idle objects until there are at least `count`. Returns how many were made.
+    /// Makes as many idle objects as there are fewer than `count` when it begins, or until there are so many. Returns how many
+    /// were made. Nothing idle is evicted for it, of this pool or another: where the bounds have no room left, it stops with the
+    /// error.
     ///
     /// # Errors
     ///
     /// As [`acquire`](Self::acquire); what was made before the error stays.
     pub fn prewarm(&self, count: usize) -> Result<usize, AcquireError<F::Error>> {
+        let idle = || self.height.get() + self.state.chained.get();
+        let missing = count.saturating_sub(idle());
         let mut made = 0;
-        while self.height.get() + self.state.chained.get() < count {
-            let slot = self.create_slot()?;
+        // No more, whatever callbacks destroy meanwhile.
+        while made < missing && idle() < count {
+            let slot = self.create_slot(Room::AsItIs)?;
             self.push(slot);
             self.recount();
             made += 1;
@@ -444,11 +450,12 @@ where
     }
 
     /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are destroyed and
-    /// uncharged as they come back. Closing again changes nothing.
+    /// uncharged as they come back. Closing again changes nothing. If a destructor panics the others still run; without `std`,
+    /// where no panic can be caught, a second one ends the process.
     pub fn close(&self) {
         self.state.closed.set(true);
         self.slow_release.set(true);
-        self.trim(0);
+        to_the_end(self.height.get(), || _ = self.trim(0));
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -597,7 +604,7 @@ where
         if !self.state.closed.get() {
             add(&self.state.misses, 1);
         }
-        let slot = self.create_slot()?;
+        let slot = self.create_slot(Room::MayEvict)?;
         self.recount();
         Ok(slot)
     }
@@ -677,7 +684,7 @@ where
     }
 
     /// Makes an object, in a slot that is leased: not in the stack.
-    fn create_slot(&self) -> Result<u32, AcquireError<F::Error>> {
+    fn create_slot(&self, room: Room) -> Result<u32, AcquireError<F::Error>> {
         let state = &self.state;
         if state.closed.get() {
             return Err(AcquireError::Closed);
@@ -689,10 +696,12 @@ where
             max_objects: self.max_objects,
         })?;
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
+        #[cfg(not(feature = "alloc"))]
+        let _ = room; // There are no others to take from.
         let grow = |claim: &mut Claim<'_, M>, bytes| {
             // From what other pools have idle, if they give: nothing of this one is.
             #[cfg(feature = "alloc")]
-            if claim.account().others_give(false) {
+            if room == Room::MayEvict && claim.account().others_give(false) {
                 return claim.grow_making_room(bytes, None);
             }
             claim.try_grow(bytes).map_err(|shortfall| shortfall.refused())
@@ -868,9 +877,12 @@ where
     M: Mode,
 {
     fn drop(&mut self) {
-        while let Some(slot) = self.next() {
-            self.pool.restore(slot);
-        }
+        // Each is destroyed if the pool was closed.
+        to_the_end(usize::MAX, || {
+            while let Some(slot) = self.next() {
+                self.pool.restore(slot);
+            }
+        });
     }
 }
 
@@ -968,39 +980,25 @@ where
     M: Mode,
 {
     fn drop(&mut self) {
-        struct Rest<'a, F: Factory, R, S: Storage, M: Mode>(&'a LocalPool<F, R, S, M>);
-
-        impl<F: Factory, R, S: Storage, M: Mode> Rest<'_, F, R, S, M> {
-            fn destroy(&self) {
-                let Self(pool) = self;
-                while let Some(slot) = pool.state.slots.get().checked_sub(1) {
-                    pool.state.slots.set(slot);
-                    // SAFETY: the slot was used, so `begin_create` reached it, its link and the number of its bytes.
-                    let (cell, link, bytes) = unsafe {
-                        let at = slot as usize;
-                        (pool.cells.reached(slot), pool.links.get(at), pool.bytes.get(at))
-                    };
-                    if link == FULL {
-                        // SAFETY: the slot holds an object, nothing borrows the pool any more, and the count of slots
-                        // was lowered so that nobody comes to this one again.
-                        let object = unsafe { cell.take() };
-                        if let Some(account) = &pool.account {
-                            account.uncharge(bytes, false);
-                        }
-                        drop(object);
-                    }
+        let Self { state, account, .. } = &*self;
+        let charged = Cell::new(state.bytes.get());
+        // Again if a destructor or a handler panics: the others still run, each object once.
+        to_the_end(usize::MAX, || {
+            // All at once, for it may take destructors long to get to the last of it.
+            if let (Some(account), bytes @ 1..) = (account, charged.take()) {
+                account.uncharge(bytes, false);
+            }
+            while let Some(slot) = state.slots.get().checked_sub(1) {
+                state.slots.set(slot);
+                // SAFETY: the slot was used, so `begin_create` reached it and its link.
+                let (cell, link) = unsafe { (self.cells.reached(slot), self.links.get(slot as usize)) };
+                if link == FULL {
+                    // SAFETY: the slot holds an object, nothing borrows the pool any more, and the count of slots was
+                    // lowered so that nobody comes to this one again.
+                    drop(unsafe { cell.take() });
                 }
             }
-        }
-
-        impl<F: Factory, R, S: Storage, M: Mode> Drop for Rest<'_, F, R, S, M> {
-            // A destructor has panicked: the others still run, each once.
-            fn drop(&mut self) {
-                self.destroy();
-            }
-        }
-
-        Rest(self).destroy();
+        });
     }
 }
 

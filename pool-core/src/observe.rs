@@ -21,7 +21,8 @@ use core::panic::Location;
 /// Hears what a keyed pool does, except for what happens all the time: a hit and a release are told to nobody.
 ///
 /// Every method does nothing unless it is written. They are called by whichever thread did it, with nothing locked or
-/// borrowed, so they may use the pool; one that panics leaves the pool's counts right. To hear is free for a pool
+/// borrowed, so they may use the pool; one that panics leaves the pool's counts right, and one that does so because another panic
+/// brought it here goes unheard (without `std` it ends the process). To hear is free for a pool
 /// without an observer ([`Silent`]), and costs a clone of the key for each event of one that has.
 ///
 /// ```

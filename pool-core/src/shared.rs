@@ -78,7 +78,9 @@ use crate::slots::Growing;
 use crate::slots::{Fixed, Storage};
 use crate::stats::PoolStats;
 use crate::sync::{AtomicUsize, Count, Count32, Count64, Ordering, after_rmw};
+use crate::unwind::to_the_end;
 use crate::wait::{Acquire, WaitQueue};
+use core::cell::Cell;
 use core::fmt;
 use core::mem;
 use core::ops::ControlFlow;
@@ -549,7 +551,8 @@ where
         Cache::new(alloc::sync::Arc::clone(self))
     }
 
-    /// Makes idle objects until there are at least `count`. Returns how many were made. They count as released now.
+    /// Makes as many idle objects as there are fewer than `count` now. Returns how many were made. They count as released now.
+    /// Nothing idle is evicted for it, of this pool or another: where the bounds have no room left, it stops with the error.
     ///
     /// # Errors
     ///
@@ -677,16 +680,16 @@ where
 
     /// Refuses all further acquires and destroys what is idle. Leases stay usable; their objects are doomed as they come
     /// back. Who waits gets [`AcquireError::Closed`]. Closing again changes nothing. If a destructor panics the others
-    /// still run; if a second one does, the process aborts, as it does with any destructor while a panic unwinds.
+    /// still run; without `std`, where no panic can be caught, a second one ends the process.
     pub fn close(&self) {
         // SeqCst, and `after_rmw`: a release either sees this and takes its object out again, or is seen below.
         self.flags.fetch_or(CLOSED, Ordering::SeqCst);
         after_rmw();
         // Again if a waker or a destructor panics: the others still run.
-        let rest = Closing(self);
-        self.waiters.wake_all();
-        self.trim(0);
-        mem::forget(rest);
+        to_the_end(usize::MAX, || {
+            self.waiters.wake_all();
+            self.trim(0);
+        });
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -768,25 +771,6 @@ where
     }
 }
 
-/// A pool that is being closed; dropped by a panic, it goes on with that.
-struct Closing<'a, F, R, S>(&'a SharedPool<F, R, S>)
-where
-    F: Factory,
-    R: Resetter<F::Object>,
-    S: Storage;
-
-impl<F, R, S> Drop for Closing<'_, F, R, S>
-where
-    F: Factory,
-    R: Resetter<F::Object>,
-    S: Storage,
-{
-    fn drop(&mut self) {
-        self.0.waiters.wake_all();
-        self.0.trim(0);
-    }
-}
-
 impl<F, R, S> Pool for SharedPool<F, R, S>
 where
     F: Factory,
@@ -819,39 +803,28 @@ where
     S: Storage,
 {
     fn drop(&mut self) {
-        struct Rest<'a, F: Factory, R, S: Storage> {
-            pool: &'a SharedPool<F, R, S>,
-            next: u32,
-        }
-
-        impl<F: Factory, R, S: Storage> Rest<'_, F, R, S> {
-            fn destroy(&mut self) {
-                let pages = &self.pool.pages;
-                while self.next < pages.reached() {
-                    let slot = self.next;
-                    self.next += 1;
-                    let vacant = pages.word(Kind::Vacant, slot / BITS).load(Ordering::Acquire);
-                    if vacant >> (slot % BITS) & 1 == 0 {
-                        // SAFETY: a slot that was reached and is not vacant holds an object; nobody has the pool any
-                        // more, and each slot is looked at once.
-                        let object = unsafe { pages.object(slot).read() };
-                        if let Some(account) = &self.pool.account {
-                            account.uncharge(pages.bytes(slot).load(Ordering::Relaxed), false);
-                        }
-                        drop(object);
-                    }
+        let Self { pages, account, counts, .. } = &*self;
+        let charged = Cell::new(counts.bytes.load(Ordering::Relaxed));
+        let next = Cell::new(0);
+        // Again if a destructor or a handler panics: the others still run, each object once.
+        to_the_end(usize::MAX, || {
+            // All at once, for it may take destructors long to get to the last of it.
+            if let Some(account) = account
+                && let bytes @ 1.. = charged.take()
+                && account.uncharge_noted(bytes).0
+            {
+                account.watch();
+            }
+            while next.get() < pages.reached() {
+                let slot = next.replace(next.get() + 1);
+                let vacant = pages.word(Kind::Vacant, slot / BITS).load(Ordering::Acquire);
+                if vacant >> (slot % BITS) & 1 == 0 {
+                    // SAFETY: a slot that was reached and is not vacant holds an object; nobody has the pool any more, and
+                    // each slot is looked at once.
+                    drop(unsafe { pages.object(slot).read() });
                 }
             }
-        }
-
-        impl<F: Factory, R, S: Storage> Drop for Rest<'_, F, R, S> {
-            // A destructor has panicked: the others still run, each once.
-            fn drop(&mut self) {
-                self.destroy();
-            }
-        }
-
-        Rest { pool: self, next: 0 }.destroy();
+        });
     }
 }
 

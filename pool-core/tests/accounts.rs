@@ -863,7 +863,9 @@ mod credits {
         let _claim = credit.try_reserve(1).unwrap();
         let _external = server.charge_external(10_000).unwrap();
         assert_eq!((server.overcommitted(), credit.unused()), (1, 0));
-        assert!(credit.try_reserve(1).is_err());
+        // Nothing at all is no more granted than by the account itself.
+        assert!(credit.try_reserve(1).is_err() && credit.try_reserve(0).is_err());
+        assert!(server.try_reserve(0).is_err());
     }
 
     // Credit that is lent when others may need it at once: everybody would wait for recalls.

@@ -1437,6 +1437,81 @@ mod promises {
         fx.finish();
     }
 
+    // A loop until there are as many as wanted, without end where somebody destroys what it makes.
+    pub(super) fn prewarm_makes_no_more_than_was_missing<P: Subject>() {
+        let fx = Fixture::<P>::new();
+        fx.fill(1);
+        let (pool, probe) = (fx.weak(), Rc::clone(&fx.probe));
+        fx.probe.on_create.set(move |serial| {
+            pool.upgrade().unwrap().trim(0);
+            probe.fail.set(serial > 50); // an end, if there is none
+        });
+        assert_eq!(fx.pool.prewarm(5), Ok(4));
+        fx.check(0, 1);
+        fx.finish();
+    }
+
+    // A second panic on the way out of a first one, which ends the process.
+    pub(super) fn close_goes_on_whatever_panics<P: Subject>() {
+        let fx = Fixture::<P>::budget(1000);
+        fx.fill(4);
+        fx.probe.on_drop.set(|_| quiet_panic());
+        assert!(panics(|| fx.pool.close()));
+        fx.check(0, 0);
+        fx.finish();
+    }
+
+    // The same where the pool ends.
+    pub(super) fn the_pools_end_goes_on_whatever_panics<P: Subject>() {
+        let fx = Fixture::<P>::budget(1000);
+        let serials = fx.fill(4);
+        fx.probe.on_drop.set(|_| quiet_panic());
+        let Fixture { pool, probe, account } = fx;
+        assert!(panics(|| drop(pool)));
+        probe.on_drop.clear();
+        assert_eq!((probe.dropped.borrow().len(), account.unwrap().used()), (serials.len(), 0));
+    }
+
+    // The same where the resetter panics, and then the destructor.
+    pub(super) fn a_resetter_and_then_a_destructor_may_panic<P: Subject>() {
+        let fx = Fixture::<P>::budget(1000);
+        fx.probe.on_reset.once(|_| quiet_panic());
+        fx.probe.on_drop.once(|_| quiet_panic());
+        let lease = fx.pool.acquire().unwrap();
+        assert!(panics(|| drop(lease)));
+        // What a release must not destroy goes now.
+        let _ = panics(|| fx.pool.settle());
+        assert_eq!(*fx.probe.destroyed.borrow(), [1]);
+        fx.check(0, 0);
+        fx.finish();
+    }
+
+    // Bytes that are charged until the destructors of a dropped pool get to them, and evictable by nobody.
+    pub(super) fn what_a_pool_held_is_free_before_its_destructors_run<P: Subject>() {
+        let fx = Fixture::<P>::budget(400);
+        fx.fill(4);
+        let Fixture { pool, probe, account } = fx;
+        let (account, seen) = (account.unwrap(), Rc::new(Cell::new(None)));
+        let (theirs, note) = (account.clone(), Rc::clone(&seen));
+        probe.on_drop.once(move |_| note.set(Some(theirs.used())));
+        drop(pool);
+        probe.on_drop.clear();
+        assert_eq!((seen.get(), account.used(), probe.dropped.borrow().len()), (Some(0), 0, 4));
+    }
+
+    // An object on its way to the caller, lost if what ends after it panics.
+    pub(super) fn an_object_is_destroyed_if_the_pool_ends_with_a_panic_as_it_is_detached<P: Subject>() {
+        let fx = Fixture::<P>::budget(400);
+        let lease = P::acquire_owned(&fx.pool).unwrap();
+        fx.fill(1);
+        let Fixture { pool, probe, account } = fx;
+        drop(pool);
+        probe.on_drop.once(|_| quiet_panic());
+        assert!(panics(|| lease.detach()));
+        probe.on_drop.clear();
+        assert_eq!((&*probe.destroyed.borrow(), account.unwrap().used()), (&vec![1, 1], 0));
+    }
+
     // A guard for any kind of pool that cannot do without knowing which.
     pub(super) fn any_pool_can_be_used_as_a_pool<P: Subject>() {
         fn close_all(pools: &[&dyn Fn() -> PoolStats]) -> usize {
@@ -1488,6 +1563,7 @@ macro_rules! suite {
                 a_foreign_token_is_refused
                 forged_tokens_are_refused
                 prewarm_makes_idle_objects_up_to_the_count
+                prewarm_makes_no_more_than_was_missing
                 the_peak_counts_leases_of_prewarmed_objects
                 trim_reaches_its_target_when_a_destructor_releases
                 retain_sees_each_idle_object_once
@@ -1496,6 +1572,11 @@ macro_rules! suite {
                 close_during_reset_destroys_the_object
                 acquires_fail_from_the_moment_of_close
                 close_goes_on_after_a_panicking_destructor
+                close_goes_on_whatever_panics
+                the_pools_end_goes_on_whatever_panics
+                a_resetter_and_then_a_destructor_may_panic
+                what_a_pool_held_is_free_before_its_destructors_run
+                an_object_is_destroyed_if_the_pool_ends_with_a_panic_as_it_is_detached
                 owned_leases_outlive_the_pool
                 leaked_leases_end_with_the_pool
                 a_refused_charge_leaves_no_trace

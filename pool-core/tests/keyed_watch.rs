@@ -59,6 +59,41 @@ fn idle<F: Factory<usize>, R: Resetter<F::Object>, C: pool_core::Clock, O: Obser
 
 // Quarantine
 
+// A pool left out of the question who has what is due, since another went from the list as it was asked.
+#[test]
+fn what_is_due_is_found_though_a_pool_ends_meanwhile() {
+    thread_local! {
+        static LAST: RefCell<Option<Rc<dyn std::any::Any>>> = const { RefCell::new(None) };
+    }
+    /// Lets go of the last handle of its pool.
+    struct Ending;
+    impl pool_core::Footprint for Ending {
+        fn footprint(&self) -> usize {
+            100
+        }
+    }
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            let last = LAST.take();
+            drop(last);
+        }
+    }
+    let (account, clock) = (Account::local("page", 300), Rc::new(ManualClock::default()));
+    let ending = KeyedPool::builder(|_: &u8| Ok::<_, ()>(Ending))
+        .account(account.clone())
+        .clock(Rc::clone(&clock))
+        .max_lifetime(3)
+        .build_rc();
+    let build = || KeyedPool::builder(Blocks).account(account.clone()).clock(Rc::clone(&clock)).build_rc();
+    let (due, asks) = (build(), build());
+    ending.acquire(&0).unwrap().release_at(Tick(5));
+    due.acquire(&200).unwrap().release_at(Tick(5));
+    LAST.set(Some(ending));
+    clock.advance(5);
+    assert!(asks.acquire(&300).is_ok());
+    assert_eq!((due.stats().evicted, LAST.take().is_none()), (1, true));
+}
+
 // What is due, and lies in quarantine still since nobody has looked: refused to others under the account, left over by trims
 // and lowered limits, or made a second time.
 #[test]
@@ -322,6 +357,57 @@ fn room_is_made_by_what_is_cheapest_to_make_again() {
         drop(exact.acquire(&key).unwrap());
     }
     assert_eq!(idle(&exact), [310, 290, 299]);
+}
+
+// Bytes as they were when it was made; two digits of what is asked.
+#[test]
+fn what_is_cheapest_is_so_for_the_bytes_that_it_has_now() {
+    /// Costs as much as its key says, and takes as many bytes as somebody set.
+    struct Costly;
+    impl Factory<u32> for Costly {
+        type Object = usize;
+        type Error = ();
+        fn create(&self, _: &u32) -> Result<usize, ()> {
+            Ok(10)
+        }
+        fn measure(&self, &bytes: &usize) -> usize {
+            bytes
+        }
+        fn cost(&self, &key: &u32, _: &usize) -> u32 {
+            key
+        }
+    }
+    let build = || {
+        let account = Account::new("a", 1000);
+        KeyedPool::builder(Costly).account(account).max_objects(2).evict_cheapest_of(2).build()
+    };
+    let pool = build();
+    drop(pool.acquire(&100).unwrap());
+    let mut grown = pool.acquire(&101).unwrap();
+    *grown = 500;
+    drop(grown);
+    drop(pool.acquire(&1).unwrap());
+    assert!(pool.try_acquire(&100).is_some() && pool.try_acquire(&101).is_none());
+
+    for (older, newer) in [(1006, 1000), (u32::MAX, u32::MAX - (1 << 25)), (3, 2)] {
+        let pool = build();
+        drop(pool.acquire(&older).unwrap());
+        drop(pool.acquire(&newer).unwrap());
+        drop(pool.acquire(&1).unwrap());
+        assert!(pool.try_acquire(&older).is_some() && pool.try_acquire(&newer).is_none(), "{newer} goes");
+    }
+}
+
+// What others have, however cheap, taken by one that gives nothing before it gives its own.
+#[test]
+fn a_pool_that_only_takes_gives_its_own_before_what_is_cheaper_elsewhere() {
+    let account = Account::local("page", 300);
+    let build = || KeyedPool::builder(Blocks).account(account.clone()).evict_cheapest_of(8);
+    let (gives, takes) = (build().build_rc(), build().build());
+    drop(gives.acquire(&90).unwrap());
+    drop(takes.acquire(&200).unwrap());
+    drop(takes.acquire(&150).unwrap());
+    assert_eq!((takes.stats().evicted, gives.stats().evicted), (1, 0));
 }
 
 // A window that is not kept to; one that goes by the number of objects in place of their worth.
@@ -615,6 +701,37 @@ fn a_leak_names_the_place_that_acquired_it_whatever_it_called() {
     drop((made, made_owned, hit_owned, hit));
 }
 
+// The first lease of each pool, whatever was asked: all of a program whose pools live for one request.
+#[test]
+fn the_first_lease_is_watched_no_more_often_than_any_other() {
+    struct Told<'a>(&'a Cell<u32>);
+    impl Observer<usize> for Told<'_> {
+        fn leaked(&self, _: &usize, _: &Leak) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let told = |one_in: u32, pools: u64| {
+        let told = Cell::new(0);
+        for nth in 0..pools {
+            let clock = ManualClock::default();
+            clock.set(Tick(nth * 1_234_567));
+            let observer = Told(&told);
+            let pool =
+                KeyedPool::builder(Blocks).clock(&clock).watch_leaks(one_in, 5).observer(observer).build();
+            let lease = pool.acquire(&1).unwrap();
+            clock.advance(6);
+            pool.maintain(9);
+            drop(lease);
+        }
+        told.get()
+    };
+    assert_eq!(told(1, 100), 100);
+    let some = told(10, 1000);
+    assert!((60..=140).contains(&some), "{some} of 1000, one in 10");
+    let few = told(1000, 1000);
+    assert!(few <= 5, "{few} of 1000, one in 1000");
+}
+
 // Every lease watched, or none; or always the same of those that each request takes.
 #[test]
 fn one_lease_in_so_many_is_watched_whatever_the_pattern() {
@@ -710,6 +827,83 @@ fn leases_are_told_of_in_the_order_in_which_they_were_taken() {
     clock.set(Tick(99));
     pool.maintain(9);
     assert_eq!(told(), Vec::<String>::new());
+}
+
+/// Counts what was made and what went.
+#[derive(Default)]
+struct Tally {
+    created: Cell<u64>,
+    removed: Cell<u64>,
+}
+
+impl Observer<usize> for &Tally {
+    fn created(&self, _: &usize, _: usize) {
+        self.created.set(self.created.get() + 1);
+    }
+    fn removed(&self, _: &usize, _: usize, _: Removal) {
+        self.removed.set(self.removed.get() + 1);
+    }
+}
+
+// An observer that hears of one end of an object only, since somebody else's callback panics.
+#[test]
+fn what_was_created_less_what_was_removed_is_there_whoever_panics() {
+    let told = |tally: &Tally| (tally.created.get(), tally.removed.get());
+    // The handler of an event, as what it is told of goes, and as it goes for something smaller.
+    let handler = |event: &pool_core::AccountEvent| {
+        assert!(event.kind != pool_core::AccountEventKind::BackToLow, "as planned");
+    };
+    let tally = Tally::default();
+    let account = Account::builder("a").hard_limit(250).soft_limit(150).on_event(handler).build();
+    let pool = KeyedPool::builder(Blocks).account(account.clone()).observer(&tally).build();
+    drop(pool.acquire(&200).unwrap());
+    assert!(catch_unwind(AssertUnwindSafe(|| pool.trim(0))).is_err());
+    assert_eq!((told(&tally), pool.stats().destroyed, account.used()), ((1, 1), 1, 0));
+    drop(pool.acquire(&200).unwrap());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(pool.acquire(&60)))).is_err());
+    assert_eq!((told(&tally), pool.stats().destroyed, account.used()), ((2, 2), 2, 0));
+    drop(pool.acquire(&60).unwrap());
+    assert_eq!(told(&tally), (3, 2));
+
+    // The clock, after the object was made.
+    struct Frail(Cell<u32>);
+    impl pool_core::Clock for &Frail {
+        fn now(&self) -> Tick {
+            self.0.set(self.0.get() - 1);
+            assert!(self.0.get() != 0, "as planned");
+            Tick(0)
+        }
+    }
+    for readings in 1..4 {
+        let (tally, clock) = (Tally::default(), Frail(Cell::new(readings)));
+        let pool = KeyedPool::builder(Blocks).clock(&clock).watch_leaks(1, 5).observer(&tally).build();
+        _ = catch_unwind(AssertUnwindSafe(|| drop(pool.acquire(&10))));
+        let stats = pool.stats();
+        assert_eq!(told(&tally), (stats.created, stats.destroyed), "after {readings} readings");
+    }
+}
+
+// An observer that panics of each object: the process ends, or some stay.
+#[test]
+fn close_goes_on_though_the_observer_panics() {
+    struct Frail;
+    impl Observer<usize> for Frail {
+        fn removed(&self, _: &usize, _: usize, _: Removal) {
+            panic!("as planned");
+        }
+    }
+    let (account, washer) = (Account::new("a", 1000), Washer::default());
+    let pool = KeyedPool::builder(Blocks).account(account.clone()).resetter(&washer).observer(Frail).build();
+    drop([10, 20, 30].map(|key| pool.acquire(&key).unwrap()));
+    assert!(catch_unwind(AssertUnwindSafe(|| pool.close())).is_err());
+    assert_eq!((pool.stats().destroyed, account.used()), (3, 0));
+
+    // And one that panics of what goes because the resetter panicked.
+    let pool = KeyedPool::builder(Blocks).account(account.clone()).resetter(&washer).observer(Frail).build();
+    let lease = pool.acquire(&10).unwrap();
+    washer.panic.set(true);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(lease))).is_err());
+    assert_eq!((pool.stats().destroyed, account.used()), (1, 0));
 }
 
 // A clock that panics after the object was made, and an object that is leased by nobody for ever.

@@ -5,8 +5,8 @@
 use parking_lot::RawMutex;
 use pool_core::{
     Account, AcquireError, Factory, Footprint, Growing, KeepAll, KeyedPool, KeyedPoolBuilder, Lease, Local,
-    LocalAccount, ManualClock, NoClock, OfKey, SharedKeyedPool, SharedPool, SharedPoolBuilder, Silent, Tick,
-    Verdict, WorkLimit,
+    LocalAccount, LocalPoolBuilder, ManualClock, NoClock, OfKey, SharedKeyedPool, SharedPool,
+    SharedPoolBuilder, Silent, Tick, Verdict, WorkLimit,
 };
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -138,6 +138,26 @@ fn what_grows_while_it_is_made_takes_from_others_unless_it_is_prewarmed() {
     assert_eq!((other.stats().evicted, account.used()), (0, 60));
     drop(pool.acquire(&50).unwrap());
     assert_eq!((other.stats().evicted, account.used()), (1, 50));
+}
+
+// What is made in place of what was made before it, and is reported as well.
+#[test]
+fn what_is_prewarmed_takes_from_nobody_not_even_from_itself() {
+    let account = Account::new("server", 100);
+    let pool = pool(&account);
+    let class = pool.class(&30);
+    let shared =
+        SharedPoolBuilder::new(|_: &()| Ok::<_, Infallible>(Block(30))).account(account.clone()).build_arc();
+    let local =
+        LocalPoolBuilder::new(|_: &()| Ok::<_, Infallible>(Block(30))).account(account.clone()).build();
+    drop(pool.acquire(&20).unwrap());
+    for prewarm in [&|| class.prewarm(3), &|| shared.prewarm(3), &|| local.prewarm(3)]
+        as [&dyn Fn() -> Result<usize, AcquireError<Infallible>>; 3]
+    {
+        assert!(matches!(prewarm(), Err(AcquireError::OverBudget(_))));
+        assert_eq!((idle_keys(&pool), account.used()), (vec![20], 80));
+        assert_eq!(class.trim(0) + shared.trim(0) + local.trim(0), 2);
+    }
 }
 
 // Many cheap objects thrown away for one that does not fit even then.

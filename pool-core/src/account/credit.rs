@@ -185,7 +185,8 @@ impl Credit {
             return None;
         }
         let _busy = self.line.enter()?;
-        let left = self.line.unused().checked_sub(bytes)?;
+        // Nothing at all is the account's to grant: it is refused while that is over its limit.
+        let left = self.line.unused().checked_sub(bytes).filter(|_| bytes > 0)?;
         self.line.unused.store(left, Ordering::Relaxed);
         Some(Crossed(false))
     }

@@ -2,6 +2,7 @@
 
 use super::Account;
 use super::mode::{Mode, Shared};
+use crate::unwind::shielded;
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;
 
@@ -55,21 +56,11 @@ pub enum Handler<M: Mode> {
 impl<M: Mode> Handler<M> {
     /// Lets it hear of the event.
     pub(crate) fn call(&self, event: &AccountEvent<M>) {
-        #[cfg(all(feature = "std", panic = "unwind"))]
-        if std::thread::panicking() {
-            // Bytes that go because of a panic may bring an edge, too, and a second panic that left their destructor would end
-            // the process. The first says enough.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run(event)));
-            return;
-        }
-        self.run(event);
-    }
-
-    fn run(&self, event: &AccountEvent<M>) {
-        match self {
+        // Bytes that go because of a panic may bring an edge, too.
+        shielded(|| match self {
             Self::Plain(handler) => handler(event),
             #[cfg(feature = "alloc")]
             Self::Boxed(handler) => M::call(handler, event),
-        }
+        });
     }
 }

@@ -56,7 +56,7 @@ pub trait Evict {
     /// What the object that it would evict for room costs to make again, for each of its bytes; `None` of a pool that goes by
     /// age alone.
     #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
-    fn worth(&self) -> Option<u16> {
+    fn worth(&self) -> Option<u32> {
         None
     }
 
@@ -187,7 +187,11 @@ impl<M: Mode> Account<M> {
     /// local tree is part of.
     pub(crate) fn end_due(&self) {
         if wanted::QUARANTINE.is_set() {
-            self.top().evictors().for_each(|evictor| evictor.end_due());
+            // The last first: an object that is destroyed may be the end of a pool that is on the list, and then others move
+            // up. So some may be asked twice, and none is left out.
+            let top = self.top();
+            let count = M::evictors(&top.0).with(|evictors| evictors.len());
+            (0..count).rev().filter_map(|nth| top.evictor(nth)).for_each(|evictor| evictor.end_due());
             if let Some(above) = self.above() {
                 above.end_due();
             }
@@ -266,20 +270,15 @@ impl<M: Mode> Account<M> {
                 }
             }
             first?;
-            let worth = match &whose {
-                Some(evictor) => evictor.worth(),
-                None => own.and_then(Evict::worth),
-            };
+            // What the asking pool has itself goes before anything of those on the lists, if it is not.
+            let worth = whose.as_ref().and_then(|evictor| evictor.worth());
             let cheaper = if why == Cause::Room { self.cheaper_than(worth) } else { None };
             let freed = match (&cheaper, &whose) {
                 (Some(evictor), _) | (None, Some(evictor)) => evictor.evict_oldest(why),
                 (None, None) => own.and_then(|own| own.evict_oldest(why)),
             };
-            if freed.is_some() && cheaper.is_some() {
-                match &whose {
-                    Some(evictor) => evictor.pass_over(),
-                    None => _ = own.map(Evict::pass_over),
-                }
+            if let (Some(_), Some(_), Some(passed)) = (freed, &cheaper, &whose) {
+                passed.pass_over();
             }
             if freed.is_some() {
                 return freed;
@@ -295,7 +294,7 @@ impl<M: Mode> Account<M> {
     /// Of the pools that weigh what objects cost, the one whose next is worth less than that of the pool with the oldest
     /// object, if that one weighs it too; of several the least, and of those the one with the older object.
     #[cfg(feature = "alloc")]
-    fn cheaper_than(&self, worth: Option<u16>) -> Option<M::Counted<Box<M::Evictor>>> {
+    fn cheaper_than(&self, worth: Option<u32>) -> Option<M::Counted<Box<M::Evictor>>> {
         let mut least = (worth?, 0);
         let mut cheaper = None;
         for evictor in self.evictors() {
@@ -452,7 +451,7 @@ macro_rules! gives_while_it_lives {
             fn evictable_up_to(&self, enough: usize) -> usize {
                 self.0.upgrade().map_or(0, |pool| pool.evictable_up_to(enough))
             }
-            fn worth(&self) -> Option<u16> {
+            fn worth(&self) -> Option<u32> {
                 self.0.upgrade()?.worth()
             }
             fn end_due(&self) {

@@ -259,7 +259,8 @@ where
     }
 
     /// Lets room be made by the object that is cheapest to make again, for each of its bytes
-    /// ([`Factory::cost`]), among the `window` idle ones that were released longest ago, instead of by the oldest alone.
+    /// ([`Factory::cost`], within 1 in 256), among the `window` idle ones that were released longest ago, instead of by the
+    /// oldest alone.
     ///
     /// An object that was passed over counts half as much the next time, so none stays for ever; used again, it counts in
     /// full. Eviction then looks at `window` objects, so keep it small: 8 or 16. Only room for a new object is made so;
@@ -267,7 +268,8 @@ where
     ///
     /// Of pools that give back to one another, those with a window compare the objects that they would evict: if the one
     /// released longest ago is theirs, the cheapest of these goes, a gain node before a decoded sample. Objects of pools
-    /// without a window go by age. Default: 1, which is exact LRU.
+    /// without a window go by age, and a pool that only takes gives its own before any of theirs. Default: 1, which is exact
+    /// LRU.
     pub fn evict_cheapest_of(mut self, window: usize) -> Self {
         wanted::WINDOW.set();
         self.limits.window = window.max(1);
@@ -352,8 +354,9 @@ where
     /// refused, the idle object that was released longest ago makes room, in whichever of the pools at or below the account
     /// that refuses it is. The order across pools is exact.
     ///
-    /// Where the local tree is part of a shared account ([`credit`](crate::AccountBuilder::credit)), it takes from the pools
-    /// there and gives nothing: no other thread can reach its objects.
+    /// Where the local tree is part of a shared account ([`credit`](crate::AccountBuilder::credit)), and that refuses, it takes
+    /// from the pools there what its own tree cannot give, whatever is older, and gives nothing: no other thread can reach its
+    /// objects.
     pub fn build_rc(self) -> Rc<KeyedPool<K, F, R, C, Growing, O, Local>> {
         Rc::new_cyclic(|weak| {
             let mut pool = self.build_in();

@@ -56,14 +56,14 @@ pub(super) struct Watch<S: Storage> {
     samples: S::List<Sample>,
     /// Those that are watched and that nobody was told of.
     untold: List<0>,
-    /// Leases until the next that is watched.
-    countdown: u32,
+    /// Leases until the next that is watched; `None` before the first.
+    countdown: Option<u32>,
     chance: u32,
 }
 
 impl<S: Storage> Default for Watch<S> {
     fn default() -> Self {
-        Self { samples: S::List::default(), untold: List::EMPTY, countdown: 0, chance: 0x9e37_79b9 }
+        Self { samples: S::List::default(), untold: List::EMPTY, countdown: None, chance: 0x9e37_79b9 }
     }
 }
 
@@ -88,27 +88,36 @@ impl<S: Storage> Watch<S> {
     ) {
         // Only for a new object.
         self.reach(slot);
-        if let Some(fewer) = self.countdown.checked_sub(1) {
-            self.countdown = fewer;
+        let before = match self.countdown {
+            Some(before) => before,
+            // The first as likely as any other, also in a program of pools that end after a few.
+            None => {
+                self.draw(1, since);
+                self.draw(sampling.one_in, since)
+            }
+        };
+        if let Some(fewer) = before.checked_sub(1) {
+            self.countdown = Some(fewer);
             return;
         }
-        self.countdown = self.draw(sampling.one_in, since);
+        // From none to twice as many as would make it each of so many.
+        self.countdown = Some(self.draw(2 * sampling.one_in - 1, since));
         if let Some(sample) = self.samples.get_mut(slot as usize) {
             (sample.since, sample.site, sample.told) = (since, Some(site), false);
             self.untold.push_newest(&mut self.samples, slot);
         }
     }
 
-    /// From none to twice as many as would make it each of so many, one as likely as another. By the time as well, lest a
-    /// program that does the same each time it runs is always watched at the same places.
-    fn draw(&mut self, one_in: u32, since: Tick) -> u32 {
+    /// A number below that one, each as likely as another. By the time as well, lest a program that does the same each time it
+    /// runs is always watched at the same places.
+    fn draw(&mut self, below: u32, since: Tick) -> u32 {
         // Marsaglia's xorshift, which must not be 0.
         let mut x = (self.chance ^ since.0 as u32).max(1);
         x ^= x << 13;
         x ^= x >> 17;
         x ^= x << 5;
         self.chance = x;
-        ((u64::from(x) * (2 * u64::from(one_in) - 1)) >> 32) as u32
+        ((u64::from(x) * u64::from(below)) >> 32) as u32
     }
 
     /// A slot is no longer leased; what was told of it, if anything was.

@@ -1,10 +1,10 @@
 //! An acquire that finds nothing idle: admit, evict, reserve, create.
 
-use super::state::{Class, State, Worth};
-use super::{Gone, KeyedPool, Room};
+use super::state::{Class, Cost, State};
+use super::{Gone, KeyedPool};
 use crate::account::{Cause, Claim, Evict, Mode, OverBudget};
 use crate::clock::Clock;
-use crate::create::make;
+use crate::create::{Room, make};
 use crate::error::AcquireError;
 use crate::exclusive::Exclusive as _;
 use crate::held::Held;
@@ -27,6 +27,14 @@ where
     O: Observer<K>,
     M: Mode,
 {
+    /// Makes a new object idle that nobody has used, so that there is nothing to reset. The time of its creation counts as that
+    /// of its release. Meanwhile the pool may have been closed, or others may have released objects of its key.
+    pub(super) fn shelve_unused(&self, slot: u32) {
+        let created = self.state.lock().metas[slot as usize].created;
+        // SAFETY: the slot is this call's, as a lease's would be.
+        let _ = unsafe { self.shelve(slot, created) };
+    }
+
     /// What follows when nothing is idle. Not `#[cold]`: where objects are evicted this is a good part of the work.
     #[inline(never)]
     pub(super) fn acquire_miss(
@@ -35,41 +43,12 @@ where
         hash: u64,
         site: &'static Location<'static>,
     ) -> Result<Lease<&Self>, AcquireError<F::Error>> {
-        let (slot, object, fresh) = self.miss_slot(key, hash, site)?;
-        if let (true, Some(bytes)) = (O::LISTENS, fresh) {
-            let telling = Held { pool: self, slot, abandon: Self::shelve_untold };
-            self.observer.created(key, bytes);
-            mem::forget(telling);
-        }
-        // SAFETY: the slot was just made and marked as leased, for this lease; `&self` keeps its object in place.
-        Ok(unsafe { Lease::at(self, slot, object) })
-    }
-
-    /// Makes a new object idle over whose making the observer panicked: nobody has used it, so there is nothing to reset.
-    #[cold]
-    fn shelve_untold(&self, slot: u32) {
-        let mut ending = Held { pool: self, slot, abandon: Self::abandon_reset };
-        if self.sampling().is_some() {
-            self.end_watch(&mut ending);
-        }
-        mem::forget(ending);
-        let created = self.state.lock().metas[slot as usize].created;
-        // SAFETY: the slot is this call's, as the lease's would have been.
-        let _ = unsafe { self.shelve(slot, created) };
-    }
-
-    /// A slot that is marked as leased, its object, and the bytes of that if it is new.
-    pub(super) fn miss_slot(
-        &self,
-        key: &K,
-        hash: u64,
-        site: &'static Location<'static>,
-    ) -> Result<(u32, NonNull<F::Object>, Option<usize>), AcquireError<F::Error>> {
         // What is in quarantine may be due by now.
         if self.end_quarantines()
             && let Some((slot, object)) = self.take_idle_attentively(key, hash, site)
         {
-            return Ok((slot, object, None));
+            // SAFETY: the slot was just marked as leased, for this lease; `&self` keeps its object in place.
+            return Ok(unsafe { Lease::at(self, slot, object) });
         }
         #[cfg(feature = "alloc")]
         if let Some(registration) = self.registration() {
@@ -82,13 +61,19 @@ where
             self.observer.refused(key, refusal(error));
         }
         let (slot, object, bytes) = result?;
+        if O::LISTENS {
+            let telling = Held { pool: self, slot, abandon: Self::shelve_unused };
+            self.observer.created(key, bytes);
+            mem::forget(telling);
+        }
         if let Some(sampling) = self.sampling() {
             let timing = Held { pool: self, slot, abandon: Self::abandon_reset };
             let now = self.clock.now();
             mem::forget(timing);
             self.state.lock().watch.leased(sampling, slot, now, site);
         }
-        Ok((slot, object, Some(bytes)))
+        // SAFETY: the slot was just made and marked as leased, for this lease; `&self` keeps its object in place.
+        Ok(unsafe { Lease::at(self, slot, object) })
     }
 
     /// Makes an object of `key`, in a slot that is marked as leased.
@@ -104,9 +89,9 @@ where
         let (object, bytes) = make(&self.factory, key, &mut claim, |claim, more| {
             self.grow(claim, claim.bytes().saturating_add(more), room)
         })?;
-        let worth = match self.limits.window() {
-            1 => Worth::NONE,
-            _ => Worth::new(self.factory.cost(key, &object), bytes),
+        let cost = match self.limits.window() {
+            1 => Cost::NONE,
+            _ => Cost::new(self.factory.cost(key, &object)),
         };
         let now = self.now();
         let mut guard = self.state.lock();
@@ -126,7 +111,7 @@ where
         if let Some(claim) = claim {
             claim.commit();
         }
-        state.end_create(slot, bytes, worth, now);
+        state.end_create(slot, bytes, cost, now);
         if room == Room::MayEvict {
             state.note_leased();
         }
@@ -223,12 +208,14 @@ where
             // Counted as pending before any user code runs, and no more if that panics.
             let entered = entered
                 .map(|entered| entered.map(|slot| Held { pool: self, slot, abandon: Self::cancel_create }));
-            // Before the victim's destructor takes its time.
-            if let (Some(_), Some(claim)) = (&entered, claim.as_mut()) {
-                claim.settle(estimate);
-            }
-            if let Some(victim) = victim {
-                self.destroy_victim(victim);
+            let mut settle = || {
+                if let (Some(_), Some(claim)) = (&entered, claim.as_mut()) {
+                    claim.settle(estimate);
+                }
+            };
+            match victim {
+                Some(victim) => self.destroy_victim(victim, settle),
+                None => settle(),
             }
             if let Some(entered) = entered {
                 return entered;
@@ -313,12 +300,15 @@ where
         Some(gone)
     }
 
-    /// Destroys what had to go to make room, and whose bytes are the claim's.
-    fn destroy_victim(&self, victim: Gone<K, F::Object>) {
+    /// Destroys what had to go to make room, and whose bytes are the claim's. The claim settles before the destructor takes its
+    /// time, and after the observer was told: an event handler may panic.
+    #[inline(always)]
+    fn destroy_victim(&self, victim: Gone<K, F::Object>, settle: impl FnOnce()) {
         let Gone { object, left, crossed: _ } = victim;
         if let Some((key, why)) = &left.told {
             self.observer.removed(key, left.bytes, *why);
         }
+        settle();
         drop(object);
     }
 
@@ -349,10 +339,11 @@ where
             };
             match victim {
                 Some(victim) => {
-                    if filled {
-                        claim.settle(total);
-                    }
-                    self.destroy_victim(victim);
+                    self.destroy_victim(victim, || {
+                        if filled {
+                            claim.settle(total);
+                        }
+                    });
                     if filled {
                         return Ok(());
                     }
@@ -416,7 +407,7 @@ where
         self.state.lock().evictable()
     }
 
-    fn worth(&self) -> Option<u16> {
+    fn worth(&self) -> Option<u32> {
         let window = self.limits.window();
         if window <= 1 {
             return None;

@@ -1,7 +1,7 @@
 //! What becomes of a lease: released, discarded, detached, kept in quarantine; and of the pool's end.
 
 use super::KeyedPool;
-use super::state::{Meta, SlotState};
+use super::state::SlotState;
 use crate::account::Mode;
 use crate::clock::{Clock, Tick};
 use crate::create::recharge;
@@ -12,7 +12,9 @@ use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::observe::{Discard, Leak, Observer, Removal};
 use crate::slots::{Cells as _, List as _, Storage};
 use crate::stats::PoolStats;
+use crate::unwind::to_the_end;
 use crate::wanted;
+use core::cell::Cell;
 use core::hash::Hash;
 use core::mem;
 use core::ops::Deref;
@@ -376,41 +378,31 @@ where
     M: Mode,
 {
     fn drop(&mut self) {
-        struct Rest<'a, K, F: Factory<K>, R, C, S: Storage, O, M: Mode>(&'a KeyedPool<K, F, R, C, S, O, M>);
-
-        impl<K, F: Factory<K>, R, C, S: Storage, O, M: Mode> Rest<'_, K, F, R, C, S, O, M> {
-            fn destroy(&self) {
-                let pool = self.0;
-                loop {
-                    let next = {
-                        let mut state = pool.state.lock();
-                        // From the end, so that each slot is looked at once.
-                        let Some(meta) = state.metas.take_last() else { return };
-                        (state.metas.len() as u32, meta)
-                    };
-                    let (slot, Meta { state, bytes, .. }) = next;
-                    if matches!(state, SlotState::Vacant | SlotState::Pending) {
-                        continue;
-                    }
+        let state = self.state.get_mut();
+        state.closed = true;
+        let charged = Cell::new(state.bytes);
+        let Self { state, cells, account, .. } = &*self;
+        // Again if a destructor or a handler panics: the others still run, each object once.
+        to_the_end(usize::MAX, || {
+            // All at once, for it may take destructors long to get to the last of it.
+            if let Some(account) = account
+                && let bytes @ 1.. = charged.take()
+                && account.uncharge_noted(bytes).0
+            {
+                account.watch();
+            }
+            loop {
+                let (slot, meta) = {
+                    let mut state = state.lock();
+                    // From the end, so that each slot is looked at once.
+                    let Some(meta) = state.metas.take_last() else { return };
+                    (state.metas.len() as u32, meta)
+                };
+                if !matches!(meta.state, SlotState::Vacant | SlotState::Pending) {
                     // SAFETY: the slot holds an object, nothing borrows the pool any more, and its state is gone.
-                    let object = unsafe { pool.cells.at(slot).take() };
-                    if let Some(account) = &pool.account {
-                        account.uncharge(bytes, false);
-                    }
-                    drop(object);
+                    drop(unsafe { cells.at(slot).take() });
                 }
             }
-        }
-
-        impl<K, F: Factory<K>, R, C, S: Storage, O, M: Mode> Drop for Rest<'_, K, F, R, C, S, O, M> {
-            // A destructor has panicked: the others still run, each once.
-            fn drop(&mut self) {
-                self.destroy();
-            }
-        }
-
-        self.state.get_mut().closed = true;
-        let rest = Rest(self);
-        rest.destroy();
+        });
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct Meta {
     pub(super) state: SlotState,
     /// How often eviction passed it over for a cheaper one since it was released.
     pub(super) passed_over: u8,
-    pub(super) worth: Worth,
+    pub(super) cost: Cost,
     pub(super) bytes: usize,
     /// How many tokens were made of this slot, ever.
     pub(super) generation: u64,
@@ -87,21 +87,23 @@ impl Meta {
     }
 }
 
-/// What it costs to make an object again, for each of its bytes: the upper half of an `f32`, which orders as the
-/// number does. Three digits, in the two bytes that a slot has left.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Worth(u16);
+/// What it costs to make an object again: the upper half of an `f32`, within 1 in 256, in the two bytes that a slot has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Cost(u16);
 
-impl Worth {
+impl Cost {
     pub(super) const NONE: Self = Self(0);
 
-    pub(super) fn new(cost: u32, bytes: usize) -> Self {
-        Self(((cost as f32 / bytes.max(1) as f32).to_bits() >> 16) as u16)
+    pub(super) fn new(cost: u32) -> Self {
+        // Rounded: half of what is cut off is added before.
+        Self((((cost as f32).to_bits() + (1 << 15)) >> 16) as u16)
     }
 
-    /// Half of it for each time it was passed over, so that nothing stays for ever.
-    fn after(self, passes: u8) -> u16 {
-        self.0.saturating_sub(u16::from(passes) << 7)
+    /// For each of so many bytes, and half of that for each time that it was passed over, so that nothing stays for ever: the
+    /// bits of an `f32`, which order as the number does.
+    fn of_each(self, bytes: usize, passes: u8) -> u32 {
+        let cost = f32::from_bits(u32::from(self.0) << 16);
+        (cost / bytes.max(1) as f32).to_bits().saturating_sub(u32::from(passes) << 23)
     }
 }
 
@@ -437,14 +439,14 @@ impl<K: Eq, S: Storage> State<K, S> {
     }
 
     /// Of the `window` oldest idle slots that nobody is inspecting, the one that is worth least, and how much.
-    pub(super) fn least_worth(&mut self, window: usize) -> Option<(u16, u32)> {
+    pub(super) fn least_worth(&mut self, window: usize) -> Option<(u32, u32)> {
         let (mut best, mut at) = (None, self.recent.oldest());
         let mut looks = window;
         while let Some(slot) = at.filter(|_| looks > 0) {
             let meta = &self.metas[slot as usize];
             if meta.is_free() {
                 looks -= 1;
-                let worth = meta.worth.after(meta.passed_over);
+                let worth = meta.cost.of_each(meta.bytes, meta.passed_over);
                 if best.is_none_or(|(least, _)| worth < least) {
                     best = Some((worth, slot));
                 }
@@ -628,7 +630,7 @@ impl<K: Eq, S: Storage> State<K, S> {
             class: NONE,
             state: SlotState::Vacant,
             passed_over: 0,
-            worth: Worth::NONE,
+            cost: Cost::NONE,
             bytes: 0,
             generation: 0,
             created: Tick(0),
@@ -721,11 +723,11 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// A slot that was pending has its object, of so many bytes, and is leased.
     #[inline(always)]
-    pub(super) fn end_create(&mut self, slot: u32, bytes: usize, worth: Worth, now: Tick) {
+    pub(super) fn end_create(&mut self, slot: u32, bytes: usize, cost: Cost, now: Tick) {
         let meta = &mut self.metas[slot as usize];
         meta.state = SlotState::Leased;
         meta.bytes = bytes;
-        meta.worth = worth;
+        meta.cost = cost;
         meta.passed_over = 0;
         (meta.created, meta.released) = (now, now);
         let class = meta.class;

@@ -2,7 +2,7 @@
 
 use super::state::{Class, Left, Look, Meta, PEERS, Place, RECENT, SlotState, State, Sweep};
 use super::{Gone, KeyedPool};
-use crate::account::{Mode, Pressure};
+use crate::account::{Account, Mode, Pressure};
 use crate::clock::{Clock, Tick};
 use crate::exclusive::Exclusive as _;
 use crate::held::Held;
@@ -10,6 +10,7 @@ use crate::lifecycle::{Factory, Resetter};
 use crate::lru::List;
 use crate::observe::{Eviction, Leak, Observer, Removal};
 use crate::slots::{Cells as _, Storage};
+use crate::unwind::to_the_end;
 use crate::wanted;
 use crate::work::WorkLimit;
 use core::hash::Hash;
@@ -166,23 +167,21 @@ where
     /// Refuses all further acquires and destroys what is idle, and what was in quarantine and is due. Leases stay usable; their
     /// objects are destroyed and uncharged as they come back, those in quarantine at the first [`maintain`](Self::maintain)
     /// after they are due.
-    /// Closing again changes nothing.
+    /// Closing again changes nothing. If a destructor or the observer panics the others still go; without `std`, where no panic
+    /// can be caught, a second one ends the process.
     pub fn close(&self) {
-        /// Goes on if a destructor panics: whoever closes a pool wants everything gone.
-        struct Closing<E: Fn()>(E);
-        impl<E: Fn()> Drop for Closing<E> {
-            fn drop(&mut self) {
-                (self.0)();
-            }
-        }
-        self.state.lock().closed = true;
-        let closing = Closing(|| {
+        let idle = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            state.idle
+        };
+        // Goes on if a destructor panics: whoever closes a pool wants everything gone.
+        to_the_end(idle, || {
             let (why, sweep) = (Removal::Evicted(Eviction::Closed), &mut Sweep::whole());
             self.evict_while(why, sweep, usize::MAX, &mut |_| true, &|_, _| Look::Goes);
             #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
             self.close_classes();
         });
-        (closing.0)();
         let _ = self.end_quarantines();
     }
 
@@ -286,15 +285,14 @@ where
     /// Tells of what has left the state and is uncharged.
     pub(super) fn let_go(&self, gone: Gone<K, F::Object>) -> F::Object {
         let Gone { object, left: Left { bytes, key, told }, crossed } = gone;
-        if crossed && let Some(account) = &self.account {
-            account.watch();
-        }
+        // At the end, and also if the observer panics: as the object is destroyed then, for it is not on its way out yet.
+        let raising = Raising(self.account.as_ref().filter(|_| crossed));
         if let Some((key, why)) = &told {
             self.observer.removed(key, bytes, *why);
         }
-        // Before the object is on its way out, for either may panic, and then it is destroyed.
         drop(told);
         drop(key);
+        drop(raising);
         object
     }
 
@@ -498,6 +496,17 @@ where
         };
         self.destroy(gone);
         true
+    }
+}
+
+/// An account whose events are raised when this is dropped, if there is one.
+struct Raising<'a, M: Mode>(Option<&'a Account<M>>);
+
+impl<M: Mode> Drop for Raising<'_, M> {
+    fn drop(&mut self) {
+        if let Some(account) = self.0 {
+            account.watch();
+        }
     }
 }
 

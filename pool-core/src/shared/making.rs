@@ -3,7 +3,7 @@
 use super::idle::Attention;
 use super::{CLOSED, LOOKS, Leave, SharedPool, WAITER};
 use crate::account::Claim;
-use crate::create::{Made, create, recharge};
+use crate::create::{Made, Room, create, recharge};
 use crate::error::AcquireError;
 use crate::held::Held;
 use crate::lane::Popped;
@@ -140,6 +140,7 @@ where
         self.look_round(0, 0);
     }
 
+    /// Makes an object of what room there is, in a slot that is then the caller's.
     pub(super) fn create_slot(&self) -> Result<u32, AcquireError<F::Error>> {
         if self.is_closed() {
             return Err(AcquireError::Closed);
@@ -148,7 +149,7 @@ where
             let leased = self.count_leased();
             return Err(AcquireError::Exhausted { leased, max_objects: self.max_objects });
         }
-        self.create_reserved()
+        self.create_reserved(Room::AsItIs)
     }
 
     /// A slot without object, for which room was reserved.
@@ -187,7 +188,7 @@ where
         if let Some(membership) = &self.membership {
             membership.note_miss();
         }
-        let slot = self.create_reserved()?;
+        let slot = self.create_reserved(Room::MayEvict)?;
         let mut kept = self.counts.inspected.load(Ordering::Relaxed) + self.doomed.load(Ordering::Relaxed);
         self.pages.each_lane(&mut |lane| kept += lane.idle().1.count_ones() as usize);
         self.counts.peak_leased.fetch_max(self.counts.there().saturating_sub(kept), Ordering::Relaxed);
@@ -195,11 +196,14 @@ where
     }
 
     /// Makes an object, in a slot that is then the caller's.
-    pub(super) fn create_reserved(&self) -> Result<u32, AcquireError<F::Error>> {
+    fn create_reserved(&self, room: Room) -> Result<u32, AcquireError<F::Error>> {
         let slot = self.take_vacant();
         let pending = Held { pool: self, slot, abandon: Self::cancel_create };
-        // From what other pools have idle, if they give: nothing of this one is.
-        let grow = |claim: &mut Claim<'_>, bytes| claim.grow_making_room(bytes, None);
+        let grow = |claim: &mut Claim<'_>, bytes| match room {
+            // From what other pools have idle, if they give: nothing of this one is.
+            Room::MayEvict => claim.grow_making_room(bytes, None),
+            Room::AsItIs => claim.try_grow(bytes).map_err(|shortfall| shortfall.refused()),
+        };
         let estimate = self.factory.estimate(&());
         let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if self.is_closed() {
@@ -287,7 +291,7 @@ where
         self.count_bytes(bytes, 0);
         self.vacate(slot);
         // Before room is made: a handler may panic, a waker may, and then the object is dropped all the same.
-        let room = Room(self);
+        let room = RoomAtEnd(self);
         if let Some(account) = &self.account
             && account.uncharge_noted(bytes).0
         {
@@ -367,13 +371,13 @@ where
 }
 
 /// Room for an object, made when this is dropped.
-struct Room<'a, F, R, S>(&'a SharedPool<F, R, S>)
+struct RoomAtEnd<'a, F, R, S>(&'a SharedPool<F, R, S>)
 where
     F: Factory,
     R: Resetter<F::Object>,
     S: Storage;
 
-impl<F, R, S> Drop for Room<'_, F, R, S>
+impl<F, R, S> Drop for RoomAtEnd<'_, F, R, S>
 where
     F: Factory,
     R: Resetter<F::Object>,

@@ -389,25 +389,20 @@ where
         self.redeem(id).map(drop)
     }
 
-    /// Makes as many idle objects as there are fewer than `count` when it begins, or until there are so many. Returns how many
-    /// were made. Nothing idle is evicted for it, of this pool or another: where the bounds have no room left, it stops with the
-    /// error.
+    /// Makes as many idle objects as there are fewer than `count` when it begins. Returns how many were made. Nothing idle is
+    /// evicted for it, of this pool or another: where the bounds have no room left, it stops with the error.
     ///
     /// # Errors
     ///
     /// As [`acquire`](Self::acquire); what was made before the error stays.
     pub fn prewarm(&self, count: usize) -> Result<usize, AcquireError<F::Error>> {
-        let idle = || self.height.get() + self.state.chained.get();
-        let missing = count.saturating_sub(idle());
-        let mut made = 0;
-        // No more, whatever callbacks destroy meanwhile.
-        while made < missing && idle() < count {
+        let missing = count.saturating_sub(self.height.get() + self.state.chained.get());
+        for _ in 0..missing {
             let slot = self.create_slot(Room::AsItIs)?;
             self.push(slot);
             self.recount();
-            made += 1;
         }
-        Ok(made)
+        Ok(missing)
     }
 
     /// Destroys idle objects, those released longest ago first, until at most `target` are idle. Returns how many.

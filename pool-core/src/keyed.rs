@@ -278,8 +278,7 @@ where
         self.redeem(id).map(drop)
     }
 
-    /// Makes as many idle objects of `key` as it has fewer than `count` when this begins, or until it has so many. Returns how
-    /// many were made.
+    /// Makes as many idle objects of `key` as it has fewer than `count` when this begins. Returns how many were made.
     ///
     /// They count as released now, and are no more than [`max_idle_per_key`](KeyedPoolBuilder::max_idle_per_key).
     /// Nothing idle is evicted for it, of this key or another: where the bounds have
@@ -294,9 +293,8 @@ where
         self.expire_key(key, hash);
         let count = count.min(self.limits.max_idle_per_key);
         let missing = count.saturating_sub(self.idle_of(key, hash));
-        let mut made = 0;
         // No more, whatever others and callbacks destroy meanwhile.
-        while made < missing && self.idle_of(key, hash) < count {
+        for _ in 0..missing {
             let (slot, _, bytes) = match self.create_slot(key, hash, Room::AsItIs) {
                 Ok(new) => new,
                 Err(error) => {
@@ -316,9 +314,8 @@ where
                 self.state.lock().watch.reach(slot);
             }
             self.shelve_unused(slot);
-            made += 1;
         }
-        Ok(made)
+        Ok(missing)
     }
 
     /// What the pool has done and holds. O(1).

@@ -94,6 +94,8 @@ where
     ///   key no more than the fewest that were idle at any time since the last call (Bonwick's working set), and
     ///   not below [`min_idle`](super::KeyedPoolBuilder::min_idle). A release that follows the eviction of an idle object
     ///   does not raise that fewest again: in doubt objects are kept.
+    ///   How often this is called says how long that is: of slices in quick succession each takes what was not used since the
+    ///   one before.
     /// - Leases that are out for too long are told of, if the pool watches for them.
     /// - Classes are maintained as well, see `KeyClass`.
     ///

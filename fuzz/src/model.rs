@@ -471,23 +471,23 @@ impl Model {
         let pool = &mut self.pools[pool];
         let Some((one_in, _)) = pool.bounds.watch else { return };
         // The pool's own numbers, by its own rule.
-        let mut draw = |below: u32| {
+        let mut draw = |below: u64| {
             let mut x = (pool.chance ^ now as u32).max(1);
             x ^= x << 13;
             x ^= x >> 17;
             x ^= x << 5;
             pool.chance = x;
-            ((u64::from(x) * u64::from(below)) >> 32) as u32
+            ((u64::from(x) * below) >> 32) as u32
         };
         let before = pool.until_watched.unwrap_or_else(|| {
             draw(1);
-            draw(one_in)
+            draw(one_in.into())
         });
         pool.until_watched = Some(match before.checked_sub(1) {
             Some(fewer) => fewer,
             None => {
                 pool.watched.push((serial, now, false));
-                draw(2 * one_in - 1)
+                draw(2 * u64::from(one_in) - 1)
             }
         });
     }

@@ -188,7 +188,7 @@ pub(crate) fn builder(
         .max_retained_bytes(bounds.max_retained_bytes)
         .evict_cheapest_of(bounds.window);
     if let Some((one_in, after)) = bounds.watch {
-        builder = builder.watch_leaks(one_in, after);
+        builder = builder.watch_leaks(one_in, after).leak_seed(0);
     }
     builder
 }

@@ -453,7 +453,10 @@ impl<M: Mode> Account<M> {
     pub(crate) fn charge(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
         match self.charge_quickly(bytes, external) {
             Ok(crossed) => Ok(crossed),
-            Err(tried) => self.charge_slowly(bytes, external, tried),
+            Err(tried) => match self.full_for(bytes, external, tried) {
+                Some(full) => Err(Shortfall::of(self, bytes, full)),
+                None => self.charge_slowly(bytes, external, tried),
+            },
         }
     }
 
@@ -517,8 +520,9 @@ impl<M: Mode> Account<M> {
         outcome
     }
 
-    /// How full this account is, if that is all there is to a refusal, as mostly: it is alone, nothing is lent, and nobody who
-    /// held credit has gone while it was looked at. `None` if [`charge_slowly`](Self::charge_slowly) has to say.
+    /// How full this account is, if that is all there is to a refusal, as mostly: it is alone, nothing is lent or what was is
+    /// recalled, and nobody who held credit has gone while it was looked at. `None` if [`charge_slowly`](Self::charge_slowly) has
+    /// to say.
     #[inline(always)]
     pub(crate) fn full_for(&self, bytes: usize, external: bool, tried: Tried) -> Option<Full> {
         // Where there is one thread a page downloads the code, and saves nothing by it.
@@ -527,17 +531,25 @@ impl<M: Mode> Account<M> {
         }
         #[cfg(feature = "alloc")]
         let gone = self.credits_gone();
-        let ledger = self.ledger();
-        // Acquire, as of who is refused by `Mode::add`.
-        let (used, limit) = (ledger.used.load(Acquire), ledger.hard_limit.load(Relaxed));
-        if used.checked_add(bytes).is_some_and(|sum| sum <= limit) || self.lends() {
-            return None;
+        let full = self.full_here(bytes)?;
+        #[cfg(feature = "alloc")]
+        if let Some(account) = M::as_shared(self).filter(|account| account.lends()) {
+            return account.full_with_nothing_lent(bytes);
         }
         #[cfg(feature = "alloc")]
         if gone != self.credits_gone() {
             return None;
         }
-        Some(Full { used, limit })
+        Some(full)
+    }
+
+    /// How full this account is, if that leaves no room for so many bytes.
+    #[inline(always)]
+    pub(crate) fn full_here(&self, bytes: usize) -> Option<Full> {
+        let ledger = self.ledger();
+        // Acquire, as of who is refused by `Mode::add`.
+        let (used, limit) = (ledger.used.load(Acquire), ledger.hard_limit.load(Relaxed));
+        used.checked_add(bytes).is_none_or(|sum| sum > limit).then_some(Full { used, limit })
     }
 
     /// Tries a charge again that was refused, for want of what is lent or was until now.

@@ -130,7 +130,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate; the end of what goes |
 /// | dropping the pool | O(slots) | event handler, destructor |
 ///
-/// The end of an object is: the account's event handler, then the observer's [`removed`](Observer::removed), then its destructor.
+/// The end of an object is: the observer's [`removed`](Observer::removed), then the account's event handler, then its destructor.
 ///
 /// Memory beside the objects: 64 bytes for a slot, and a key, 56 bytes and a hash entry for each key that has
 /// objects; keys without any are forgotten. On the heap, storage doubles as it grows, so there may be twice as many slots; objects
@@ -138,8 +138,8 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// not `Sync`.
 ///
 /// What it calls while its state is locked are the keys' `Eq` and `Clone` alone; those must not use the pool. All else may.
-/// Where one of the two panics, the pool stays as it was; a lease that ends at that moment is over all the same, and its object
-/// destroyed.
+/// Where one of the two panics, the pool stays as it was, but for an object that was to make room, which goes and of which no
+/// observer hears; a lease that ends at that moment is over all the same, and its object destroyed.
 ///
 /// Choose it when objects differ (by size, by format) and share a budget. If all are alike,
 /// [`LocalPool`](crate::LocalPool) is faster. If nothing is expensive to make, use no pool.
@@ -280,9 +280,9 @@ where
 
     /// Makes as many idle objects of `key` as it has fewer than `count` when this begins. Returns how many were made.
     ///
-    /// They count as released now, and are no more than [`max_idle_per_key`](KeyedPoolBuilder::max_idle_per_key).
-    /// Nothing idle is evicted for it, of this key or another: where the bounds have
-    /// no room left, it stops with the error.
+    /// They count as released now, and are no more than [`max_idle_per_key`](KeyedPoolBuilder::max_idle_per_key). Nothing idle is
+    /// evicted for it, of this key or another: where the bounds have no room left, it stops with the error. What others release
+    /// or take meanwhile it does not look at: then fewer may be idle at the end, or the oldest go, as at any release of too many.
     ///
     /// # Errors
     ///

@@ -138,8 +138,15 @@ where
 
     /// The slot and its object, for who takes over from the lease.
     pub(crate) fn into_slot(self) -> (u32, NonNull<<P::Target as Pool>::Object>) {
+        let (_, slot, object) = self.into_raw();
+        (slot, object)
+    }
+
+    /// All that it is. The object is behind the lease's own pointer, by which it may be changed.
+    pub(crate) fn into_raw(self) -> (P, u32, NonNull<<P::Target as Pool>::Object>) {
         let object = self.object;
-        (self.into_parts().1, object)
+        let (pool, slot) = self.into_parts();
+        (pool, slot, object)
     }
 
     /// The pool it is of.

@@ -40,7 +40,7 @@ use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
 use crate::slots::Growing;
 use crate::slots::{Cells, Column, Fixed, Slot, Storage};
 use crate::stats::PoolStats;
-use crate::unwind::to_the_end;
+use crate::unwind::{Outgoing, to_the_end};
 #[cfg(feature = "alloc")]
 use alloc::rc::Rc;
 use core::cell::Cell;
@@ -761,11 +761,11 @@ where
     fn take_left(&self, (slot, bytes): (u32, usize)) -> F::Object {
         // SAFETY: the slot held an object until `remove` vacated it, whose caller alone knows. Nothing has run since
         // that could have filled it again.
-        let object = unsafe { self.cell(slot).take() };
+        let object = Outgoing::new(unsafe { self.cell(slot).take() });
         if let Some(account) = &self.account {
             account.uncharge(bytes, false);
         }
-        object
+        object.into_inner()
     }
 
     fn redeem_slot(&self, id: LeaseId) -> Result<u32, ReleaseError> {
@@ -928,7 +928,19 @@ where
     }
 
     unsafe fn take_out(&self, slot: u32) -> F::Object {
-        self.take_left(self.remove(slot, Leave::Detached))
+        let left = self.remove(slot, Leave::Detached);
+        // Whoever detaches it does not get it if an event handler panics.
+        let lost = Held {
+            pool: self,
+            slot,
+            abandon: |pool, _| {
+                sub(&pool.state.detached, 1);
+                add(&pool.state.discarded, 1);
+            },
+        };
+        let object = self.take_left(left);
+        mem::forget(lost);
+        object
     }
 
     unsafe fn to_id(&self, slot: u32) -> LeaseId {

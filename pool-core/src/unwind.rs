@@ -1,14 +1,46 @@
 //! User code that runs while a panic unwinds, where a second panic that left a destructor would end the process. Without `std`
 //! nobody knows of the first, none can be caught, and a second one ends the process.
 
+use core::mem::ManuallyDrop;
+
 /// Runs `work`. If a panic is under way, another one of `work` says nothing that matters more, and goes no further.
 pub(crate) fn shielded(work: impl FnOnce()) {
     #[cfg(all(feature = "std", panic = "unwind"))]
     if std::thread::panicking() {
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            // Whose destructor is the user's as well.
+            let end = std::panic::AssertUnwindSafe(|| drop(payload));
+            let _ = std::panic::catch_unwind(end).map_err(core::mem::forget);
+        }
         return;
     }
     work();
+}
+
+/// An object on its way out of a pool. If somebody panics before it is there, its destructor may do so, too.
+pub(crate) struct Outgoing<T>(ManuallyDrop<T>);
+
+impl<T> Outgoing<T> {
+    #[inline(always)]
+    pub(crate) fn new(object: T) -> Self {
+        Self(ManuallyDrop::new(object))
+    }
+
+    /// It is there.
+    #[inline(always)]
+    pub(crate) fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped nor used again, so the object is taken once.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
+}
+
+impl<T> Drop for Outgoing<T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: this is being dropped, so nobody uses the object again.
+        shielded(|| unsafe { ManuallyDrop::drop(&mut self.0) });
+    }
 }
 
 /// Runs `work` until it comes to its end: if it panics again, no more than `most` times, in each of which it is to get further.

@@ -1453,11 +1453,50 @@ mod promises {
 
     // A second panic on the way out of a first one, which ends the process.
     pub(super) fn close_goes_on_whatever_panics<P: Subject>() {
-        let fx = Fixture::<P>::budget(1000);
-        fx.fill(4);
-        fx.probe.on_drop.set(|_| quiet_panic());
-        assert!(panics(|| fx.pool.close()));
+        for handler_too in [false, true] {
+            let fx = Fixture::<P>::with(Some(watched(250, 1000)), usize::MAX, usize::MAX);
+            fx.fill(4);
+            if handler_too {
+                ON_EVENT.with(|hook| hook.set(|_| quiet_panic()));
+            }
+            fx.probe.on_drop.set(|_| quiet_panic());
+            assert!(panics(|| fx.pool.close()));
+            ON_EVENT.with(Hook::clear);
+            fx.check(0, 0);
+            fx.finish();
+        }
+    }
+
+    // A handler, and then the destructor of the object that it hears of; an object that is counted as with somebody who did not
+    // get it.
+    pub(super) fn what_is_detached_in_vain_is_destroyed_and_counted_so<P: Subject>() {
+        let fx = Fixture::<P>::with(Some(watched(50, 1000)), usize::MAX, usize::MAX);
+        let lease = fx.pool.acquire().unwrap();
+        ON_EVENT.with(|hook| hook.once(|_| quiet_panic()));
+        fx.probe.on_drop.once(|_| quiet_panic());
+        assert!(panics(|| lease.detach()));
+        ON_EVENT.with(Hook::clear);
         fx.check(0, 0);
+        assert_eq!((fx.stats().destroyed, fx.stats().detached), (1, 0));
+        fx.finish();
+    }
+
+    // Bytes that stay charged while a destructor takes its time.
+    pub(super) fn the_charge_is_undone_before_the_destructor_runs<P: Subject>() {
+        let fx = Fixture::<P>::budget(1000);
+        let used = Rc::new(RefCell::new(Vec::new()));
+        let (account, seen) = (fx.account.clone().unwrap(), Rc::clone(&used));
+        fx.probe.on_drop.set(move |_| seen.borrow_mut().push(account.used()));
+        fx.fill(2);
+        fx.pool.trim(0);
+        fx.pool.acquire().unwrap().discard();
+        fx.probe.verdict.set(Verdict::Discard);
+        drop(fx.pool.acquire().unwrap());
+        fx.pool.settle();
+        fx.probe.verdict.set(Verdict::Keep);
+        fx.fill(1);
+        fx.pool.close();
+        assert_eq!(*used.borrow(), [SIZE, 0, 0, 0, 0]);
         fx.finish();
     }
 
@@ -1573,6 +1612,8 @@ macro_rules! suite {
                 acquires_fail_from_the_moment_of_close
                 close_goes_on_after_a_panicking_destructor
                 close_goes_on_whatever_panics
+                what_is_detached_in_vain_is_destroyed_and_counted_so
+                the_charge_is_undone_before_the_destructor_runs
                 the_pools_end_goes_on_whatever_panics
                 a_resetter_and_then_a_destructor_may_panic
                 what_a_pool_held_is_free_before_its_destructors_run

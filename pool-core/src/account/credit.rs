@@ -27,7 +27,7 @@
 //! What a holder borrows it charges while it is busy, so that no borrowing is under way when a recall has seen that it is
 //! not; a refusal after a recall was right at that moment.
 
-use super::mode::{Mode, Shared};
+use super::mode::{Full, Mode, Shared};
 use super::refusal::{Level, OverBudget, Shortfall};
 use super::reservation::{Charge, Reservation, sealed};
 use super::{Account, Crossed, Tried, set_due};
@@ -375,16 +375,23 @@ impl Account {
     /// Takes a lock; who else is about to be refused here waits for it. `retry` must not recall.
     pub(super) fn recall_then<T, E>(&self, retry: impl Fn() -> Result<T, E>) -> Result<T, E> {
         self.ledger().credits.with(|lines| {
-            // Whoever borrowed what this charge lacks had told so before: see `Mode::add`.
-            let nothing_is_lent = || lines.iter().all(|line| line.most.load(Ordering::Relaxed) == 0);
-            if nothing_is_lent() {
+            if nothing_is_lent(lines) {
                 let outcome = retry();
                 // Else somebody has borrowed in between.
-                if outcome.is_ok() || nothing_is_lent() {
+                if outcome.is_ok() || nothing_is_lent(lines) {
                     return outcome;
                 }
             }
             recall_from(lines, retry)
+        })
+    }
+
+    /// How full this account is, if that leaves no room for so many bytes though nothing is lent: there is nothing to recall then,
+    /// as [`recall_then`](Self::recall_then) finds. Takes the same lock.
+    pub(super) fn full_with_nothing_lent(&self, bytes: usize) -> Option<Full> {
+        self.ledger().credits.with(|lines| {
+            let full = if nothing_is_lent(lines) { self.full_here(bytes) } else { None };
+            full.filter(|_| nothing_is_lent(lines))
         })
     }
 
@@ -398,6 +405,11 @@ impl Account {
             }
         });
     }
+}
+
+/// Whoever borrowed what a charge lacks had told so before: see `Mode::add`.
+fn nothing_is_lent(lines: &[Arc<Line>]) -> bool {
+    lines.iter().all(|line| line.most.load(Ordering::Relaxed) == 0)
 }
 
 fn recall_from<R>(lines: &[Arc<Line>], retry: impl FnOnce() -> R) -> R {

@@ -287,6 +287,13 @@ where
         self
     }
 
+    /// For models, which have to know what is watched: chance begins here, and not with the pool's number.
+    #[doc(hidden)]
+    pub fn leak_seed(mut self, seed: u32) -> Self {
+        self.sampling = self.sampling.map(|sampling| sampling.seeded(seed));
+        self
+    }
+
     /// A pool that grows on the heap.
     ///
     /// It takes from other pools under its account, but gives nothing. So what it has idle itself goes before anything of
@@ -315,6 +322,9 @@ where
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
         let timed = limits.have_time();
         let attentive = timed || O::LISTENS && self.sampling.is_some();
+        let id = next_pool_id();
+        // Pools that are alike and begin at the same time are not watched at the same places.
+        let sampling = self.sampling.map(|sampling| sampling.seeded(id.wrapping_mul(0x9e37_79b1)));
         let weighs = self.account.is_some() || limits.max_retained_bytes() != usize::MAX;
         KeyedPool {
             factory: self.factory,
@@ -323,7 +333,7 @@ where
             observer: self.observer,
             limits,
             timed,
-            sampling: self.sampling,
+            sampling,
             attentive,
             weighs,
             plain: !attentive,
@@ -331,7 +341,7 @@ where
             #[cfg(feature = "alloc")]
             registration: None,
             hasher: S::Hasher::default(),
-            id: next_pool_id(),
+            id,
             cells: S::Cells::default(),
             state: S::Exclusive::new(State::new()),
             #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]

@@ -19,12 +19,18 @@ pub(super) struct Sampling {
     one_in: u32,
     /// Ticks of the clock after which a lease counts as leaked.
     after: u64,
+    /// Where chance begins.
+    seed: Option<u32>,
 }
 
 impl Sampling {
     pub(super) fn new(one_in: u32, after: u64) -> Self {
-        // What is drawn from twice as many still fits.
-        Self { one_in: one_in.clamp(1, 1 << 31), after }
+        Self { one_in: one_in.max(1), after, seed: None }
+    }
+
+    /// The same, where chance begins there, unless it was said where.
+    pub(super) fn seeded(self, seed: u32) -> Self {
+        Self { seed: self.seed.or(Some(seed)), ..self }
     }
 }
 
@@ -92,8 +98,9 @@ impl<S: Storage> Watch<S> {
             Some(before) => before,
             // The first as likely as any other, also in a program of pools that end after a few.
             None => {
+                self.chance ^= sampling.seed.unwrap_or_default();
                 self.draw(1, since);
-                self.draw(sampling.one_in, since)
+                self.draw(sampling.one_in.into(), since)
             }
         };
         if let Some(fewer) = before.checked_sub(1) {
@@ -101,23 +108,23 @@ impl<S: Storage> Watch<S> {
             return;
         }
         // From none to twice as many as would make it each of so many.
-        self.countdown = Some(self.draw(2 * sampling.one_in - 1, since));
+        self.countdown = Some(self.draw(2 * u64::from(sampling.one_in) - 1, since));
         if let Some(sample) = self.samples.get_mut(slot as usize) {
             (sample.since, sample.site, sample.told) = (since, Some(site), false);
             self.untold.push_newest(&mut self.samples, slot);
         }
     }
 
-    /// A number below that one, each as likely as another. By the time as well, lest a program that does the same each time it
-    /// runs is always watched at the same places.
-    fn draw(&mut self, below: u32, since: Tick) -> u32 {
+    /// A number below that one, which is at most 2^33, each as likely as another. By the time as well, lest a program that does
+    /// the same each time it runs is always watched at the same places.
+    fn draw(&mut self, below: u64, since: Tick) -> u32 {
         // Marsaglia's xorshift, which must not be 0.
         let mut x = (self.chance ^ since.0 as u32).max(1);
         x ^= x << 13;
         x ^= x >> 17;
         x ^= x << 5;
         self.chance = x;
-        ((u64::from(x) * u64::from(below)) >> 32) as u32
+        ((u64::from(x) * below) >> 32) as u32
     }
 
     /// A slot is no longer leased; what was told of it, if anything was.

@@ -12,6 +12,7 @@ use crate::lease::Lease;
 use crate::lifecycle::{Factory, Resetter};
 use crate::observe::{Eviction, Observer, Refusal, Removal};
 use crate::slots::{Cells as _, Storage};
+use crate::unwind::Outgoing;
 use core::hash::Hash;
 use core::mem;
 use core::panic::Location;
@@ -305,6 +306,7 @@ where
     #[inline(always)]
     fn destroy_victim(&self, victim: Gone<K, F::Object>, settle: impl FnOnce()) {
         let Gone { object, left, crossed: _ } = victim;
+        let object = Outgoing::new(object);
         if let Some((key, why)) = &left.told {
             self.observer.removed(key, left.bytes, *why);
         }

@@ -236,9 +236,8 @@ where
     /// [`maintain`](KeyedPool::maintain). O(1) if no other object is due later, else O(those). A pool without a clock has
     /// time 0, so that a later `due` never comes.
     pub fn release_at(self, due: Tick) {
-        let object = NonNull::from(&*self);
-        let (pool, slot) = self.into_parts();
-        // SAFETY: this lease held the slot, and is gone.
+        let (pool, slot, object) = self.into_raw();
+        // SAFETY: this lease held the slot, whose object that is, and is gone.
         unsafe { pool.give_back_later(slot, object, due) }
     }
 }

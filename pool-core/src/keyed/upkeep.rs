@@ -10,9 +10,10 @@ use crate::lifecycle::{Factory, Resetter};
 use crate::lru::List;
 use crate::observe::{Eviction, Leak, Observer, Removal};
 use crate::slots::{Cells as _, Storage};
-use crate::unwind::to_the_end;
+use crate::unwind::{Outgoing, to_the_end};
 use crate::wanted;
 use crate::work::WorkLimit;
+use core::cell::Cell;
 use core::hash::Hash;
 use core::mem;
 use core::ptr::NonNull;
@@ -172,19 +173,33 @@ where
     /// Closing again changes nothing. If a destructor or the observer panics the others still go; without `std`, where no panic
     /// can be caught, a second one ends the process.
     pub fn close(&self) {
-        let idle = {
+        let objects = {
             let mut state = self.state.lock();
             state.closed = true;
-            state.idle
+            state.occupied
         };
-        // Goes on if a destructor panics: whoever closes a pool wants everything gone.
-        to_the_end(idle, || {
-            let (why, sweep) = (Removal::Evicted(Eviction::Closed), &mut Sweep::whole());
-            self.evict_while(why, sweep, usize::MAX, &mut |_| true, &|_, _| Look::Goes);
+        let tried = Cell::new(None);
+        // Goes on if somebody panics, for whoever closes a pool wants everything gone. A try for each object, one more if it is
+        // its key that panics, and some for clocks and classes, which may do so without end.
+        to_the_end(objects.saturating_mul(2).saturating_add(64), || {
+            loop {
+                let gone = {
+                    let mut guard = self.state.lock();
+                    let state = &mut *guard;
+                    let Some(slot) = state.oldest() else { break };
+                    // Nobody is told of what could not be told of before, as its key's `Clone` panicked.
+                    let tell = O::LISTENS && tried.replace(Some(slot)) != Some(slot);
+                    let why = Removal::Evicted(Eviction::Closed);
+                    let gone = self.uncharged(self.remove_and_tell(state, slot, why, tell));
+                    tried.set(None);
+                    gone
+                };
+                self.destroy(gone);
+            }
             #[cfg(all(feature = "lock_api", target_has_atomic = "ptr"))]
             self.close_classes();
+            let _ = self.end_quarantines();
         });
-        let _ = self.end_quarantines();
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -287,6 +302,7 @@ where
     /// Tells of what has left the state and is uncharged.
     pub(super) fn let_go(&self, gone: Gone<K, F::Object>) -> F::Object {
         let Gone { object, left: Left { bytes, key, told }, crossed } = gone;
+        let object = Outgoing::new(object);
         // At the end, and also if the observer panics: as the object is destroyed then, for it is not on its way out yet.
         let raising = Raising(self.account.as_ref().filter(|_| crossed));
         if let Some((key, why)) = &told {
@@ -295,7 +311,7 @@ where
         drop(told);
         drop(key);
         drop(raising);
-        object
+        object.into_inner()
     }
 
     /// A walk over so many idle objects. The last one may have ended among objects that are to stay: with a `place` it goes on

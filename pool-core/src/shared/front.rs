@@ -2,12 +2,14 @@
 
 use super::{Leave, SharedPool};
 use crate::error::AcquireError;
+use crate::held::Held;
 use crate::lane::{Lane, Owner, Popped};
 use crate::lease::{LeaseId, Pool, sealed::Slots};
 use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::pages::Pages;
 use crate::slots::Storage;
 use crate::sync::Ordering;
+use core::mem;
 use core::ptr::NonNull;
 
 /// What a [`Cache`](crate::Cache) needs of the pool behind it.
@@ -143,7 +145,11 @@ where
     }
 
     unsafe fn take_out(&self, slot: u32) -> F::Object {
-        self.take_out_of(slot, Leave::Detached)
+        // Whoever detaches it does not get it if an event handler or a waker panics.
+        let lost = Held { pool: self, slot, abandon: Self::detached_is_lost };
+        let object = self.take_out_of(slot, Leave::Detached);
+        mem::forget(lost);
+        object
     }
 
     unsafe fn to_id(&self, slot: u32) -> LeaseId {

@@ -12,6 +12,7 @@ use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::pages::{BITS, Kind, Pages, groups};
 use crate::slots::Storage;
 use crate::sync::{Count, Ordering};
+use crate::unwind::{Outgoing, shielded};
 use core::mem;
 use core::ptr::NonNull;
 
@@ -279,7 +280,7 @@ where
 
     pub(super) fn take_out_of(&self, slot: u32, why: Leave) -> F::Object {
         // SAFETY: the caller holds the slot, which has an object, and from here on has none.
-        let object = unsafe { self.pages.object(slot).read() };
+        let object = Outgoing::new(unsafe { self.pages.object(slot).read() });
         let bytes = self.pages.bytes(slot).load(Ordering::Relaxed);
         let counts = &self.counts;
         match why {
@@ -298,7 +299,14 @@ where
             account.watch();
         }
         drop(room);
-        object
+        object.into_inner()
+    }
+
+    /// An object that was detached was destroyed all the same.
+    #[cold]
+    pub(super) fn detached_is_lost(&self, _slot: u32) {
+        self.counts.detached.fetch_sub(1, Ordering::Relaxed);
+        self.counts.discarded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes the new bytes of a released object; false if it grew above what the account allows.
@@ -384,6 +392,6 @@ where
     S: Storage,
 {
     fn drop(&mut self) {
-        self.0.unreserve();
+        shielded(|| self.0.unreserve());
     }
 }

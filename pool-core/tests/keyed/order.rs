@@ -1,7 +1,7 @@
 //! The one order across all keys, by release.
 
 use super::{builder, destroyed, fill, order};
-use pool_core::{AcquireError, ManualClock};
+use pool_core::{AcquireError, ManualClock, Tick};
 
 // A key's object that counts as the age of the whole key; an order by creation, or by acquire.
 #[test]
@@ -22,11 +22,18 @@ fn eviction_follows_the_order_of_release_across_keys() {
 // An order by the clock, in which objects released in one tick have none.
 #[test]
 fn order_does_not_depend_on_the_clock() {
-    let pool = builder().clock(ManualClock::default()).idle_ttl(1).build();
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).idle_ttl(99).build();
     fill(&pool, &[5, 4, 3, 2, 1]);
     assert_eq!(order(&pool), [5, 4, 3, 2, 1]);
     drop(pool.acquire(&4).unwrap());
     assert_eq!(order(&pool), [5, 3, 2, 1, 4]);
+    // Not even if it goes back.
+    clock.set(Tick(50));
+    drop(pool.acquire(&2).unwrap());
+    clock.set(Tick(10));
+    drop(pool.acquire(&3).unwrap());
+    assert_eq!(order(&pool), [5, 1, 4, 2, 3]);
 }
 
 // A leased object that is destroyed to make room; or a failure although there is something idle.

@@ -186,3 +186,16 @@ fn an_object_whose_detaching_panics_is_destroyed_and_counted_so() {
     let _ = pool.acquire(&60).unwrap().detach();
     assert_eq!((pool.stats().detached, pool.stats().destroyed), (1, 1));
 }
+
+// What comes after an object of which nobody can be told, since its key cannot be cloned, left where it is.
+#[test]
+fn close_gets_past_a_key_whose_clone_panics() {
+    let account = Account::new("a", 100);
+    let clock = ManualClock::default();
+    let pool = KeyedPoolBuilder::new(Blocks).account(account.clone()).clock(&clock).observer(Quiet).build();
+    pool.acquire(&Brittle(30)).unwrap().release_at(Tick(5));
+    drop([1, 2, 3].map(|key| pool.acquire(&Brittle(key)).unwrap()));
+    clock.advance(5);
+    assert!(breaks(1, || pool.close()));
+    assert_eq!((pool.stats().idle, pool.stats().quarantined, account.used()), (0, 0, 0));
+}

@@ -38,13 +38,16 @@ const SUITES: &[&str] = &[
 const THREADED: &[&str] = &["--package", "pool-core", "--test", "accounts_threads", "--test", "shared"];
 /// Keyed pools for threads, over parking_lot's mutex.
 const PARKED: &[&str] = &["--package", "pool-core", "--features", "lock_api", "--test", "shared_keyed"];
+/// A way of release that keyed pools alone have.
+const LATER: &[&str] = &["--package", "pool-core", "--test", "keyed_watch", "quarantine::"];
 /// The checks that microcontrollers run too.
 const EMBEDDED: &[&str] = &["--package", "pool-embedded"];
 
 /// Interprets the suites.
 pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<()> {
     setup::nightly_with(&["miri", "rust-src"], "Miri interprets tests, on a `std` built for it")?;
-    const ALL: &[(&[&str], &str)] = &[(SUITES, PROVENANCE), (EMBEDDED, PROVENANCE), (PARKED, NO_PROVENANCE)];
+    const ALL: &[(&[&str], &str)] =
+        &[(SUITES, PROVENANCE), (LATER, PROVENANCE), (EMBEDDED, PROVENANCE), (PARKED, NO_PROVENANCE)];
     interpret(workspace, ALL, None, &[TREE_BORROWS])?;
     if depth == Depth::Deep {
         interpret(workspace, ALL, None, &[])?;

@@ -1,7 +1,7 @@
 //! What is released for later.
 
 use super::{Blocks, Washer, idle};
-use pool_core::{Account, AcquireError, Clock as _, KeyedPool, KeyedPoolBuilder, ManualClock, Tick};
+use pool_core::{Account, AcquireError, Clock as _, KeyedPool, KeyedPoolBuilder, ManualClock, Tick, Verdict};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -182,4 +182,18 @@ fn reset_runs_at_release_whenever_the_object_is_due() {
     assert!(catch_unwind(AssertUnwindSafe(|| lease.release_at(Tick(5)))).is_err());
     let stats = pool.stats();
     assert_eq!((stats.created, stats.discarded, stats.leased), (2, 2, 0));
+}
+
+// A resetter that writes what was lent to be read only, which Miri sees.
+#[test]
+fn what_is_released_for_later_is_reset_in_its_place() {
+    let clock = ManualClock::default();
+    let zero = |number: &mut u32| {
+        *number = 0;
+        Verdict::Keep
+    };
+    let pool = KeyedPool::builder(|_: &usize| Ok::<_, ()>(7)).resetter(zero).clock(&clock).build();
+    pool.acquire(&1).unwrap().release_at(Tick(5));
+    clock.advance(5);
+    assert_eq!(*pool.acquire(&1).unwrap(), 0);
 }

@@ -82,6 +82,13 @@ mod halves {
                 self.high.fetch_add(1, order);
             }
         }
+
+        /// Takes such a number off again.
+        pub(crate) fn fetch_sub(&self, fewer: u64, order: Ordering) {
+            if self.low.fetch_sub(fewer as u32, order) < fewer as u32 {
+                self.high.fetch_sub(1, order);
+            }
+        }
     }
 }
 

@@ -93,9 +93,9 @@ fn the_first_lease_is_watched_no_more_often_than_any_other() {
     // As many as there can be.
     assert_eq!(told(u32::MAX, 100), 0);
     let some = told(10, 1000);
-    assert!((60..=140).contains(&some), "{some} of 1000, one in 10");
+    assert!((45..=155).contains(&some), "{some} of 1000, one in 10");
     let few = told(1000, 1000);
-    assert!(few <= 5, "{few} of 1000, one in 1000");
+    assert!(few <= 10, "{few} of 1000, one in 1000");
 }
 
 // Every lease watched, or none; or always the same of those that each request takes.

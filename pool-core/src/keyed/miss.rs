@@ -311,7 +311,7 @@ where
             self.observer.removed(key, left.bytes, *why);
         }
         settle();
-        drop(object);
+        drop(object.into_inner());
     }
 
     fn cancel_create(&self, slot: u32) {

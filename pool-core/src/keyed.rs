@@ -29,7 +29,6 @@ use crate::clock::{Clock, NoClock, Tick};
 use crate::create::Room;
 use crate::error::{AcquireError, ReleaseError};
 use crate::exclusive::Exclusive as _;
-use crate::held::Held;
 use crate::lease::{Lease, LeaseId};
 use crate::lifecycle::{Factory, KeepAll, Resetter};
 use crate::observe::{Observer, Removal, Silent};
@@ -49,7 +48,6 @@ use builder::Limits;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
-use core::mem;
 use core::panic::Location;
 use core::ptr::NonNull;
 use leaks::Sampling;
@@ -304,12 +302,7 @@ where
                     return Err(error);
                 }
             };
-            if O::LISTENS {
-                // Before anybody can evict it.
-                let telling = Held { pool: self, slot, abandon: Self::shelve_unused };
-                self.observer.created(key, bytes);
-                mem::forget(telling);
-            }
+            self.tell_created(key, slot, bytes);
             if self.sampling().is_some() {
                 self.state.lock().watch.reach(slot);
             }

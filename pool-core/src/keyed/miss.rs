@@ -36,6 +36,15 @@ where
         let _ = unsafe { self.shelve(slot, created) };
     }
 
+    /// Tells of a new object in a slot that the caller holds, before anybody can evict it. It is idle if the observer panics.
+    pub(super) fn tell_created(&self, key: &K, slot: u32, bytes: usize) {
+        if O::LISTENS {
+            let telling = Held { pool: self, slot, abandon: Self::shelve_unused };
+            self.observer.created(key, bytes);
+            mem::forget(telling);
+        }
+    }
+
     /// What follows when nothing is idle. Not `#[cold]`: where objects are evicted this is a good part of the work.
     #[inline(never)]
     pub(super) fn acquire_miss(
@@ -62,11 +71,7 @@ where
             self.observer.refused(key, refusal(error));
         }
         let (slot, object, bytes) = result?;
-        if O::LISTENS {
-            let telling = Held { pool: self, slot, abandon: Self::shelve_unused };
-            self.observer.created(key, bytes);
-            mem::forget(telling);
-        }
+        self.tell_created(key, slot, bytes);
         if let Some(sampling) = self.sampling() {
             let timing = Held { pool: self, slot, abandon: Self::abandon_reset };
             let now = self.clock.now();

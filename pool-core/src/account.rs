@@ -52,6 +52,7 @@
 //! |---|---|
 //! | `mode` | who may charge: any thread, or one; the few operations in which they differ |
 //! | `ledger` | one level's counts |
+//! | `levels` | what a charge does where there are accounts above |
 //! | `quiet` | up to where a charge need not look at the bounds |
 //! | `builder` | [`AccountBuilder`] |
 //! | `event` | soft limits that are crossed |
@@ -68,6 +69,7 @@ mod credit;
 mod event;
 mod evict;
 mod ledger;
+mod levels;
 mod mode;
 mod quiet;
 mod refusal;
@@ -104,6 +106,7 @@ use crate::sync::{
 use crate::wanted;
 use core::fmt;
 use core::mem::ManuallyDrop;
+use levels::Tree;
 use mode::{Full, NotAdded, Quietly, SharedHandle};
 
 /// A node in a tree of byte ledgers: what the pools of a program, or of a part of it, may hold together.
@@ -637,63 +640,6 @@ impl<M: Mode> Account<M> {
         ledger.over_soft.load(Relaxed) && ledger.used.load(Relaxed) <= ledger.low()
     }
 
-    /// Where there is no room for the bytes, if it can be told before any level counts them: on their way to a refusal
-    /// further up they would be in the way of others.
-    fn no_room(&self, bytes: usize) -> Option<Shortfall<'_, M>> {
-        // Acquire, as of who is refused by `Mode::add`.
-        let mut levels =
-            self.levels().map(|level| Shortfall::at(level, bytes, level.ledger().used.load(Acquire)));
-        levels.find(|shortfall| shortfall.bytes() > 0)
-    }
-
-    /// The same where there are accounts above.
-    fn charge_levels(&self, bytes: usize, external: bool) -> Result<Crossed, Shortfall<'_, M>> {
-        if !external && let Some(shortfall) = self.no_room(bytes) {
-            return Err(shortfall);
-        }
-        let (mut level, mut charged, mut alone) = (self, 0usize, None);
-        let mut due = false;
-        let (above, shortfall) = loop {
-            let ledger = level.ledger();
-            match Self::add(ledger, bytes, external, &mut due) {
-                Ok(used) => alone = (charged == 0).then_some(used),
-                Err(full) => break (Crossed(false), Some(Shortfall::of(level, bytes, full))),
-            }
-            charged += 1;
-            if let Some(parent) = level.parent() {
-                level = parent;
-                continue;
-            }
-            #[cfg(feature = "alloc")]
-            if let Some(credit) = M::above(&level.0) {
-                break match credit.charge(bytes, external) {
-                    Ok(crossed) => (crossed, None),
-                    Err(shortfall) => (Crossed(false), Some(Shortfall::above(level, shortfall))),
-                };
-            }
-            break (Crossed(false), None);
-        };
-        match shortfall {
-            None => {
-                // Of one level the count is known; of several, what it is by now.
-                let crossed = match alone {
-                    Some(used) => Self::record(self.ledger(), bytes, external, used),
-                    None => self.levels().fold(false, |crossed, level| {
-                        let ledger = level.ledger();
-                        crossed | Self::record(ledger, bytes, external, ledger.used.load(Relaxed))
-                    }),
-                };
-                Ok(Crossed(crossed | above.0 | due))
-            }
-            Some(shortfall) => {
-                for level in self.levels().take(charged) {
-                    due |= Self::undo(level.ledger(), bytes);
-                }
-                Err(Shortfall { crossed: shortfall.crossed | due, ..shortfall })
-            }
-        }
-    }
-
     /// Records at this level what a charge that all levels agreed to leaves behind; whether an event is due.
     #[inline(always)]
     fn record(ledger: &Ledger, bytes: usize, external: bool, used: usize) -> bool {
@@ -739,145 +685,6 @@ impl<M: Mode> Account<M> {
         // What is left by now: who took off the last of it sees that.
         Self::has_ended(ledger)
     }
-
-    #[inline(never)]
-    fn uncharge_levels(&self, bytes: usize, external: bool) -> Crossed {
-        let mut crossed = false;
-        for level in self.levels() {
-            crossed |= Self::take_off(level.ledger(), bytes, external);
-            #[cfg(feature = "alloc")]
-            if let Some(credit) = M::above(&level.0) {
-                crossed |= credit.uncharge_quietly(bytes, external).0;
-            }
-        }
-        Crossed(crossed)
-    }
-
-    /// Raises the events that a charge brings. After the charge, and once somebody owns it: a handler may panic.
-    #[cold]
-    pub(crate) fn watch(&self) {
-        match self.tree() {
-            None => self.watch_level(),
-            Some(tree) => (tree.watch)(self),
-        }
-    }
-
-    /// The same where there are accounts above.
-    fn watch_levels(&self) {
-        /// Those that are still to be looked at, also if a handler panics.
-        struct Left<'a, M: Mode>(Option<&'a Account<M>>, Option<&'a Account>);
-        impl<M: Mode> Left<'_, M> {
-            fn watch(&mut self) {
-                while let Some(level) = self.0 {
-                    self.0 = level.parent();
-                    level.watch_level();
-                }
-                if let Some(above) = self.1.take() {
-                    above.watch();
-                }
-            }
-        }
-        impl<M: Mode> Drop for Left<'_, M> {
-            fn drop(&mut self) {
-                self.watch();
-            }
-        }
-        Left(Some(self), self.above()).watch();
-    }
-
-    /// Raises the event if the soft limit has been crossed upward or the low watermark downward since the last.
-    ///
-    /// Who charges or gives back changes what is used and then looks at the flag. So this looks again at what is used after
-    /// it has changed the flag: one of the two sees what the other did, and nobody rests beyond a bound that nobody raised.
-    fn watch_level(&self) {
-        /// Looks again, also if a handler panics: what others did meanwhile they leave to who changed the flag.
-        struct Again<'a, M: Mode>(&'a Account<M>);
-        impl<M: Mode> Again<'_, M> {
-            fn watch(&self) {
-                while let Some(event) = self.0.next_edge() {
-                    if let Some(handler) = M::handler(&self.0.0) {
-                        handler.call(&event);
-                    }
-                }
-            }
-        }
-        impl<M: Mode> Drop for Again<'_, M> {
-            fn drop(&mut self) {
-                self.watch();
-            }
-        }
-        let again = Again(self);
-        again.watch();
-        // Nothing is due any more.
-        core::mem::forget(again);
-    }
-
-    /// The edge that is due, if one is. It is no more once it was told.
-    fn next_edge(&self) -> Option<AccountEvent<M>> {
-        let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
-        let used = M::settled(ledger);
-        let over = ledger.over_soft.load(Relaxed);
-        #[cfg(feature = "alloc")]
-        let used = match M::as_shared(self) {
-            // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
-            Some(account) if account.lends() && (used > soft_limit && !over || used > self.hard_limit()) => {
-                account.recall_all();
-                ledger.used.load(Relaxed)
-            }
-            _ => used,
-        };
-        let kind = if used > soft_limit && !over && M::flip(&ledger.over_soft, true) {
-            AccountEventKind::OverSoftLimit
-        } else if over && used <= self.low_watermark() && M::flip(&ledger.over_soft, false) {
-            self.doubt();
-            AccountEventKind::BackToLow
-        } else {
-            return None;
-        };
-        Some(AccountEvent { account: self.clone(), kind, used, soft_limit })
-    }
-}
-
-/// What an account does that has others above it.
-///
-/// A table, so that a page whose accounts are alone need not download it: there only who makes an account below another
-/// refers to it, and an account says that it is not alone by a pointer to it. Elsewhere it is read at compile time.
-pub struct Tree<M: Mode> {
-    charge: for<'a> fn(&'a Account<M>, usize, bool) -> Result<Crossed, Shortfall<'a, M>>,
-    uncharge: fn(&Account<M>, usize, bool) -> Crossed,
-    fill: fn(&mut Claim<'_, M>, usize) -> Result<(), usize>,
-    shortfall: for<'a> fn(&'a Account<M>, usize, usize) -> Option<Shortfall<'a, M>>,
-    pressure: fn(&Account<M>) -> Pressure,
-    excess: fn(&Account<M>) -> usize,
-    watch: fn(&Account<M>),
-    above: fn(&Account<M>) -> Option<&Account>,
-}
-
-impl<M: Mode> Tree<M> {
-    pub(crate) const ANY: &'static Self = &Self {
-        charge: Account::charge_levels,
-        uncharge: Account::uncharge_levels,
-        fill: |claim, total| claim.fill_levels(total),
-        shortfall: |account, held, bytes| account.shortfalls(held, bytes).max_by_key(Shortfall::bytes),
-        pressure: |account| {
-            let here = account.levels().map(Account::pressure_here).max();
-            here.max(account.above().map(Account::pressure)).unwrap_or(Pressure::None)
-        },
-        excess: |account| {
-            let here = account.levels().map(Account::excess_here).max();
-            here.max(account.above().map(Account::excess)).unwrap_or(0)
-        },
-        watch: Account::watch_levels,
-        above: |account| {
-            #[cfg(feature = "alloc")]
-            return account.levels().find_map(|level| M::above(&level.0)).map(Credit::account);
-            #[cfg(not(feature = "alloc"))]
-            {
-                let _ = account;
-                None
-            }
-        },
-    };
 }
 
 /// By value: a drop by reference, which is what `Arc` would do here, makes the compiler keep whatever holds an account

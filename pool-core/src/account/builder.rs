@@ -1,11 +1,11 @@
 //! What an account on the heap is made with: [`AccountBuilder`].
 
 use super::Account;
-#[cfg(target_family = "wasm")]
-use super::Tree;
 use super::credit::Credit;
 use super::event::{AccountEvent, Handler};
 use super::ledger::{Ledger, LocalNode};
+#[cfg(target_family = "wasm")]
+use super::levels::Tree;
 use super::mode::{Local, Mode, Shared, SharedHandle};
 use crate::lock::Lock;
 use crate::sync::{Arc, Ordering::Relaxed};

@@ -1,7 +1,8 @@
-//! What an account says when a bound is crossed: [`AccountEvent`], [`Pressure`].
+//! What an account says when a bound is crossed, and when: [`AccountEvent`], [`Pressure`].
 
 use super::Account;
 use super::mode::{Mode, Shared};
+use crate::sync::Ordering::Relaxed;
 use crate::unwind::shielded;
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;
@@ -62,5 +63,68 @@ impl<M: Mode> Handler<M> {
             #[cfg(feature = "alloc")]
             Self::Boxed(handler) => M::call(handler, event),
         });
+    }
+}
+
+impl<M: Mode> Account<M> {
+    /// Raises the events that a charge brings. After the charge, and once somebody owns it: a handler may panic.
+    #[cold]
+    pub(crate) fn watch(&self) {
+        match self.tree() {
+            None => self.watch_level(),
+            Some(tree) => (tree.watch)(self),
+        }
+    }
+
+    /// Raises the event if the soft limit has been crossed upward or the low watermark downward since the last.
+    ///
+    /// Who charges or gives back changes what is used and then looks at the flag. So this looks again at what is used after
+    /// it has changed the flag: one of the two sees what the other did, and nobody rests beyond a bound that nobody raised.
+    pub(super) fn watch_level(&self) {
+        /// Looks again, also if a handler panics: what others did meanwhile they leave to who changed the flag.
+        struct Again<'a, M: Mode>(&'a Account<M>);
+        impl<M: Mode> Again<'_, M> {
+            fn watch(&self) {
+                while let Some(event) = self.0.next_edge() {
+                    if let Some(handler) = M::handler(&self.0.0) {
+                        handler.call(&event);
+                    }
+                }
+            }
+        }
+        impl<M: Mode> Drop for Again<'_, M> {
+            fn drop(&mut self) {
+                self.watch();
+            }
+        }
+        let again = Again(self);
+        again.watch();
+        // Nothing is due any more.
+        core::mem::forget(again);
+    }
+
+    /// The edge that is due, if one is. It is no more once it was told.
+    fn next_edge(&self) -> Option<AccountEvent<M>> {
+        let (ledger, soft_limit) = (self.ledger(), self.soft_limit());
+        let used = M::settled(ledger);
+        let over = ledger.over_soft.load(Relaxed);
+        #[cfg(feature = "alloc")]
+        let used = match M::as_shared(self) {
+            // What is lent is not in use, so it crosses nothing; and nobody charges, on credit or not, above the limit.
+            Some(account) if account.lends() && (used > soft_limit && !over || used > self.hard_limit()) => {
+                account.recall_all();
+                ledger.used.load(Relaxed)
+            }
+            _ => used,
+        };
+        let kind = if used > soft_limit && !over && M::flip(&ledger.over_soft, true) {
+            AccountEventKind::OverSoftLimit
+        } else if over && used <= self.low_watermark() && M::flip(&ledger.over_soft, false) {
+            self.doubt();
+            AccountEventKind::BackToLow
+        } else {
+            return None;
+        };
+        Some(AccountEvent { account: self.clone(), kind, used, soft_limit })
     }
 }

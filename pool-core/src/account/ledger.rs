@@ -1,9 +1,9 @@
 //! One level's counts: [`Ledger`].
 
 use super::Account;
-#[cfg(target_family = "wasm")]
-use super::Tree;
 use super::event::{AccountEvent, Handler};
+#[cfg(target_family = "wasm")]
+use super::levels::Tree;
 use super::mode::Shared;
 use super::quiet::Quiet;
 use crate::bytes::Bytes;

@@ -5,8 +5,9 @@
 //! relaxed load and a relaxed store, which are plain moves on every processor: it alone writes, and others may look.
 
 use super::ledger::Ledger;
+use super::levels::Tree;
 use super::refusal::AccountRef;
-use super::{Account, Handler, Tree};
+use super::{Account, Handler};
 use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering, THREADS};
 use core::fmt;
 

@@ -809,11 +809,8 @@ where
         // Again if a destructor or a handler panics: the others still run, each object once.
         to_the_end(usize::MAX, || {
             // All at once, for it may take destructors long to get to the last of it.
-            if let Some(account) = account
-                && let bytes @ 1.. = charged.take()
-                && account.uncharge_noted(bytes).0
-            {
-                account.watch();
+            if let Some(account) = account {
+                account.uncharge_idle(charged.take());
             }
             while next.get() < pages.reached() {
                 let slot = next.replace(next.get() + 1);

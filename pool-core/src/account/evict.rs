@@ -234,6 +234,13 @@ impl<M: Mode> Account<M> {
         crossed
     }
 
+    /// The same, and raises the events of it.
+    pub(crate) fn uncharge_idle(&self, bytes: usize) {
+        if self.uncharge_noted(bytes).0 {
+            self.watch();
+        }
+    }
+
     /// Bytes of idle objects at or below this account that can be evicted; with those of the asking pool, if it is
     /// not on the lists itself.
     pub(crate) fn evictable(&self, own: Option<&dyn Evict>) -> usize {

@@ -293,10 +293,8 @@ where
         self.vacate(slot);
         // Before room is made: a handler may panic, a waker may, and then the object is dropped all the same.
         let room = RoomAtEnd(self);
-        if let Some(account) = &self.account
-            && account.uncharge_noted(bytes).0
-        {
-            account.watch();
+        if let Some(account) = &self.account {
+            account.uncharge_idle(bytes);
         }
         drop(room);
         object.into_inner()

@@ -344,9 +344,9 @@ impl Model {
         Ok(())
     }
 
-    /// Has what is in quarantine and due become idle, in all pools, the last one first.
+    /// Has what is in quarantine and due become idle, in all pools.
     fn end_due(&mut self) {
-        (0..self.pools.len()).rev().for_each(|pool| self.end_due_of(pool));
+        (0..self.pools.len()).for_each(|pool| self.end_due_of(pool));
     }
 
     /// Refuses what cannot fit even if all that is idle goes, which is what is in quarantine and due, too.

@@ -60,6 +60,7 @@
 //! | `reservation` | claims that give back by themselves |
 //! | `credit` | bytes lent to a thread in advance, and recalled before anybody is refused |
 //! | `evict` | pools that give idle objects back to one another |
+//! | `evictors` | which of them has the oldest |
 //! | `report` | the tree as text and as a snapshot |
 
 #[cfg(feature = "alloc")]
@@ -68,6 +69,8 @@ mod builder;
 mod credit;
 mod event;
 mod evict;
+#[cfg(feature = "alloc")]
+mod evictors;
 mod ledger;
 mod levels;
 mod mode;
@@ -92,7 +95,7 @@ pub use report::AccountSnapshot;
 pub use reservation::{Charge, NotHeld, Reservation};
 
 pub(crate) use event::Handler;
-pub(crate) use evict::{Cause, Evict};
+pub(crate) use evict::{Cause, Evict, Oldest};
 #[cfg(feature = "alloc")]
 pub(crate) use evict::{Member, Registration};
 pub(crate) use refusal::Shortfall;

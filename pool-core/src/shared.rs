@@ -806,6 +806,10 @@ where
         let Self { pages, account, counts, .. } = &*self;
         let charged = Cell::new(counts.bytes.load(Ordering::Relaxed));
         let next = Cell::new(0);
+        #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+        if let Some(membership) = &self.membership {
+            membership.note_doomed_gone(self.doomed.load(Ordering::Relaxed));
+        }
         // Again if a destructor or a handler panics: the others still run, each object once.
         to_the_end(usize::MAX, || {
             // All at once, for it may take destructors long to get to the last of it.

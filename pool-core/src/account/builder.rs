@@ -3,6 +3,7 @@
 use super::Account;
 use super::credit::Credit;
 use super::event::{AccountEvent, Handler};
+use super::evictors::Evictors;
 use super::ledger::{Ledger, LocalNode};
 #[cfg(target_family = "wasm")]
 use super::levels::Tree;
@@ -10,7 +11,7 @@ use super::mode::{Local, Mode, Shared, SharedHandle};
 use crate::lock::Lock;
 use crate::sync::{Arc, Ordering::Relaxed};
 use crate::wanted;
-use alloc::{borrow::Cow, boxed::Box, rc::Rc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, rc::Rc};
 use core::cell::Cell;
 use core::mem::ManuallyDrop;
 
@@ -150,7 +151,7 @@ impl AccountBuilder<Local> {
             above: if parent.is_some() { None } else { above },
             parent,
             on_event,
-            evictors: Lock::new(Vec::new()),
+            evictors: Lock::new(Evictors::new()),
             releases: Cell::new(0),
         };
         if let Some(above) = node.listed_in() {

@@ -17,7 +17,7 @@ use super::{Account, Claim, Crossed};
 #[cfg(feature = "alloc")]
 use crate::{
     sync::{
-        AtomicUsize,
+        AtomicBool, AtomicUsize,
         Ordering::{Acquire, Relaxed, Release},
         THREADS,
     },
@@ -39,10 +39,12 @@ const MOST_ROUNDS: usize = 64;
 /// between two steps of the pool.
 #[cfg_attr(not(feature = "alloc"), allow(unreachable_pub, reason = "part of `Mode` where there are lists"))]
 pub trait Evict {
-    /// The stamp and the bytes of the object that was released longest ago, of those that may be evicted now. Runs no
-    /// user code.
+    /// The object that was released longest ago, of those that may be evicted now. Runs no user code.
+    ///
+    /// Where nothing is [hidden](Oldest::hides) its stamp is not below what this said before, nor below what
+    /// [`Account::now`] was when this said that there is none.
     #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
-    fn oldest(&self) -> Option<(u64, usize)>;
+    fn oldest(&self) -> Oldest;
 
     /// As [`evictable`](Self::evictable), but it may stop counting where there are `enough`.
     fn evictable_up_to(&self, enough: usize) -> usize {
@@ -74,6 +76,18 @@ pub trait Evict {
     fn evict_oldest(&self, why: Cause) -> Option<usize>;
 }
 
+/// What a pool says of its idle objects.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "alloc"), allow(unreachable_pub, reason = "as `Evict`"))]
+pub struct Oldest {
+    /// The stamp of the one that was released longest ago, of those that may be evicted now.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
+    pub(crate) stamp: Option<u64>,
+    /// Whether there are others, perhaps older, that may be evicted later.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "as `stamp`"))]
+    pub(crate) hides: bool,
+}
+
 /// What an idle object has to go for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(not(feature = "alloc"), allow(unreachable_pub, reason = "as `Evict`"))]
@@ -90,14 +104,44 @@ pub enum Cause {
 #[must_use = "dropping it ends the registration"]
 pub(crate) struct Registration<M: Mode> {
     account: Account<M>,
-    evictor: M::Counted<Box<M::Evictor>>,
+    /// On all the lists.
+    number: u64,
+    /// Whether the pool has ever had objects in quarantine.
+    quarantines: AtomicBool,
 }
+
+/// A pool on the lists.
+#[cfg(feature = "alloc")]
+type Evictor<M> = <M as Mode>::Counted<Box<<M as Mode>::Evictor>>;
 
 #[cfg(feature = "alloc")]
 impl<M: Mode> Registration<M> {
     /// The account whose tree it is in.
     pub(crate) fn account(&self) -> &Account<M> {
         &self.account
+    }
+
+    /// Before an object is kept in quarantine: whoever is short then asks whether it is due. O(1) but for the first time.
+    pub(crate) fn note_quarantine(&self) {
+        // Relaxed, as is the count of them: it is not due yet, and who looks at this moment need not know of it.
+        if !self.quarantines.load(Relaxed) && M::flip(&self.quarantines, true) {
+            let top = self.account.top();
+            M::evictors(&top.0).with(|evictors| evictors.begin_to_quarantine(self.number));
+            top.ledger().quarantining.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Notes that the pool has so many objects more that are only to be destroyed, which go before anything of any pool.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(crate) fn note_doomed(&self) {
+        // Relaxed: who looks at this moment may miss it.
+        self.account.levels().for_each(|level| _ = level.ledger().doomed.fetch_add(1, Relaxed));
+    }
+
+    /// Notes that so many of them are gone.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(crate) fn note_doomed_gone(&self, count: usize) {
+        self.account.levels().for_each(|level| _ = level.ledger().doomed.fetch_sub(count, Relaxed));
     }
 }
 
@@ -108,12 +152,15 @@ impl<M: Mode> Drop for Registration<M> {
             return;
         }
         for level in self.account.levels() {
+            let ledger = level.ledger();
             let gone = M::evictors(&level.0).with(|evictors| {
-                let own = |other: &M::Counted<Box<M::Evictor>>| core::ptr::eq(&**other, &*self.evictor);
-                let at = evictors.iter().position(own)?;
-                level.ledger().giving.fetch_sub(1, Relaxed);
-                Some(evictors.remove(at))
+                let gone = evictors.remove(self.number)?;
+                ledger.giving.fetch_sub(1, Relaxed);
+                Some(gone)
             });
+            if let Some((_, true)) = gone {
+                ledger.quarantining.fetch_sub(1, Relaxed);
+            }
             drop(gone);
         }
     }
@@ -127,13 +174,15 @@ impl<M: Mode> Account<M> {
     pub(crate) fn register(&self, evictor: Box<M::Evictor>) -> Registration<M> {
         wanted::GIVING.set();
         let evictor = M::counted(evictor);
+        // All of a tree have the same top, so there its number is nobody else's.
+        let number = M::evictors(&self.top().0).with(|evictors| evictors.next_number());
         for level in self.levels() {
             M::evictors(&level.0).with(|evictors| {
-                evictors.push(evictor.clone());
+                evictors.insert(number, evictor.clone());
                 level.ledger().giving.fetch_add(1, Relaxed);
             });
         }
-        Registration { account: self.clone(), evictor }
+        Registration { account: self.clone(), number, quarantines: AtomicBool::new(false) }
     }
 
     /// Whether pools of this tree give idle objects back, other than the one that asks, if it is on the lists.
@@ -187,28 +236,86 @@ impl<M: Mode> Account<M> {
     /// local tree is part of.
     pub(crate) fn end_due(&self) {
         if wanted::QUARANTINE.is_set() {
-            // The last first: an object that is destroyed may be the end of a pool that is on the list, and then others move
-            // up. So some may be asked twice, and none is left out.
             let top = self.top();
-            let count = M::evictors(&top.0).with(|evictors| evictors.len());
-            (0..count).rev().filter_map(|nth| top.evictor(nth)).for_each(|evictor| evictor.end_due());
+            if wanted::GIVING.is_set() && top.ledger().quarantining.load(Relaxed) != 0 {
+                let list = M::evictors(&top.0);
+                let next = |after| list.with(|evictors| evictors.quarantining_after(after));
+                in_turn(next).for_each(|evictor| evictor.end_due());
+            }
             if let Some(above) = self.above() {
                 above.end_due();
             }
         }
     }
 
-    /// The `nth` of the pools that give back at or below this account.
-    fn evictor(&self, nth: usize) -> Option<M::Counted<Box<M::Evictor>>> {
+    /// The least that a stamp will be from now on.
+    fn now(&self) -> u64 {
+        M::now(&self.top().0)
+    }
+
+    /// Of the pools that give back at or below this account, the one whose oldest idle object was released longest ago, and its
+    /// stamp. O(log pools), see [`Evictors`](super::evictors::Evictors); all are asked where something is doomed, or an object is being looked at that may
+    /// be the oldest later.
+    fn first_to_give(&self) -> Option<(u64, Evictor<M>)> {
         if !wanted::GIVING.is_set() {
             return None;
         }
-        M::evictors(&self.0).with(|evictors| evictors.get(nth).cloned())
+        let list = M::evictors(&self.0);
+        // Relaxed: what is doomed at this moment goes the next time.
+        if self.ledger().doomed.load(Relaxed) == 0 {
+            let (mut look, mut next) = list.with(|evictors| {
+                let mut look = evictors.look();
+                let next = evictors.next(&mut look);
+                (look, next)
+            });
+            while let Some(candidate) = next {
+                // Before the pool is asked: what becomes idle after it was is no older.
+                let now = self.now();
+                let Oldest { stamp, hides } = candidate.evictor.oldest();
+                match stamp {
+                    _ if hides => break,
+                    Some(stamp) if stamp <= candidate.since => return Some((stamp, candidate.evictor)),
+                    _ => {}
+                }
+                next = list.with(|evictors| {
+                    evictors.note(look, &candidate, stamp.unwrap_or(now), stamp.is_none());
+                    evictors.next(&mut look)
+                });
+            }
+        }
+        self.first_of_all()
     }
 
-    fn evictors(&self) -> impl Iterator<Item = M::Counted<Box<M::Evictor>>> {
-        (0..).map_while(|nth| self.evictor(nth))
+    /// The same, and asks all of them.
+    fn first_of_all(&self) -> Option<(u64, Evictor<M>)> {
+        let mut first: Option<(u64, Evictor<M>)> = None;
+        for evictor in self.evictors() {
+            let Some(stamp) = evictor.oldest().stamp else { continue };
+            if first.as_ref().is_none_or(|(first, _)| stamp < *first) {
+                first = Some((stamp, evictor));
+            }
+        }
+        first
     }
+
+    /// The pools that give back at or below this account, as they came.
+    fn evictors(&self) -> impl Iterator<Item = Evictor<M>> {
+        in_turn(|after| match wanted::GIVING.is_set() {
+            true => M::evictors(&self.0).with(|evictors| evictors.after(after)),
+            false => None,
+        })
+    }
+}
+
+/// Each that `after` says is the next after a number, from 0 on. Others may come and go meanwhile.
+#[cfg(feature = "alloc")]
+fn in_turn<E>(after: impl Fn(u64) -> Option<(u64, E)>) -> impl Iterator<Item = E> {
+    let mut last = 0;
+    core::iter::from_fn(move || {
+        let (number, evictor) = after(last)?;
+        last = number;
+        Some(evictor)
+    })
 }
 
 impl<M: Mode> Account<M> {
@@ -251,6 +358,14 @@ impl<M: Mode> Account<M> {
     fn evictable_up_to(&self, enough: usize, own: Option<&dyn Evict>) -> usize {
         let own = own.map_or(0, |own| own.evictable_up_to(enough));
         #[cfg(feature = "alloc")]
+        // Mostly the one that is to give has enough.
+        if let Some(missing) = enough.checked_sub(own).filter(|&missing| missing > 0)
+            && let Some((_, first)) = self.first_to_give()
+            && first.evictable_up_to(missing) >= missing
+        {
+            return enough;
+        }
+        #[cfg(feature = "alloc")]
         let own = self.evictors().try_fold(own, |sum, evictor| match enough.checked_sub(sum) {
             None | Some(0) => Err(sum),
             Some(missing) => Ok(sum.saturating_add(evictor.evictable_up_to(missing))),
@@ -266,17 +381,13 @@ impl<M: Mode> Account<M> {
         #[cfg(feature = "alloc")]
         // Again if somebody else took the object in between, but not for ever.
         for _ in 0..16 {
-            let oldest = |evictor: &dyn Evict| Some(evictor.oldest()?.0);
-            let mut first = own.and_then(oldest);
-            let mut whose = None;
-            for evictor in self.evictors() {
-                let Some((stamp, _)) = evictor.oldest() else { continue };
-                if first.is_none_or(|first| stamp < first) {
-                    first = Some(stamp);
-                    whose = Some(evictor);
-                }
+            let own_first = own.and_then(|own| own.oldest().stamp);
+            let others = self.first_to_give();
+            let whose = others.filter(|(stamp, _)| own_first.is_none_or(|own| *stamp < own));
+            let whose = whose.map(|(_, evictor)| evictor);
+            if own_first.is_none() && whose.is_none() {
+                return None;
             }
-            first?;
             // What the asking pool has itself goes before anything of those on the lists, if it is not.
             let worth = whose.as_ref().and_then(|evictor| evictor.worth());
             let cheaper = if why == Cause::Room { self.cheaper_than(worth) } else { None };
@@ -301,11 +412,11 @@ impl<M: Mode> Account<M> {
     /// Of the pools that weigh what objects cost, the one whose next is worth less than that of the pool with the oldest
     /// object, if that one weighs it too; of several the least, and of those the one with the older object.
     #[cfg(feature = "alloc")]
-    fn cheaper_than(&self, worth: Option<u32>) -> Option<M::Counted<Box<M::Evictor>>> {
+    fn cheaper_than(&self, worth: Option<u32>) -> Option<Evictor<M>> {
         let mut least = (worth?, 0);
         let mut cheaper = None;
         for evictor in self.evictors() {
-            let (Some(worth), Some((stamp, _))) = (evictor.worth(), evictor.oldest()) else { continue };
+            let (Some(worth), Some(stamp)) = (evictor.worth(), evictor.oldest().stamp) else { continue };
             if worth < least.0 || worth == least.0 && stamp < least.1 {
                 least = (worth, stamp);
                 cheaper = Some(evictor);
@@ -449,8 +560,8 @@ pub(crate) struct Member<W>(pub(crate) W);
 macro_rules! gives_while_it_lives {
     ($weak:ident) => {
         impl<P: Evict> Evict for Member<$weak<P>> {
-            fn oldest(&self) -> Option<(u64, usize)> {
-                self.0.upgrade()?.oldest()
+            fn oldest(&self) -> Oldest {
+                self.0.upgrade().map_or(Oldest { stamp: None, hides: false }, |pool| pool.oldest())
             }
             fn evictable(&self) -> usize {
                 self.0.upgrade().map_or(0, |pool| pool.evictable())
@@ -519,8 +630,8 @@ mod tests {
     }
 
     impl<M: Mode> Evict for Handle<M> {
-        fn oldest(&self) -> Option<(u64, usize)> {
-            self.0.idle.lock().unwrap().first().copied()
+        fn oldest(&self) -> Oldest {
+            Oldest { stamp: self.0.idle.lock().unwrap().first().map(|&(stamp, _)| stamp), hides: false }
         }
 
         fn evictable(&self) -> usize {
@@ -705,8 +816,8 @@ mod tests {
     fn a_pool_that_never_gives_is_asked_so_often_and_no_more<M: Kind>() {
         struct Miser<M: Mode>(Account<M>);
         impl<M: Mode> Evict for Miser<M> {
-            fn oldest(&self) -> Option<(u64, usize)> {
-                Some((0, 50))
+            fn oldest(&self) -> Oldest {
+                Oldest { stamp: Some(0), hides: false }
             }
             fn evictable(&self) -> usize {
                 50
@@ -731,7 +842,7 @@ mod tests {
         /// Gives at the fortieth time of asking.
         struct Late<M: Mode>(Handle<M>, std::cell::Cell<usize>);
         impl<M: Mode> Evict for Late<M> {
-            fn oldest(&self) -> Option<(u64, usize)> {
+            fn oldest(&self) -> Oldest {
                 self.0.oldest()
             }
             fn evictable(&self) -> usize {

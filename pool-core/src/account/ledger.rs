@@ -19,6 +19,8 @@ use super::credit::{Credit, Line};
 #[cfg(feature = "alloc")]
 use super::evict::Evict;
 #[cfg(feature = "alloc")]
+use super::evictors::Evictors;
+#[cfg(feature = "alloc")]
 use super::mode::{Local, SharedHandle};
 #[cfg(feature = "alloc")]
 use crate::{
@@ -85,10 +87,16 @@ pub struct Ledger {
     pub(crate) children: Lock<Vec<Weak<Ledger>>>,
     /// Pools at or below that give idle objects back.
     #[cfg(feature = "alloc")]
-    pub(crate) evictors: Lock<Vec<Arc<Box<dyn Evict + Send + Sync>>>>,
+    pub(crate) evictors: Lock<Evictors<Arc<Box<dyn Evict + Send + Sync>>>>,
     /// How many those are, here or of the node, to be read without the lock.
     #[cfg(feature = "alloc")]
     pub(crate) giving: Count,
+    /// Objects of those that are only to be destroyed.
+    #[cfg(feature = "alloc")]
+    pub(crate) doomed: Count,
+    /// Those of the whole tree that have ever had objects in quarantine, if this is the top, here or of the node.
+    #[cfg(feature = "alloc")]
+    pub(crate) quarantining: Count,
     /// Credits at or below, and how many they are.
     #[cfg(feature = "alloc")]
     pub(crate) credits: Lock<Vec<Arc<Line>>>,
@@ -177,9 +185,13 @@ impl Ledger {
                 #[cfg(feature = "alloc")]
                 children: Lock::new(Vec::new()),
                 #[cfg(feature = "alloc")]
-                evictors: Lock::new(Vec::new()),
+                evictors: Lock::new(Evictors::new()),
                 #[cfg(feature = "alloc")]
                 giving: Count::new(0),
+                #[cfg(feature = "alloc")]
+                doomed: Count::new(0),
+                #[cfg(feature = "alloc")]
+                quarantining: Count::new(0),
                 #[cfg(feature = "alloc")]
                 credits: Lock::new(Vec::new()),
                 #[cfg(feature = "alloc")]
@@ -277,7 +289,7 @@ pub struct LocalNode {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) parent: Option<Account<Local>>,
     pub(crate) on_event: Option<Handler<Local>>,
-    pub(crate) evictors: Lock<Vec<Rc<Box<dyn Evict>>>>,
+    pub(crate) evictors: Lock<Evictors<Rc<Box<dyn Evict>>>>,
     pub(crate) above: Option<Credit>,
     /// Counts the releases of the whole tree, if this is the top.
     pub(crate) releases: Cell<u64>,

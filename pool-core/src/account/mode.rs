@@ -12,11 +12,11 @@ use crate::sync::{AtomicBool, AtomicUsize, Count, Ordering, THREADS};
 use core::fmt;
 
 #[cfg(feature = "alloc")]
-use super::{credit::Credit, event::AccountEvent, evict::Evict, ledger::LocalNode};
+use super::{credit::Credit, event::AccountEvent, evict::Evict, evictors::Evictors, ledger::LocalNode};
 #[cfg(feature = "alloc")]
 use crate::{lock::Lock, sync::Arc};
 #[cfg(feature = "alloc")]
-use alloc::{boxed::Box, rc::Rc, vec::Vec};
+use alloc::{boxed::Box, rc::Rc};
 
 /// Charged by any thread, without locks. The account may be in a `static`, and needs no allocator then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +59,7 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     fn counted<T>(value: T) -> Self::Counted<T>;
     #[doc(hidden)]
     #[cfg(feature = "alloc")]
-    fn evictors(handle: &Self::Handle) -> &Lock<Vec<Self::Counted<Box<Self::Evictor>>>>;
+    fn evictors(handle: &Self::Handle) -> &Lock<Evictors<Self::Counted<Box<Self::Evictor>>>>;
     /// The credit by which the top of a local tree is part of a shared one.
     #[doc(hidden)]
     #[cfg(feature = "alloc")]
@@ -75,6 +75,10 @@ pub trait Mode: sealed::Sealed + Copy + Eq + fmt::Debug + 'static {
     #[doc(hidden)]
     #[cfg(feature = "alloc")]
     fn stamp(handle: &Self::Handle) -> u64;
+    /// See [`Account::now`].
+    #[doc(hidden)]
+    #[cfg(feature = "alloc")]
+    fn now(handle: &Self::Handle) -> u64;
 
     /// Adds to what is in use unless the sum passes the hard limit, or, of external bytes, wraps. The sum, or why not.
     #[doc(hidden)]
@@ -221,7 +225,7 @@ impl Mode for Shared {
     }
 
     #[cfg(feature = "alloc")]
-    fn evictors(handle: &SharedHandle) -> &Lock<Vec<Arc<Box<Self::Evictor>>>> {
+    fn evictors(handle: &SharedHandle) -> &Lock<Evictors<Arc<Box<Self::Evictor>>>> {
         &handle.evictors
     }
 
@@ -241,6 +245,11 @@ impl Mode for Shared {
     fn stamp(handle: &SharedHandle) -> u64 {
         // Relaxed: an order of releases, which needs no edge; a late look only makes the object seem older.
         handle.epoch.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "alloc")]
+    fn now(handle: &SharedHandle) -> u64 {
+        Self::stamp(handle)
     }
 
     #[inline(always)]
@@ -349,7 +358,7 @@ impl Mode for Local {
         Rc::new(value)
     }
 
-    fn evictors(handle: &Rc<LocalNode>) -> &Lock<Vec<Rc<Box<Self::Evictor>>>> {
+    fn evictors(handle: &Rc<LocalNode>) -> &Lock<Evictors<Rc<Box<Self::Evictor>>>> {
         &handle.evictors
     }
 
@@ -367,6 +376,10 @@ impl Mode for Local {
         let stamp = handle.releases.get() + 1;
         handle.releases.set(stamp);
         stamp
+    }
+
+    fn now(handle: &Rc<LocalNode>) -> u64 {
+        handle.releases.get() + 1
     }
 
     #[inline(always)]

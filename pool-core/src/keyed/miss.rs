@@ -2,7 +2,7 @@
 
 use super::state::{Class, Cost, State};
 use super::{Gone, KeyedPool};
-use crate::account::{Cause, Claim, Evict, Mode, OverBudget};
+use crate::account::{Cause, Claim, Evict, Mode, Oldest, OverBudget};
 use crate::clock::Clock;
 use crate::create::{Room, make};
 use crate::error::AcquireError;
@@ -403,11 +403,13 @@ where
     O: Observer<K>,
     M: Mode,
 {
-    fn oldest(&self) -> Option<(u64, usize)> {
+    fn oldest(&self) -> Oldest {
         let mut state = self.state.lock();
-        let slot = state.oldest()?;
-        let meta = &state.metas[slot as usize];
-        Some((meta.stamp, meta.bytes))
+        let oldest = state.oldest();
+        Oldest {
+            stamp: oldest.map(|slot| state.metas[slot as usize].stamp),
+            hides: oldest != state.recent.oldest(),
+        }
     }
 
     fn evictable(&self) -> usize {

@@ -261,6 +261,10 @@ where
         match self.settle(slot, bytes) {
             Ok(()) => {
                 wanted::QUARANTINE.set();
+                #[cfg(feature = "alloc")]
+                if let Some(registration) = self.registration() {
+                    registration.note_quarantine();
+                }
                 self.state.lock().quarantine(slot, due);
             }
             // SAFETY: the caller's promise.

@@ -10,7 +10,7 @@
 //! up only until there are enough.
 
 use super::{Leave, SharedPool};
-use crate::account::{Account, Cause, Evict, Registration, Shared};
+use crate::account::{Account, Cause, Evict, Oldest, Registration, Shared};
 use crate::lifecycle::{Factory, Resetter};
 use crate::pages::{BITS, Kind, Pages};
 use crate::slots::Storage;
@@ -37,6 +37,14 @@ impl Membership {
 
     pub(super) fn note_miss(&self) {
         self.registration.account().note_miss();
+    }
+
+    pub(super) fn note_doomed(&self) {
+        self.registration.note_doomed();
+    }
+
+    pub(super) fn note_doomed_gone(&self, count: usize) {
+        self.registration.note_doomed_gone(count);
     }
 
     /// Of an object that is about to become idle, so that who takes it knows.
@@ -109,17 +117,18 @@ where
     R: Resetter<F::Object>,
     S: Storage,
 {
-    fn oldest(&self) -> Option<(u64, usize)> {
+    fn oldest(&self) -> Oldest {
         // Relaxed: as in `take_doomed`.
         let doomed = self.doomed.load(Ordering::Relaxed) != 0;
-        let (stamp, slot) = match if doomed { self.highest(Kind::Doomed) } else { None } {
-            Some(doomed) => (0, doomed),
-            None => {
-                let idle = self.highest(Kind::Idle).or_else(|| self.kept_by_thread())?;
-                (self.membership.as_ref().map_or(0, Membership::last_release), idle)
-            }
+        let stamp = if doomed && self.highest(Kind::Doomed).is_some() {
+            Some(0)
+        } else if self.highest(Kind::Idle).is_some() || self.kept_by_thread().is_some() {
+            Some(self.membership.as_ref().map_or(0, Membership::last_release))
+        } else {
+            None
         };
-        Some((stamp, self.pages.bytes(slot).load(Ordering::Relaxed)))
+        // What `retain` has shown is idle again as if nobody had looked at it.
+        Oldest { stamp, hides: self.counts.inspected.load(Ordering::Relaxed) != 0 }
     }
 
     fn evictable(&self) -> usize {

@@ -238,6 +238,11 @@ where
     #[cold]
     #[inline(never)]
     pub(super) fn doom(&self, slot: u32) {
+        // Before it can be taken, so that the count is never below 0.
+        #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+        if let Some(membership) = &self.membership {
+            membership.note_doomed();
+        }
         // The object, to who destroys it.
         self.pages.set(Kind::Doomed, slot / BITS, 1 << (slot % BITS));
         // SeqCst and `look_round`: who waits may have room now.
@@ -254,6 +259,10 @@ where
             let bit = bits & bits.wrapping_neg();
             if bit != 0 && self.clear(Kind::Doomed, group, bit) {
                 self.doomed.fetch_sub(1, Ordering::Relaxed);
+                #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+                if let Some(membership) = &self.membership {
+                    membership.note_doomed_gone(1);
+                }
                 return Some(group * BITS + bit.trailing_zeros());
             }
         }

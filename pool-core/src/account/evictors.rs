@@ -1,0 +1,224 @@
+//! The pools at or below an account that give idle objects back: [`Evictors`].
+//!
+//! Whoever is short wants the pool whose oldest idle object was released longest ago, of perhaps thousands. No pool says when
+//! that changes, for acquires and releases have better to do. But it changes one way only: the oldest goes, and what comes is
+//! newer. So what a pool said when it was last asked is a lower bound of what it would say now, and the pools are in order by it:
+//!
+//! ```text
+//! 3 textures   5 meshes   9 sounds          textures are asked, whose oldest is of 8 by now
+//! 5 meshes   8 textures   9 sounds          meshes are asked, and are still of 5: nobody has an older one
+//! ```
+//!
+//! A pool that has nothing idle goes where what it gets next will belong: behind all that was released until now. So who looks
+//! asks, besides the one that gives, those whose oldest has gone since they were asked, and each that has nothing once for as long
+//! as it takes until all is used or evicted that was idle when it was asked before: O(log pools) each.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::ops::Bound::{Excluded, Unbounded};
+
+/// Pools, by a counted pointer `E`, each of which has a number.
+pub struct Evictors<E> {
+    all: BTreeMap<u64, Known<E>>,
+    by_age: BTreeSet<Place>,
+    /// Those of `all` that have ever had objects in quarantine.
+    quarantining: BTreeSet<u64>,
+    /// How often somebody began to look for the oldest.
+    looks: u64,
+    last: u64,
+}
+
+/// A pool, and where it is in the order of age.
+struct Known<E> {
+    since: u64,
+    vain: u64,
+    evictor: E,
+}
+
+/// Where a pool is in the order of age.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// Its oldest idle object was released no earlier.
+    since: u64,
+    /// The look at which it had none; 0 if it had one.
+    vain: u64,
+    number: u64,
+}
+
+impl<E> Known<E> {
+    fn place(&self, number: u64) -> Place {
+        Place { since: self.since, vain: self.vain, number }
+    }
+}
+
+/// A look for the oldest.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    number: u64,
+    /// How many more it may ask.
+    asks: usize,
+}
+
+/// A pool that may have the oldest.
+pub(super) struct Candidate<E> {
+    number: u64,
+    /// Its oldest was released no earlier.
+    pub(super) since: u64,
+    pub(super) evictor: E,
+}
+
+impl<E: Clone> Evictors<E> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            all: BTreeMap::new(),
+            by_age: BTreeSet::new(),
+            quarantining: BTreeSet::new(),
+            looks: 0,
+            last: 0,
+        }
+    }
+
+    /// A number that no pool has had here.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    pub(super) fn insert(&mut self, number: u64, evictor: E) {
+        let known = Known { since: 0, vain: 0, evictor };
+        self.by_age.insert(known.place(number));
+        self.all.insert(number, known);
+    }
+
+    /// To be dropped when nothing is locked; whether it was among those that quarantine.
+    pub(super) fn remove(&mut self, number: u64) -> Option<(E, bool)> {
+        let known = self.all.remove(&number)?;
+        self.by_age.remove(&known.place(number));
+        Some((known.evictor, self.quarantining.remove(&number)))
+    }
+
+    /// The next after this one, by their numbers.
+    pub(super) fn after(&self, number: u64) -> Option<(u64, E)> {
+        let (&number, known) = self.all.range((Excluded(number), Unbounded)).next()?;
+        Some((number, known.evictor.clone()))
+    }
+
+    pub(super) fn begin_to_quarantine(&mut self, number: u64) {
+        self.quarantining.insert(number);
+    }
+
+    /// The same of those that have ever had objects in quarantine.
+    pub(super) fn quarantining_after(&self, number: u64) -> Option<(u64, E)> {
+        let number = *self.quarantining.range((Excluded(number), Unbounded)).next()?;
+        Some((number, self.all.get(&number)?.evictor.clone()))
+    }
+
+    /// Begins a look for the oldest. Twice as many may be asked as there are, for others look, too, and change what is known.
+    pub(super) fn look(&mut self) -> Look {
+        self.looks += 1;
+        Look { number: self.looks, asks: 2 * self.all.len() }
+    }
+
+    /// Whom to ask next. `None` if all had nothing in this look, or it has asked enough.
+    pub(super) fn next(&self, look: &mut Look) -> Option<Candidate<E>> {
+        let &Place { since, number, .. } = self.by_age.first().filter(|first| first.vain < look.number)?;
+        look.asks = look.asks.checked_sub(1)?;
+        Some(Candidate { number, since, evictor: self.all.get(&number)?.evictor.clone() })
+    }
+
+    /// What the candidate has said: when its oldest was released, or, if it has `nothing`, what will be the earliest of what it
+    /// gets next.
+    pub(super) fn note(&mut self, look: Look, candidate: &Candidate<E>, since: u64, nothing: bool) {
+        let number = candidate.number;
+        let Some(known) = self.all.get_mut(&number) else { return };
+        let before = known.place(number);
+        // Others may have asked later and noted it already.
+        known.since = known.since.max(since);
+        known.vain = if nothing { look.number } else { 0 };
+        let after = known.place(number);
+        self.by_age.remove(&before);
+        self.by_age.insert(after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pools as they are asked in one look, which ends with one whose oldest is as old as was known.
+    fn asked(
+        evictors: &mut Evictors<char>,
+        oldest: impl Fn(char) -> Option<u64>,
+        now: u64,
+    ) -> (alloc::string::String, Option<char>) {
+        let (mut asked, mut look) = (alloc::string::String::new(), evictors.look());
+        while let Some(candidate) = evictors.next(&mut look) {
+            asked.push(candidate.evictor);
+            let stamp = oldest(candidate.evictor);
+            if stamp.is_some_and(|stamp| stamp <= candidate.since) {
+                return (asked, Some(candidate.evictor));
+            }
+            evictors.note(look, &candidate, stamp.unwrap_or(now), stamp.is_none());
+        }
+        (asked, None)
+    }
+
+    fn evictors(names: &str) -> Evictors<char> {
+        let mut evictors = Evictors::new();
+        for name in names.chars() {
+            let number = evictors.next_number();
+            evictors.insert(number, name);
+        }
+        evictors
+    }
+
+    // A look that asks everybody each time; one that does not ask again who had nothing and has by now.
+    #[test]
+    fn who_cannot_have_the_oldest_is_not_asked() {
+        let mut pools = evictors("abcd");
+        let stamp = |a, b, c| {
+            move |name| match name {
+                'a' => a,
+                'b' => b,
+                'c' => c,
+                _ => None,
+            }
+        };
+        // For the first time all, and the one that has it again.
+        assert_eq!(asked(&mut pools, stamp(Some(3), Some(5), None), 9), ("abcda".into(), Some('a')));
+        assert_eq!(asked(&mut pools, stamp(Some(3), Some(5), None), 9), ("a".into(), Some('a')));
+        // Its oldest has gone.
+        assert_eq!(asked(&mut pools, stamp(Some(8), Some(5), None), 9), ("ab".into(), Some('b')));
+        assert_eq!(asked(&mut pools, stamp(Some(8), Some(7), None), 9), ("bb".into(), Some('b')));
+        assert_eq!(asked(&mut pools, stamp(Some(8), Some(12), None), 12), ("ba".into(), Some('a')));
+        // Who had nothing, behind all that was older than that.
+        assert_eq!(asked(&mut pools, stamp(Some(11), Some(12), Some(10)), 12), ("acdc".into(), Some('c')));
+        // Nobody has anything: each says so once.
+        assert_eq!(asked(&mut pools, stamp(None, None, None), 12), ("cabd".into(), None));
+        assert_eq!(asked(&mut pools, stamp(None, None, None), 12).0.len(), 4);
+        // And one of them has, as new as what was noted last.
+        assert_eq!(asked(&mut pools, stamp(None, Some(12), None), 12).1, Some('b'));
+    }
+
+    // A look for ever, because others change what is known; a number that is used again.
+    #[test]
+    fn a_look_ends() {
+        let mut pools = evictors("ab");
+        let mut look = pools.look();
+        let mut asked = 0;
+        while let Some(candidate) = pools.next(&mut look) {
+            asked += 1;
+            pools.note(look, &candidate, asked, false);
+        }
+        assert_eq!(asked, 4);
+        assert_eq!(pools.remove(1), Some(('a', false)));
+        assert_eq!((pools.remove(1), pools.next_number()), (None, 3));
+        pools.begin_to_quarantine(2);
+        assert_eq!(
+            (pools.after(0), pools.quarantining_after(0), pools.after(2)),
+            (Some((2, 'b')), Some((2, 'b')), None)
+        );
+        assert_eq!(pools.remove(2), Some(('b', true)));
+        let mut look = pools.look();
+        assert!(pools.next(&mut look).is_none() && pools.quarantining_after(0).is_none());
+    }
+}

@@ -3,6 +3,8 @@
 use crate::account::{Account, Claim, Mode, OverBudget, Shared};
 use crate::error::AcquireError;
 use crate::lifecycle::Factory;
+use crate::unwind::Outgoing;
+use core::mem::ManuallyDrop;
 
 /// Whether idle objects may go to make room for a new one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,18 +13,39 @@ pub(crate) enum Room {
     AsItIs,
 }
 
-/// An object that was just made, and the claim on its bytes if the pool has an account.
+/// An object that was just made, and the claim on its bytes if the pool has an account: in this order, so that the charge is undone
+/// before the object is destroyed.
 pub(crate) struct Made<'a, T, M: Mode = Shared> {
-    pub(crate) object: T,
-    pub(crate) bytes: usize,
     pub(crate) claim: Option<Claim<'a, M>>,
+    pub(crate) object: Outgoing<T>,
+    pub(crate) bytes: usize,
 }
 
-impl<T, M: Mode> Made<'_, T, M> {
-    /// Undoes the charge, then destroys the object.
-    pub(crate) fn destroy(self) {
-        drop(self.claim);
-        drop(self.object);
+/// The same for a claim that stays where it is. If this is dropped the charge is undone, and the object is destroyed then; if that
+/// is because somebody panics its destructor may do so, too.
+pub(crate) struct Making<'c, 'a, T, M: Mode> {
+    claim: &'c mut Option<Claim<'a, M>>,
+    object: Outgoing<T>,
+}
+
+impl<T, M: Mode> Making<'_, '_, T, M> {
+    #[inline(always)]
+    pub(crate) fn object(&self) -> &T {
+        self.object.get()
+    }
+
+    /// The claim stays as it is.
+    #[inline(always)]
+    pub(crate) fn into_object(self) -> T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped nor used again, so the object is taken once.
+        unsafe { core::ptr::read(&raw const this.object) }.into_inner()
+    }
+}
+
+impl<T, M: Mode> Drop for Making<'_, '_, T, M> {
+    fn drop(&mut self) {
+        *self.claim = None;
     }
 }
 
@@ -41,32 +64,30 @@ pub(crate) fn create<'a, K, F: Factory<K>, M: Mode>(
     if let Some(claim) = &mut claim {
         grow(claim, estimate).map_err(AcquireError::OverBudget)?;
     }
-    let (object, bytes) = make(factory, key, &mut claim, grow)?;
-    Ok(Made { object, bytes, claim })
+    let (making, bytes) = make(factory, key, &mut claim, grow)?;
+    let object = Outgoing::new(making.into_object());
+    Ok(Made { claim, object, bytes })
 }
 
 /// The same for who has claimed the estimate already: the object, and its bytes. The claim stays where it is, and an object
 /// that is a pointer stays in a register: what is stored word by word and then moved by larger ones the processor has to
 /// wait for.
 #[inline(always)]
-pub(crate) fn make<'a, K, F: Factory<K>, M: Mode>(
+pub(crate) fn make<'c, 'a, K, F: Factory<K>, M: Mode>(
     factory: &F,
     key: &K,
-    claim: &mut Option<Claim<'a, M>>,
+    claim: &'c mut Option<Claim<'a, M>>,
     grow: impl Fn(&mut Claim<'a, M>, usize) -> Result<(), OverBudget>,
-) -> Result<(F::Object, usize), AcquireError<F::Error>> {
-    let object = factory.create(key).map_err(AcquireError::Create)?;
-    let bytes = factory.measure(&object);
-    if let Some(held) = claim
+) -> Result<(Making<'c, 'a, F::Object, M>, usize), AcquireError<F::Error>> {
+    let object = Outgoing::new(factory.create(key).map_err(AcquireError::Create)?);
+    let making = Making { claim, object };
+    let bytes = factory.measure(making.object());
+    if let Some(held) = making.claim
         && held.bytes() != bytes
-        && let Err(refusal) = adjust(held, bytes, grow)
     {
-        // The charge is undone before the destructor runs.
-        *claim = None;
-        drop(object);
-        return Err(AcquireError::OverBudget(refusal));
+        adjust(held, bytes, grow).map_err(AcquireError::OverBudget)?;
     }
-    Ok((object, bytes))
+    Ok((making, bytes))
 }
 
 #[cold]

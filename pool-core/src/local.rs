@@ -705,15 +705,15 @@ where
         let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if state.closed.get() {
             drop(pending);
-            made.destroy();
+            drop(made);
             return Err(AcquireError::Closed);
         }
         mem::forget(pending);
 
-        let Made { object, bytes, claim } = made;
+        let Made { claim, object, bytes } = made;
         let cell = self.cell(slot);
         // SAFETY: the slot was vacant when `begin_create` gave it to this caller alone.
-        unsafe { cell.fill(object) };
+        unsafe { cell.fill(object.into_inner()) };
         if let Some(claim) = claim {
             claim.commit();
         }

@@ -17,13 +17,18 @@ pub(crate) fn shielded(work: impl FnOnce()) {
     work();
 }
 
-/// An object on its way out of a pool. If somebody panics before it is there, its destructor may do so, too.
+/// An object on its way into a pool or out of it. If somebody panics before it is there, its destructor may do so, too.
 pub(crate) struct Outgoing<T>(ManuallyDrop<T>);
 
 impl<T> Outgoing<T> {
     #[inline(always)]
     pub(crate) fn new(object: T) -> Self {
         Self(ManuallyDrop::new(object))
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> &T {
+        &self.0
     }
 
     /// It is there.

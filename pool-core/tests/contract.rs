@@ -1500,6 +1500,45 @@ mod promises {
         fx.finish();
     }
 
+    // The same of an object that never gets into the pool; and its destructor as the second panic, which ends the process.
+    pub(super) fn what_does_not_get_into_the_pool_is_free_before_its_destructor_runs<P: Subject>() {
+        /// What keeps it out, and whether that is a panic.
+        type Way<P> = (fn(&Fixture<P>), bool);
+        let ways: [Way<P>; 4] = [
+            (|fx| fx.probe.on_measure.set(|_| quiet_panic()), true),
+            // As it turns out to be larger.
+            (|_| ON_EVENT.with(|hook| hook.once(|_| quiet_panic())), true),
+            (|fx| fx.probe.size.set(1001), false),
+            (
+                |fx| {
+                    let pool = fx.weak();
+                    fx.probe.on_create.set(move |_| pool.upgrade().unwrap().close());
+                },
+                false,
+            ),
+        ];
+        for (keep_out, panicking) in ways {
+            for destructor_too in [false, true] {
+                let fx = Fixture::<P>::with(Some(watched(50, 1000)), usize::MAX, usize::MAX);
+                fx.probe.estimate.set(10);
+                let used = Rc::new(RefCell::new(Vec::new()));
+                let (account, seen) = (fx.account.clone().unwrap(), Rc::clone(&used));
+                fx.probe.on_drop.set(move |_| {
+                    seen.borrow_mut().push(account.used());
+                    if destructor_too {
+                        quiet_panic();
+                    }
+                });
+                keep_out(&fx);
+                assert_eq!(panics(|| fx.pool.acquire().is_ok()), panicking || destructor_too);
+                ON_EVENT.with(Hook::clear);
+                assert_eq!(*used.borrow(), [0]);
+                fx.check(0, 0);
+                fx.finish();
+            }
+        }
+    }
+
     // The same where the pool ends.
     pub(super) fn the_pools_end_goes_on_whatever_panics<P: Subject>() {
         let fx = Fixture::<P>::budget(1000);
@@ -1614,6 +1653,7 @@ macro_rules! suite {
                 close_goes_on_whatever_panics
                 what_is_detached_in_vain_is_destroyed_and_counted_so
                 the_charge_is_undone_before_the_destructor_runs
+                what_does_not_get_into_the_pool_is_free_before_its_destructor_runs
                 the_pools_end_goes_on_whatever_panics
                 a_resetter_and_then_a_destructor_may_panic
                 what_a_pool_held_is_free_before_its_destructors_run

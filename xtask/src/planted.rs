@@ -99,7 +99,7 @@ const FAULTS: &[Fault] = &[
         old: "let gone = self.remove(&mut self.state.lock(), slot, why);",
         new: "let left = self.state.lock().remove(slot, why, O::LISTENS);\n        \
               // SAFETY: planted.\n        \
-              let gone = super::Gone { object: unsafe { self.cells.at(slot).take() }, left };",
+              let gone = super::Gone { object: unsafe { self.cells.at(slot).take() }, left, crossed: false };",
         sign: "panicked at pool-core/tests/loom/keyed.rs",
     },
     Fault {
@@ -163,7 +163,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         check: "embedded",
         what: "an uncharge that stops at the account's own level",
-        file: "pool-core/src/account.rs",
+        file: "pool-core/src/account/levels.rs",
         old: "        for level in self.levels() {\n            crossed |= Self::take_off(",
         new: "        for level in self.levels().take(1) {\n            crossed |= Self::take_off(",
         sign: "panicked at",

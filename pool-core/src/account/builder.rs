@@ -4,10 +4,11 @@ use super::Account;
 use super::credit::Credit;
 use super::event::{AccountEvent, Handler};
 use super::evictors::Evictors;
-use super::ledger::{Ledger, LocalNode};
+use super::ledger::{Ledger, LocalNode, listed_in};
 #[cfg(target_family = "wasm")]
 use super::levels::Tree;
 use super::mode::{Local, Mode, Shared, SharedHandle};
+use super::numbered::Numbered;
 use crate::lock::Lock;
 use crate::sync::{Arc, Ordering::Relaxed};
 use crate::wanted;
@@ -92,10 +93,8 @@ impl AccountBuilder {
         let Self { mut ledger, parent, on_event, above: _ } = self;
         ledger.parent = parent;
         ledger.on_event = on_event;
-        let ledger = Arc::new(ledger);
-        if let Some(parent) = &ledger.parent {
-            list_child(parent.ledger(), &ledger);
-        }
+        let parent = ledger.parent.clone();
+        let ledger = child_of(parent.as_ref().map(Account::ledger), ledger);
         Account(ManuallyDrop::new(SharedHandle::Counted(ledger)))
     }
 }
@@ -146,21 +145,24 @@ impl AccountBuilder<Local> {
     #[must_use]
     pub fn build(self) -> Account<Local> {
         let Self { ledger, parent, on_event, above } = self;
+        let above = if parent.is_some() { None } else { above };
         let node = LocalNode {
-            ledger: Arc::new(ledger),
-            above: if parent.is_some() { None } else { above },
+            ledger: child_of(listed_in(parent.as_ref(), above.as_ref()), ledger),
+            above,
             parent,
             on_event,
             evictors: Lock::new(Evictors::new()),
             releases: Cell::new(0),
         };
-        if let Some(above) = node.listed_in() {
-            list_child(above, &node.ledger);
-        }
         Account(ManuallyDrop::new(Rc::new(node)))
     }
 }
 
-fn list_child(parent: &Ledger, child: &Arc<Ledger>) {
-    parent.children.with(|children| children.push(Arc::downgrade(child)));
+/// Lists the ledger in the one above, if there is one.
+fn child_of(parent: Option<&Ledger>, mut ledger: Ledger) -> Arc<Ledger> {
+    let Some(parent) = parent else { return Arc::new(ledger) };
+    ledger.number = parent.children.with(Numbered::next_number);
+    let ledger = Arc::new(ledger);
+    parent.children.with(|children| children.insert(ledger.number, Arc::downgrade(&ledger)));
+    ledger
 }

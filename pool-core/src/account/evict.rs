@@ -11,6 +11,8 @@
 //! Lists are locked to be read, and only then: what an [`Evict`] does, destructors among it, runs with nothing locked.
 
 use super::mode::Mode;
+#[cfg(feature = "alloc")]
+use super::numbered::in_turn;
 use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim, Crossed};
 
@@ -34,6 +36,10 @@ const LOOKS: usize = if cfg!(pool_core_loom) { 1 } else { 8 };
 
 /// How often what is seen may be gone before it can be taken, until that is taken for a refusal.
 const MOST_ROUNDS: usize = 64;
+
+/// How many pools are asked for the one that gives, before all are counted.
+#[cfg(feature = "alloc")]
+const FEW: usize = 8;
 
 /// A pool's idle objects, as others under the same account see them. Called with nothing locked, and at any time
 /// between two steps of the pool.
@@ -254,36 +260,39 @@ impl<M: Mode> Account<M> {
     }
 
     /// Of the pools that give back at or below this account, the one whose oldest idle object was released longest ago, and its
-    /// stamp. O(log pools), see [`Evictors`](super::evictors::Evictors); all are asked where something is doomed, or an object is being looked at that may
-    /// be the oldest later.
+    /// stamp. O(log pools), see [`Evictors`](super::evictors::Evictors); all are asked where something is doomed, where an object
+    /// is being looked at that may be the oldest later, and before nobody is said to have any.
     fn first_to_give(&self) -> Option<(u64, Evictor<M>)> {
-        if !wanted::GIVING.is_set() {
+        self.first_within(usize::MAX).or_else(|| self.first_of_all())
+    }
+
+    /// The same, if it is found by asking no more than so many.
+    fn first_within(&self, asks: usize) -> Option<(u64, Evictor<M>)> {
+        // Relaxed: what is doomed at this moment goes the next time.
+        if !wanted::GIVING.is_set() || self.ledger().doomed.load(Relaxed) > 0 {
             return None;
         }
         let list = M::evictors(&self.0);
-        // Relaxed: what is doomed at this moment goes the next time.
-        if self.ledger().doomed.load(Relaxed) == 0 {
-            let (mut look, mut next) = list.with(|evictors| {
-                let mut look = evictors.look();
-                let next = evictors.next(&mut look);
-                (look, next)
-            });
-            while let Some(candidate) = next {
-                // Before the pool is asked: what becomes idle after it was is no older.
-                let now = self.now();
-                let Oldest { stamp, hides } = candidate.evictor.oldest();
-                match stamp {
-                    _ if hides => break,
-                    Some(stamp) if stamp <= candidate.since => return Some((stamp, candidate.evictor)),
-                    _ => {}
-                }
-                next = list.with(|evictors| {
-                    evictors.note(look, &candidate, stamp.unwrap_or(now), stamp.is_none());
-                    evictors.next(&mut look)
-                });
+        let (mut look, mut next) = list.with(|evictors| {
+            let mut look = evictors.look(asks);
+            let next = evictors.next(&mut look);
+            (look, next)
+        });
+        while let Some(candidate) = next {
+            // Before the pool is asked: what becomes idle after it was is no older.
+            let now = self.now();
+            let Oldest { stamp, hides } = candidate.evictor.oldest();
+            match stamp {
+                _ if hides => break,
+                Some(stamp) if stamp <= candidate.since => return Some((stamp, candidate.evictor)),
+                _ => {}
             }
+            next = list.with(|evictors| {
+                evictors.note(look, &candidate, stamp.unwrap_or(now), stamp.is_none());
+                evictors.next(&mut look)
+            });
         }
-        self.first_of_all()
+        None
     }
 
     /// The same, and asks all of them.
@@ -305,17 +314,6 @@ impl<M: Mode> Account<M> {
             false => None,
         })
     }
-}
-
-/// Each that `after` says is the next after a number, from 0 on. Others may come and go meanwhile.
-#[cfg(feature = "alloc")]
-fn in_turn<E>(after: impl Fn(u64) -> Option<(u64, E)>) -> impl Iterator<Item = E> {
-    let mut last = 0;
-    core::iter::from_fn(move || {
-        let (number, evictor) = after(last)?;
-        last = number;
-        Some(evictor)
-    })
 }
 
 impl<M: Mode> Account<M> {
@@ -358,9 +356,10 @@ impl<M: Mode> Account<M> {
     fn evictable_up_to(&self, enough: usize, own: Option<&dyn Evict>) -> usize {
         let own = own.map_or(0, |own| own.evictable_up_to(enough));
         #[cfg(feature = "alloc")]
-        // Mostly the one that is to give has enough.
+        // Mostly the one that is to give has enough, and few have to be asked to find it.
         if let Some(missing) = enough.checked_sub(own).filter(|&missing| missing > 0)
-            && let Some((_, first)) = self.first_to_give()
+            && enough != usize::MAX
+            && let Some((_, first)) = self.first_within(FEW)
             && first.evictable_up_to(missing) >= missing
         {
             return enough;

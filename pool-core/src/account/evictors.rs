@@ -13,18 +13,18 @@
 //! asks, besides the one that gives, those whose oldest has gone since they were asked, and each that has nothing once for as long
 //! as it takes until all is used or evicted that was idle when it was asked before: O(log pools) each.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use super::numbered::Numbered;
+use alloc::collections::BTreeSet;
 use core::ops::Bound::{Excluded, Unbounded};
 
-/// Pools, by a counted pointer `E`, each of which has a number.
+/// Pools, by a counted pointer `E`.
 pub struct Evictors<E> {
-    all: BTreeMap<u64, Known<E>>,
+    all: Numbered<Known<E>>,
     by_age: BTreeSet<Place>,
     /// Those of `all` that have ever had objects in quarantine.
     quarantining: BTreeSet<u64>,
     /// How often somebody began to look for the oldest.
     looks: u64,
-    last: u64,
 }
 
 /// A pool, and where it is in the order of age.
@@ -68,19 +68,12 @@ pub(super) struct Candidate<E> {
 
 impl<E: Clone> Evictors<E> {
     pub(crate) const fn new() -> Self {
-        Self {
-            all: BTreeMap::new(),
-            by_age: BTreeSet::new(),
-            quarantining: BTreeSet::new(),
-            looks: 0,
-            last: 0,
-        }
+        Self { all: Numbered::new(), by_age: BTreeSet::new(), quarantining: BTreeSet::new(), looks: 0 }
     }
 
     /// A number that no pool has had here.
     pub(super) fn next_number(&mut self) -> u64 {
-        self.last += 1;
-        self.last
+        self.all.next_number()
     }
 
     pub(super) fn insert(&mut self, number: u64, evictor: E) {
@@ -91,15 +84,14 @@ impl<E: Clone> Evictors<E> {
 
     /// To be dropped when nothing is locked; whether it was among those that quarantine.
     pub(super) fn remove(&mut self, number: u64) -> Option<(E, bool)> {
-        let known = self.all.remove(&number)?;
+        let known = self.all.remove(number)?;
         self.by_age.remove(&known.place(number));
         Some((known.evictor, self.quarantining.remove(&number)))
     }
 
     /// The next after this one, by their numbers.
     pub(super) fn after(&self, number: u64) -> Option<(u64, E)> {
-        let (&number, known) = self.all.range((Excluded(number), Unbounded)).next()?;
-        Some((number, known.evictor.clone()))
+        self.all.after(number).map(|(number, known)| (number, known.evictor.clone()))
     }
 
     pub(super) fn begin_to_quarantine(&mut self, number: u64) {
@@ -109,27 +101,28 @@ impl<E: Clone> Evictors<E> {
     /// The same of those that have ever had objects in quarantine.
     pub(super) fn quarantining_after(&self, number: u64) -> Option<(u64, E)> {
         let number = *self.quarantining.range((Excluded(number), Unbounded)).next()?;
-        Some((number, self.all.get(&number)?.evictor.clone()))
+        Some((number, self.all.get(number)?.evictor.clone()))
     }
 
-    /// Begins a look for the oldest. Twice as many may be asked as there are, for others look, too, and change what is known.
-    pub(super) fn look(&mut self) -> Look {
+    /// Begins a look for the oldest that asks no more than so many, nor more than twice as many as there are: for others look, too,
+    /// and change what is known.
+    pub(super) fn look(&mut self, asks: usize) -> Look {
         self.looks += 1;
-        Look { number: self.looks, asks: 2 * self.all.len() }
+        Look { number: self.looks, asks: asks.min(2 * self.all.len()) }
     }
 
     /// Whom to ask next. `None` if all had nothing in this look, or it has asked enough.
     pub(super) fn next(&self, look: &mut Look) -> Option<Candidate<E>> {
         let &Place { since, number, .. } = self.by_age.first().filter(|first| first.vain < look.number)?;
         look.asks = look.asks.checked_sub(1)?;
-        Some(Candidate { number, since, evictor: self.all.get(&number)?.evictor.clone() })
+        Some(Candidate { number, since, evictor: self.all.get(number)?.evictor.clone() })
     }
 
     /// What the candidate has said: when its oldest was released, or, if it has `nothing`, what will be the earliest of what it
     /// gets next.
     pub(super) fn note(&mut self, look: Look, candidate: &Candidate<E>, since: u64, nothing: bool) {
         let number = candidate.number;
-        let Some(known) = self.all.get_mut(&number) else { return };
+        let Some(known) = self.all.get_mut(number) else { return };
         let before = known.place(number);
         // Others may have asked later and noted it already.
         known.since = known.since.max(since);
@@ -150,7 +143,7 @@ mod tests {
         oldest: impl Fn(char) -> Option<u64>,
         now: u64,
     ) -> (alloc::string::String, Option<char>) {
-        let (mut asked, mut look) = (alloc::string::String::new(), evictors.look());
+        let (mut asked, mut look) = (alloc::string::String::new(), evictors.look(usize::MAX));
         while let Some(candidate) = evictors.next(&mut look) {
             asked.push(candidate.evictor);
             let stamp = oldest(candidate.evictor);
@@ -203,7 +196,7 @@ mod tests {
     #[test]
     fn a_look_ends() {
         let mut pools = evictors("ab");
-        let mut look = pools.look();
+        let mut look = pools.look(usize::MAX);
         let mut asked = 0;
         while let Some(candidate) = pools.next(&mut look) {
             asked += 1;
@@ -218,7 +211,7 @@ mod tests {
             (Some((2, 'b')), Some((2, 'b')), None)
         );
         assert_eq!(pools.remove(2), Some(('b', true)));
-        let mut look = pools.look();
+        let mut look = pools.look(usize::MAX);
         assert!(pools.next(&mut look).is_none() && pools.quarantining_after(0).is_none());
     }
 }

@@ -23,6 +23,8 @@ use super::evictors::Evictors;
 #[cfg(feature = "alloc")]
 use super::mode::{Local, SharedHandle};
 #[cfg(feature = "alloc")]
+use super::numbered::Numbered;
+#[cfg(feature = "alloc")]
 use crate::{
     lock::Lock,
     sync::{Arc, Count64, Weak},
@@ -84,7 +86,10 @@ pub struct Ledger {
     pub(crate) on_event: Option<Handler<Shared>>,
     /// Whose ledgers are directly below; those in a `static` are not listed.
     #[cfg(feature = "alloc")]
-    pub(crate) children: Lock<Vec<Weak<Ledger>>>,
+    pub(crate) children: Lock<Numbered<Weak<Ledger>>>,
+    /// Its number on that list of the account above.
+    #[cfg(feature = "alloc")]
+    pub(crate) number: u64,
     /// Pools at or below that give idle objects back.
     #[cfg(feature = "alloc")]
     pub(crate) evictors: Lock<Evictors<Arc<Box<dyn Evict + Send + Sync>>>>,
@@ -183,7 +188,9 @@ impl Ledger {
                 parent,
                 on_event,
                 #[cfg(feature = "alloc")]
-                children: Lock::new(Vec::new()),
+                children: Lock::new(Numbered::new()),
+                #[cfg(feature = "alloc")]
+                number: 0,
                 #[cfg(feature = "alloc")]
                 evictors: Lock::new(Evictors::new()),
                 #[cfg(feature = "alloc")]
@@ -261,13 +268,13 @@ impl Drop for Ledger {
         if !wanted::CHILDREN.is_set() {
             return;
         }
-        let mut child: *const Self = self;
+        let mut child = self.number;
         let mut above = self.parent.take();
         // Those above that go too go one after the other and not each inside the one below: a tree may be deep.
         while let Some(parent) = above {
             forget_child(parent.ledger(), child);
             let SharedHandle::Counted(parent) = parent.into_handle() else { break };
-            child = Arc::as_ptr(&parent);
+            child = parent.number;
             above = Arc::into_inner(parent).and_then(|mut last| last.parent.take());
         }
     }
@@ -275,11 +282,8 @@ impl Drop for Ledger {
 
 /// Takes a ledger that goes, or has gone, off the list of the one above.
 #[cfg(feature = "alloc")]
-pub(crate) fn forget_child(parent: &Ledger, child: *const Ledger) {
-    let gone = parent.children.with(|children| {
-        let at = children.iter().position(|listed| core::ptr::eq(listed.as_ptr(), child))?;
-        Some(children.swap_remove(at))
-    });
+pub(crate) fn forget_child(parent: &Ledger, child: u64) {
+    let gone = parent.children.with(|children| children.remove(child));
     drop(gone);
 }
 
@@ -297,13 +301,21 @@ pub struct LocalNode {
 
 #[cfg(feature = "alloc")]
 impl LocalNode {
-    /// The ledger of which this one is a child.
-    pub(crate) fn listed_in(&self) -> Option<&Ledger> {
-        match (&self.parent, &self.above) {
-            (Some(parent), _) => Some(parent.ledger()),
-            (None, Some(credit)) => Some(credit.account().ledger()),
-            (None, None) => None,
-        }
+    fn listed_in(&self) -> Option<&Ledger> {
+        listed_in(self.parent.as_ref(), self.above.as_ref())
+    }
+}
+
+/// The ledger of which a local account is a child.
+#[cfg(feature = "alloc")]
+pub(crate) fn listed_in<'a>(
+    parent: Option<&'a Account<Local>>,
+    above: Option<&'a Credit>,
+) -> Option<&'a Ledger> {
+    match (parent, above) {
+        (Some(parent), _) => Some(parent.ledger()),
+        (None, Some(credit)) => Some(credit.account().ledger()),
+        (None, None) => None,
     }
 }
 
@@ -311,13 +323,13 @@ impl LocalNode {
 impl Drop for LocalNode {
     fn drop(&mut self) {
         if let Some(above) = self.listed_in() {
-            forget_child(above, &*self.ledger);
+            forget_child(above, self.ledger.number);
         }
         // As in `Ledger`.
         let mut above = self.parent.take();
         while let Some(mut last) = above.and_then(|parent| Rc::into_inner(parent.into_handle())) {
             if let Some(above) = last.listed_in() {
-                forget_child(above, &*last.ledger);
+                forget_child(above, last.ledger.number);
             }
             above = last.parent.take();
         }
@@ -346,6 +358,7 @@ impl fmt::Debug for Ledger {
 #[cfg(feature = "std")]
 mod tests {
     use super::*;
+    use crate::account::numbered::in_turn;
 
     // A server that makes an account for each request, and one list that grows for ever; or a refusal that keeps its
     // account's memory.
@@ -362,7 +375,14 @@ mod tests {
             let listed = |ledger: &Ledger| ledger.children.with(|children| children.len());
             assert_eq!([&server, &request].map(|account| listed(account.ledger())), [2, 1]);
             assert_eq!(listed(page.ledger()), 1);
-            let last = |ledger: &Ledger| ledger.children.with(|children| children.last().cloned());
+            let last = |ledger: &Ledger| {
+                let child = |after| {
+                    ledger
+                        .children
+                        .with(|children| children.after(after).map(|(number, child)| (number, child.clone())))
+                };
+                in_turn(child).last()
+            };
             let gone = [server.ledger(), page.ledger(), request.ledger()].map(last);
             drop((refusals, part, own, request));
             assert!(gone.iter().flatten().all(|gone| gone.upgrade().is_none()));

@@ -2,9 +2,10 @@
 
 use super::ledger::Ledger;
 use super::mode::Mode;
+use super::numbered::{Numbered, in_turn};
 use super::{Account, AccountRef};
 use crate::bytes::Bytes;
-use crate::sync::{Arc, Ordering::Relaxed};
+use crate::sync::{Arc, Ordering::Relaxed, Weak};
 use alloc::{
     string::String,
     vec::{self, Vec},
@@ -85,18 +86,15 @@ impl AccountRef {
 }
 
 impl Ledger {
-    /// The `nth` of the ledgers directly below that are alive.
+    /// The ledgers directly below that are alive.
     fn children(&self) -> impl Iterator<Item = Arc<Self>> {
-        let mut nth = 0;
-        core::iter::from_fn(move || {
-            loop {
-                let child = self.children.with(|children| children.get(nth).cloned())?;
-                nth += 1;
-                if let Some(child) = child.upgrade() {
-                    return Some(child);
-                }
-            }
-        })
+        let next = |after| {
+            let next = |children: &mut Numbered<Weak<Self>>| {
+                children.after(after).map(|(number, child)| (number, child.clone()))
+            };
+            self.children.with(next)
+        };
+        in_turn(next).filter_map(|child| child.upgrade())
     }
 
     fn snapshot(&self) -> AccountSnapshot {

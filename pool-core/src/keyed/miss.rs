@@ -92,12 +92,12 @@ where
         let estimate = self.factory.estimate(key);
         let mut claim = self.account.as_ref().map(Claim::on);
         let pending = self.begin_create(key, hash, estimate, &mut claim, room)?;
-        let (object, bytes) = make(&self.factory, key, &mut claim, |claim, more| {
+        let (making, bytes) = make(&self.factory, key, &mut claim, |claim, more| {
             self.grow(claim, claim.bytes().saturating_add(more), room)
         })?;
         let cost = match self.limits.window() {
             1 => Cost::NONE,
-            _ => Cost::new(self.factory.cost(key, &object)),
+            _ => Cost::new(self.factory.cost(key, making.object())),
         };
         let now = self.now();
         let mut guard = self.state.lock();
@@ -105,15 +105,14 @@ where
         if state.closed {
             drop(guard);
             drop(pending);
-            drop(claim);
-            drop(object);
+            drop(making);
             return Err(AcquireError::Closed);
         }
         let slot = pending.slot;
         mem::forget(pending);
         let cell = self.cells.at(slot);
         // SAFETY: the slot was reached and vacant when it was marked as pending, for this caller alone.
-        unsafe { cell.fill(object) };
+        unsafe { cell.fill(making.into_object()) };
         if let Some(claim) = claim {
             claim.commit();
         }

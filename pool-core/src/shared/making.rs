@@ -209,14 +209,14 @@ where
         let made = create(&self.factory, &(), estimate, self.account.as_ref(), grow)?;
         if self.is_closed() {
             drop(pending);
-            made.destroy();
+            drop(made);
             return Err(AcquireError::Closed);
         }
         mem::forget(pending);
 
-        let Made { object, bytes, claim } = made;
+        let Made { claim, object, bytes } = made;
         // SAFETY: the slot has no object, and by `take_vacant` no other user; the memory is inside an `UnsafeCell`.
-        unsafe { self.pages.object(slot).write(object) };
+        unsafe { self.pages.object(slot).write(object.into_inner()) };
         if let Some(claim) = claim {
             claim.commit();
         }

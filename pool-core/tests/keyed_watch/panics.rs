@@ -5,8 +5,8 @@ use pool_core::{
     Account, Factory, KeepAll, KeyedPool, KeyedPoolBuilder, Leak, ManualClock, NoClock, Observer, Removal,
     Storage, Tick,
 };
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// A key whose clones can be made to panic: all from the next on, or from the one after that.
 #[derive(PartialEq, Eq, Hash, Debug)]
@@ -71,6 +71,81 @@ fn a_clock_that_panics_leaves_no_object_behind() {
         );
     }
     assert!(panicked >= 3);
+}
+
+// The process ends, as the destructor of what was made panics after that of a victim, the clock or what says how dear it was; or
+// what was charged for it is still when that destructor runs.
+#[test]
+fn whoever_panics_while_an_object_is_made_its_destructor_may_too() {
+    thread_local! {
+        static USED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+        static FAILS: Cell<&'static str> = const { Cell::new("") };
+        static MADE: Cell<u32> = const { Cell::new(0) };
+    }
+    fn fail(what: &'static str) {
+        if FAILS.get() == what {
+            resume_unwind(Box::new(what));
+        }
+    }
+    struct Frail(usize, Account);
+    impl Drop for Frail {
+        fn drop(&mut self) {
+            USED.with_borrow_mut(|used| used.push(self.1.used()));
+            if !FAILS.get().is_empty() {
+                resume_unwind(Box::new("destructor"));
+            }
+        }
+    }
+    struct Frails(Account);
+    impl Factory<usize> for Frails {
+        type Object = Frail;
+        type Error = &'static str;
+        fn create(&self, &bytes: &usize) -> Result<Frail, &'static str> {
+            MADE.set(MADE.get() + 1);
+            Ok(Frail(bytes, self.0.clone()))
+        }
+        fn estimate(&self, _: &usize) -> usize {
+            1
+        }
+        fn measure(&self, frail: &Frail) -> usize {
+            frail.0
+        }
+        fn cost(&self, _: &usize, _: &Frail) -> u32 {
+            fail("cost");
+            1
+        }
+    }
+    /// Fails as soon as there is a new object.
+    struct Time;
+    impl pool_core::Clock for Time {
+        fn now(&self) -> Tick {
+            if MADE.get() == 2 {
+                fail("clock");
+            }
+            Tick(0)
+        }
+    }
+    for (what, limit) in [("cost", 200), ("clock", 200), ("victim", 100)] {
+        MADE.set(0);
+        let account = Account::new("a", limit);
+        let pool = KeyedPool::builder(Frails(account.clone()))
+            .account(account.clone())
+            .clock(Time)
+            .max_lifetime(9)
+            .evict_cheapest_of(4)
+            .build();
+        drop(pool.acquire(&60).unwrap());
+        FAILS.set(what);
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(pool.acquire(&70)))).is_err(), "{what}");
+        FAILS.set("");
+        // Of the victim, whose bytes are the new one's by then, and of that one.
+        let (used, idle): (&[usize], _) = if what == "victim" { (&[70, 0], 0) } else { (&[60], 60) };
+        assert_eq!(USED.take(), used, "{what}");
+        let stats = pool.stats();
+        assert_eq!((account.used(), stats.leased, stats.idle_bytes), (idle, 0, idle), "{what}");
+        drop(pool);
+        USED.take();
+    }
 }
 
 /// Whether `work` panics if the `nth` clone in it does, and all after it.

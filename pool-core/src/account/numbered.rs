@@ -1,0 +1,93 @@
+//! A list of what comes and goes while others go through it: [`Numbered`].
+
+use alloc::collections::BTreeMap;
+use core::ops::Bound::{Excluded, Unbounded};
+
+/// What is on the list has a number, higher than of all that came before, and keeps it. So whoever goes through the list from
+/// number to number, and lets go of its lock in between, meets each that was there all the time, whatever else came or went.
+/// O(log) each.
+pub(crate) struct Numbered<E> {
+    all: BTreeMap<u64, E>,
+    last: u64,
+}
+
+impl<E> Numbered<E> {
+    pub(crate) const fn new() -> Self {
+        Self { all: BTreeMap::new(), last: 0 }
+    }
+
+    /// A number that nothing has had.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    pub(super) fn insert(&mut self, number: u64, entry: E) {
+        self.all.insert(number, entry);
+    }
+
+    /// To be dropped when nothing is locked.
+    pub(super) fn remove(&mut self, number: u64) -> Option<E> {
+        self.all.remove(&number)
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&E> {
+        self.all.get(&number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut E> {
+        self.all.get_mut(&number)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The next after this number.
+    pub(super) fn after(&self, number: u64) -> Option<(u64, &E)> {
+        self.all.range((Excluded(number), Unbounded)).next().map(|(&number, entry)| (number, entry))
+    }
+}
+
+/// Each that `after` says is the next after a number, from the first on.
+pub(super) fn in_turn<E>(after: impl Fn(u64) -> Option<(u64, E)>) -> impl Iterator<Item = E> {
+    let mut last = 0;
+    core::iter::from_fn(move || {
+        let (number, entry) = after(last)?;
+        last = number;
+        Some(entry)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::RefCell;
+
+    // Others that are missed, or met twice, because one goes that was met already.
+    #[test]
+    fn who_was_there_all_the_time_is_met_once() {
+        let list = RefCell::new(Numbered::new());
+        let come = |name| {
+            let number = list.borrow_mut().next_number();
+            list.borrow_mut().insert(number, name);
+            number
+        };
+        let numbers = ['a', 'b', 'c', 'd', 'e'].map(come);
+        let mut met = alloc::string::String::new();
+        for name in in_turn(|after| list.borrow().after(after).map(|(number, &name)| (number, name))) {
+            met.push(name);
+            match name {
+                'b' => {
+                    let gone = [0, 1, 3].map(|nth| list.borrow_mut().remove(numbers[nth]));
+                    assert_eq!(gone, [Some('a'), Some('b'), Some('d')]);
+                }
+                'c' => _ = come('f'),
+                _ => {}
+            }
+        }
+        assert_eq!((met.as_str(), list.borrow().len()), ("abcef", 3));
+        let mut list = list.into_inner();
+        assert_eq!((list.remove(numbers[0]), list.get(numbers[2])), (None, Some(&'c')));
+    }
+}

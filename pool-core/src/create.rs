@@ -44,6 +44,8 @@ impl<T, M: Mode> Making<'_, '_, T, M> {
 }
 
 impl<T, M: Mode> Drop for Making<'_, '_, T, M> {
+    #[cold]
+    #[inline(never)]
     fn drop(&mut self) {
         *self.claim = None;
     }
@@ -85,7 +87,10 @@ pub(crate) fn make<'c, 'a, K, F: Factory<K>, M: Mode>(
     if let Some(held) = making.claim
         && held.bytes() != bytes
     {
-        adjust(held, bytes, grow).map_err(AcquireError::OverBudget)?;
+        if let Err(refusal) = adjust(held, bytes, grow) {
+            drop(making);
+            return Err(AcquireError::OverBudget(refusal));
+        }
     }
     Ok((making, bytes))
 }

@@ -4,7 +4,7 @@ use super::Account;
 use super::credit::Credit;
 use super::event::{AccountEvent, Handler};
 use super::evictors::Evictors;
-use super::ledger::{Ledger, LocalNode, listed_in};
+use super::ledger::{Ending, Ledger, LocalNode, listed_in};
 #[cfg(target_family = "wasm")]
 use super::levels::Tree;
 use super::mode::{Local, Mode, Shared, SharedHandle};
@@ -151,7 +151,7 @@ impl AccountBuilder<Local> {
             above,
             parent,
             on_event,
-            evictors: Lock::new(Evictors::new()),
+            evictors: Ending::new(Lock::new(Evictors::new())),
             releases: Cell::new(0),
         };
         Account(ManuallyDrop::new(Rc::new(node)))

@@ -66,6 +66,12 @@ pub(super) struct Candidate<E> {
     pub(super) evictor: E,
 }
 
+impl<E: Clone> Default for Evictors<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<E: Clone> Evictors<E> {
     pub(crate) const fn new() -> Self {
         Self { all: Numbered::new(), by_age: BTreeSet::new(), quarantining: BTreeSet::new(), looks: 0 }

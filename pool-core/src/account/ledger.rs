@@ -33,7 +33,11 @@ use crate::{
 #[cfg(feature = "alloc")]
 use alloc::{borrow::Cow, boxed::Box, rc::Rc, vec::Vec};
 #[cfg(feature = "alloc")]
-use core::cell::Cell;
+use core::{cell::Cell, mem};
+
+/// What an account's end drops only if anybody asked for it: a page need not download how.
+#[cfg(feature = "alloc")]
+pub(crate) type Ending<T> = mem::ManuallyDrop<T>;
 
 #[cfg(feature = "alloc")]
 type Name = Cow<'static, str>;
@@ -86,13 +90,13 @@ pub struct Ledger {
     pub(crate) on_event: Option<Handler<Shared>>,
     /// Whose ledgers are directly below; those in a `static` are not listed.
     #[cfg(feature = "alloc")]
-    pub(crate) children: Lock<Numbered<Weak<Ledger>>>,
+    pub(crate) children: Ending<Lock<Numbered<Weak<Ledger>>>>,
     /// Its number on that list of the account above.
     #[cfg(feature = "alloc")]
     pub(crate) number: u64,
     /// Pools at or below that give idle objects back.
     #[cfg(feature = "alloc")]
-    pub(crate) evictors: Lock<Evictors<Arc<Box<dyn Evict + Send + Sync>>>>,
+    pub(crate) evictors: Ending<Lock<Evictors<Arc<Box<dyn Evict + Send + Sync>>>>>,
     /// How many those are, here or of the node, to be read without the lock.
     #[cfg(feature = "alloc")]
     pub(crate) giving: Count,
@@ -188,11 +192,11 @@ impl Ledger {
                 parent,
                 on_event,
                 #[cfg(feature = "alloc")]
-                children: Lock::new(Numbered::new()),
+                children: Ending::new(Lock::new(Numbered::new())),
                 #[cfg(feature = "alloc")]
                 number: 0,
                 #[cfg(feature = "alloc")]
-                evictors: Lock::new(Evictors::new()),
+                evictors: Ending::new(Lock::new(Evictors::new())),
                 #[cfg(feature = "alloc")]
                 giving: Count::new(0),
                 #[cfg(feature = "alloc")]
@@ -265,9 +269,13 @@ impl Ledger {
 #[cfg(feature = "alloc")]
 impl Drop for Ledger {
     fn drop(&mut self) {
+        if wanted::GIVING.is_set() {
+            drop(self.evictors.with(mem::take));
+        }
         if !wanted::CHILDREN.is_set() {
             return;
         }
+        drop(self.children.with(mem::take));
         let mut child = self.number;
         let mut above = self.parent.take();
         // Those above that go too go one after the other and not each inside the one below: a tree may be deep.
@@ -293,7 +301,7 @@ pub struct LocalNode {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) parent: Option<Account<Local>>,
     pub(crate) on_event: Option<Handler<Local>>,
-    pub(crate) evictors: Lock<Evictors<Rc<Box<dyn Evict>>>>,
+    pub(crate) evictors: Ending<Lock<Evictors<Rc<Box<dyn Evict>>>>>,
     pub(crate) above: Option<Credit>,
     /// Counts the releases of the whole tree, if this is the top.
     pub(crate) releases: Cell<u64>,
@@ -322,6 +330,9 @@ pub(crate) fn listed_in<'a>(
 #[cfg(feature = "alloc")]
 impl Drop for LocalNode {
     fn drop(&mut self) {
+        if wanted::GIVING.is_set() {
+            drop(self.evictors.with(mem::take));
+        }
         if let Some(above) = self.listed_in() {
             forget_child(above, self.ledger.number);
         }

@@ -11,6 +11,12 @@ pub(crate) struct Numbered<E> {
     last: u64,
 }
 
+impl<E> Default for Numbered<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<E> Numbered<E> {
     pub(crate) const fn new() -> Self {
         Self { all: BTreeMap::new(), last: 0 }

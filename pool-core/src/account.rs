@@ -61,7 +61,6 @@
 //! | `credit` | bytes lent to a thread in advance, and recalled before anybody is refused |
 //! | `evict` | pools that give idle objects back to one another |
 //! | `evictors` | which of them has the oldest |
-//! | `numbered` | a list of what comes and goes while others go through it |
 //! | `report` | the tree as text and as a snapshot |
 
 #[cfg(feature = "alloc")]
@@ -75,8 +74,6 @@ mod evictors;
 mod ledger;
 mod levels;
 mod mode;
-#[cfg(feature = "alloc")]
-mod numbered;
 mod quiet;
 mod refusal;
 #[cfg(feature = "alloc")]

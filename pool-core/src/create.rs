@@ -86,11 +86,10 @@ pub(crate) fn make<'c, 'a, K, F: Factory<K>, M: Mode>(
     let bytes = factory.measure(making.object());
     if let Some(held) = making.claim
         && held.bytes() != bytes
+        && let Err(refusal) = adjust(held, bytes, grow)
     {
-        if let Err(refusal) = adjust(held, bytes, grow) {
-            drop(making);
-            return Err(AcquireError::OverBudget(refusal));
-        }
+        drop(making);
+        return Err(AcquireError::OverBudget(refusal));
     }
     Ok((making, bytes))
 }

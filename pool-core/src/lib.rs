@@ -80,6 +80,8 @@ mod local;
 #[cfg(feature = "alloc")]
 mod lock;
 mod lru;
+#[cfg(feature = "alloc")]
+mod numbered;
 mod observe;
 mod pages;
 mod shared;

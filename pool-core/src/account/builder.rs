@@ -8,8 +8,8 @@ use super::ledger::{Ending, Ledger, LocalNode, listed_in};
 #[cfg(target_family = "wasm")]
 use super::levels::Tree;
 use super::mode::{Local, Mode, Shared, SharedHandle};
-use super::numbered::Numbered;
 use crate::lock::Lock;
+use crate::numbered::Numbered;
 use crate::sync::{Arc, Ordering::Relaxed};
 use crate::wanted;
 use alloc::{borrow::Cow, boxed::Box, rc::Rc};

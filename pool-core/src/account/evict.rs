@@ -11,10 +11,10 @@
 //! Lists are locked to be read, and only then: what an [`Evict`] does, destructors among it, runs with nothing locked.
 
 use super::mode::Mode;
-#[cfg(feature = "alloc")]
-use super::numbered::in_turn;
 use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim, Crossed};
+#[cfg(feature = "alloc")]
+use crate::numbered::in_turn;
 
 #[cfg(feature = "alloc")]
 use crate::{

@@ -13,7 +13,7 @@
 //! asks, besides the one that gives, those whose oldest has gone since they were asked, and each that has nothing once for as long
 //! as it takes until all is used or evicted that was idle when it was asked before: O(log pools) each.
 
-use super::numbered::Numbered;
+use crate::numbered::Numbered;
 use alloc::collections::BTreeSet;
 use core::ops::Bound::{Excluded, Unbounded};
 

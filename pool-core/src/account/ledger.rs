@@ -23,7 +23,7 @@ use super::evictors::Evictors;
 #[cfg(feature = "alloc")]
 use super::mode::{Local, SharedHandle};
 #[cfg(feature = "alloc")]
-use super::numbered::Numbered;
+use crate::numbered::Numbered;
 #[cfg(feature = "alloc")]
 use crate::{
     lock::Lock,
@@ -369,7 +369,7 @@ impl fmt::Debug for Ledger {
 #[cfg(feature = "std")]
 mod tests {
     use super::*;
-    use crate::account::numbered::in_turn;
+    use crate::numbered::in_turn;
 
     // A server that makes an account for each request, and one list that grows for ever; or a refusal that keeps its
     // account's memory.

@@ -2,9 +2,9 @@
 
 use super::ledger::Ledger;
 use super::mode::Mode;
-use super::numbered::{Numbered, in_turn};
 use super::{Account, AccountRef};
 use crate::bytes::Bytes;
+use crate::numbered::{Numbered, in_turn};
 use crate::sync::{Arc, Ordering::Relaxed, Weak};
 use alloc::{
     string::String,

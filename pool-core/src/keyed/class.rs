@@ -5,6 +5,7 @@ use crate::account::Mode;
 use crate::clock::Clock;
 use crate::exclusive::Exclusive as _;
 use crate::lifecycle::{Factory, Resetter, Verdict};
+use crate::numbered::{Numbered, in_turn};
 use crate::observe::Observer;
 use crate::shared::{SharedPool, SharedPoolBuilder};
 use crate::slots::{Locked, Storage};
@@ -21,7 +22,7 @@ use core::hash::Hash;
 /// A class has the factory, the resetter, the account and the bound on retained bytes of its pool, and ends with it:
 /// [`close`](KeyedPool::close) closes its classes. [`maintain`](KeyedPool::maintain) maintains them: it destroys what they
 /// have doomed and, under pressure, what they have idle, as [`SharedPool::maintain`] says; at most as many objects of all
-/// of them as its limit says. What a class does not have, or has by itself:
+/// of them as its limit says, of at most as many classes, and the next call goes on with the others. What a class does not have, or has by itself:
 ///
 /// | of the pool | of a class |
 /// |---|---|
@@ -92,8 +93,49 @@ where
     }
 }
 
-/// The classes that were made, by key, as long as somebody has a handle.
-pub(super) type Classes<K> = Vec<(K, Weak<dyn AnyClass>)>;
+/// The classes that were made, as long as somebody has a handle.
+pub(super) struct Classes<K> {
+    made: Numbered<(K, Weak<dyn AnyClass>)>,
+    /// The one that was maintained last.
+    maintained: u64,
+}
+
+impl<K> Classes<K> {
+    pub(super) const fn new() -> Self {
+        Self { made: Numbered::new(), maintained: 0 }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, &(K, Weak<dyn AnyClass>))> {
+        in_turn(|after| self.made.after(after).map(|(number, class)| (number, (number, class))))
+    }
+
+    /// The class that is there for this key. There is one at most: who adds one takes those out that are dead.
+    fn living(&self, key: &K) -> Option<Arc<dyn AnyClass>>
+    where
+        K: Eq,
+    {
+        self.iter().find(|(_, (other, _))| other == key)?.1.1.upgrade()
+    }
+
+    /// Adds one; those that are dead, to be dropped when nothing is locked.
+    fn add(&mut self, key: K, class: Weak<dyn AnyClass>) -> Vec<(K, Weak<dyn AnyClass>)> {
+        let dead: Vec<u64> = self
+            .iter()
+            .filter(|(_, (_, class))| class.strong_count() == 0)
+            .map(|(number, _)| number)
+            .collect();
+        let number = self.made.next_number();
+        self.made.insert(number, (key, class));
+        dead.into_iter().filter_map(|number| self.made.remove(number)).collect()
+    }
+
+    /// The next to be maintained, if it is still there. After the last comes the first.
+    fn next(&mut self) -> Option<Arc<dyn AnyClass>> {
+        let (number, (_, class)) = self.made.after(self.maintained).or_else(|| self.made.after(0))?;
+        self.maintained = number;
+        class.upgrade()
+    }
+}
 
 /// A class of whatever type; a pool that named the type would have a type without end.
 pub(super) trait AnyClass: Any + Send + Sync {
@@ -157,19 +199,14 @@ where
         // Another thread may have made one in the meantime; then that is the one.
         let lost = {
             let mut classes = self.classes.lock();
-            match living(&classes, key) {
+            match classes.living(key) {
                 Some(winner) => Err(winner),
-                None => {
-                    let dead =
-                        classes.extract_if(.., |(_, class)| class.strong_count() == 0).collect::<Vec<_>>();
-                    classes.push((own_key, Arc::downgrade(&erased)));
-                    Ok(dead)
-                }
+                None => Ok(classes.add(own_key, Arc::downgrade(&erased))),
             }
         };
         drop(erased);
         match lost {
-            Ok(dead_keys) => drop(dead_keys),
+            Ok(dead) => drop(dead),
             Err(winner) => return winner.any().downcast().unwrap_or(class),
         }
         if self.is_closed() {
@@ -179,14 +216,9 @@ where
     }
 
     fn living_class(&self, key: &K) -> Option<Arc<KeyClass<K, F, L, R, C, O>>> {
-        let class = living(&self.classes.lock(), key)?;
+        let class = self.classes.lock().living(key)?;
         class.any().downcast().ok()
     }
-}
-
-/// There is one of each key at most: who adds one takes those out that are dead.
-fn living<K: Eq>(classes: &Classes<K>, key: &K) -> Option<Arc<dyn AnyClass>> {
-    classes.iter().find(|(other, _)| other == key)?.1.upgrade()
 }
 
 impl<K, F, R, C, S, O, M> KeyedPool<K, F, R, C, S, O, M>
@@ -197,7 +229,7 @@ where
 {
     /// The classes that are alive.
     fn living_classes(&self) -> Vec<Arc<dyn AnyClass>> {
-        self.classes.lock().iter().filter_map(|(_, class)| class.upgrade()).collect()
+        self.classes.lock().iter().filter_map(|(_, (_, class))| class.upgrade()).collect()
     }
 
     pub(super) fn close_classes(&self) {
@@ -206,10 +238,20 @@ where
         }
     }
 
-    /// Maintains the classes: at most so many objects of all, and as many bytes as are left. How many it destroyed.
+    /// Maintains the classes: at most so many objects of all, and as many bytes as are left. How many it destroyed. It looks at as
+    /// many classes as objects, and the next time goes on behind them.
     pub(super) fn maintain_classes(&self, objects: usize, bytes: &mut usize) -> usize {
         let mut left = WorkLimit { objects, bytes: *bytes };
-        let destroyed = self.living_classes().iter().map(|class| class.maintain(&mut left)).sum();
+        let mut destroyed = 0;
+        let count = self.classes.lock().made.len();
+        for _ in 0..count.min(objects) {
+            if left.is_reached() {
+                break;
+            }
+            // Not locked while it is maintained.
+            let next = self.classes.lock().next();
+            destroyed += next.map_or(0, |class| class.maintain(&mut left));
+        }
         *bytes = left.bytes;
         destroyed
     }

@@ -253,3 +253,24 @@ fn a_class_has_no_part_in_the_bounds_of_its_pool() {
     drop(large.acquire().unwrap());
     assert_eq!((large.maintain(1), large.stats().discarded), (1, 1), "and what it retains has the bound");
 }
+
+// A bounded slice that goes through all classes, however many, or through the first ones again and again.
+#[test]
+fn a_slice_looks_at_as_many_classes_as_objects_and_the_next_goes_on() {
+    // What it releases is doomed.
+    let pool: Pool = KeyedPoolBuilder::new(Blocks).max_retained_bytes(20).build_shared();
+    let classes: Vec<_> = (21..=25).map(|key| pool.class(&key)).collect();
+    let destroyed = || classes.iter().map(|class| class.stats().destroyed).collect::<Vec<_>>();
+    classes.iter().for_each(|class| drop(class.acquire().unwrap()));
+    assert_eq!(destroyed(), [0; 5], "a release destroys nothing");
+    assert_eq!((pool.maintain(2), destroyed()), (2, vec![1, 1, 0, 0, 0]));
+    classes[..2].iter().for_each(|class| drop(class.acquire().unwrap()));
+    assert_eq!((pool.maintain(2), destroyed()), (2, vec![1, 1, 1, 1, 0]));
+    assert_eq!((pool.maintain(2), destroyed()), (2, vec![2, 1, 1, 1, 1]));
+    assert_eq!((pool.maintain(1), pool.maintain(0), destroyed()), (1, 0, vec![2, 2, 1, 1, 1]));
+    // One of three looks is for a class that has something.
+    drop(classes[3].acquire().unwrap());
+    assert_eq!([(); 3].map(|()| pool.maintain(1)), [0, 1, 0]);
+    drop(classes);
+    assert_eq!(pool.maintain(WorkLimit::NONE), 0);
+}

@@ -23,40 +23,40 @@ impl<E> Numbered<E> {
     }
 
     /// A number that nothing has had.
-    pub(super) fn next_number(&mut self) -> u64 {
+    pub(crate) fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
 
-    pub(super) fn insert(&mut self, number: u64, entry: E) {
+    pub(crate) fn insert(&mut self, number: u64, entry: E) {
         self.all.insert(number, entry);
     }
 
     /// To be dropped when nothing is locked.
-    pub(super) fn remove(&mut self, number: u64) -> Option<E> {
+    pub(crate) fn remove(&mut self, number: u64) -> Option<E> {
         self.all.remove(&number)
     }
 
-    pub(super) fn get(&self, number: u64) -> Option<&E> {
+    pub(crate) fn get(&self, number: u64) -> Option<&E> {
         self.all.get(&number)
     }
 
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut E> {
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut E> {
         self.all.get_mut(&number)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
     /// The next after this number.
-    pub(super) fn after(&self, number: u64) -> Option<(u64, &E)> {
+    pub(crate) fn after(&self, number: u64) -> Option<(u64, &E)> {
         self.all.range((Excluded(number), Unbounded)).next().map(|(&number, entry)| (number, entry))
     }
 }
 
 /// Each that `after` says is the next after a number, from the first on.
-pub(super) fn in_turn<E>(after: impl Fn(u64) -> Option<(u64, E)>) -> impl Iterator<Item = E> {
+pub(crate) fn in_turn<E>(after: impl Fn(u64) -> Option<(u64, E)>) -> impl Iterator<Item = E> {
     let mut last = 0;
     core::iter::from_fn(move || {
         let (number, entry) = after(last)?;

@@ -64,11 +64,11 @@ fn full(f: &mut fmt::Formatter<'_>, what: &str, leased: usize, most: usize) -> f
     if leased < most { f.write_str("; the others are idle and could not make room") } else { Ok(()) }
 }
 
+/// What caused it is part of its text already; so the source is that of the factory's error, for who prints one after the other.
 impl<E: core::error::Error + 'static> core::error::Error for AcquireError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::OverBudget(refusal) => Some(refusal),
-            Self::Create(error) => Some(error),
+            Self::Create(error) => error.source(),
             _ => None,
         }
     }

@@ -76,11 +76,12 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 
 /// A [`KeyedPool`] for threads, which take turns by the mutex `L` of the user's choice.
 ///
-/// All methods are those of [`KeyedPool`], and user code runs with nothing locked in this kind as well, but for the keys' `Eq` and
-/// `Clone`. By an acquire or a release that makes no key or slot the mutex is held for a bounded number of steps: a look-up of the
+/// All methods are those of [`KeyedPool`], and user code runs with nothing locked in this kind as well, but for the keys' `Eq`,
+/// `Borrow` and `Clone`. By an acquire or a release that makes no key or slot the mutex is held for a bounded number of steps: a look-up of the
 /// key and two changes of lists, on a miss a few times that. While the pool grows its lists move under the mutex (at 2^20 objects
-/// for some 30 ms), and `keys`, `key_stats`, `trim` past what [`min_idle`](KeyedPoolBuilder::min_idle) keeps, and a `release_at` that is due
-/// before others hold it for O(objects). A thread that may not wait should not use it, but resolve a key once to a
+/// for some 30 ms). Longer, for O(objects), it is held by `keys`, `key_stats`, a `release_at` that is due before others, and where
+/// `trim` or a `maintain` without a limit passes over what stays (what [`min_idle`](KeyedPoolBuilder::min_idle) keeps, say);
+/// `maintain` with a limit holds it for no more than so many. A thread that may not wait should not use it, but resolve a key once to a
 /// [class](Self::class).
 ///
 /// **Order of eviction.** Within the pool it is LRU by the order in which releases got the mutex, exactly. Across the pools of
@@ -88,8 +89,9 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 /// with no miss of any of those pools between their releases, either may go first; if there was one, the one released earlier
 /// goes first. Misses of pools that only take divide nothing.
 /// The objects of a [class](KeyClass), or of a [`SharedPool`](crate::SharedPool) built by `build_arc`, count as released when
-/// the last of their class or pool was, or was made by `prewarm`: so they may go later than what was released after them
-/// elsewhere, as long as one of them is in use, and never earlier. What they have doomed goes before anything.
+/// the last of their class or pool was, or was made by `prewarm`, and those that come out of an explicit [`Cache`](crate::Cache)
+/// when all others were out as of when somebody last looked: so they may go later than what was released after them elsewhere, as
+/// long as one of them is in use, and never earlier. What they have doomed goes before anything.
 ///
 /// ```
 /// use pool_core::{Account, KeyedPoolBuilder};
@@ -121,14 +123,25 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// |---|---|---|
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; the end of those |
 /// | the same with objects in quarantine, if nothing else is idle | O(1) for each that is due | clock; the end of those that are not kept |
-/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(those pools), plus the factory; to be refused, O(idle objects of their classes and of shared pools) more | factory, clock, observer, event handler; the end of what is evicted |
+/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(log of their number) (see below), plus the factory; to be refused O(those pools), and O(idle objects of shared ones and of classes), more; each times the depth of the account | factory, clock, observer, event handler; the end of what is evicted |
 /// | dropping a lease, [`release`](Self::release), [`release_at`](Lease::release_at) | O(1); the last one more if others are due later | resetter, `measure`, clock; observer, if the lease was said to be leaked; event handler, if the object weighs something else now; its end if it is not kept, and that of an older one if too many of the key are idle |
 /// | [`discard`](Lease::discard), [`detach`](Lease::detach) | O(1) | clock and observer, if the lease was said to be leaked; the object's end, when detached without the destructor |
-/// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object | the end of what goes, [classes](Self#method.class) among it; `maintain`: clock, observer; `set_hard_limit`: the same for other pools of the account |
-/// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate; the end of what goes |
-/// | dropping the pool | O(slots) | event handler, destructor |
+/// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object, where other pools give O(log of their number) for `set_hard_limit`; `close`: O([classes](Self#method.class)) more | clock; the end of what goes, of classes too; `maintain`: observer; `set_hard_limit`: the same for other pools of the account |
+/// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, of `trim` the clock; the end of what goes |
+/// | [`keys`](Self::keys) | O(keys that were ever there at one time) | the keys' `Clone` |
+/// | dropping the pool | O(slots), and O(log of their number) where it gives to others | event handler, destructor |
 ///
 /// The end of an object is: the observer's [`removed`](Observer::removed), then the account's event handler, then its destructor.
+///
+/// Which of many pools has the oldest object is known from what they said last, and who looks asks those of which that does not hold
+/// any more: a pool counts once for each of its objects that was the oldest, and once for each time that all there is idle has gone
+/// since it was found with nothing. All are asked where they weigh [cost](KeyedPoolBuilder::evict_cheapest_of), while something is
+/// doomed or shown to the predicate of `retain`, and before anybody is refused. Each class of a pool counts as a pool.
+///
+/// **Large objects belong in a box.** A slot has the size of its object, on the heap like elsewhere, and stays with the pool for
+/// the next: what is evicted, trimmed or expired gives back what the object held, not the place where it lay. For objects
+/// that are a box, a vector or a handle that is nothing; a `[u8; 65536]` keeps its 64 KiB until the pool ends, while the
+/// account has them free for others.
 ///
 /// Memory beside the objects: 64 bytes for a slot, and a key, 56 bytes and a hash entry for each key that has
 /// objects; keys without any are forgotten. On the heap, storage doubles as it grows, so there may be twice as many slots; objects
@@ -330,7 +343,7 @@ where
         state.key_stats(class)
     }
 
-    /// The keys that have objects, in no particular order, and what is held for each. O(objects).
+    /// The keys that have objects, in no particular order, and what is held for each. O(keys that were ever there at one time).
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn keys(&self) -> alloc::vec::Vec<(K, KeyStats)> {

@@ -65,8 +65,8 @@ pub(crate) mod sealed {
 
 /// An object that is out of its pool `P`: `&Pool`, or `Rc<Pool>` or `Arc<Pool>`. Dropping it releases the object.
 ///
-/// A lease of a [`SharedPool`](crate::SharedPool) can be sent to another thread and dropped there, if the object can;
-/// one of another pool, or of a [`Cache`](crate::Cache), stays on its thread. No lease outlives a pool that it borrows:
+/// A lease of a [`SharedPool`](crate::SharedPool), or of a keyed pool for threads, can be sent to another thread and dropped there, if
+/// the object can; one of a pool for one thread, or of a [`Cache`](crate::Cache), stays on its thread. No lease outlives a pool that it borrows:
 ///
 /// ```compile_fail,E0597
 /// use pool_core::LocalPool;

@@ -194,7 +194,8 @@ pub enum Discard {
     Verdict,
     /// The resetter, the factory's `measure`, or the clock panicked; or who was told that it is detached.
     Panicked,
-    /// It had grown above what an object may retain, or above what the account had left.
+    /// It had grown above what an object may retain, or above what the account had left. The bytes that are told are those that
+    /// were charged, before it grew.
     Grown,
     /// The pool was closed.
     Closed,
@@ -234,7 +235,7 @@ impl Refusal<'_> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Leak {
-    /// Bytes of the object.
+    /// Bytes of the object, as of its creation or last release.
     pub bytes: usize,
     /// When it was leased, by the pool's clock.
     pub since: Tick,

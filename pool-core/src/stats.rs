@@ -37,7 +37,8 @@ pub struct PoolStats {
     pub misses: u64,
     /// Most objects out at one time.
     pub peak_leased: usize,
-    /// Bytes of the objects that are out, as of their creation or last release.
+    /// Bytes of the objects that are out, as of their creation or last release; of a pool that has neither an account nor a bound
+    /// on the bytes that are kept, as of their creation, here and in what follows.
     pub leased_bytes: usize,
     /// Bytes of the objects that wait.
     pub idle_bytes: usize,

@@ -160,6 +160,10 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
     }
 
     /// Forgets what was used longest ago until at most `bytes` are tracked; the ids, those used longest ago first.
+    ///
+    /// # Panics
+    ///
+    /// If an event handler of the account does: what was forgotten until then is not told.
     pub fn evict_to(&mut self, bytes: usize) -> Vec<Id> {
         let mut evicted = Vec::new();
         while self.used() > bytes {
@@ -206,7 +210,7 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
         self.find(id).map(|slot| self.entries[slot as usize].bytes)
     }
 
-    /// What is tracked, in no particular order.
+    /// What is tracked, in no particular order. O(most that was ever tracked at one time).
     pub fn iter(&self) -> impl Iterator<Item = (&Id, usize)> {
         self.entries.iter().filter_map(|entry| entry.id.as_ref().map(|id| (id, entry.bytes)))
     }

@@ -438,7 +438,13 @@ mod promises {
             body.try_grow(7).unwrap();
             rest.shrink(all - 150).unwrap();
             assert_eq!(root.used(), 57);
-            head.free();
+            // What is of another account or kind stays what it was.
+            let foreign = if external { leaf.try_reserve(3) } else { root.try_reserve(3) };
+            let foreign = body.merge(foreign.unwrap()).unwrap_err();
+            assert_eq!((body.bytes(), foreign.bytes(), root.used()), (7, 3, 60));
+            drop(foreign);
+            body.merge(head).unwrap();
+            assert_eq!((body.bytes(), root.used()), (57, 57));
             drop((rest, body, nothing));
             assert_eq!(root.used(), 0);
         }

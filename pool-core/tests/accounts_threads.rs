@@ -169,3 +169,24 @@ fn a_lifetime_peak_never_falls() {
     });
     assert_eq!((fell, account.peak()), (0, 0));
 }
+
+// An account that is missing in a report, or the largest consumer in a refusal, because another one ends beside it.
+#[test]
+fn who_is_there_is_in_every_report() {
+    let root = Account::new("root", 100);
+    for _ in 0..if cfg!(miri) { 2 } else { 2000 } {
+        let others: Vec<_> = (0..10).map(|_| Account::builder("other").parent(&root).build()).collect();
+        let steady = Account::builder("steady").parent(&root).build();
+        let held = steady.try_reserve(100).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(others));
+            for _ in 0..3 {
+                let snapshot = root.snapshot();
+                assert!(snapshot.children.iter().any(|child| child.name == "steady" && child.used == 100));
+                let refusal = root.try_reserve(1).unwrap_err().to_string();
+                assert!(refusal.ends_with("most by \"steady\" 100 B"), "{refusal}");
+            }
+        });
+        drop(held);
+    }
+}

@@ -1263,6 +1263,13 @@ mod promises {
         }
         drop(over);
         fx.check(0, 2);
+        // And here any would, and be seen by the peak.
+        account.set_hard_limit(1000);
+        account.reset_peak();
+        for _ in 0..3 {
+            drop([fx.pool.acquire().unwrap(), fx.pool.acquire().unwrap()]);
+            assert_eq!((account.used(), account.peak()), (2 * SIZE, 2 * SIZE));
+        }
         fx.finish();
     }
 

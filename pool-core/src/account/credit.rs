@@ -47,7 +47,8 @@ use core::marker::PhantomData;
 /// |---|---|
 /// | while the credit lasts | a few plain loads and stores, wait-free |
 /// | when it runs out or over, and close to a limit | as of the account |
-/// | that would be refused, while others hold credit | some microseconds, once: they hold none afterwards |
+/// | that would be refused, while others hold credit | some microseconds: they hold none afterwards |
+/// | that is refused, and others hold none | O(credits), some 2 ns each, under a short lock |
 ///
 /// ```
 /// use pool_core::Account;

@@ -10,6 +10,8 @@
 //!
 //! Lists are locked to be read, and only then: what an [`Evict`] does, destructors among it, runs with nothing locked.
 
+#[cfg(feature = "alloc")]
+use super::Reservation;
 use super::mode::Mode;
 use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim, Crossed};
@@ -222,13 +224,43 @@ impl<M: Mode> Account<M> {
     /// Evicts idle objects of the pools that give back to one another, those released longest ago first and no more
     /// than needed, until `bytes` more would fit. Returns the bytes freed.
     ///
-    /// Somebody else may take them before the caller does. Runs destructors.
+    /// Somebody else may take them before the caller does, but for [`reserve_making_room`](Self::reserve_making_room). Runs
+    /// destructors. O(log pools) per object, and O(pools) to be refused; each times the depth.
     ///
     /// # Errors
     ///
     /// [`OverBudget`] if they would not fit even if everything idle were evicted; then nothing is.
     pub fn make_room(&self, bytes: usize) -> Result<usize, OverBudget> {
         self.evict_until(0, bytes, None)
+    }
+
+    /// As [`try_reserve`](Self::try_reserve), but before it is refused idle objects of the pools that give back to one another make
+    /// room, as for a pool's own new object: those released longest ago first, and no more than needed.
+    ///
+    /// ```
+    /// use pool_core::{Account, KeyedPoolBuilder};
+    /// use std::convert::Infallible;
+    /// use std::rc::Rc;
+    ///
+    /// let page = Account::local("page", 1000);
+    /// let tiles = KeyedPoolBuilder::new(|_: &u8| Ok::<_, Infallible>(vec![0u8; 400]));
+    /// let tiles = tiles.estimate(|_| 424).account(page.clone()).build_rc();
+    /// drop((tiles.acquire(&1)?, tiles.acquire(&2)?));
+    /// assert!(page.try_reserve(500).is_err());
+    /// let upload = page.reserve_making_room(500)?;
+    /// assert_eq!((page.used(), tiles.stats().evicted), (924, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Runs destructors. O(log pools) per object, and O(pools) to be refused; each times the depth.
+    ///
+    /// # Errors
+    ///
+    /// [`OverBudget`], with what is evictable, if they would not fit even if everything idle were evicted; then nothing is.
+    pub fn reserve_making_room(&self, bytes: usize) -> Result<Reservation<Self>, OverBudget> {
+        let mut claim = Claim::on(self);
+        claim.grow_making_room(bytes, None)?;
+        Ok(claim.into_reservation())
     }
 
     /// What pools that others can make give way have given back, ever: of a local tree, those of the shared tree that it is part

@@ -181,6 +181,23 @@ impl<A: Charge> Reservation<A> {
     /// Gives everything back, as dropping does.
     pub fn free(self) {}
 
+    /// Takes over the bytes of another claim, as the opposite of [`split`](Self::split). The account sees no difference.
+    ///
+    /// # Errors
+    ///
+    /// The other, as it was, if it is of another account, or only one of the two is external.
+    pub fn merge(&mut self, mut other: Self) -> Result<(), Self>
+    where
+        A: PartialEq,
+    {
+        if self.account != other.account || self.external != other.external {
+            return Err(other);
+        }
+        // Cannot overflow: the account has charged both.
+        self.bytes += core::mem::take(&mut other.bytes);
+        Ok(())
+    }
+
     #[inline(always)]
     fn without(&self, bytes: usize) -> Result<usize, NotHeld> {
         self.bytes.checked_sub(bytes).ok_or(NotHeld { requested: bytes, held: self.bytes })
@@ -340,6 +357,14 @@ impl<'a, M: Mode> Claim<'a, M> {
         let surplus = self.bytes.saturating_sub(bytes);
         self.bytes -= surplus;
         self.account.uncharge(surplus, false);
+    }
+
+    /// The same claim, by a handle of its own.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn into_reservation(self) -> Reservation<Account<M>> {
+        let reservation = Reservation { account: self.account.clone(), bytes: self.bytes, external: false };
+        self.commit();
+        reservation
     }
 
     /// The charge stays: whatever holds the bytes now uncharges them one day.

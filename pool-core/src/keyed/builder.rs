@@ -189,7 +189,7 @@ where
     }
 
     /// The account that the objects' bytes are charged to, a shared or a local one. Default: none, the pool then counts
-    /// bytes but refuses none. If the factory is a closure, it takes an [`estimate`](Self::estimate) to stay within the account
+    /// the bytes that objects have when they are made, and refuses none. If the factory is a closure, it takes an [`estimate`](Self::estimate) to stay within the account
     /// while an object is made.
     ///
     /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by

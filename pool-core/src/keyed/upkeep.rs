@@ -30,7 +30,7 @@ where
 {
     /// Destroys idle objects, those released longest ago first, until at most `target` are idle in all. Leaves
     /// each key its [`min_idle`](super::KeyedPoolBuilder::min_idle). What was in quarantine and is due counts as idle. Returns
-    /// how many were destroyed.
+    /// how many were destroyed. What a destructor makes idle meanwhile counts: one that always does makes this endless.
     pub fn trim(&self, target: usize) -> usize {
         let _ = self.end_quarantines();
         let min_idle = self.limits.min_idle();
@@ -75,7 +75,11 @@ where
     }
 
     /// Destroys idle objects, those released longest ago first, until the pool holds at most `bytes`, leased and
-    /// idle, or nothing is idle. What was in quarantine and is due counts as idle. Returns the bytes freed.
+    /// idle, or nothing is idle. What was in quarantine and is due counts as idle. Returns the bytes freed. Endless with a
+    /// destructor that always makes more.
+    ///
+    /// A pool that has no account weighs an object when it is made, and again at its release only if
+    /// [`max_retained_bytes`](super::KeyedPoolBuilder::max_retained_bytes) is set: else what it grew by is not seen here.
     pub fn evict_to(&self, bytes: usize) -> usize {
         let _ = self.end_quarantines();
         let asked = Removal::Evicted(Eviction::Asked);

@@ -102,7 +102,8 @@ where
     ///
     /// A shared pool notes at a release only how many misses the pools of the tree have had by then, and only for all its
     /// objects together. So its idle objects count as released when the last of them was, or was made by
-    /// [`prewarm`](SharedPool::prewarm): they may go later than what other pools released after them, never earlier. Between
+    /// [`prewarm`](SharedPool::prewarm): they may go later than what other pools released after them, never earlier. So may what comes
+    /// out of an explicit [`Cache`](crate::Cache) while all else is out: it counts as released when somebody last looked. Between
     /// that release and one of another pool the order is as in `SharedKeyedPool`: the one with
     /// a miss after it goes first. Which object of the pool goes is as in [`trim`](SharedPool::trim), but those that threads
     /// keep for themselves are the last; what is doomed goes before anything. O(1), however many are idle.

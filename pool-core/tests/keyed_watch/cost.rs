@@ -32,7 +32,7 @@ fn room_is_made_by_what_is_cheapest_to_make_again() {
     assert_eq!(idle(&exact), [310, 290, 299]);
 }
 
-// Bytes as they were when it was made; two digits of what is asked.
+// Bytes as they were when it was made; two digits of what is asked; what it was passed over for before it was used again.
 #[test]
 fn what_is_cheapest_is_so_for_the_bytes_that_it_has_now() {
     /// Costs as much as its key says, and takes as many bytes as somebody set.
@@ -68,6 +68,20 @@ fn what_is_cheapest_is_so_for_the_bytes_that_it_has_now() {
         drop(pool.acquire(&newer).unwrap());
         drop(pool.acquire(&1).unwrap());
         assert!(pool.try_acquire(&older).is_some() && pool.try_acquire(&newer).is_none(), "{newer} goes");
+    }
+
+    // Passed over for 200 it is worth half, and when it was used again all of it.
+    for (used_again, goes) in [(false, 300), (true, 201)] {
+        let pool = build();
+        for key in [300, 200, 201] {
+            drop(pool.acquire(&key).unwrap());
+        }
+        assert!(pool.key_stats(&200).is_none() && pool.stats().idle == 2);
+        if used_again {
+            drop(pool.try_acquire(&300).unwrap());
+        }
+        drop(pool.acquire(&1).unwrap());
+        assert!(pool.key_stats(&goes).is_none(), "{goes} goes");
     }
 }
 

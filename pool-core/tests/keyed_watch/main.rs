@@ -40,10 +40,12 @@ impl Factory<usize> for Blocks {
 struct Washer {
     discard: Cell<bool>,
     panic: Cell<bool>,
+    washed: Cell<u32>,
 }
 
 impl Resetter<Block> for &Washer {
     fn reset(&self, _: &mut Block) -> Verdict {
+        self.washed.set(self.washed.get() + 1);
         assert!(!self.panic.get(), "as planned");
         if self.discard.get() { Verdict::Discard } else { Verdict::Keep }
     }

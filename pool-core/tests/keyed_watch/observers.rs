@@ -137,12 +137,13 @@ fn what_nobody_used_is_idle_and_not_reset_if_its_telling_panics() {
     washer.discard.set(true);
     log.1.set(true);
     assert!(catch_unwind(AssertUnwindSafe(|| drop(pool.acquire(&5)))).is_err());
+    assert_eq!(washer.washed.get(), 0);
     clock.set(Tick(11));
     pool.maintain(9);
     assert_eq!(log.take(), ["created 5 5"]);
     assert_eq!((pool.stats().leased, idle(&pool)), (0, vec![5]));
     drop(pool.try_acquire(&5).unwrap());
-    assert_eq!(log.take(), ["removed 5 5 Discarded(Verdict)"]);
+    assert_eq!((log.take(), washer.washed.get()), (vec!["removed 5 5 Discarded(Verdict)".into()], 1));
 }
 
 /// Counts what was made and what went.

@@ -74,6 +74,9 @@ fn what_is_due_is_idle_for_all_who_ask() {
     let (_, pool) = due(60);
     clock.advance(5);
     assert_eq!((pool.prewarm(&60, 1), pool.stats().created), (Ok(0), 1));
+
+    let (_, pool) = due(60);
+    clock.advance(5);
     assert_eq!(pool.trim(0), 1);
 
     let (_, pool) = due(60);

@@ -273,3 +273,79 @@ fn threads_stay_within_the_budget_and_end_at_zero() {
     drop((a, b, class));
     assert_eq!((root.used(), leaf.used()), (0, 0));
 }
+
+// A pool that is passed over as another one ends, which stood before it in a list: what it has idle is said to be in use, or stays
+// although it is the oldest.
+#[test]
+fn no_pool_is_left_out_as_another_ends() {
+    for unlock in 0.. {
+        for lowered in [false, true] {
+            let root = Account::new("root", 100);
+            let meddled = || KeyedPoolBuilder::new(Blocks).account(root.clone()).build_shared::<Meddled>();
+            let (ends, asked, younger) = (meddled(), meddled(), pool(&root));
+            let oldest = pool(&root);
+            let _held = root.try_reserve(10).unwrap();
+            drop(oldest.acquire(&40).unwrap());
+            drop(younger.acquire(&25).unwrap());
+            drop(younger.acquire(&24).unwrap());
+            let ended = Rc::new(Cell::new(false));
+            let then = Rc::clone(&ended);
+            MEDDLE.set(Some((unlock, Box::new(move || (drop(ends), then.set(true)).1))));
+            if lowered {
+                assert_eq!(root.set_hard_limit(10), 0);
+            } else {
+                drop(asked.acquire(&41).unwrap());
+                assert_eq!((oldest.stats().evicted, younger.stats().evicted), (1, 0));
+            }
+            if !ended.get() {
+                assert!(MEDDLE.take().is_some() && unlock > 1, "{unlock}");
+                return;
+            }
+        }
+    }
+}
+
+// Which pool has the oldest, of many that are used, empty, and come and go: any other order than that of a list of all.
+#[test]
+fn of_many_pools_the_one_with_the_oldest_object_gives() {
+    const LIMIT: usize = 60;
+    let account = Account::local("page", LIMIT);
+    let build = || KeyedPoolBuilder::new(Blocks).account(account.clone()).build_rc();
+    let mut pools: Vec<_> = (0..if cfg!(miri) { 10 } else { 200 }).map(|_| build()).collect();
+    // The idle objects, by pool and key, in the order of their release.
+    let mut idle: Vec<(usize, usize)> = Vec::new();
+    let mut dice = 9_u64;
+    for _ in 0..if cfg!(miri) { 100 } else { 20_000 } {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        // Few of them much, so that most are empty most of the time.
+        let at = (dice % pools.len() as u64).min(dice >> 8 & 255) as usize;
+        let bytes = (dice >> 20) as usize % 7 + 1;
+        if dice >> 30 & 63 == 0 {
+            idle.retain(|&(pool, _)| pool != at);
+            pools[at] = build();
+            continue;
+        }
+        drop(pools[at].acquire(&bytes).unwrap());
+        match idle.iter().rposition(|&object| object == (at, bytes)) {
+            Some(hit) => _ = idle.remove(hit),
+            None => {
+                let held = |idle: &[(usize, usize)]| idle.iter().map(|(_, bytes)| bytes).sum::<usize>();
+                while held(&idle) + bytes > LIMIT {
+                    idle.remove(0);
+                }
+            }
+        }
+        idle.push((at, bytes));
+        assert_eq!(account.used(), idle.iter().map(|(_, bytes)| bytes).sum());
+        let there = |pool: usize| idle.iter().filter(|&&(other, _)| other == pool).count();
+        assert_eq!(pools[at].stats().idle, there(at));
+    }
+    (0..pools.len()).for_each(|at| {
+        let own = idle.iter().filter(|&&(pool, _)| pool == at).map(|&(_, bytes)| bytes);
+        let mut keys = Vec::new();
+        pools[at].retain(|&key, _| (keys.push(key), true).1);
+        assert_eq!(keys, own.collect::<Vec<_>>());
+    });
+}

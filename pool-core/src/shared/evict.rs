@@ -178,6 +178,28 @@ where
 mod tests {
     use super::*;
 
+    // Accounts that ask each of their pools, for ever, as something that was doomed there has gone another way.
+    #[test]
+    #[cfg(feature = "std")]
+    fn what_was_doomed_and_is_gone_is_on_no_account() {
+        let server = Account::new("server", 1000);
+        let page = Account::builder("page").parent(&server).build();
+        let discard = |_: &mut [u8; 8]| crate::lifecycle::Verdict::Discard;
+        let make = |_: &()| Ok::<_, core::convert::Infallible>([0; 8]);
+        let pool = SharedPool::builder(make).resetter(discard).account(page.clone()).build_arc();
+        let doomed = || [&page, &server].map(|account| account.ledger().doomed.load(Ordering::Relaxed));
+        let doom = || drop([(); 3].map(|()| pool.acquire().unwrap()));
+        doom();
+        assert_eq!(doomed(), [3, 3]);
+        assert_eq!((pool.maintain(2), doomed()), (2, [1, 1]));
+        assert_eq!((server.make_room(1000), doomed()), (Ok(8), [0, 0]));
+        doom();
+        assert_eq!(pool.trim(0), 3);
+        doom();
+        drop(pool);
+        assert_eq!((doomed(), server.used()), ([0, 0], 0));
+    }
+
     // A pool that is thought older than it is, because a thread that was held up in its release comes last.
     #[test]
     fn a_time_is_not_set_backwards() {

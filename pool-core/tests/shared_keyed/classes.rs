@@ -8,7 +8,7 @@ use pool_core::{
 };
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 // A class of its own for each caller, whose objects others never see; one that lives for ever, or not as long as a handle.
@@ -156,6 +156,24 @@ fn what_a_class_has_doomed_goes_before_anything_idle() {
     let held = other.acquire(&30).unwrap();
     assert_eq!((class.stats().discarded, idle_keys(&other), account.used()), (1, vec![50], 80));
     drop(held);
+
+    // Also if it was asked before, when what it had was younger than what others have.
+    static DISCARDS: AtomicBool = AtomicBool::new(false);
+    let verdict = |_: &mut Block| if DISCARDS.load(Relaxed) { Verdict::Discard } else { Verdict::Keep };
+    let account = Account::new("server", 100);
+    let pool: Arc<SharedKeyedPool<_, _, RawMutex, _>> =
+        KeyedPoolBuilder::new(Blocks).resetter(verdict).account(account.clone()).build_shared();
+    let other = self::pool(&account);
+    let class = pool.class(&30);
+    drop(other.acquire(&40).unwrap());
+    drop(other.acquire(&29).unwrap());
+    drop(class.acquire().unwrap());
+    drop(other.acquire(&28).unwrap());
+    assert_eq!((class.stats().idle, idle_keys(&other)), (1, vec![28, 29]), "the oldest went");
+    DISCARDS.store(true, Relaxed);
+    drop(class.try_acquire().unwrap());
+    drop(other.acquire(&27).unwrap());
+    assert_eq!((class.stats().discarded, idle_keys(&other)), (1, vec![27, 28, 29]));
 }
 
 /// The time of a miss that evicts one object of a class which has so many idle ones; the fastest of some. The pool has, or

@@ -300,3 +300,24 @@ fn a_lowered_limit_evicts_in_the_order_of_release_and_says_so() {
     let asked = pool_core::Removal::Evicted(pool_core::Eviction::Asked);
     assert_eq!(*pool.observer().0.lock().unwrap(), [(100, asked), (101, asked)]);
 }
+
+// What is taken for gone, or for as new as what comes next, because somebody looked at it just when the oldest was wanted.
+#[test]
+fn what_was_shown_to_a_predicate_is_as_old_as_before() {
+    let account = Account::local("page", 60);
+    let [shown, other, asks] =
+        [(); 3].map(|()| KeyedPoolBuilder::new(Blocks).account(account.clone()).build_rc());
+    let _held = asks.acquire(&10).unwrap();
+    drop(shown.acquire(&20).unwrap());
+    drop((other.acquire(&15).unwrap(), other.acquire(&15).unwrap()));
+    let evicted = || [shown.stats().evicted, other.stats().evicted];
+    let mut seen = 0;
+    shown.retain(|_, _| {
+        seen += 1;
+        drop(asks.acquire(&14).unwrap());
+        assert_eq!(evicted(), [0, 1], "the oldest of those that may go");
+        true
+    });
+    drop(asks.acquire(&13).unwrap());
+    assert_eq!((seen, evicted()), (1, [1, 1]));
+}

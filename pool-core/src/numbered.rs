@@ -41,10 +41,6 @@ impl<E> Numbered<E> {
         self.all.get(&number)
     }
 
-    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut E> {
-        self.all.get_mut(&number)
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) const OBJECTS: &str = "cost-by-objects";
 pub(crate) const KEYS: &str = "cost-by-keys";
 pub(crate) const EVICTIONS: &str = "cost-of-evictions";
+pub(crate) const POOLS: &str = "cost-by-pools";
 
 /// How many of them come and go.
 const FEW: usize = 10;
@@ -49,6 +50,8 @@ pub(crate) const EVICTED: Rows = [
     ("SharedPool, 100 000", 100_000),
     ("SharedPool, 1 000 000", 1_000_000),
 ];
+pub(crate) const GIVING: [(&str, usize); 3] =
+    [("KeyedPool, 10", 10), ("KeyedPool, 1 000", 1_000), ("KeyedPool, 10 000", 10_000)];
 type Rows = [(&'static str, usize); 4];
 pub(crate) const KEYED: [(&str, u32); 3] =
     [("KeyedPool, 10", 10), ("KeyedPool, 1 000", 1_000), ("KeyedPool, 100 000", 100_000)];
@@ -154,6 +157,41 @@ pub(super) fn of_evictions() -> Workload {
         per: "miss",
         note: "Misses of a SharedPool, of which each evicts an object of another that has 10 to 1 000 000 idle: the bars are to be \
                alike.",
+        contenders: rows.into(),
+        facts: None,
+    }
+}
+
+/// Of so many pools under one account all but one have an object. Each in turn makes its own, for which the oldest of all goes, that
+/// of the next.
+fn misses_among(pools: usize) -> impl FnMut(usize) {
+    let account = Account::local("bench", (pools - 1) * size_of::<Small>());
+    let pools: Vec<_> = (0..pools)
+        .map(|_| {
+            let builder = KeyedPool::<(), _>::builder(|_: &()| Ok::<Small, Infallible>([0; 8]));
+            builder.estimate(|&()| size_of::<Small>()).account(account.clone()).build_rc()
+        })
+        .collect();
+    let mut next = 0;
+    let mut run = move |operations| {
+        for _ in 0..operations {
+            black_box(&mut pools[next].acquire(&()).ok());
+            next = if next + 1 == pools.len() { 0 } else { next + 1 };
+        }
+    };
+    // All have had their turn.
+    run(2 * GIVING[2].1);
+    run
+}
+
+pub(super) fn by_pools() -> Workload {
+    let rows = GIVING.map(|(name, pools)| Contender::here(name, Kind::Ours, misses_among(pools)).of(PACKAGE));
+    Workload {
+        slug: POOLS,
+        title: "Cost by pools",
+        per: "miss",
+        note: "10 to 10 000 pools under one account make an object in turn, for which another's goes: the more they are, the longer \
+               ago was one of them in the processor's cache.",
         contenders: rows.into(),
         facts: None,
     }

@@ -105,6 +105,7 @@ pub const ALL: &[(&str, fn() -> Workload)] = &[
     (cost::OBJECTS, cost::by_objects),
     (cost::KEYS, cost::by_keys),
     (cost::EVICTIONS, cost::of_evictions),
+    (cost::POOLS, cost::by_pools),
     (keyed::HITS, keyed::hits),
     (keyed::EVICTING, keyed::evicting),
     (account::ALONE, account::alone),

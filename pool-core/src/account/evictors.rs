@@ -14,24 +14,19 @@
 //! as it takes until all is used or evicted that was idle when it was asked before: O(log pools) each.
 
 use crate::numbered::Numbered;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, BinaryHeap, binary_heap::PeekMut};
+use core::cmp::Reverse;
 use core::ops::Bound::{Excluded, Unbounded};
 
 /// Pools, by a counted pointer `E`.
 pub struct Evictors<E> {
-    all: Numbered<Known<E>>,
-    by_age: BTreeSet<Place>,
+    all: Numbered<E>,
+    /// A place for each of them, and for some that are gone, until that is found or half of all are so.
+    by_age: BinaryHeap<Reverse<Place>>,
     /// Those of `all` that have ever had objects in quarantine.
     quarantining: BTreeSet<u64>,
     /// How often somebody began to look for the oldest.
     looks: u64,
-}
-
-/// A pool, and where it is in the order of age.
-struct Known<E> {
-    since: u64,
-    vain: u64,
-    evictor: E,
 }
 
 /// Where a pool is in the order of age.
@@ -42,12 +37,6 @@ struct Place {
     /// The look at which it had none; 0 if it had one.
     vain: u64,
     number: u64,
-}
-
-impl<E> Known<E> {
-    fn place(&self, number: u64) -> Place {
-        Place { since: self.since, vain: self.vain, number }
-    }
 }
 
 /// A look for the oldest.
@@ -66,38 +55,42 @@ pub(super) struct Candidate<E> {
     pub(super) evictor: E,
 }
 
-impl<E: Clone> Default for Evictors<E> {
+impl<E> Default for Evictors<E> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<E: Clone> Evictors<E> {
+impl<E> Evictors<E> {
     pub(crate) const fn new() -> Self {
-        Self { all: Numbered::new(), by_age: BTreeSet::new(), quarantining: BTreeSet::new(), looks: 0 }
+        Self { all: Numbered::new(), by_age: BinaryHeap::new(), quarantining: BTreeSet::new(), looks: 0 }
     }
+}
 
+impl<E: Clone> Evictors<E> {
     /// A number that no pool has had here.
     pub(super) fn next_number(&mut self) -> u64 {
         self.all.next_number()
     }
 
     pub(super) fn insert(&mut self, number: u64, evictor: E) {
-        let known = Known { since: 0, vain: 0, evictor };
-        self.by_age.insert(known.place(number));
-        self.all.insert(number, known);
+        self.by_age.push(Reverse(Place { since: 0, vain: 0, number }));
+        self.all.insert(number, evictor);
     }
 
     /// To be dropped when nothing is locked; whether it was among those that quarantine.
     pub(super) fn remove(&mut self, number: u64) -> Option<(E, bool)> {
-        let known = self.all.remove(number)?;
-        self.by_age.remove(&known.place(number));
-        Some((known.evictor, self.quarantining.remove(&number)))
+        let evictor = self.all.remove(number)?;
+        if self.by_age.len() > 2 * self.all.len() {
+            let all = &self.all;
+            self.by_age.retain(|Reverse(place)| all.get(place.number).is_some());
+        }
+        Some((evictor, self.quarantining.remove(&number)))
     }
 
     /// The next after this one, by their numbers.
     pub(super) fn after(&self, number: u64) -> Option<(u64, E)> {
-        self.all.after(number).map(|(number, known)| (number, known.evictor.clone()))
+        self.all.after(number).map(|(number, evictor)| (number, evictor.clone()))
     }
 
     pub(super) fn begin_to_quarantine(&mut self, number: u64) {
@@ -107,7 +100,7 @@ impl<E: Clone> Evictors<E> {
     /// The same of those that have ever had objects in quarantine.
     pub(super) fn quarantining_after(&self, number: u64) -> Option<(u64, E)> {
         let number = *self.quarantining.range((Excluded(number), Unbounded)).next()?;
-        Some((number, self.all.get(number)?.evictor.clone()))
+        Some((number, self.all.get(number)?.clone()))
     }
 
     /// Begins a look for the oldest that asks no more than so many, nor more than twice as many as there are: for others look, too,
@@ -118,24 +111,32 @@ impl<E: Clone> Evictors<E> {
     }
 
     /// Whom to ask next. `None` if all had nothing in this look, or it has asked enough.
-    pub(super) fn next(&self, look: &mut Look) -> Option<Candidate<E>> {
-        let &Place { since, number, .. } = self.by_age.first().filter(|first| first.vain < look.number)?;
-        look.asks = look.asks.checked_sub(1)?;
-        Some(Candidate { number, since, evictor: self.all.get(number)?.evictor.clone() })
+    pub(super) fn next(&mut self, look: &mut Look) -> Option<Candidate<E>> {
+        loop {
+            let first = self.by_age.peek_mut()?;
+            let Reverse(Place { since, vain, number }) = *first;
+            match self.all.get(number) {
+                Some(evictor) => {
+                    if vain >= look.number {
+                        return None;
+                    }
+                    look.asks = look.asks.checked_sub(1)?;
+                    return Some(Candidate { number, since, evictor: evictor.clone() });
+                }
+                None => _ = PeekMut::pop(first),
+            }
+        }
     }
 
     /// What the candidate has said: when its oldest was released, or, if it has `nothing`, what will be the earliest of what it
-    /// gets next.
+    /// gets next. If others have noted something since it was asked, that holds.
     pub(super) fn note(&mut self, look: Look, candidate: &Candidate<E>, since: u64, nothing: bool) {
-        let number = candidate.number;
-        let Some(known) = self.all.get_mut(number) else { return };
-        let before = known.place(number);
-        // Others may have asked later and noted it already.
-        known.since = known.since.max(since);
-        known.vain = if nothing { look.number } else { 0 };
-        let after = known.place(number);
-        self.by_age.remove(&before);
-        self.by_age.insert(after);
+        if let Some(mut first) = self.by_age.peek_mut()
+            && first.0.number == candidate.number
+        {
+            first.0.since = first.0.since.max(since);
+            first.0.vain = if nothing { look.number } else { 0 };
+        }
     }
 }
 

@@ -45,9 +45,9 @@ impl<E> Numbered<E> {
         self.all.len()
     }
 
-    /// The next after this number.
-    pub(crate) fn after(&self, number: u64) -> Option<(u64, &E)> {
-        self.all.range((Excluded(number), Unbounded)).next().map(|(&number, entry)| (number, entry))
+    /// Those after this number.
+    pub(crate) fn after(&self, number: u64) -> impl Iterator<Item = (u64, &E)> {
+        self.all.range((Excluded(number), Unbounded)).map(|(&number, entry)| (number, entry))
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
         };
         let numbers = ['a', 'b', 'c', 'd', 'e'].map(come);
         let mut met = alloc::string::String::new();
-        for name in in_turn(|after| list.borrow().after(after).map(|(number, &name)| (number, name))) {
+        for name in in_turn(|after| list.borrow().after(after).next().map(|(number, &name)| (number, name))) {
             met.push(name);
             match name {
                 'b' => {

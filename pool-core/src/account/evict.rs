@@ -39,7 +39,7 @@ const LOOKS: usize = if cfg!(pool_core_loom) { 1 } else { 8 };
 /// How often what is seen may be gone before it can be taken, until that is taken for a refusal.
 const MOST_ROUNDS: usize = 64;
 
-/// How many pools are asked for the one that gives, before all are counted.
+/// How many pools are asked for the one that gives before all are counted, and how many are taken off a list at once.
 #[cfg(feature = "alloc")]
 const FEW: usize = 8;
 
@@ -339,11 +339,26 @@ impl<M: Mode> Account<M> {
         first
     }
 
+    /// Whether the pool with the oldest idle object has enough, and few have to be asked to find it, as mostly.
+    fn first_gives(&self, enough: usize) -> bool {
+        self.first_within(FEW).is_some_and(|(_, first)| first.evictable_up_to(enough) >= enough)
+    }
+
     /// The pools that give back at or below this account, as they came.
     fn evictors(&self) -> impl Iterator<Item = Evictor<M>> {
-        in_turn(|after| match wanted::GIVING.is_set() {
-            true => M::evictors(&self.0).with(|evictors| evictors.after(after)),
-            false => None,
+        // Some at a time, so that the list is not locked for each.
+        let mut some = [const { None }; FEW];
+        let (mut last, mut next) = (0, FEW);
+        core::iter::from_fn(move || {
+            if !wanted::GIVING.is_set() {
+                return None;
+            }
+            if next == FEW {
+                M::evictors(&self.0).with(|evictors| evictors.after(&mut last, &mut some));
+                next = 0;
+            }
+            next += 1;
+            some[next - 1].take()
         })
     }
 }
@@ -387,15 +402,6 @@ impl<M: Mode> Account<M> {
     /// The same, counted no further than where there are `enough`.
     fn evictable_up_to(&self, enough: usize, own: Option<&dyn Evict>) -> usize {
         let own = own.map_or(0, |own| own.evictable_up_to(enough));
-        #[cfg(feature = "alloc")]
-        // Mostly the one that is to give has enough, and few have to be asked to find it.
-        if let Some(missing) = enough.checked_sub(own).filter(|&missing| missing > 0)
-            && enough != usize::MAX
-            && let Some((_, first)) = self.first_within(FEW)
-            && first.evictable_up_to(missing) >= missing
-        {
-            return enough;
-        }
         #[cfg(feature = "alloc")]
         let own = self.evictors().try_fold(own, |sum, evictor| match enough.checked_sub(sum) {
             None | Some(0) => Err(sum),
@@ -505,6 +511,10 @@ impl<M: Mode> Account<M> {
         );
         #[cfg(not(feature = "alloc"))]
         let (mut looks, given_back) = (1, || 0_usize);
+        #[cfg(feature = "alloc")]
+        if self.shortfalls(held, bytes).all(|shortfall| shortfall.first_gives(own)) {
+            return Ok(());
+        }
         loop {
             let before = given_back();
             let (mut worst, mut lacking) = (None, 0);
@@ -540,6 +550,15 @@ impl<M: Mode> Shortfall<'_, M> {
             Level::Here(account) => account.evictable(own),
             #[cfg(feature = "alloc")]
             Level::Above(top, account) => top.evictable(own).saturating_add(account.evictable(None)),
+        }
+    }
+
+    /// See [`Account::first_gives`].
+    #[cfg(feature = "alloc")]
+    fn first_gives(&self, own: Option<&dyn Evict>) -> bool {
+        match (self.level, own) {
+            (Level::Here(account), None) => account.first_gives(self.bytes()),
+            _ => false,
         }
     }
 

@@ -88,9 +88,14 @@ impl<E: Clone> Evictors<E> {
         Some((evictor, self.quarantining.remove(&number)))
     }
 
-    /// The next after this one, by their numbers.
-    pub(super) fn after(&self, number: u64) -> Option<(u64, E)> {
-        self.all.after(number).map(|(number, evictor)| (number, evictor.clone()))
+    /// The next few after this one, by their numbers, and which was the last; `None` where there are no more.
+    pub(super) fn after<const N: usize>(&self, last: &mut u64, few: &mut [Option<E>; N]) {
+        let mut next = self.all.after(*last);
+        few.fill_with(|| {
+            let (number, evictor) = next.next()?;
+            *last = number;
+            Some(evictor.clone())
+        });
     }
 
     pub(super) fn begin_to_quarantine(&mut self, number: u64) {
@@ -213,10 +218,9 @@ mod tests {
         assert_eq!(pools.remove(1), Some(('a', false)));
         assert_eq!((pools.remove(1), pools.next_number()), (None, 3));
         pools.begin_to_quarantine(2);
-        assert_eq!(
-            (pools.after(0), pools.quarantining_after(0), pools.after(2)),
-            (Some((2, 'b')), Some((2, 'b')), None)
-        );
+        let (mut last, mut few) = (0, [None; 2]);
+        pools.after(&mut last, &mut few);
+        assert_eq!((last, few, pools.quarantining_after(0)), (2, [Some('b'), None], Some((2, 'b'))));
         assert_eq!(pools.remove(2), Some(('b', true)));
         let mut look = pools.look(usize::MAX);
         assert!(pools.next(&mut look).is_none() && pools.quarantining_after(0).is_none());

@@ -90,7 +90,7 @@ impl Ledger {
     fn children(&self) -> impl Iterator<Item = Arc<Self>> {
         let next = |after| {
             let next = |children: &mut Numbered<Weak<Self>>| {
-                children.after(after).map(|(number, child)| (number, child.clone()))
+                children.after(after).next().map(|(number, child)| (number, child.clone()))
             };
             self.children.with(next)
         };

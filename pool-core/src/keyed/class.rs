@@ -5,7 +5,7 @@ use crate::account::Mode;
 use crate::clock::Clock;
 use crate::exclusive::Exclusive as _;
 use crate::lifecycle::{Factory, Resetter, Verdict};
-use crate::numbered::{Numbered, in_turn};
+use crate::numbered::Numbered;
 use crate::observe::Observer;
 use crate::shared::{SharedPool, SharedPoolBuilder};
 use crate::slots::{Locked, Storage};
@@ -105,22 +105,19 @@ impl<K> Classes<K> {
         Self { made: Numbered::new(), maintained: 0 }
     }
 
-    fn iter(&self) -> impl Iterator<Item = (u64, &(K, Weak<dyn AnyClass>))> {
-        in_turn(|after| self.made.after(after).map(|(number, class)| (number, (number, class))))
-    }
-
     /// The class that is there for this key. There is one at most: who adds one takes those out that are dead.
     fn living(&self, key: &K) -> Option<Arc<dyn AnyClass>>
     where
         K: Eq,
     {
-        self.iter().find(|(_, (other, _))| other == key)?.1.1.upgrade()
+        self.made.after(0).find(|(_, (other, _))| other == key)?.1.1.upgrade()
     }
 
     /// Adds one; those that are dead, to be dropped when nothing is locked.
     fn add(&mut self, key: K, class: Weak<dyn AnyClass>) -> Vec<(K, Weak<dyn AnyClass>)> {
         let dead: Vec<u64> = self
-            .iter()
+            .made
+            .after(0)
             .filter(|(_, (_, class))| class.strong_count() == 0)
             .map(|(number, _)| number)
             .collect();
@@ -131,7 +128,7 @@ impl<K> Classes<K> {
 
     /// The next to be maintained, if it is still there. After the last comes the first.
     fn next(&mut self) -> Option<Arc<dyn AnyClass>> {
-        let (number, (_, class)) = self.made.after(self.maintained).or_else(|| self.made.after(0))?;
+        let (number, (_, class)) = self.made.after(self.maintained).chain(self.made.after(0)).next()?;
         self.maintained = number;
         class.upgrade()
     }
@@ -229,7 +226,7 @@ where
 {
     /// The classes that are alive.
     fn living_classes(&self) -> Vec<Arc<dyn AnyClass>> {
-        self.classes.lock().iter().filter_map(|(_, (_, class))| class.upgrade()).collect()
+        self.classes.lock().made.after(0).filter_map(|(_, (_, class))| class.upgrade()).collect()
     }
 
     pub(super) fn close_classes(&self) {

@@ -34,6 +34,8 @@ pub enum Deed {
     SetHardLimit { level: u8, bytes: u16 },
     SetPoolLimit { pool: u8, bytes: u16 },
     SetSoftLimit { level: u8, bytes: u16 },
+    SetLowWatermark { level: u8, bytes: u16 },
+    Misjudge { by: i8 },
     Advance { ticks: u8 },
     Fail,
     Spend,
@@ -67,11 +69,8 @@ impl Player {
         Some(leases.swap_remove(at))
     }
 
-    /// User code was called: does what is planted there.
+    /// User code was called: does what is planted there. While somebody's panic unwinds it may panic, too, and does nothing else.
     fn called(&self) {
-        if std::thread::panicking() {
-            return;
-        }
         let deed = {
             let mut planted = self.planted.borrow_mut();
             match planted.front_mut() {
@@ -87,7 +86,9 @@ impl Player {
             if deed == Deed::Panic {
                 resume_unwind(Box::new(Planned));
             }
-            self.play(deed);
+            if !std::thread::panicking() {
+                self.play(deed);
+            }
         }
     }
 
@@ -149,6 +150,10 @@ impl Player {
             Deed::SetSoftLimit { level, bytes } => {
                 self.accounts[usize::from(level % 2)].set_soft_limit(limit_of(bytes));
             }
+            Deed::SetLowWatermark { level, bytes } => {
+                self.accounts[usize::from(level % 2)].set_low_watermark(limit_of(bytes));
+            }
+            Deed::Misjudge { by } => self.world.misjudge_next.set(by),
             Deed::Advance { ticks } => self.clock.advance(u64::from(ticks % 16)),
             Deed::Fail => self.world.fail_next.set(true),
             Deed::Spend => self.world.discard_next.set(true),

@@ -97,6 +97,10 @@ pub enum AccountOp {
         at: u8,
         bytes: Option<u16>,
     },
+    SetLow {
+        at: u8,
+        bytes: Option<u16>,
+    },
     ResetPeak {
         at: u8,
     },
@@ -112,6 +116,8 @@ pub enum AccountOp {
 struct Level {
     hard: usize,
     soft: usize,
+    /// `usize::MAX` for what it is unless set.
+    low: usize,
     used: usize,
     external: usize,
     peak: usize,
@@ -149,7 +155,8 @@ impl Model {
     }
 
     fn low(&self, at: usize) -> usize {
-        self.levels[at].soft - self.levels[at].soft / 8
+        let Level { soft, low, .. } = self.levels[at];
+        if low == usize::MAX { soft - soft / 8 } else { low.min(soft) }
     }
 
     fn watch(&mut self, at: usize) {
@@ -245,6 +252,7 @@ trait Node {
     fn reserve<'a>(&self, bytes: usize, external: bool) -> Result<Box<dyn Held<'a> + 'a>, OverBudget>;
     fn set_hard(&self, bytes: usize) -> usize;
     fn set_soft(&self, bytes: usize);
+    fn set_low(&self, bytes: usize);
     fn reset_peak(&self);
     fn make_room(&self, bytes: usize) -> Result<usize, OverBudget>;
     fn numbers(&self) -> Numbers;
@@ -259,6 +267,9 @@ impl<M: Mode> Node for Account<M> {
     }
     fn set_soft(&self, bytes: usize) {
         self.set_soft_limit(bytes);
+    }
+    fn set_low(&self, bytes: usize) {
+        self.set_low_watermark(bytes);
     }
     fn reset_peak(&self) {
         self.reset_peak();
@@ -389,6 +400,7 @@ fn drive(ops: &[AccountOp], setup: &Setup, way: Way) {
     let level = |at: usize| Level {
         hard: setup.hard(at),
         soft: setup.soft(at),
+        low: usize::MAX,
         used: 0,
         external: 0,
         peak: 0,
@@ -512,6 +524,12 @@ fn step<'c>(
             let (at, bytes) = (account(at), bytes_or_none(bytes));
             nodes[at].set_soft(bytes);
             model.levels[at].soft = bytes;
+            model.watch(at);
+        }
+        AccountOp::SetLow { at, bytes } => {
+            let (at, bytes) = (account(at), bytes_or_none(bytes));
+            nodes[at].set_low(bytes);
+            model.levels[at].low = bytes;
             model.watch(at);
         }
         AccountOp::ResetPeak { at } => {

@@ -30,6 +30,7 @@ fn account_op() -> impl Strategy<Value = AccountOp> {
         6 => nth().prop_map(|nth| AccountOp::Free { nth }),
         1 => (at(), limit()).prop_map(|(at, bytes)| AccountOp::SetHard { at, bytes }),
         1 => (at(), limit()).prop_map(|(at, bytes)| AccountOp::SetSoft { at, bytes }),
+        1 => (at(), limit()).prop_map(|(at, bytes)| AccountOp::SetLow { at, bytes }),
         1 => at().prop_map(|at| AccountOp::ResetPeak { at }),
         1 => (at(), bytes()).prop_map(|(at, bytes)| AccountOp::MakeRoom { at, bytes }),
     ]

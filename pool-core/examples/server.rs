@@ -8,6 +8,9 @@
 //! everything in the third. Each pool keeps idle what the others have no use for, and gives it back when they have. The
 //! program prints the tree of accounts and what each pool did, draws the bytes over time, and fails if the limit was ever
 //! passed or a byte is left at the end.
+//!
+//! What is limited is what is charged. An object that goes is uncharged before its destructor runs, so the process holds besides
+//! what its threads are just giving back to the allocator: some MiB here.
 
 use parking_lot::RawMutex;
 use plotters::prelude::*;

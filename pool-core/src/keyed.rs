@@ -128,7 +128,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// | [`discard`](Lease::discard), [`detach`](Lease::detach) | O(1) | clock and observer, if the lease was said to be leaked; the object's end, when detached without the destructor |
 /// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object, where other pools give O(log of their number) for `set_hard_limit`; `close`: O([classes](Self#method.class)) more | clock; the end of what goes, of classes too; `maintain`: observer; `set_hard_limit`: the same for other pools of the account |
 /// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, of `trim` the clock; the end of what goes |
-/// | [`keys`](Self::keys) | O(keys that were ever there at one time) | the keys' `Clone` |
+/// | `keys` | O(keys that were ever there at one time) | the keys' `Clone` |
 /// | dropping the pool | O(slots), and O(log of their number) where it gives to others | event handler, destructor |
 ///
 /// The end of an object is: the observer's [`removed`](Observer::removed), then the account's event handler, then its destructor.

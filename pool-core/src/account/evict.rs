@@ -240,7 +240,6 @@ impl<M: Mode> Account<M> {
     /// ```
     /// use pool_core::{Account, KeyedPoolBuilder};
     /// use std::convert::Infallible;
-    /// use std::rc::Rc;
     ///
     /// let page = Account::local("page", 1000);
     /// let tiles = KeyedPoolBuilder::new(|_: &u8| Ok::<_, Infallible>(vec![0u8; 400]));
@@ -339,9 +338,14 @@ impl<M: Mode> Account<M> {
         first
     }
 
-    /// Whether the pool with the oldest idle object has enough, and few have to be asked to find it, as mostly.
-    fn first_gives(&self, enough: usize) -> bool {
-        self.first_within(FEW).is_some_and(|(_, first)| first.evictable_up_to(enough) >= enough)
+    /// Whether the asking pool, if it is on no list, and the one with the oldest idle object of the others have enough, as mostly,
+    /// and few have to be asked to find that.
+    fn first_gives(&self, enough: usize, own: Option<&dyn Evict>) -> bool {
+        let Some(missing) = enough.checked_sub(own.map_or(0, |own| own.evictable_up_to(enough))) else {
+            return true;
+        };
+        missing == 0
+            || self.first_within(FEW).is_some_and(|(_, first)| first.evictable_up_to(missing) >= missing)
     }
 
     /// The pools that give back at or below this account, as they came.
@@ -556,9 +560,9 @@ impl<M: Mode> Shortfall<'_, M> {
     /// See [`Account::first_gives`].
     #[cfg(feature = "alloc")]
     fn first_gives(&self, own: Option<&dyn Evict>) -> bool {
-        match (self.level, own) {
-            (Level::Here(account), None) => account.first_gives(self.bytes()),
-            _ => false,
+        match self.level {
+            Level::Here(account) => account.first_gives(self.bytes(), own),
+            Level::Above(..) => false,
         }
     }
 

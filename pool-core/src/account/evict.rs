@@ -661,6 +661,8 @@ mod tests {
     struct Pool {
         idle: Mutex<Vec<(u64, usize)>>,
         charged: Mutex<usize>,
+        /// How often it was asked for its oldest.
+        asked: Mutex<usize>,
     }
 
     struct Handle<M: Mode>(Arc<Pool>, Account<M>);
@@ -685,6 +687,7 @@ mod tests {
 
     impl<M: Mode> Evict for Handle<M> {
         fn oldest(&self) -> Oldest {
+            *self.0.asked.lock().unwrap() += 1;
             Oldest { stamp: self.0.idle.lock().unwrap().first().map(|&(stamp, _)| stamp), hides: false }
         }
 
@@ -772,6 +775,33 @@ mod tests {
         assert_eq!((root.used(), one.used(), two.used()), (90, 41, 49));
         drop((claim, other));
         assert_eq!(root.used(), 21);
+    }
+
+    // All pools asked for each object that goes, or all counted for each that is to come.
+    fn few_of_many_pools_are_asked<M: Kind>() {
+        let root = M::build(M::builder("root").hard_limit(2000));
+        let pools: Vec<_> = (0..100).map(|_| registered(&root)).collect();
+        // Every other one has something, and all of them together just as much as there may be.
+        for (nth, (pool, _)) in pools.iter().enumerate().filter(|(nth, _)| nth % 2 == 1) {
+            pool.release(if nth < 50 { 30 } else { 50 });
+            later(&root);
+        }
+        let asked =
+            || pools.iter().map(|(pool, _)| core::mem::take(&mut *pool.0.asked.lock().unwrap())).sum();
+        let mut claim = Claim::on(&root);
+        assert!(claim.grow_making_room(30, None).is_ok() && claim.grow_making_room(30, None).is_ok());
+        let first: usize = asked();
+        assert!(first <= 300, "each may be asked for the first time: {first}");
+        for nth in 0..9 {
+            assert!(claim.grow_making_room(30, None).is_ok());
+            let more: usize = asked();
+            assert!(more <= 8, "{more} at {nth}");
+        }
+        assert!(pools[..22].iter().all(|(pool, _)| pool.left().is_empty()) && pools[23].0.left() == [30]);
+        // The limit that is lowered asks once for each, too.
+        assert_eq!(root.set_hard_limit(root.used() - 300), 0);
+        let lowered: usize = asked();
+        assert!(lowered <= 80, "{lowered}");
     }
 
     // Small objects thrown away for a large one that cannot fit anyway; a level whose shortage another's objects hide.
@@ -956,6 +986,7 @@ mod tests {
     both!(
         a_miss_evicts_the_oldest_of_all_pools_at_or_below_the_account_that_refuses,
         nothing_is_evicted_for_what_cannot_fit,
+        few_of_many_pools_are_asked,
         a_pool_that_is_not_listed_gives_its_own,
         a_registration_ends_when_dropped,
         lowering_the_hard_limit_evicts_idle_objects,

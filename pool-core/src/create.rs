@@ -68,7 +68,12 @@ pub(crate) fn create<'a, K, F: Factory<K>, M: Mode>(
     }
     let (making, bytes) = make(factory, key, &mut claim, grow)?;
     let object = Outgoing::new(making.into_object());
-    Ok(Made { claim, object, bytes })
+    let mut made = Made { claim, object, bytes };
+    // What is raised for it, now: nothing is in the pool's hands yet that a handler's panic could leave there.
+    if let Some(claim) = &mut made.claim {
+        claim.settle(bytes);
+    }
+    Ok(made)
 }
 
 /// The same for who has claimed the estimate already: the object, and its bytes. The claim stays where it is, and an object

@@ -135,7 +135,8 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 ///
 /// Which of many pools has the oldest object is known from what they said last, and who looks asks those of which that does not hold
 /// any more: a pool counts once for each of its objects that was the oldest, and once for each time that all there is idle has gone
-/// since it was found with nothing. All are asked where they weigh [cost](KeyedPoolBuilder::evict_cheapest_of), while something is
+/// since it was found with nothing; so with thousands of pools that have nothing and a few idle objects a miss asks a good part of
+/// them. All are asked where the first eight do not do, where they weigh [cost](KeyedPoolBuilder::evict_cheapest_of), while something is
 /// doomed or shown to the predicate of `retain`, and before anybody is refused. Each class of a pool counts as a pool.
 ///
 /// **Large objects belong in a box.** A slot has the size of its object, on the heap like elsewhere, and stays with the pool for

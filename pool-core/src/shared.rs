@@ -77,6 +77,7 @@ use crate::pages::{BITS, Kind, Pages, groups};
 use crate::slots::Growing;
 use crate::slots::{Fixed, Storage};
 use crate::stats::PoolStats;
+use crate::sync::counter::fence;
 use crate::sync::{AtomicUsize, Count, Count32, Count64, Ordering, after_rmw};
 use crate::unwind::to_the_end;
 use crate::wait::{Acquire, WaitQueue};
@@ -273,6 +274,8 @@ struct Counts {
     /// Idle objects that `retain` looks at, and their bytes.
     inspected: Count,
     inspected_bytes: Count,
+    /// How often `retain` began to look at objects, and came to an end.
+    inspections: [Count; 2],
 }
 
 impl Counts {
@@ -283,6 +286,39 @@ impl Counts {
             + self.discarded.load(Ordering::Relaxed)
             + self.detached.load(Ordering::Relaxed);
         usize::try_from(self.created.load(Ordering::Relaxed).saturating_sub(gone)).unwrap_or(usize::MAX)
+    }
+}
+
+/// The time in which `retain` takes objects out and puts them back, as old as they were.
+struct Inspection<'a>(&'a Counts);
+
+impl<'a> Inspection<'a> {
+    fn begin(counts: &'a Counts) -> Self {
+        counts.inspections[0].fetch_add(1, Ordering::Relaxed);
+        // Whoever sees an idle bit that is cleared from here on sees the count.
+        fence(Ordering::Release);
+        Self(counts)
+    }
+}
+
+impl Drop for Inspection<'_> {
+    fn drop(&mut self) {
+        // Release: what was put back is there for who sees that this has ended.
+        self.0.inspections[1].fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Counts {
+    /// What `look` finds, and whether `retain` was at work meanwhile.
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    fn uninspected<T>(&self, look: impl FnOnce() -> T) -> (T, bool) {
+        let [begun, ended] = &self.inspections;
+        // Acquire: what was put back by those that have ended.
+        let ended = ended.load(Ordering::Acquire);
+        let found = look();
+        // If a bit was found that is cleared, who cleared it had begun.
+        fence(Ordering::Acquire);
+        (found, begun.load(Ordering::Relaxed) != ended)
     }
 }
 
@@ -384,6 +420,7 @@ where
                     peak_leased: Count::new(0),
                     inspected: Count::new(0),
                     inspected_bytes: Count::new(0),
+                    inspections: [Count::new(0), Count::new(0)],
                 },
                 spare: upkeep::Spare::new(),
                 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -645,6 +682,7 @@ where
 
     /// Shows the idle objects, and destroys those that are not to be kept; how many.
     fn inspect(&self, mut see: impl FnMut(&mut F::Object) -> ControlFlow<(), bool>) -> usize {
+        let _inspection = Inspection::begin(&self.counts);
         self.empty_lanes(true);
         let mut destroyed = 0;
         for group in 0..groups(self.pages.reached()) {

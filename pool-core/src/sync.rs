@@ -36,7 +36,7 @@ pub(crate) use portable_atomic_util::{Arc, Weak};
 
 /// Counters that publish nothing but themselves and guard nothing: not worth a model, and const everywhere.
 pub(crate) mod counter {
-    pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
     // Under other names where they stand beside atomics that may be loom's.
     pub(crate) use portable_atomic::{AtomicU16 as Count16, AtomicU32 as Count32, AtomicUsize as Count};
 

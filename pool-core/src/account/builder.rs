@@ -129,6 +129,7 @@ impl AccountBuilder<Local> {
     /// # Ok::<(), pool_core::OverBudget>(())
     /// ```
     pub fn credit(mut self, credit: Credit) -> Self {
+        wanted::CHILDREN.set();
         self.above = Some(credit);
         self
     }

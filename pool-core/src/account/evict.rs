@@ -47,10 +47,12 @@ const FEW: usize = 8;
 /// between two steps of the pool.
 #[cfg_attr(not(feature = "alloc"), allow(unreachable_pub, reason = "part of `Mode` where there are lists"))]
 pub trait Evict {
-    /// The object that was released longest ago, of those that may be evicted now. Runs no user code.
+    /// The object that was released longest ago, of those that may be evicted now. Runs no user code, but for the end of a pool
+    /// whose last handle goes meanwhile.
     ///
     /// Where nothing is [hidden](Oldest::hides) its stamp is not below what this said before, nor below what
-    /// [`Account::now`] was when this said that there is none.
+    /// [`Account::now`] was when this said that there is none; but it is 0 while something there is only to be destroyed, which
+    /// the account counts ([`Registration::note_doomed`]).
     #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "there are no lists to compare by it"))]
     fn oldest(&self) -> Oldest;
 
@@ -225,7 +227,7 @@ impl<M: Mode> Account<M> {
     /// than needed, until `bytes` more would fit. Returns the bytes freed.
     ///
     /// Somebody else may take them before the caller does, but for [`reserve_making_room`](Self::reserve_making_room). Runs
-    /// destructors. O(log pools) per object, and O(pools) to be refused; each times the depth.
+    /// destructors. Cost: as of a pool's miss, see the table at [`KeyedPool`](crate::KeyedPool).
     ///
     /// # Errors
     ///
@@ -251,7 +253,7 @@ impl<M: Mode> Account<M> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Runs destructors. O(log pools) per object, and O(pools) to be refused; each times the depth.
+    /// Runs destructors. Cost: as of a pool's miss, see the table at [`KeyedPool`](crate::KeyedPool).
     ///
     /// # Errors
     ///
@@ -661,7 +663,7 @@ mod tests {
     struct Pool {
         idle: Mutex<Vec<(u64, usize)>>,
         charged: Mutex<usize>,
-        /// How often it was asked for its oldest.
+        /// How often it was asked what it has.
         asked: Mutex<usize>,
     }
 
@@ -692,6 +694,7 @@ mod tests {
         }
 
         fn evictable(&self) -> usize {
+            *self.0.asked.lock().unwrap() += 1;
             self.left().iter().sum()
         }
 

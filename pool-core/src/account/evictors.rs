@@ -102,7 +102,7 @@ impl<E: Clone> Evictors<E> {
         self.quarantining.insert(number);
     }
 
-    /// The same of those that have ever had objects in quarantine.
+    /// The next after this one of those that have ever had objects in quarantine.
     pub(super) fn quarantining_after(&self, number: u64) -> Option<(u64, E)> {
         let number = *self.quarantining.range((Excluded(number), Unbounded)).next()?;
         Some((number, self.all.get(number)?.clone()))
@@ -224,5 +224,20 @@ mod tests {
         assert_eq!(pools.remove(2), Some(('b', true)));
         let mut look = pools.look(usize::MAX);
         assert!(pools.next(&mut look).is_none() && pools.quarantining_after(0).is_none());
+    }
+
+    // Pools that come and go, and leave something behind for ever.
+    #[test]
+    fn who_is_gone_takes_no_room() {
+        let mut pools = evictors("a");
+        for _ in 0..1000 {
+            let number = pools.next_number();
+            pools.insert(number, 'b');
+            assert_eq!(pools.remove(number), Some(('b', false)));
+        }
+        assert!(pools.by_age.len() <= 4, "{}", pools.by_age.len());
+        // Those that are not at an end stay, whatever was there for those that went.
+        let look = &mut pools.look(usize::MAX);
+        assert_eq!(pools.next(look).map(|candidate| candidate.evictor), Some('a'));
     }
 }

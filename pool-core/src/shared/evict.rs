@@ -118,17 +118,18 @@ where
     S: Storage,
 {
     fn oldest(&self) -> Oldest {
-        // Relaxed: as in `take_doomed`.
-        let doomed = self.doomed.load(Ordering::Relaxed) != 0;
-        let stamp = if doomed && self.highest(Kind::Doomed).is_some() {
-            Some(0)
-        } else if self.highest(Kind::Idle).is_some() || self.kept_by_thread().is_some() {
-            Some(self.membership.as_ref().map_or(0, Membership::last_release))
-        } else {
-            None
-        };
-        // What `retain` has shown is idle again as if nobody had looked at it.
-        Oldest { stamp, hides: self.counts.inspected.load(Ordering::Relaxed) != 0 }
+        let (stamp, hides) = self.counts.uninspected(|| {
+            // Relaxed: as in `take_doomed`.
+            let doomed = self.doomed.load(Ordering::Relaxed) != 0;
+            if doomed && self.highest(Kind::Doomed).is_some() {
+                Some(0)
+            } else if self.highest(Kind::Idle).is_some() || self.kept_by_thread().is_some() {
+                Some(self.membership.as_ref().map_or(0, Membership::last_release))
+            } else {
+                None
+            }
+        });
+        Oldest { stamp, hides }
     }
 
     fn evictable(&self) -> usize {

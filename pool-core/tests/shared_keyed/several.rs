@@ -321,3 +321,62 @@ fn what_was_shown_to_a_predicate_is_as_old_as_before() {
     drop(asks.acquire(&13).unwrap());
     assert_eq!((seen, evicted()), (1, [1, 1]));
 }
+
+// A slot, an object and its bytes that nobody has any more, as the handler of an event panics that only a refused try had left.
+#[test]
+fn what_a_refused_try_left_to_tell_is_told_before_the_pool_has_the_object() {
+    use pool_core::{AccountEvent, AccountEventKind, Footprint, Local, LocalPool, Observer, Removal};
+    use std::cell::{Cell, RefCell};
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::rc::Rc;
+    struct Weighs(Rc<Cell<u32>>);
+    impl Footprint for Weighs {
+        fn footprint(&self) -> usize {
+            50
+        }
+    }
+    impl Drop for Weighs {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    /// Does something as an object goes: its account is below the low watermark then, and has not yet said so.
+    struct Then(RefCell<Option<Box<dyn FnOnce()>>>);
+    impl Observer<usize> for &Then {
+        fn removed(&self, _: &usize, _: usize, _: Removal) {
+            if let Some(then) = self.0.take() {
+                then();
+            }
+        }
+    }
+    let server = Account::new("server", 10_000);
+    let armed = Rc::new(Cell::new(true));
+    let arm = Rc::clone(&armed);
+    let page = Account::local_builder("page").credit(server.credit(0)).soft_limit(1000).low_watermark(100);
+    let page = page.on_event(move |event: &AccountEvent<Local>| {
+        if event.kind == AccountEventKind::BackToLow && arm.get() {
+            resume_unwind(Box::new("as planned"));
+        }
+    });
+    let page = page.build();
+    let gives = pool(&server);
+    drop(gives.acquire(&4000).unwrap());
+    let (dropped, then) = (Rc::new(Cell::new(0)), Then(RefCell::default()));
+    let goes = KeyedPoolBuilder::new(Blocks).account(page.clone()).observer(&then).build();
+    drop(goes.acquire(&2000).unwrap());
+    let count = Rc::clone(&dropped);
+    let makes = LocalPool::builder(move |_: &()| Ok::<_, Infallible>(Weighs(Rc::clone(&count))));
+    let makes = Rc::new(makes.account(page.clone()).max_objects(1).build());
+    let (maker, full) = (Rc::clone(&makes), server.clone());
+    then.0.replace(Some(Box::new(move || {
+        let _full = full.try_reserve(full.free()).unwrap();
+        let made = catch_unwind(AssertUnwindSafe(|| drop(maker.acquire())));
+        assert!(made.is_err(), "the handler was called");
+    })));
+    _ = catch_unwind(AssertUnwindSafe(|| goes.trim(0)));
+    armed.set(false);
+    assert!(then.0.borrow().is_none());
+    assert_eq!((page.used(), makes.stats().leased, dropped.get()), (0, 0, 1));
+    drop(makes.acquire().unwrap());
+    assert_eq!((makes.stats().created, dropped.get()), (1, 1));
+}

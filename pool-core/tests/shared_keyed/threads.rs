@@ -2,12 +2,12 @@
 
 use super::{Block, Blocks, pool};
 use parking_lot::RawMutex;
-use pool_core::{Account, AcquireError, Factory, KeyedPoolBuilder, SharedKeyedPool};
+use pool_core::{Account, AcquireError, Factory, KeyedPoolBuilder, SharedKeyedPool, SharedPool};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 // A limit passed, an object handed out twice, or bytes left over when eight threads meet.
 /// Catches: a refusal because what was seen idle in one pool was gone before it could be taken, or lay in a pool that was
@@ -348,4 +348,47 @@ fn of_many_pools_the_one_with_the_oldest_object_gives() {
         pools[at].retain(|&key, _| (keys.push(key), true).1);
         assert_eq!(keys, own.collect::<Vec<_>>());
     });
+}
+
+// A pool that is as young as what was released last, for ever, because somebody looked at its objects in the moment in which
+// `retain` of another thread had them.
+#[test]
+fn what_another_thread_shows_to_a_predicate_is_as_old_as_before() {
+    const MANY: usize = if cfg!(miri) { 20 } else { 4000 };
+    for _ in 0..8 {
+        let root = Account::new("root", usize::MAX);
+        let shown = SharedPool::builder(|_: &()| Ok::<_, Infallible>(Block(10)));
+        let shown = shown.account(root.clone()).thread_caches(false).build_arc();
+        drop(shown.acquire().unwrap());
+        let younger = pool(&root);
+        for bytes in 1..=MANY {
+            drop(younger.acquire(&bytes).unwrap());
+        }
+        let evict = || _ = root.set_hard_limit(root.used() - 1);
+        let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Relaxed) {
+                    shown.retain(|_| {
+                        begun.store(true, Relaxed);
+                        true
+                    });
+                }
+            });
+            while !begun.load(Relaxed) {
+                std::thread::yield_now();
+            }
+            for _ in 0..MANY * 3 / 4 {
+                if shown.stats().evicted == 0 {
+                    evict();
+                }
+            }
+            ended.store(true, Relaxed);
+        });
+        // Now, if not before.
+        if shown.stats().evicted == 0 {
+            evict();
+        }
+        assert_eq!(shown.stats().evicted, 1);
+    }
 }

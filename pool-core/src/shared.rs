@@ -117,8 +117,8 @@ type DefaultStorage = Fixed<32>;
 /// | call | cost | progress | may call |
 /// |---|---|---|---|
 /// | [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire) (hit) | O(1); O(threads) if nothing is idle | lock-free; through a [`Cache`] that has something, wait-free | |
-/// | [`acquire`](Self::acquire) (miss) | O(1) and the factory; O(slots / 64 + threads) if it fails because the pool is full | waits for a moment on threads that are using their own caches | factory, event handler, destructors |
-/// | dropping a lease | O(1) | wait-free, but for the resetter | resetter; `measure` if bytes are bounded; a waker if somebody waits |
+/// | [`acquire`](Self::acquire) (miss) | O(1) and the factory, where other pools give what [`KeyedPool`](crate::KeyedPool) says of it; O(slots / 64 + threads) if it fails because the pool is full | waits for a moment on threads that are using their own caches | factory, event handler, destructors |
+/// | dropping a lease | O(1); where the pool gives to others, and the object is not kept, the depth of the account | wait-free, but for the resetter | resetter; `measure` if bytes are bounded; a waker if somebody waits |
 /// | `acquire_timeout` (`std`) | | blocks | as a miss |
 /// | [`acquire_async`](Self::acquire_async) | | suspends | as a miss |
 /// | [`trim`](Self::trim), [`maintain`](Self::maintain) | O(slots / 64), O(1) per object | | destructors |

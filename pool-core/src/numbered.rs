@@ -1,13 +1,21 @@
 //! A list of what comes and goes while others go through it: [`Numbered`].
 
+#[cfg(not(target_family = "wasm"))]
 use alloc::collections::BTreeMap;
+#[cfg(target_family = "wasm")]
+use alloc::vec::Vec;
+#[cfg(not(target_family = "wasm"))]
 use core::ops::Bound::{Excluded, Unbounded};
 
 /// What is on the list has a number, higher than of all that came before, and keeps it. So whoever goes through the list from
 /// number to number, and lets go of its lock in between, meets each that was there all the time, whatever else came or went.
-/// O(log) each.
+/// O(log) each; on a page, which has few of them and downloads the code, what goes takes O(entries).
 pub(crate) struct Numbered<E> {
+    #[cfg(not(target_family = "wasm"))]
     all: BTreeMap<u64, E>,
+    /// By number.
+    #[cfg(target_family = "wasm")]
+    all: Vec<(u64, E)>,
     last: u64,
 }
 
@@ -18,14 +26,21 @@ impl<E> Default for Numbered<E> {
 }
 
 impl<E> Numbered<E> {
-    pub(crate) const fn new() -> Self {
-        Self { all: BTreeMap::new(), last: 0 }
-    }
-
     /// A number that nothing has had.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl<E> Numbered<E> {
+    pub(crate) const fn new() -> Self {
+        Self { all: BTreeMap::new(), last: 0 }
     }
 
     pub(crate) fn insert(&mut self, number: u64, entry: E) {
@@ -41,13 +56,42 @@ impl<E> Numbered<E> {
         self.all.get(&number)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
-    }
-
     /// Those after this number.
     pub(crate) fn after(&self, number: u64) -> impl Iterator<Item = (u64, &E)> {
         self.all.range((Excluded(number), Unbounded)).map(|(&number, entry)| (number, entry))
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl<E> Numbered<E> {
+    pub(crate) const fn new() -> Self {
+        Self { all: Vec::new(), last: 0 }
+    }
+
+    /// Where the first is that is after this number.
+    fn end_of(&self, number: u64) -> usize {
+        self.all.partition_point(|&(other, _)| other <= number)
+    }
+
+    fn find(&self, number: u64) -> Option<usize> {
+        self.end_of(number).checked_sub(1).filter(|&at| self.all[at].0 == number)
+    }
+
+    pub(crate) fn insert(&mut self, number: u64, entry: E) {
+        let at = self.end_of(number);
+        self.all.insert(at, (number, entry));
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) -> Option<E> {
+        self.find(number).map(|at| self.all.remove(at).1)
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&E> {
+        self.find(number).map(|at| &self.all[at].1)
+    }
+
+    pub(crate) fn after(&self, number: u64) -> impl Iterator<Item = (u64, &E)> {
+        self.all[self.end_of(number)..].iter().map(|(number, entry)| (*number, entry))
     }
 }
 

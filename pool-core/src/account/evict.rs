@@ -12,6 +12,8 @@
 
 #[cfg(feature = "alloc")]
 use super::Reservation;
+#[cfg(feature = "alloc")]
+use super::evictors::ORDERED;
 use super::mode::Mode;
 use super::refusal::{Level, OverBudget, Shortfall};
 use super::{Account, Claim, Crossed};
@@ -302,7 +304,7 @@ impl<M: Mode> Account<M> {
     /// The same, if it is found by asking no more than so many.
     fn first_within(&self, asks: usize) -> Option<(u64, Evictor<M>)> {
         // Relaxed: what is doomed at this moment goes the next time.
-        if !wanted::GIVING.is_set() || self.ledger().doomed.load(Relaxed) > 0 {
+        if !ORDERED || !wanted::GIVING.is_set() || self.ledger().doomed.load(Relaxed) > 0 {
             return None;
         }
         let list = M::evictors(&self.0);

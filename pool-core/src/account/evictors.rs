@@ -14,9 +14,11 @@
 //! as it takes until all is used or evicted that was idle when it was asked before: O(log pools) each.
 
 use crate::numbered::Numbered;
-use alloc::collections::{BTreeSet, BinaryHeap, binary_heap::PeekMut};
+use alloc::collections::{BinaryHeap, binary_heap::PeekMut};
 use core::cmp::Reverse;
-use core::ops::Bound::{Excluded, Unbounded};
+
+/// Whether pools are kept in order. A page has few, and would have to download how.
+pub(super) const ORDERED: bool = cfg!(not(target_family = "wasm"));
 
 /// Pools, by a counted pointer `E`.
 pub struct Evictors<E> {
@@ -24,7 +26,7 @@ pub struct Evictors<E> {
     /// A place for each of them, and for some that are gone, until that is found or half of all are so.
     by_age: BinaryHeap<Reverse<Place>>,
     /// Those of `all` that have ever had objects in quarantine.
-    quarantining: BTreeSet<u64>,
+    quarantining: Numbered<()>,
     /// How often somebody began to look for the oldest.
     looks: u64,
 }
@@ -63,7 +65,7 @@ impl<E> Default for Evictors<E> {
 
 impl<E> Evictors<E> {
     pub(crate) const fn new() -> Self {
-        Self { all: Numbered::new(), by_age: BinaryHeap::new(), quarantining: BTreeSet::new(), looks: 0 }
+        Self { all: Numbered::new(), by_age: BinaryHeap::new(), quarantining: Numbered::new(), looks: 0 }
     }
 }
 
@@ -74,18 +76,20 @@ impl<E: Clone> Evictors<E> {
     }
 
     pub(super) fn insert(&mut self, number: u64, evictor: E) {
-        self.by_age.push(Reverse(Place { since: 0, vain: 0, number }));
+        if ORDERED {
+            self.by_age.push(Reverse(Place { since: 0, vain: 0, number }));
+        }
         self.all.insert(number, evictor);
     }
 
     /// To be dropped when nothing is locked; whether it was among those that quarantine.
     pub(super) fn remove(&mut self, number: u64) -> Option<(E, bool)> {
         let evictor = self.all.remove(number)?;
-        if self.by_age.len() > 2 * self.all.len() {
+        if ORDERED && self.by_age.len() > 2 * self.all.len() {
             let all = &self.all;
             self.by_age.retain(|Reverse(place)| all.get(place.number).is_some());
         }
-        Some((evictor, self.quarantining.remove(&number)))
+        Some((evictor, self.quarantining.remove(number).is_some()))
     }
 
     /// The next few after this one, by their numbers, and which was the last; `None` where there are no more.
@@ -99,12 +103,12 @@ impl<E: Clone> Evictors<E> {
     }
 
     pub(super) fn begin_to_quarantine(&mut self, number: u64) {
-        self.quarantining.insert(number);
+        self.quarantining.insert(number, ());
     }
 
     /// The next after this one of those that have ever had objects in quarantine.
     pub(super) fn quarantining_after(&self, number: u64) -> Option<(u64, E)> {
-        let number = *self.quarantining.range((Excluded(number), Unbounded)).next()?;
+        let (number, ()) = self.quarantining.after(number).next()?;
         Some((number, self.all.get(number)?.clone()))
     }
 

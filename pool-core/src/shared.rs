@@ -287,6 +287,18 @@ impl Counts {
             + self.detached.load(Ordering::Relaxed);
         usize::try_from(self.created.load(Ordering::Relaxed).saturating_sub(gone)).unwrap_or(usize::MAX)
     }
+
+    /// What `look` finds, and whether `retain` was at work meanwhile.
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    fn uninspected<T>(&self, look: impl FnOnce() -> T) -> (T, bool) {
+        let [begun, ended] = &self.inspections;
+        // Acquire: what was put back by those that have ended.
+        let ended = ended.load(Ordering::Acquire);
+        let found = look();
+        // If a bit was found that is cleared, who cleared it had begun.
+        fence(Ordering::Acquire);
+        (found, begun.load(Ordering::Relaxed) != ended)
+    }
 }
 
 /// The time in which `retain` takes objects out and puts them back, as old as they were.
@@ -305,20 +317,6 @@ impl Drop for Inspection<'_> {
     fn drop(&mut self) {
         // Release: what was put back is there for who sees that this has ended.
         self.0.inspections[1].fetch_add(1, Ordering::Release);
-    }
-}
-
-impl Counts {
-    /// What `look` finds, and whether `retain` was at work meanwhile.
-    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-    fn uninspected<T>(&self, look: impl FnOnce() -> T) -> (T, bool) {
-        let [begun, ended] = &self.inspections;
-        // Acquire: what was put back by those that have ended.
-        let ended = ended.load(Ordering::Acquire);
-        let found = look();
-        // If a bit was found that is cleared, who cleared it had begun.
-        fence(Ordering::Acquire);
-        (found, begun.load(Ordering::Relaxed) != ended)
     }
 }
 

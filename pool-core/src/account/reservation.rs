@@ -186,15 +186,14 @@ impl<A: Charge> Reservation<A> {
     /// # Errors
     ///
     /// The other, as it was, if it is of another account, or only one of the two is external.
-    pub fn merge(&mut self, mut other: Self) -> Result<(), Self>
+    pub fn merge(&mut self, other: Self) -> Result<(), Self>
     where
         A: PartialEq,
     {
         if self.account != other.account || self.external != other.external {
             return Err(other);
         }
-        // Cannot overflow: the account has charged both.
-        self.bytes += core::mem::take(&mut other.bytes);
+        self.absorb(other);
         Ok(())
     }
 
@@ -204,9 +203,9 @@ impl<A: Charge> Reservation<A> {
     }
 
     /// Takes over the bytes of another claim on the same account.
-    #[cfg(feature = "alloc")]
     pub(crate) fn absorb(&mut self, mut other: Self) {
         debug_assert!(self.external == other.external);
+        // Cannot overflow: the account has charged both.
         self.bytes += core::mem::take(&mut other.bytes);
     }
 }

@@ -189,8 +189,8 @@ where
     }
 
     /// The account that the objects' bytes are charged to, a shared or a local one. Default: none, the pool then counts
-    /// the bytes that objects have when they are made, and refuses none. If the factory is a closure, it takes an [`estimate`](Self::estimate) to stay within the account
-    /// while an object is made.
+    /// the bytes that objects have when they are made, and refuses none. If the factory is a closure, it takes an
+    /// [`estimate`](Self::estimate) to stay within the account while an object is made.
     ///
     /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by
     /// `build_rc` or `build_shared`; and [`Account::set_hard_limit`] evicts from those, and from no others.

@@ -22,7 +22,8 @@ use core::hash::Hash;
 /// A class has the factory, the resetter, the account and the bound on retained bytes of its pool, and ends with it:
 /// [`close`](KeyedPool::close) closes its classes. [`maintain`](KeyedPool::maintain) maintains them: it destroys what they
 /// have doomed and, under pressure, what they have idle, as [`SharedPool::maintain`] says; at most as many objects of all
-/// of them as its limit says, of at most as many classes, and the next call goes on with the others. What a class does not have, or has by itself:
+/// of them as its limit says, of at most as many classes, and the next call goes on with the others. What a class does not have,
+/// or has by itself:
 ///
 /// | of the pool | of a class |
 /// |---|---|

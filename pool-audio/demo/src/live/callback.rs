@@ -15,6 +15,7 @@ use rtrb::Consumer;
 use super::decoder::Chunk;
 use super::recorder::ToRecorder;
 use super::{Flags, PERIOD};
+use crate::kit::SAMPLE_RATE;
 use crate::limiter::limit;
 
 /// Callbacks before page faults count: stacks have been touched then.
@@ -69,10 +70,12 @@ enum Counted {
     Frames,
     /// Callbacks of more than [`PERIOD`] frames, which were made in parts.
     Parts,
+    /// Callbacks that began more than two periods after the one before: late by more than a whole one.
+    LateByPeriod,
 }
 
 impl Counted {
-    const ALL: usize = Self::Parts as usize + 1;
+    const ALL: usize = Self::LateByPeriod as usize + 1;
 }
 
 /// The same, read.
@@ -95,6 +98,7 @@ pub(crate) struct CountsRead {
     pub(crate) limited: u64,
     pub(crate) frames: u64,
     pub(crate) parts: u64,
+    pub(crate) late_by_period: u64,
 }
 
 impl CountsRead {
@@ -138,6 +142,7 @@ impl Counts {
             limited: self.get(Counted::Limited),
             frames: self.get(Counted::Frames),
             parts: self.get(Counted::Parts),
+            late_by_period: self.get(Counted::LateByPeriod),
         }
     }
 }
@@ -242,6 +247,9 @@ impl jack::ProcessHandler for Callback {
             }
         }
         if let Some(timing) = profiler.end() {
+            // The profiler's clock counts nanoseconds.
+            let period = u64::from(frames) * 1_000_000_000 / u64::from(SAMPLE_RATE.get());
+            mixer.counts.add(Counted::LateByPeriod, u64::from(timing.gap > 2 * period));
             mixer.to_recorder.timing(timing);
         }
         self.look_at_page_faults();

@@ -172,6 +172,7 @@ impl Report {
             "overrun_events": profile.overrun_events,
             "late": profile.late,
             "late_events": profile.late_events,
+            "late_by_a_period": counts.late_by_period,
             "backend_xruns": profile.backend_xruns,
             "server_xruns": self.server_xruns,
             "stall_every": self.stall_every,
@@ -259,9 +260,10 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "dropouts {} late in {} events, {} overruns; the server told {} xruns and logged {}{}",
+            "dropouts {} late in {} events, {} of them by more than a period; {} overruns; the server told {} xruns and logged {}{}",
             profile.late,
             profile.late_events,
+            counts.late_by_period,
             profile.overruns,
             profile.backend_xruns,
             self.server_xruns,

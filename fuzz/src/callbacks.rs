@@ -5,14 +5,18 @@
 //! says, and at the end every object has ended once and every account is at zero.
 
 use crate::ops::{Config, KEYS, limit_of};
-use crate::run::{Giving, builder, giving, several};
-use crate::world::{Place, Planned, World, planned};
+use crate::run::{
+    Builder, Giving, GivingToThreads, Subject, builder, giving, giving_to_threads, limited, several,
+};
+use crate::world::{CommonWorld, Place, Planned, World, planned};
 use arbitrary::Arbitrary;
-use pool_core::{Account, Lease, Local, ManualClock, Tick};
+use pool_core::{Account, Lease, Local, ManualClock, Mode, Pool, Shared, Storage, Tick};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
+use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What to do to one of three pools, from outside or from a callback. `pool` counts modulo three, `nth` the leases.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,24 +50,54 @@ pub enum Deed {
 /// What a callback does, after so many that do nothing.
 pub type Planted = (u8, Deed);
 
-struct Player {
-    pools: Vec<Rc<Giving>>,
-    accounts: Vec<Account<Local>>,
-    world: Rc<World>,
-    clock: Rc<ManualClock>,
-    leases: RefCell<Vec<Lease<Rc<Giving>>>>,
+/// What differs between pools of one thread and those for threads.
+struct Kind<M: Mode, P: Deref<Target: Pool>> {
+    /// An account whose events the world hears.
+    account: fn(&'static str, (usize, usize), Option<&Account<M>>, CommonWorld) -> Account<M>,
+    build: fn(Builder<Shared>, Option<&Account<M>>) -> P,
+    acquire: fn(&P, u8) -> Option<Lease<P>>,
+    try_acquire: fn(&P, u8) -> Option<Lease<P>>,
+}
+
+const OF_ONE_THREAD: Kind<Local, Rc<Giving>> = Kind {
+    account: |name, limits, parent, world| {
+        limited(Account::local_builder(name), limits, parent)
+            .on_event(move |_| world.at(Place::Event))
+            .build()
+    },
+    build: giving,
+    acquire: |pool, key| pool.acquire_owned(&key).ok(),
+    try_acquire: |pool, key| pool.try_acquire_owned(&key),
+};
+
+const FOR_THREADS: Kind<Shared, Arc<GivingToThreads>> = Kind {
+    account: |name, limits, parent, world| {
+        limited(Account::builder(name), limits, parent).on_event(move |_| world.at(Place::Event)).build()
+    },
+    build: giving_to_threads,
+    acquire: |pool, key| pool.acquire_owned(&key).ok(),
+    try_acquire: |pool, key| pool.try_acquire_owned(&key),
+};
+
+struct Player<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>> + Clone> {
+    kind: Kind<M, P>,
+    pools: Vec<P>,
+    accounts: Vec<Account<M>>,
+    world: CommonWorld,
+    clock: Arc<ManualClock>,
+    leases: RefCell<Vec<Lease<P>>>,
     planted: RefCell<VecDeque<Planted>>,
     /// A limit was changed in this step, so that use may be above it.
     limited: Cell<bool>,
     closes: bool,
 }
 
-impl Player {
-    fn pool(&self, pool: u8) -> &Rc<Giving> {
+impl<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>> + Clone> Player<S, M, P> {
+    fn pool(&self, pool: u8) -> &P {
         &self.pools[usize::from(pool) % self.pools.len()]
     }
 
-    fn take(&self, nth: u8) -> Option<Lease<Rc<Giving>>> {
+    fn take(&self, nth: u8) -> Option<Lease<P>> {
         let mut leases = self.leases.borrow_mut();
         let at = usize::from(nth).checked_rem(leases.len())?;
         Some(leases.swap_remove(at))
@@ -95,11 +129,11 @@ impl Player {
     fn play(&self, deed: Deed) {
         match deed {
             Deed::Acquire { pool, key } => {
-                let lease = self.pool(pool).acquire_owned(&(key % KEYS));
-                self.leases.borrow_mut().extend(lease.ok());
+                let lease = (self.kind.acquire)(self.pool(pool), key % KEYS);
+                self.leases.borrow_mut().extend(lease);
             }
             Deed::TryAcquire { pool, key } => {
-                let lease = self.pool(pool).try_acquire_owned(&(key % KEYS));
+                let lease = (self.kind.try_acquire)(self.pool(pool), key % KEYS);
                 self.leases.borrow_mut().extend(lease);
             }
             Deed::Release { nth } => drop(self.take(nth)),
@@ -112,7 +146,7 @@ impl Player {
             Deed::ReleaseToken { nth } => {
                 if let Some(lease) = self.take(nth) {
                     let pool = self.pools.iter().find(|pool| std::ptr::eq(&***pool, Lease::pool(&lease)));
-                    let pool = pool.map(Rc::clone);
+                    let pool = pool.map(P::clone);
                     let id = lease.into_id();
                     assert_eq!(pool.map(|pool| pool.release(id)), Some(Ok(())));
                 }
@@ -210,32 +244,41 @@ impl Player {
     }
 }
 
-/// Does `deeds` to three pools under one tree of accounts, whose callbacks do what is `planted`.
+/// Does `deeds` to three pools under one tree of accounts, whose callbacks do what is `planted`: once to pools of one thread, and
+/// once to those for threads, of which one uses them. A pool that called user code with its mutex locked would stand still.
 ///
 /// # Panics
 ///
 /// If something does not hold that must.
 pub fn run_callbacks(deeds: &[Deed], planted: &[Planted], configs: &[Config; 3]) {
+    perform(deeds, planted, configs, OF_ONE_THREAD);
+    perform(deeds, planted, configs, FOR_THREADS);
+}
+
+fn perform<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>> + Clone>(
+    deeds: &[Deed],
+    planted: &[Planted],
+    configs: &[Config; 3],
+    kind: Kind<M, P>,
+) where
+    Player<S, M, P>: 'static,
+{
     let setup = several(configs);
-    let (world, clock) = (Rc::new(World::default()), Rc::new(ManualClock::default()));
+    let (world, clock) = (World::new(), Arc::new(ManualClock::default()));
     let [(hard, soft, _), (top_hard, top_soft, _)] = setup.limits[..] else { unreachable!("two accounts") };
-    let open = |name: &'static str, hard, soft| {
-        let world = Rc::clone(&world);
-        Account::local_builder(name)
-            .hard_limit(hard)
-            .soft_limit(soft)
-            .on_event(move |_| world.at(Place::Event))
-    };
-    let top = open("top", top_hard, top_soft).build();
-    let below = open("below", hard, soft).parent(&top).build();
+    let open =
+        |name, limits, parent: Option<&Account<M>>| (kind.account)(name, limits, parent, Arc::clone(&world));
+    let top = open("top", (top_hard, top_soft), None);
+    let below = open("below", (hard, soft), Some(&top));
     let accounts = vec![below, top];
     let pools = setup.pools.iter().enumerate().map(|(number, (bounds, home))| {
-        giving(builder(&world, &clock, number, bounds), home.map(|home| &accounts[home]))
+        (kind.build)(builder(&world, &clock, number, bounds), home.map(|home| &accounts[home]))
     });
     let player = Rc::new(Player {
         pools: pools.collect(),
+        kind,
         accounts: accounts.clone(),
-        world: Rc::clone(&world),
+        world: Arc::clone(&world),
         clock,
         leases: RefCell::default(),
         planted: RefCell::new(planted.iter().copied().collect()),

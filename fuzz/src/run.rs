@@ -2,10 +2,12 @@
 
 use crate::model::{Model, OverBudget, Refusal, Told};
 use crate::ops::{Bounds, Config, FIXED_SLOTS, KEYS, Op, levels_of, limit_of};
-use crate::world::{Item, Maker, Place, Refused, Washer, Watcher, World, planned};
+use crate::world::{CommonWorld, Item, Maker, Place, Refused, Washer, Watcher, World, planned};
+use parking_lot::RawMutex;
 use pool_core::{
-    Account, AccountEventKind, AcquireError, Growing, KeyedPool, KeyedPoolBuilder, Lease, LeaseId, Local,
-    ManualClock, Mode, ReleaseError, Reservation, Shared, Storage, Tick, WorkLimit,
+    Account, AccountBuilder, AccountEventKind, AcquireError, Growing, KeyedPool, KeyedPoolBuilder, Lease,
+    LeaseId, Local, ManualClock, Mode, ReleaseError, Reservation, Shared, SharedKeyedPool, Storage, Tick,
+    WorkLimit,
 };
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -39,22 +41,37 @@ pub fn run(ops: &[Op], config: &Config) {
             closes: config.closes,
         }
     };
-    drive(ops, &chain(usize::MAX, "growing"), shared_account, |builder, account| {
+    let nothing = |_: &Account| Box::new(|| ()) as Box<dyn Fn()>;
+    drive(ops, &chain(usize::MAX, "growing"), shared_account, nothing, |builder, account| {
         Box::new(charged(builder, account).build())
     });
-    drive(ops, &chain(FIXED_SLOTS, "fixed"), shared_account, |builder, account| {
+    drive(ops, &chain(FIXED_SLOTS, "fixed"), shared_account, nothing, |builder, account| {
         Box::new(charged(builder, account).build_fixed::<FIXED_SLOTS>())
     });
 }
 
 /// Applies `ops` to several pools that give idle objects back to one another: two under an account, a third under the one
-/// above it. Which of them, [`Op::Use`] says. The limits of the accounts are those of the first.
+/// above it. Which of them, [`Op::Use`] says. The limits of the accounts are those of the first. Once with accounts and pools of
+/// one thread, and once with those for threads, of which one uses them.
 ///
 /// # Panics
 ///
 /// As [`run`].
 pub fn run_several(ops: &[Op], configs: &[Config; 3]) {
-    drive(ops, &several(configs), local_account, giving);
+    drive(ops, &several(configs), local_account, |_| Box::new(|| ()), giving);
+    let setup = Setup { kind: "one of several shared", ..several(configs) };
+    drive(ops, &setup, shared_account, divider, giving_to_threads);
+}
+
+/// A miss of a pool that has nothing and makes nothing. Pools for threads know the order of their releases among each other only
+/// so far as misses divide them; one after each operation makes it exact.
+fn divider(top: &Account) -> Box<dyn Fn()> {
+    let pool = KeyedPoolBuilder::new(|_: &u8| Err::<u8, Refused>(Refused)).max_objects(0);
+    let pool = pool.account(top.clone()).build_shared::<RawMutex>();
+    Box::new(move || {
+        let refused = pool.acquire(&0);
+        assert!(matches!(refused, Err(AcquireError::Exhausted { .. })), "{:?}", refused.err());
+    })
 }
 
 /// What [`run_several`] sets up.
@@ -84,10 +101,12 @@ pub(crate) struct Setup {
     pub(crate) closes: bool,
 }
 
-pub(crate) type Builder<M> = KeyedPoolBuilder<u8, Maker, Washer, Rc<ManualClock>, Watcher, M>;
-type Subject<S, M> = KeyedPool<u8, Maker, Washer, Rc<ManualClock>, S, Watcher, M>;
+pub(crate) type Builder<M> = KeyedPoolBuilder<u8, Maker, Washer, Arc<ManualClock>, Watcher, M>;
+pub(crate) type Subject<S, M> = KeyedPool<u8, Maker, Washer, Arc<ManualClock>, S, Watcher, M>;
 /// A pool that gives idle objects to others.
 pub(crate) type Giving = Subject<Growing, Local>;
+/// The same, for threads.
+pub(crate) type GivingToThreads = SharedKeyedPool<u8, Maker, RawMutex, Washer, Arc<ManualClock>, Watcher>;
 type Events = Arc<Mutex<Vec<(usize, AccountEventKind, usize)>>>;
 
 /// What is out, and of which pool: index by index the same as the model's `leased`.
@@ -103,38 +122,41 @@ fn note(events: &Events, level: usize, kind: AccountEventKind, used: usize) {
     events.lock().unwrap_or_else(PoisonError::into_inner).push((level, kind, used));
 }
 
+/// What both kinds of accounts are built from.
+pub(crate) fn limited<M: Mode>(
+    builder: AccountBuilder<M>,
+    (hard, soft): (usize, usize),
+    parent: Option<&Account<M>>,
+) -> AccountBuilder<M> {
+    let builder = builder.hard_limit(hard).soft_limit(soft);
+    match parent {
+        Some(parent) => builder.parent(parent),
+        None => builder,
+    }
+}
+
 fn shared_account(
     level: usize,
-    (hard, soft): (usize, usize),
+    limits: (usize, usize),
     parent: Option<&Account>,
     events: &Events,
 ) -> Account {
     let events = Arc::clone(events);
-    let mut builder = Account::builder(format!("level {level}"))
-        .hard_limit(hard)
-        .soft_limit(soft)
-        .on_event(move |event| note(&events, level, event.kind, event.used));
-    if let Some(parent) = parent {
-        builder = builder.parent(parent);
-    }
-    builder.build()
+    limited(Account::builder(format!("level {level}")), limits, parent)
+        .on_event(move |event| note(&events, level, event.kind, event.used))
+        .build()
 }
 
 fn local_account(
     level: usize,
-    (hard, soft): (usize, usize),
+    limits: (usize, usize),
     parent: Option<&Account<Local>>,
     events: &Events,
 ) -> Account<Local> {
     let events = Arc::clone(events);
-    let mut builder = Account::local_builder(format!("level {level}"))
-        .hard_limit(hard)
-        .soft_limit(soft)
-        .on_event(move |event| note(&events, level, event.kind, event.used));
-    if let Some(parent) = parent {
-        builder = builder.parent(parent);
-    }
-    builder.build()
+    limited(Account::local_builder(format!("level {level}")), limits, parent)
+        .on_event(move |event| note(&events, level, event.kind, event.used))
+        .build()
 }
 
 /// Accounts of these limits and parents; a parent comes after its children.
@@ -167,17 +189,22 @@ pub(crate) fn giving(builder: Builder<Shared>, account: Option<&Account<Local>>)
     }
 }
 
+/// The same, for threads.
+pub(crate) fn giving_to_threads(builder: Builder<Shared>, account: Option<&Account>) -> Arc<GivingToThreads> {
+    charged(builder, account).build_shared()
+}
+
 /// A builder with the bounds of a pool.
 pub(crate) fn builder(
-    world: &Rc<World>,
-    clock: &Rc<ManualClock>,
+    world: &CommonWorld,
+    clock: &Arc<ManualClock>,
     number: usize,
     bounds: &Bounds,
 ) -> Builder<Shared> {
-    let mut builder = KeyedPoolBuilder::new(Maker(Rc::clone(world)))
-        .resetter(Washer(Rc::clone(world)))
-        .clock(Rc::clone(clock))
-        .observer(Watcher(Rc::clone(world), number))
+    let mut builder = KeyedPoolBuilder::new(Maker(Arc::clone(world)))
+        .resetter(Washer(Arc::clone(world)))
+        .clock(Arc::clone(clock))
+        .observer(Watcher(Arc::clone(world), number))
         .max_objects(bounds.max_objects)
         .max_per_key(bounds.max_per_key)
         .max_idle_per_key(bounds.max_idle_per_key)
@@ -197,10 +224,10 @@ fn drive<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>>>(
     ops: &[Op],
     setup: &Setup,
     open: Open<M>,
+    divide: fn(&Account<M>) -> Box<dyn Fn()>,
     build: fn(Builder<Shared>, Option<&Account<M>>) -> P,
 ) {
-    let (world, clock, events) =
-        (Rc::new(World::default()), Rc::new(ManualClock::default()), Events::default());
+    let (world, clock, events) = (World::new(), Arc::new(ManualClock::default()), Events::default());
     let accounts = accounts(&setup.limits, &events, open);
     let stranger = KeyedPool::builder(|_: &u8| Ok::<u8, Refused>(0)).build();
     let foreign = match stranger.acquire(&0) {
@@ -208,6 +235,7 @@ fn drive<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>>>(
         Err(error) => panic!("a pool without bounds refused: {error:?}"),
     };
 
+    let divide = accounts.last().map(divide);
     let mut model = Model::new(setup.pools.clone(), &setup.limits, setup.give);
     let (detached, claims) = {
         let pools: Vec<P> = setup
@@ -234,6 +262,9 @@ fn drive<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>>>(
         };
         for (at, &op) in ops.iter().enumerate() {
             driver.step(&mut model, op, &Context { at, op, kind: setup.kind });
+            if let Some(divide) = &divide {
+                divide();
+            }
         }
         world.panic_next.set(None);
         model.panic_next = None;

@@ -2,9 +2,11 @@
 
 use crate::ops::{cost_of, estimate_of};
 use pool_core::{Factory, Leak, Observer, Pressure, Refusal, Removal, Resetter, Verdict};
+use send_wrapper::SendWrapper;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Where a pool calls user code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +69,14 @@ pub(crate) struct World {
     pub(crate) hook: RefCell<Option<Rc<dyn Fn(Place)>>>,
 }
 
+/// The world of all pools of a run, for those of threads, too: it panics if another thread looks.
+pub(crate) type CommonWorld = Arc<SendWrapper<World>>;
+
 impl World {
+    pub(crate) fn new() -> CommonWorld {
+        Arc::new(SendWrapper::new(Self::default()))
+    }
+
     /// User code is called.
     pub(crate) fn at(&self, place: Place) {
         if self.panic_next.get() == Some(place) && !std::thread::panicking() {
@@ -92,7 +101,7 @@ pub(crate) struct Item {
     pub(crate) serial: u64,
     pub(crate) key: u8,
     pub(crate) bytes: usize,
-    world: Rc<World>,
+    world: CommonWorld,
 }
 
 impl Drop for Item {
@@ -106,7 +115,7 @@ impl Drop for Item {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refused;
 
-pub(crate) struct Maker(pub(crate) Rc<World>);
+pub(crate) struct Maker(pub(crate) CommonWorld);
 
 impl Factory<u8> for Maker {
     type Object = Item;
@@ -121,7 +130,7 @@ impl Factory<u8> for Maker {
         let serial = world.made.get();
         world.made.set(serial + 1);
         let bytes = size_of_next(key, world.misjudge_next.take());
-        Ok(Item { serial, key, bytes, world: Rc::clone(world) })
+        Ok(Item { serial, key, bytes, world: Arc::clone(world) })
     }
 
     fn estimate(&self, &key: &u8) -> usize {
@@ -140,7 +149,7 @@ impl Factory<u8> for Maker {
     }
 }
 
-pub(crate) struct Washer(pub(crate) Rc<World>);
+pub(crate) struct Washer(pub(crate) CommonWorld);
 
 impl Resetter<Item> for Washer {
     fn reset(&self, item: &mut Item) -> Verdict {
@@ -151,7 +160,7 @@ impl Resetter<Item> for Washer {
 }
 
 /// Writes down what the pool of a number says.
-pub(crate) struct Watcher(pub(crate) Rc<World>, pub(crate) usize);
+pub(crate) struct Watcher(pub(crate) CommonWorld, pub(crate) usize);
 
 impl Watcher {
     fn hear(&self, what: Heard) {

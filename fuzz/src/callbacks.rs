@@ -146,7 +146,7 @@ impl<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>> + Clone> Player<S, M,
             Deed::ReleaseToken { nth } => {
                 if let Some(lease) = self.take(nth) {
                     let pool = self.pools.iter().find(|pool| std::ptr::eq(&***pool, Lease::pool(&lease)));
-                    let pool = pool.map(P::clone);
+                    let pool = pool.cloned();
                     let id = lease.into_id();
                     assert_eq!(pool.map(|pool| pool.release(id)), Some(Ok(())));
                 }

@@ -3,6 +3,7 @@
 
 use crate::stats::PoolStats;
 use crate::sync::counter::{AtomicU32, Ordering};
+use crate::unwind::{shielded, unwinding};
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
@@ -170,7 +171,7 @@ where
     pub fn discard(self) {
         let (pool, slot) = self.into_parts();
         // SAFETY: as above.
-        unsafe { pool.destroy(slot) }
+        shielded(|| unsafe { pool.destroy(slot) });
     }
 
     /// Turns the lease into a token, which the pool's `redeem` turns back and its `release` releases.
@@ -239,6 +240,16 @@ where
 {
     #[inline(always)]
     fn drop(&mut self) {
+        /// What a release calls may panic, too, as it gets what the first panic left.
+        #[cold]
+        #[inline(never)]
+        fn drop_while_unwinding<P: Deref<Target: Pool>>(lease: &Lease<P>) {
+            // SAFETY: the lease is being dropped, and does nothing else then.
+            shielded(|| unsafe { lease.pool.give_back_at(lease.slot, lease.object) });
+        }
+        if unwinding() {
+            return drop_while_unwinding(self);
+        }
         // SAFETY: this lease held the slot, and is going.
         unsafe { self.pool.give_back_at(self.slot, self.object) }
     }

@@ -3,10 +3,19 @@
 
 use core::mem::ManuallyDrop;
 
+/// Whether a panic unwinds on this thread, as far as anybody knows.
+#[inline(always)]
+pub(crate) fn unwinding() -> bool {
+    #[cfg(all(feature = "std", panic = "unwind"))]
+    return std::thread::panicking();
+    #[cfg(not(all(feature = "std", panic = "unwind")))]
+    false
+}
+
 /// Runs `work`. If a panic is under way, another one of `work` says nothing that matters more, and goes no further.
 pub(crate) fn shielded(work: impl FnOnce()) {
     #[cfg(all(feature = "std", panic = "unwind"))]
-    if std::thread::panicking() {
+    if unwinding() {
         if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
             // Whose destructor is the user's as well.
             let end = std::panic::AssertUnwindSafe(|| drop(payload));
@@ -66,8 +75,7 @@ pub(crate) fn to_the_end(most: usize, work: impl Fn()) {
         }
     }
     let again = Again(most.saturating_add(1), work);
-    #[cfg(all(feature = "std", panic = "unwind"))]
-    if std::thread::panicking() {
+    if unwinding() {
         return; // as `again` ends
     }
     (again.1)();

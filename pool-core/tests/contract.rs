@@ -1546,6 +1546,65 @@ mod promises {
         }
     }
 
+    // The same of a lease that a panic drops, whose object is in whatever state that left it: a resetter that refuses such by a
+    // panic, or what comes after it.
+    pub(super) fn a_lease_that_a_panic_drops_ends_whatever_panics<P: Subject>() {
+        let plans: [fn(&Probe); 3] = [
+            |probe| probe.on_reset.set(|_| quiet_panic()),
+            |probe| probe.on_measure.set(|_| quiet_panic()),
+            |probe| {
+                probe.verdict.set(Verdict::Discard);
+                probe.on_drop.set(|_| quiet_panic());
+            },
+        ];
+        let ways: [fn(&P); 3] = [
+            |pool| {
+                let _lease = pool.acquire().unwrap();
+                quiet_panic();
+            },
+            |pool| {
+                struct ByHand<'p, P: Subject>(&'p P, LeaseId);
+                impl<P: Subject> Drop for ByHand<'_, P> {
+                    fn drop(&mut self) {
+                        assert_eq!(self.0.release(self.1), Ok(()));
+                    }
+                }
+                let _token = ByHand(pool, pool.acquire().unwrap().into_id());
+                quiet_panic();
+            },
+            |pool| {
+                struct Broken<L: FnOnce()>(Option<L>);
+                impl<L: FnOnce()> Drop for Broken<L> {
+                    fn drop(&mut self) {
+                        self.0.take().unwrap()();
+                    }
+                }
+                let lease = pool.acquire().unwrap();
+                let _lease = Broken(Some(|| lease.discard()));
+                quiet_panic();
+            },
+        ];
+        for plan in plans {
+            for way in ways {
+                let fx = Fixture::<P>::budget(SIZE);
+                fx.fill(1);
+                plan(&fx.probe);
+                assert!(panics(|| way(&fx.pool)));
+                // Where what is discarded is only destroyed later, that panic is the first.
+                let _ = panics(|| fx.pool.settle());
+                fx.probe.on_drop.clear();
+                fx.probe.on_reset.clear();
+                fx.probe.on_measure.clear();
+                fx.probe.verdict.set(Verdict::Keep);
+                // Discarding neither resets nor measures, but it does destroy.
+                fx.check(0, 0);
+                drop(fx.pool.acquire().unwrap());
+                fx.check(0, 1);
+                fx.finish();
+            }
+        }
+    }
+
     // The same where the pool ends.
     pub(super) fn the_pools_end_goes_on_whatever_panics<P: Subject>() {
         let fx = Fixture::<P>::budget(1000);
@@ -1632,6 +1691,7 @@ macro_rules! suite {
                 a_panicking_measure_at_release_destroys_the_object
                 a_panicking_destructor_leaks_no_budget
                 the_pools_end_survives_a_panicking_destructor
+                a_lease_that_a_panic_drops_ends_whatever_panics
                 a_panicking_predicate_changes_nothing
                 a_lease_is_released_when_its_holder_panics
                 the_factory_may_use_the_pool

@@ -12,7 +12,7 @@ use crate::lifecycle::{Factory, Resetter, Verdict};
 use crate::observe::{Discard, Leak, Observer, Removal};
 use crate::slots::{Cells as _, List as _, Storage};
 use crate::stats::PoolStats;
-use crate::unwind::to_the_end;
+use crate::unwind::{shielded, to_the_end};
 use crate::wanted;
 use core::cell::Cell;
 use core::hash::Hash;
@@ -238,7 +238,7 @@ where
     pub fn release_at(self, due: Tick) {
         let (pool, slot, object) = self.into_raw();
         // SAFETY: this lease held the slot, whose object that is, and is gone.
-        unsafe { pool.give_back_later(slot, object, due) }
+        shielded(|| unsafe { pool.give_back_later(slot, object, due) });
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Pool {
     floors: [usize; KEYS as usize],
     /// The idle object at which the next slice goes on with the soft idle time; the next in order if that is gone.
     soft_at: Option<u64>,
+    /// The same of those that are too old.
+    old_at: Option<u64>,
     /// As the last maintenance found it.
     pressure: Pressure,
     /// Leases that are watched: the object, since when, and whether it was told of.
@@ -161,6 +163,7 @@ impl Model {
             closed: false,
             floors: [0; KEYS as usize],
             soft_at: None,
+            old_at: None,
             pressure: Pressure::None,
             watched: Vec::new(),
             until_watched: None,
@@ -431,9 +434,12 @@ impl Model {
     /// Takes an idle object out of the order; who was to go on there goes on at the next.
     fn unlink(&mut self, at: usize) -> Object {
         let object = self.idle.remove(at);
-        if self.pools[object.pool].soft_at == Some(object.serial) {
-            let next = self.idle[at..].iter().find(|other| other.pool == object.pool);
-            self.pools[object.pool].soft_at = next.map(|next| next.serial);
+        let next = self.idle[at..].iter().find(|other| other.pool == object.pool).map(|next| next.serial);
+        let pool = &mut self.pools[object.pool];
+        for place in [&mut pool.soft_at, &mut pool.old_at] {
+            if *place == Some(object.serial) {
+                *place = next;
+            }
         }
         object
     }

@@ -310,7 +310,7 @@ where
             let (slot, _, bytes) = match self.create_slot(key, hash, Room::AsItIs) {
                 Ok(new) => new,
                 Err(error) => {
-                    if O::LISTENS {
+                    if O::listens() {
                         self.observer.refused(key, miss::refusal(&error));
                     }
                     return Err(error);
@@ -401,7 +401,7 @@ where
     /// Which leases are watched: only the observer is told of leaks, so where nobody listens none is.
     #[inline(always)]
     fn sampling(&self) -> Option<Sampling> {
-        if O::LISTENS { self.sampling } else { None }
+        if O::listens() { self.sampling } else { None }
     }
 
     fn now(&self) -> Tick {

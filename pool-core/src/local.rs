@@ -437,7 +437,7 @@ where
             if kept && !self.state.closed.get() {
                 self.restore(slot);
             } else {
-                destroyed += 1;
+                destroyed += usize::from(!kept);
                 self.destroy_chained(slot);
             }
         }

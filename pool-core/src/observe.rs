@@ -25,6 +25,12 @@ use core::panic::Location;
 /// brought it here goes unheard (without `std` it ends the process). To hear is free for a pool
 /// without an observer ([`Silent`]), and costs a clone of the key for each event of one that has.
 ///
+/// Of a pool for threads, what two of them do at the same time may be heard in either order, also of one lease:
+/// [`returned`](Self::returned) before [`leaked`](Self::leaked). But the [`pressure`](Self::pressure) that is heard last is the
+/// one that was found last.
+///
+/// An observer that is chosen at run time is an `Option` of one, or a `Box<dyn Observer<K>>`.
+///
 /// ```
 /// use pool_core::{KeyedPool, Observer, Removal};
 /// use std::cell::Cell;
@@ -50,7 +56,13 @@ use core::panic::Location;
 pub trait Observer<K: ?Sized> {
     /// Whether anybody hears; where not, no key is cloned.
     #[doc(hidden)]
-    const LISTENS: bool = true;
+    #[inline(always)]
+    fn listens() -> bool
+    where
+        Self: Sized,
+    {
+        true
+    }
 
     /// An object of `key` was made, of so many bytes.
     fn created(&self, key: &K, bytes: usize) {
@@ -71,7 +83,8 @@ pub trait Observer<K: ?Sized> {
         _ = (key, why);
     }
 
-    /// The pressure that maintenance found differs from what the last one found.
+    /// The pressure that maintenance found differs from what was told last. One call at a time: what is found during one is told
+    /// after it, by the same thread.
     fn pressure(&self, pressure: Pressure) {
         _ = pressure;
     }
@@ -93,13 +106,19 @@ pub trait Observer<K: ?Sized> {
 pub struct Silent;
 
 impl<K: ?Sized> Observer<K> for Silent {
-    const LISTENS: bool = false;
+    #[inline(always)]
+    fn listens() -> bool {
+        false
+    }
 }
 
 /// Two of them, one after the other, such as one for the log and one for the metrics. If the first panics, the second does not
 /// hear of it.
 impl<K: ?Sized, A: Observer<K>, B: Observer<K>> Observer<K> for (A, B) {
-    const LISTENS: bool = A::LISTENS || B::LISTENS;
+    #[inline(always)]
+    fn listens() -> bool {
+        A::listens() || B::listens()
+    }
 
     fn created(&self, key: &K, bytes: usize) {
         self.0.created(key, bytes);
@@ -124,6 +143,33 @@ impl<K: ?Sized, A: Observer<K>, B: Observer<K>> Observer<K> for (A, B) {
     fn returned(&self, key: &K, leak: &Leak) {
         self.0.returned(key, leak);
         self.1.returned(key, leak);
+    }
+}
+
+/// One that may be switched off when the pool is made. `None` hears nothing, but costs as much.
+impl<K: ?Sized, O: Observer<K>> Observer<K> for Option<O> {
+    #[inline(always)]
+    fn listens() -> bool {
+        O::listens()
+    }
+
+    fn created(&self, key: &K, bytes: usize) {
+        self.iter().for_each(|observer| observer.created(key, bytes));
+    }
+    fn removed(&self, key: &K, bytes: usize, why: Removal) {
+        self.iter().for_each(|observer| observer.removed(key, bytes, why));
+    }
+    fn refused(&self, key: &K, why: Refusal<'_>) {
+        self.iter().for_each(|observer| observer.refused(key, why));
+    }
+    fn pressure(&self, pressure: Pressure) {
+        self.iter().for_each(|observer| observer.pressure(pressure));
+    }
+    fn leaked(&self, key: &K, leak: &Leak) {
+        self.iter().for_each(|observer| observer.leaked(key, leak));
+    }
+    fn returned(&self, key: &K, leak: &Leak) {
+        self.iter().for_each(|observer| observer.returned(key, leak));
     }
 }
 
@@ -207,9 +253,9 @@ pub enum Discard {
 pub enum Refusal<'a> {
     /// The pool is closed.
     Closed,
-    /// As many objects are out as may be.
+    /// As many objects are there as may be, and none that could go for it.
     Exhausted,
-    /// As many objects of the key are out as may be.
+    /// As many objects of the key are there as may be.
     KeyExhausted,
     /// Its bytes do not fit.
     OverBudget(&'a OverBudget),
@@ -247,9 +293,8 @@ pub struct Leak {
 
 macro_rules! by_pointer {
     ($pointer:ty) => {
-        impl<K: ?Sized, O: Observer<K>> Observer<K> for $pointer {
-            const LISTENS: bool = O::LISTENS;
-
+        /// The one it points to.
+        impl<K: ?Sized, O: Observer<K> + ?Sized> Observer<K> for $pointer {
             fn created(&self, key: &K, bytes: usize) {
                 (**self).created(key, bytes);
             }
@@ -272,6 +317,8 @@ macro_rules! by_pointer {
     };
 }
 by_pointer!(&O);
+#[cfg(feature = "alloc")]
+by_pointer!(alloc::boxed::Box<O>);
 #[cfg(feature = "alloc")]
 by_pointer!(alloc::rc::Rc<O>);
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

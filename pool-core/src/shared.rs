@@ -703,7 +703,7 @@ where
                 } else {
                     mem::forget(inspected);
                     self.count_inspected(slot, false);
-                    destroyed += 1;
+                    destroyed += usize::from(told == ControlFlow::Continue(false));
                     self.destroy_slot(slot, Leave::Evicted);
                 }
                 if told.is_break() {

@@ -97,7 +97,7 @@ const FAULTS: &[Fault] = &[
         what: "a slot that others may use before its object was taken out of it",
         file: "pool-core/src/keyed/release.rs",
         old: "let gone = self.remove(&mut self.state.lock(), slot, why);",
-        new: "let left = self.state.lock().remove(slot, why, O::LISTENS);\n        \
+        new: "let left = self.state.lock().remove(slot, why, O::listens());\n        \
               // SAFETY: planted.\n        \
               let gone = super::Gone { object: unsafe { self.cells.at(slot).take() }, left, crossed: false };",
         sign: "panicked at pool-core/tests/loom/keyed.rs",

@@ -13,6 +13,14 @@ pub(crate) struct Told<'a> {
     pub(crate) dropped: &'a [u64],
 }
 
+/// What becomes of an object that a walk looks at.
+enum Look {
+    Goes,
+    Stays,
+    /// Nor any that was released later.
+    Ends,
+}
+
 impl Model {
     fn oldest_that(&self, pool: usize, may_go: impl Fn(&Object) -> bool) -> Option<usize> {
         self.idle.iter().position(|object| object.pool == pool && may_go(object))
@@ -104,18 +112,63 @@ impl Model {
     }
 
     /// Destroys those that waited longer than the soft idle time and whose key keeps others, the oldest first, until one has
-    /// not waited. If the limit is below the number of idle objects it looks at so many from where the last slice was cut short.
+    /// not waited.
     fn expire_waiting_softly(&mut self, pool: usize, limit: &mut WorkLimit) {
         let Bounds { soft_idle_ttl: ttl, min_idle, .. } = self.pools[pool].bounds;
+        if ttl == u64::MAX {
+            return;
+        }
+        let from = self.pools[pool].soft_at;
+        let more = |model: &Self| model.idle_in(pool).next().is_some_and(|oldest| model.waited(oldest, ttl));
+        let from = self.walk(pool, limit, from, Removal::IdleTooLong, more, |model, object| {
+            match model.waited(object, ttl) {
+                true if model.idle_of(pool, object.key) > min_idle => Look::Goes,
+                true => Look::Stays,
+                false => Look::Ends,
+            }
+        });
+        self.pools[pool].soft_at = from;
+    }
+
+    /// Destroys those that are too old, in the order of their release.
+    fn expire_old(&mut self, pool: usize, limit: &mut WorkLimit) {
+        if self.pools[pool].bounds.max_lifetime == u64::MAX {
+            return;
+        }
+        let from = self.pools[pool].old_at;
+        let from = self.walk(
+            pool,
+            limit,
+            from,
+            Removal::TooOld,
+            |_| true,
+            |model, object| {
+                if model.too_old(object) { Look::Goes } else { Look::Stays }
+            },
+        );
+        self.pools[pool].old_at = from;
+    }
+
+    /// Looks at idle objects, the oldest first and while there is `more` to do, and destroys those that are to go. If the limit is below the number of idle
+    /// objects it looks at so many, from where the last slice was cut short; returns where it was itself.
+    fn walk(
+        &mut self,
+        pool: usize,
+        limit: &mut WorkLimit,
+        from: Option<u64>,
+        why: Removal,
+        more: impl Fn(&Self) -> bool,
+        look: impl Fn(&Self, &Object) -> Look,
+    ) -> Option<u64> {
         let slice = limit.objects < self.idle_in(pool).count();
-        let mut from = self.pools[pool].soft_at.filter(|_| slice);
+        let mut from = from.filter(|_| slice);
         let (mut looks, mut bytes) = (limit.objects, 0);
-        while ttl != u64::MAX && (bytes < limit.bytes || limit.bytes == usize::MAX) {
-            let own: Vec<Object> = self.idle_in(pool).cloned().collect();
-            if !own.first().is_some_and(|oldest| self.waited(oldest, ttl)) {
+        while bytes < limit.bytes || limit.bytes == usize::MAX {
+            if !more(self) {
                 from = None;
                 break;
             }
+            let own: Vec<Object> = self.idle_in(pool).cloned().collect();
             let start = own.iter().position(|object| Some(object.serial) == from).unwrap_or(0);
             let mut victim = None;
             from = None;
@@ -125,12 +178,13 @@ impl Model {
                     break;
                 }
                 looks -= 1;
-                if !self.waited(object, ttl) {
-                    break;
-                }
-                if self.idle_of(pool, object.key) > min_idle {
-                    victim = Some(object);
-                    break;
+                match look(self, object) {
+                    Look::Goes => {
+                        victim = Some(object);
+                        break;
+                    }
+                    Look::Stays => {}
+                    Look::Ends => break,
                 }
             }
             let Some(victim) = victim else { break };
@@ -138,36 +192,12 @@ impl Model {
             from = own.get(at + 1).map(|next| next.serial);
             bytes += victim.bytes;
             let Some(at) = self.idle.iter().position(|object| object == victim) else { break };
-            self.destroy_idle(at, Removal::IdleTooLong);
-        }
-        self.pools[pool].soft_at = from.filter(|_| slice);
-        if limit.bytes != usize::MAX {
-            limit.bytes = limit.bytes.saturating_sub(bytes);
-        }
-    }
-
-    /// Which of the objects that are too old a slice finds is the pool's affair, as long as they are no more than the limit
-    /// and, without a limit, all. So the model is told, and checks that each was due.
-    fn expire_old(&mut self, pool: usize, limit: &mut WorkLimit, told: &Told<'_>) {
-        let (mut found, mut bytes) = (0, 0);
-        while let Some((_, Heard::Removed { why: Removal::TooOld, .. })) = told.heard.get(self.heard.len()) {
-            let serial = told.dropped[self.dropped.len()];
-            let at = self.idle.iter().position(|object| object.serial == serial && object.pool == pool);
-            let at = at.unwrap_or_else(|| panic!("object {serial} was not idle, and expired"));
-            assert!(self.too_old(&self.idle[at]), "object {serial} is not too old, and expired");
-            found += 1;
-            assert!(found <= limit.objects, "more work than the limit: {found} too old ones, of {limit:?}");
-            assert!(bytes < limit.bytes || limit.bytes == usize::MAX, "{bytes} too old ones, of {limit:?}");
-            bytes += self.idle[at].bytes;
-            self.destroy_idle(at, Removal::TooOld);
-        }
-        if limit.objects == usize::MAX && (bytes < limit.bytes || limit.bytes == usize::MAX) {
-            let left = self.idle_in(pool).any(|object| self.too_old(object));
-            assert!(!left, "some too old ones were passed over");
+            self.destroy_idle(at, why);
         }
         if limit.bytes != usize::MAX {
             limit.bytes = limit.bytes.saturating_sub(bytes);
         }
+        from.filter(|_| slice)
     }
 
     /// Tells of leases that are out for too long, no more than `most`.
@@ -247,7 +277,7 @@ impl Model {
         let before = self.stats(pool).destroyed;
         self.end_quarantines(pool, &mut limit);
         self.expire_waiting(pool, &mut limit);
-        self.expire_old(pool, &mut limit, told);
+        self.expire_old(pool, &mut limit);
         self.expire_waiting_softly(pool, &mut limit);
         self.tell_leaks(pool, limit.objects);
         if self.pools[pool].home.is_some() {

@@ -321,7 +321,7 @@ where
         let mut limits = self.limits;
         limits.max_objects = limits.max_objects.min(S::MAX_SLOTS);
         let timed = limits.have_time();
-        let attentive = timed || O::LISTENS && self.sampling.is_some();
+        let attentive = timed || O::listens() && self.sampling.is_some();
         let id = next_pool_id();
         // Pools that are alike and begin at the same time are not watched at the same places.
         let sampling = self.sampling.map(|sampling| sampling.seeded(id.wrapping_mul(0x9e37_79b1)));

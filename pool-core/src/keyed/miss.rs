@@ -38,7 +38,7 @@ where
 
     /// Tells of a new object in a slot that the caller holds, before anybody can evict it. It is idle if the observer panics.
     pub(super) fn tell_created(&self, key: &K, slot: u32, bytes: usize) {
-        if O::LISTENS {
+        if O::listens() {
             let telling = Held { pool: self, slot, abandon: Self::shelve_unused };
             self.observer.created(key, bytes);
             mem::forget(telling);
@@ -65,7 +65,7 @@ where
             registration.account().note_miss();
         }
         let result = self.create_slot(key, hash, Room::MayEvict);
-        if O::LISTENS
+        if O::listens()
             && let Err(error) = &result
         {
             self.observer.refused(key, refusal(error));

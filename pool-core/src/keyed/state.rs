@@ -219,11 +219,31 @@ pub(super) struct State<K, S: Storage> {
     /// The idle slot where `maintain` goes on with the soft idle time, as `trim_at`. Only pools with a limit of time have it,
     /// so [`take_newest`](Self::take_newest), which they do not use, need not look after it.
     soft_at: u32,
-    /// Where `maintain` goes on looking for objects that are too old.
-    pub(super) scan: u32,
-    /// As the last maintenance found it.
-    pub(super) pressure: Pressure,
+    /// The same with what is too old.
+    old_at: u32,
+    pub(super) pressure: Gauge,
     pub(super) watch: Watch<S>,
+}
+
+/// The pressure, for the observer.
+pub(super) struct Gauge {
+    /// As the last maintenance found it.
+    pub(super) found: Pressure,
+    told: Pressure,
+    /// Somebody is telling the observer.
+    pub(super) telling: bool,
+}
+
+impl Gauge {
+    /// What is to be told, and nobody is telling.
+    pub(super) fn begin_to_tell(&mut self) -> Option<Pressure> {
+        if self.telling || self.told == self.found {
+            return None;
+        }
+        self.telling = true;
+        self.told = self.found;
+        Some(self.found)
+    }
 }
 
 /// What there is of a key.
@@ -255,6 +275,8 @@ enum From {
 pub(super) enum Place {
     /// Of what waited for longer than the soft idle time.
     Soft,
+    /// Of what is too old.
+    Old,
     /// Of the trim under moderate pressure.
     Trim,
 }
@@ -324,11 +346,11 @@ impl<K: Eq, S: Storage> State<K, S> {
             quarantine: List::EMPTY,
             quarantined: 0,
             epoch: 0,
-            scan: 0,
+            old_at: NONE,
             soft_at: NONE,
             trim_at: NONE,
             closed: false,
-            pressure: Pressure::None,
+            pressure: Gauge { found: Pressure::None, told: Pressure::None, telling: false },
             watch: Watch::default(),
         }
     }
@@ -459,6 +481,7 @@ impl<K: Eq, S: Storage> State<K, S> {
     fn place(&mut self, place: Place) -> &mut u32 {
         match place {
             Place::Soft => &mut self.soft_at,
+            Place::Old => &mut self.old_at,
             Place::Trim => &mut self.trim_at,
         }
     }
@@ -511,12 +534,15 @@ impl<K: Eq, S: Storage> State<K, S> {
 
     /// Before a slot is unlinked: places that are there move to the next.
     #[inline(always)]
-    fn move_on(metas: &mut [Meta], slot: u32, [trim, soft]: [&mut u32; 2]) {
+    fn move_on(metas: &mut [Meta], slot: u32, [trim, soft, old]: [&mut u32; 3]) {
         if slot == *trim {
             *trim = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
         }
         if wanted::SOFT_IDLE_TTL.is_set() && slot == *soft {
             *soft = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
+        }
+        if wanted::MAX_LIFETIME.is_set() && slot == *old {
+            *old = List::<RECENT>::newer_than(metas, slot).unwrap_or(NONE);
         }
     }
 
@@ -530,7 +556,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let bytes = meta.bytes;
         let class = &mut classes[meta.class as usize];
         class.idle_taken(self.epoch);
-        Self::move_on(metas, slot, [&mut self.trim_at, &mut self.soft_at]);
+        Self::move_on(metas, slot, [&mut self.trim_at, &mut self.soft_at, &mut self.old_at]);
         class.idle_list.unlink(metas, slot);
         recent.unlink(metas, slot);
         self.idle -= 1;
@@ -756,7 +782,7 @@ impl<K: Eq, S: Storage> State<K, S> {
         let was = mem::replace(&mut meta.state, SlotState::Vacant);
         let linked = was == SlotState::Idle;
         if linked {
-            Self::move_on(metas, slot, [&mut self.trim_at, &mut self.soft_at]);
+            Self::move_on(metas, slot, [&mut self.trim_at, &mut self.soft_at, &mut self.old_at]);
             recent.unlink(metas, slot);
             self.idle -= 1;
             self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);

@@ -105,8 +105,9 @@ where
     /// - Classes are maintained as well, see `KeyClass`.
     ///
     /// A slice that `limit` cuts short ends there, and the next goes on behind what it looked at, so that it is not
-    /// always the same that are looked at and passed over; so it is with the trim under pressure and with
-    /// [`soft_idle_ttl`](super::KeyedPoolBuilder::soft_idle_ttl), each by itself. Only slices with a limit below the number of
+    /// always the same that are looked at and passed over; so it is with the trim under pressure, with
+    /// [`soft_idle_ttl`](super::KeyedPoolBuilder::soft_idle_ttl) and with
+    /// [`max_lifetime`](super::KeyedPoolBuilder::max_lifetime), each by itself. Only slices with a limit below the number of
     /// idle objects can evict an object before one that was released earlier; others keep the order exactly.
     pub fn maintain(&self, limit: impl Into<WorkLimit>) -> usize {
         let WorkLimit { objects: looks, bytes: mut bytes_left } = limit.into();
@@ -146,15 +147,29 @@ where
                 destroyed += self.evict_while(why, slice, bytes_left, more, &spare).objects;
             }
         }
-        let before = {
+        {
             let mut state = self.state.lock();
             state.epoch += 1;
-            mem::replace(&mut state.pressure, pressure)
-        };
-        if before != pressure {
-            self.observer.pressure(pressure);
+            state.pressure.found = pressure;
+        }
+        if O::listens() {
+            self.tell_pressure();
         }
         destroyed
+    }
+
+    /// Tells of the pressure, if what was found last has not been told. One thread at a time does so, so that what is heard last
+    /// is what was found last; what others find meanwhile it tells next.
+    fn tell_pressure(&self) {
+        loop {
+            let new = self.state.lock().pressure.begin_to_tell();
+            let Some(pressure) = new else { return };
+            // Not a slot's, but to be ended in the same way.
+            let telling =
+                Held { pool: self, slot: 0, abandon: |pool, _| pool.state.lock().pressure.telling = false };
+            self.observer.pressure(pressure);
+            drop(telling);
+        }
     }
 
     /// Changes the hard limit of the pool's account and, if it is over that now, evicts idle objects, those released longest
@@ -192,7 +207,7 @@ where
                     let state = &mut *guard;
                     let Some(slot) = state.oldest() else { break };
                     // Nobody is told of what could not be told of before, as its key's `Clone` panicked.
-                    let tell = O::LISTENS && tried.replace(Some(slot)) != Some(slot);
+                    let tell = O::listens() && tried.replace(Some(slot)) != Some(slot);
                     let why = Removal::Evicted(Eviction::Closed);
                     let gone = self.uncharged(self.remove_and_tell(state, slot, why, tell));
                     tried.set(None);
@@ -280,7 +295,7 @@ where
     /// As [`remove`](Self::remove), but its bytes stay charged. Put where it is called.
     #[inline(always)]
     pub(super) fn remove_here(&self, state: &mut State<K, S>, slot: u32, why: Removal) -> Gone<K, F::Object> {
-        self.remove_and_tell(state, slot, why, O::LISTENS)
+        self.remove_and_tell(state, slot, why, O::listens())
     }
 
     /// The same; `tell` makes the note for observers, for which it clones the key.
@@ -396,33 +411,14 @@ where
         )
     }
 
-    /// Looks at so many slots, going round, and destroys those idle objects that are too old.
+    /// Destroys the idle objects that are too old.
     fn expire_old(&self, now: Tick, looks: usize, bytes: usize) -> Done {
         if self.limits.max_lifetime() == u64::MAX {
             return Done::default();
         }
-        let mut done = Done::default();
-        let slots = self.state.lock().metas.len();
-        for _ in 0..looks.min(slots) {
-            if done.bytes >= bytes && bytes != usize::MAX {
-                break;
-            }
-            let gone = {
-                let mut guard = self.state.lock();
-                let state = &mut *guard;
-                let slot = if (state.scan as usize) < state.metas.len() { state.scan } else { 0 };
-                state.scan = slot + 1;
-                let meta = &state.metas[slot as usize];
-                if meta.state != SlotState::Idle || !self.limits.too_old(meta, now) {
-                    continue;
-                }
-                self.remove(state, slot, Removal::TooOld)
-            };
-            done.objects += 1;
-            done.bytes = gone.left.bytes.wrapping_add(done.bytes);
-            self.destroy(gone);
-        }
-        done
+        let too_old = |_: &Class<K>, meta: &Meta| Look::goes_if(self.limits.too_old(meta, now));
+        let slice = &mut self.slice(Some(Place::Old), looks);
+        self.evict_while(Removal::TooOld, slice, bytes, &mut |_| true, &too_old)
     }
 
     /// Evicts the object of a class that was released longest ago, if too many are idle; its bytes.
@@ -502,7 +498,7 @@ where
         }
     }
 
-    /// Ends an inspection; true if the object was destroyed.
+    /// Ends an inspection; true if the object was destroyed as it was not kept.
     fn end_inspect(&self, slot: u32, kept: bool) -> bool {
         let gone = {
             let mut guard = self.state.lock();
@@ -513,11 +509,12 @@ where
             if kept && !state.closed {
                 return false;
             }
+            let why = if kept { Eviction::Closed } else { Eviction::Asked };
             // If its key's `Clone` panics it stays idle.
-            self.remove(state, slot, Removal::Evicted(Eviction::Asked))
+            self.remove(state, slot, Removal::Evicted(why))
         };
         self.destroy(gone);
-        true
+        !kept
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Blocks, Log, Washer, idle};
 use pool_core::{
     Account, Discard, Eviction, Growing, KeepAll, KeyedPool, KeyedPoolBuilder, ManualClock, NoClock,
-    Observer, Removal, Tick,
+    Observer, Pressure, Removal, Tick,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,6 +88,84 @@ fn an_observer_hears_of_everything_but_hits_and_releases() {
     assert_eq!(account.used(), 0);
     let expected = [Removal::Evicted(Eviction::Room), Removal::Discarded(Discard::Panicked)];
     assert_ne!(expected[0], expected[1]);
+}
+
+// An observer that is chosen when the program runs, and hears nothing; one that was not, and hears.
+#[test]
+fn an_observer_may_be_chosen_at_run_time() {
+    let log = Log::default();
+    let heard = |work: &dyn Fn(&dyn Observer<usize>)| {
+        work(&log);
+        log.take()
+    };
+    let all: &[&str] = &["created 5 5", "removed 5 5 Evicted(Asked)"];
+    let of_a_pool = heard(&|observer| {
+        let boxed: Box<dyn Observer<usize> + '_> = Box::new(observer);
+        let pool = KeyedPool::builder(Blocks).observer(boxed).build();
+        drop(pool.acquire(&5).unwrap());
+        pool.trim(0);
+    });
+    assert_eq!(of_a_pool, all);
+    for (chosen, expected) in [(Some(&log), all), (None, &[])] {
+        let pool = KeyedPool::builder(Blocks).observer(chosen).build();
+        drop(pool.acquire(&5).unwrap());
+        pool.trim(0);
+        assert_eq!(log.take(), expected);
+    }
+}
+
+// A pressure that is told after one that was found later, by a thread that was held up; a gauge shows it for ever.
+#[test]
+fn the_pressure_that_is_heard_last_is_the_one_that_was_found_last() {
+    /// Finds another pressure while the first is told; afterwards it panics, if it is to.
+    struct Slow(RefCell<Option<Box<dyn Fn()>>>, RefCell<Vec<Pressure>>, bool);
+    impl Observer<usize> for &Slow {
+        fn pressure(&self, pressure: Pressure) {
+            let other = self.0.take();
+            if let Some(other) = &other {
+                other();
+            }
+            self.1.borrow_mut().push(pressure);
+            assert!(!(other.is_some() && self.2), "as planned");
+        }
+    }
+    for panics in [false, true] {
+        let slow: &'static Slow = Box::leak(Box::new(Slow(RefCell::default(), RefCell::default(), panics)));
+        let account = Account::builder("a").hard_limit(100).soft_limit(50).build();
+        let pool = KeyedPool::builder(Blocks).observer(slow).account(account.clone()).build();
+        let pool = Rc::new(pool);
+        let (other, lease) = (Rc::clone(&pool), RefCell::new(Some(account.try_reserve(60).unwrap())));
+        *slow.0.borrow_mut() = Some(Box::new(move || {
+            lease.take();
+            other.maintain(9);
+        }));
+        let told = catch_unwind(AssertUnwindSafe(|| pool.maintain(9)));
+        assert_eq!(told.is_err(), panics);
+        pool.maintain(9);
+        assert_eq!(*slow.1.borrow(), [Pressure::Moderate, Pressure::None], "panics: {panics}");
+        pool.maintain(9);
+        assert_eq!(slow.1.borrow().len(), 2);
+    }
+}
+
+// An object that the predicate keeps, told and counted as one that it refused, since the pool was closed meanwhile.
+#[test]
+fn what_is_kept_as_the_pool_closes_goes_because_of_that() {
+    let log = Log::default();
+    let pool = KeyedPool::builder(Blocks).observer(&log).build();
+    drop((pool.acquire(&5).unwrap(), pool.acquire(&6).unwrap(), pool.acquire(&7).unwrap()));
+    log.take();
+    let destroyed = pool.retain(|&key, _| {
+        if key == 6 {
+            pool.close();
+        }
+        key == 6
+    });
+    let (refused, closed) = ("Evicted(Asked)", "Evicted(Closed)");
+    let told = log.take();
+    let removed = |key: usize, why: &str| told.contains(&format!("removed {key} {key} {why}"));
+    assert!(removed(6, closed) && told.len() == 3, "{told:?}");
+    assert_eq!(destroyed, told.iter().filter(|told| told.ends_with(refused)).count(), "{told:?}");
 }
 
 // A pool that is locked while it tells, or counts that a panicking observer leaves wrong.

@@ -36,6 +36,32 @@ fn what_is_too_old_is_none_of_those_that_a_key_keeps() {
     assert!(pool.try_acquire(&1).is_some());
 }
 
+// A slice that looks at places where nothing is any more, or at what is out, and so finds what is too old after thousands of them;
+// one that begins anew each time, or loses its place.
+#[test]
+fn slices_of_the_lifetime_look_at_what_is_idle_and_get_past_what_is_young() {
+    let clock = ManualClock::default();
+    let pool = KeyedPool::builder(Blocks).clock(&clock).max_lifetime(10).build();
+    let many: Vec<_> = (0..1000).map(|_| pool.acquire(&1).unwrap()).collect();
+    let mut old: Vec<_> = (0..3).map(|_| pool.acquire(&2).unwrap()).collect();
+    many.into_iter().for_each(pool_core::Lease::discard);
+    clock.set(Tick(8));
+    // Released before the old ones, and younger.
+    let out = pool.acquire(&4).unwrap();
+    let young: Vec<_> = (0..5).map(|_| pool.acquire(&3).unwrap()).collect();
+    drop(young);
+    old.drain(..).for_each(drop);
+    clock.set(Tick(11));
+    assert_eq!(pool.maintain(3), 0, "it looked at three young ones");
+    // One of those goes, which is not where the next slice begins; and then that one.
+    assert_eq!(pool.evict_to(pool.stats().bytes() - 3), 3);
+    drop(pool.try_acquire(&3).unwrap());
+    assert_eq!(pool.maintain(2), 1, "behind them");
+    assert_eq!(pool.maintain(2), 2);
+    assert_eq!((idle(&pool), pool.stats().expired), (vec![3, 3, 3, 3], 3));
+    drop(out);
+}
+
 // A slice that begins anew each time, and so for ever looks at the same objects that are to stay; one that loses its place if
 // what is there is used or destroyed; one that walks through all that has not waited yet before it begins anew.
 #[test]

@@ -1546,8 +1546,25 @@ mod promises {
         }
     }
 
-    // The same of a lease that a panic drops, whose object is in whatever state that left it: a resetter that refuses such by a
-    // panic, or what comes after it.
+    // A pool that never had to make anything while it was used, and is asked when all is back: what it had out, it has seen only
+    // as it had nothing more to give.
+    pub(super) fn who_is_refused_sees_how_many_are_out<P: Subject>() {
+        for of_bytes in [false, true] {
+            let fx = match of_bytes {
+                true => Fixture::<P>::budget(3 * SIZE),
+                false => Fixture::<P>::with(None, 3, usize::MAX),
+            };
+            assert_eq!(fx.pool.prewarm(3), Ok(3));
+            let leases = [(); 3].map(|()| fx.pool.acquire().unwrap());
+            assert!(fx.pool.acquire().is_err());
+            drop(leases);
+            assert_eq!((fx.stats().peak_leased, fx.stats().misses), (3, 1));
+            fx.finish();
+        }
+    }
+
+    // A second panic, of a lease that a first one drops, whose object is in whatever state that left it: of a resetter that refuses
+    // such by a panic, or of what comes after it. It ends the process.
     pub(super) fn a_lease_that_a_panic_drops_ends_whatever_panics<P: Subject>() {
         let plans: [fn(&Probe); 3] = [
             |probe| probe.on_reset.set(|_| quiet_panic()),
@@ -1692,6 +1709,7 @@ macro_rules! suite {
                 a_panicking_destructor_leaks_no_budget
                 the_pools_end_survives_a_panicking_destructor
                 a_lease_that_a_panic_drops_ends_whatever_panics
+                who_is_refused_sees_how_many_are_out
                 a_panicking_predicate_changes_nothing
                 a_lease_is_released_when_its_holder_panics
                 the_factory_may_use_the_pool

@@ -80,6 +80,7 @@ where
         if !waits {
             self.counts.misses.fetch_add(1, Ordering::Relaxed);
         }
+        self.note_peak();
         Err(AcquireError::Exhausted { leased: self.count_leased(), max_objects: self.max_objects })
     }
 
@@ -181,19 +182,24 @@ where
         self.pages.set(Kind::Vacant, slot / BITS, 1 << (slot % BITS));
     }
 
-    /// As [`create_reserved`](Self::create_reserved), after nothing idle was found: a moment at which all are leased but
-    /// those that are in caches, looked at or doomed.
+    /// As [`create_reserved`](Self::create_reserved), after nothing idle was found.
     pub(super) fn create_leased(&self) -> Result<u32, AcquireError<F::Error>> {
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
         #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
         if let Some(membership) = &self.membership {
             membership.note_miss();
         }
-        let slot = self.create_reserved(Room::MayEvict)?;
+        let slot = self.create_reserved(Room::MayEvict);
+        self.note_peak();
+        slot
+    }
+
+    /// Notes how many are leased, where nothing idle was found: at that moment all are but those that are in caches, looked at or
+    /// doomed.
+    fn note_peak(&self) {
         let mut kept = self.counts.inspected.load(Ordering::Relaxed) + self.doomed.load(Ordering::Relaxed);
         self.pages.each_lane(&mut |lane| kept += lane.idle().1.count_ones() as usize);
         self.counts.peak_leased.fetch_max(self.counts.there().saturating_sub(kept), Ordering::Relaxed);
-        Ok(slot)
     }
 
     /// Makes an object, in a slot that is then the caller's.

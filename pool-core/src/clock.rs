@@ -67,10 +67,11 @@ impl ManualClock {
         Self(AtomicU64::new(start.0))
     }
 
-    /// Moves the clock on by `ticks`.
+    /// Moves the clock on by `ticks`, at most to the end of time.
     pub fn advance(&self, ticks: u64) {
         // Relaxed: the count publishes nothing but itself.
-        self.0.fetch_add(ticks, Ordering::Relaxed);
+        let later = |now: u64| Some(now.saturating_add(ticks));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
     /// Sets the clock to `tick`, or leaves it if it is already later.
@@ -127,6 +128,8 @@ mod tests {
         assert_eq!(clock.now(), Tick(10));
         clock.advance(3);
         assert_eq!(clock.now(), Tick(13));
+        clock.advance(u64::MAX);
+        assert_eq!(clock.now(), Tick(u64::MAX));
         assert_eq!(Tick(5).since(Tick(9)), 0);
     }
 }

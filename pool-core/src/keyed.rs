@@ -58,7 +58,11 @@ type DefaultStorage = Growing;
 #[cfg(not(feature = "alloc"))]
 type DefaultStorage = Fixed<32>;
 
-/// A [`KeyedPool`] of at most `N` objects, and so of at most `N` keys with objects, that needs no allocator.
+/// A [`KeyedPool`] of at most `N` objects, and so of at most `N` keys with objects, that needs no allocator. None of no slots
+/// compiles.
+///
+/// All its memory is inside of it: for each of the `N` the object and, on targets of 64 bits, 172 bytes, a key of at most 4
+/// included. Of these 32 are for [`watch_leaks`](KeyedPoolBuilder::watch_leaks), whether something is watched or not.
 ///
 /// ```
 /// use pool_core::{FixedKeyedPool, KeyedPoolBuilder};
@@ -79,7 +83,8 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 /// All methods are those of [`KeyedPool`], and user code runs with nothing locked in this kind as well, but for the keys' `Eq`,
 /// `Borrow` and `Clone`. By an acquire or a release that makes no key or slot the mutex is held for a bounded number of steps: a look-up of the
 /// key and two changes of lists, on a miss a few times that. While the pool grows its lists move under the mutex (at 2^20 objects
-/// for some 30 ms). Longer, for O(objects), it is held by `keys`, `key_stats`, a `release_at` that is due before others, and where
+/// for some 30 ms). Longer, for O(objects), it is held by `keys`, `key_stats`, a `release_at` that is due before others, a `prewarm` of
+/// a pool with a [`max_lifetime`](KeyedPoolBuilder::max_lifetime), and where
 /// `trim` or a `maintain` without a limit passes over what stays (what [`min_idle`](KeyedPoolBuilder::min_idle) keeps, say);
 /// `maintain` with a limit holds it for no more than so many. A thread that may not wait should not use it, but resolve a key once to a
 /// [class](Self::class).
@@ -123,7 +128,7 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// |---|---|---|
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), one hash; O(1) for each object of the key whose time is over | clock; the end of those |
 /// | the same with objects in quarantine, if nothing else is idle | O(1) for each that is due | clock; the end of those that are not kept |
-/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(log of their number) (see below), plus the factory; to be refused O(those pools), and O(idle objects of shared ones and of classes), more; each times the depth of the account | factory, clock, observer, event handler; the end of what is evicted |
+/// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(log of their number) (see below), plus the factory; to be refused O(those pools), and O(idle objects of shared ones and of classes), more; each times the depth of the account; `prewarm` with a `max_lifetime`: O(idle objects of the key) more | factory, clock, observer, event handler; the end of what is evicted |
 /// | dropping a lease, [`release`](Self::release), [`release_at`](Lease::release_at) | O(1); the last one more if others are due later | resetter, `measure`, clock; observer, if the lease was said to be leaked; event handler, if the object weighs something else now; its end if it is not kept, and that of an older one if too many of the key are idle |
 /// | [`discard`](Lease::discard), [`detach`](Lease::detach) | O(1) | clock and observer, if the lease was said to be leaked; the object's end, when detached without the destructor |
 /// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object, where other pools give O(log of their number) for `set_hard_limit`; `close`: O([classes](Self#method.class)) more | clock; the end of what goes, of classes too; `maintain`: observer; `set_hard_limit`: the same for other pools of the account |

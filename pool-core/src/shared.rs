@@ -86,7 +86,7 @@ use core::fmt;
 use core::mem;
 use core::ops::ControlFlow;
 
-/// A [`SharedPool`] of at most `N` objects that lives in a `static` and needs no allocator.
+/// A [`SharedPool`] of at most `N` objects that lives in a `static` and needs no allocator. None of no slots compiles.
 ///
 /// The same pool, with its slots inside: on a core without compare-and-swap (Cortex-M0) by way of the program's
 /// `critical-section`. Leases of a `static` are `'static` and can go anywhere.

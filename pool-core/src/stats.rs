@@ -24,12 +24,13 @@ pub struct PoolStats {
     pub destroyed: u64,
     /// Objects that left the pool for good by [`detach`](crate::Lease::detach).
     pub detached: u64,
-    /// Of those destroyed: idle ones that had to make room, were trimmed, or were there when the pool was closed.
+    /// Of those destroyed: idle ones that had to make room, were more of their key than may be idle, were trimmed or refused by
+    /// a predicate, or were there when the pool was closed.
     pub evicted: u64,
     /// Of those destroyed: idle too long, or too old.
     pub expired: u64,
-    /// Of those destroyed: not worth keeping, by the resetter, by the user, by a panic while they were reset, by
-    /// their size, or because there was no room among the idle.
+    /// Of those destroyed: leased ones that were not worth keeping, by the resetter, by the user, by a panic while they were
+    /// reset, by their size, or because the pool was closed.
     pub discarded: u64,
     /// Acquires that were served from the idle set.
     pub hits: u64,
@@ -56,7 +57,7 @@ impl PoolStats {
     /// Bytes held: leased and idle.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.leased_bytes + self.idle_bytes
+        self.leased_bytes.saturating_add(self.idle_bytes)
     }
 
     /// The part of the acquires that were served from the idle set, 0 to 1; `None` before the first.

@@ -124,7 +124,7 @@ impl<Id: Hash + Eq + Clone, M: Mode> Tracker<Id, M> {
         }
     }
 
-    /// Forgets `id`; its bytes, if it was tracked.
+    /// Forgets `id`; its bytes, if it was tracked. It is forgotten, too, if an event handler of the account panics.
     pub fn untrack<Q: Hash + Eq + ?Sized>(&mut self, id: &Q) -> Option<usize>
     where
         Id: Borrow<Q>,

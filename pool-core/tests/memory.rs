@@ -1,6 +1,8 @@
 //! What a pool takes from the allocator beside its objects.
 
-use pool_core::{Account, KeyedPool, Leak, LocalPool, ManualClock, Observer, SharedPool, Verdict};
+use pool_core::{
+    Account, FixedKeyedPool, KeyedPool, Leak, LocalPool, ManualClock, Observer, SharedPool, Verdict,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -37,6 +39,17 @@ type Object = [u64; 4];
 
 /// Slots of the first four pages.
 const SLOTS: usize = 32 + 64 + 128 + 256;
+
+// A field more in each slot of who has no memory to spare, and is not told.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_fixed_keyed_slot_costs_what_its_documentation_says() {
+    type Frame = [u32; 16];
+    type Pool<const N: usize> = FixedKeyedPool<u32, fn(&u32) -> Result<Frame, Infallible>, N>;
+    let slots = 128;
+    let beside = size_of::<Pool<256>>() - size_of::<Pool<128>>() - slots * size_of::<Frame>();
+    assert_eq!(beside / slots, 172);
+}
 
 // A field more in each slot; an array that is longer than the pages; generations for those who use no tokens; a
 // `trim` or `retain` that allocates; memory that stays when the pool has gone.

@@ -23,7 +23,7 @@ const DEEPEST: usize = 100;
 /// It is taken, printed and dropped without recursion, however deep the tree is. To clone and to compare it, `Debug` and
 /// `serde` take a stack as deep as the tree.
 ///
-/// [`Display`](fmt::Display) prints the tree, an account a line:
+/// [`Display`](fmt::Display) prints the tree, an account a line, names as they are (one with a line break breaks its line):
 ///
 /// ```
 /// use pool_core::Account;
@@ -65,7 +65,8 @@ pub struct AccountSnapshot {
     pub overcommitted: usize,
     /// Whether the soft limit was crossed and the low watermark not reached again.
     pub over_soft_limit: bool,
-    /// The accounts directly below that are on the heap and alive, those that use most first.
+    /// The accounts directly below that are on the heap and alive, those that use most first. An account lives as long as anybody
+    /// has it, an [`OverBudget`](crate::OverBudget) that names it included.
     pub children: Vec<AccountSnapshot>,
 }
 

@@ -280,8 +280,9 @@ where
     /// [`maintain`](KeyedPool::maintain) tells the observer, once, with the place in the source where it was acquired; and
     /// again if it ends after all, be its object released, discarded or detached. Nothing is taken back.
     ///
-    /// Default: nothing is watched, which costs nothing. If something is, an acquire reads the clock, and each slot has 32 bytes
-    /// more. Watching, telling and the end of a lease are O(1) each.
+    /// Default: nothing is watched, which takes no time, and no memory but in [fixed](super::FixedKeyedPool) pools. If something
+    /// is, an acquire reads the clock, and each slot has 32 bytes more. Watching, telling and the end of a lease are O(1) each. 0 is
+    /// one in 1. A pool without a clock has time 0, so that nothing is ever told.
     pub fn watch_leaks(mut self, one_in: u32, after: u64) -> Self {
         self.sampling = Some(Sampling::new(one_in, after));
         self

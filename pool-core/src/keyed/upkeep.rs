@@ -447,6 +447,8 @@ where
             return;
         }
         let now = self.clock.now();
+        // Then what was released later has not waited for longer.
+        let by_release = self.limits.max_lifetime() == u64::MAX;
         // Where to go on, good as long as nobody else has unlinked anything since.
         let mut place = None;
         loop {
@@ -459,12 +461,16 @@ where
                     Some((next, then)) if then == unlinkings => next,
                     _ => state.classes[class as usize].idle_list.oldest(),
                 };
-                // What was released later may be older, and so over its time.
-                let over = |meta: &Meta| meta.is_free() && self.limits.expired(meta, now);
-                while let Some(slot) = at.filter(|&slot| !over(&state.metas[slot as usize])) {
-                    at = List::<PEERS>::newer_than(&mut state.metas, slot);
-                }
-                let Some(slot) = at else { return };
+                let slot = loop {
+                    let Some(slot) = at else { return };
+                    let meta = &state.metas[slot as usize];
+                    match self.limits.expired(meta, now) {
+                        true if meta.is_free() => break slot,
+                        false if by_release => return,
+                        // What is looked at by a predicate, or younger than what was released later.
+                        _ => at = List::<PEERS>::newer_than(&mut state.metas, slot),
+                    }
+                };
                 let next = List::<PEERS>::newer_than(&mut state.metas, slot);
                 let old = self.limits.too_old(&state.metas[slot as usize], now);
                 let gone = self.remove(state, slot, if old { Removal::TooOld } else { Removal::IdleTooLong });

@@ -11,7 +11,7 @@ use metrics::{counter, gauge};
 /// |---|---|---|
 /// | `pool_created_total`, `pool_created_bytes_total` | `pool` | objects made |
 /// | `pool_removed_total`, `pool_removed_bytes_total` | `pool`, `why` | objects that left, by [`Removal`] |
-/// | `pool_refused_total` | `pool`, `why` | acquires refused, by [`Refusal`] |
+/// | `pool_refused_total` | `pool`, `why` | acquires and prewarmings refused, by [`Refusal`] |
 /// | `pool_leaked_total`, `pool_returned_total` | `pool` | leases that were out too long, and those of them that ended after all |
 /// | `pool_pressure` | `pool` | 0, 1 or 2 |
 ///

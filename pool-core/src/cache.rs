@@ -8,6 +8,7 @@ use crate::lifecycle::Verdict;
 use crate::pages::BITS;
 use crate::shared::{MEASURED, Shared};
 use crate::stats::PoolStats;
+use crate::unwind::shielded;
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -393,9 +394,11 @@ where
 
     #[inline(never)]
     fn give_back_slowly(&self, slot: u32) {
-        if self.settle(slot) {
-            self.pool.put(slot / BITS, 1 << (slot % BITS));
-        }
+        shielded(|| {
+            if self.settle(slot) {
+                self.pool.put(slot / BITS, 1 << (slot % BITS));
+            }
+        });
     }
 
     #[inline(never)]
@@ -430,6 +433,11 @@ where
     unsafe fn object(&self, slot: u32) -> NonNull<<P::Target as Pool>::Object> {
         // SAFETY: the caller's promise.
         unsafe { self.pool.object(slot) }
+    }
+
+    #[inline(always)]
+    fn calls_users(&self) -> bool {
+        self.pool.calls_users()
     }
 
     unsafe fn give_back(&self, slot: u32) {

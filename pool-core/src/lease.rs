@@ -40,6 +40,8 @@ pub(crate) mod sealed {
         /// # Safety
         /// The slot is one of the pool's.
         unsafe fn object(&self, slot: u32) -> NonNull<T>;
+        /// Whether a release that comes to its usual end calls user code.
+        fn calls_users(&self) -> bool;
         /// # Safety
         /// The caller holds the slot, and from then on no more.
         unsafe fn give_back(&self, slot: u32);
@@ -244,19 +246,27 @@ where
 {
     #[inline(always)]
     fn drop(&mut self) {
-        /// What a release calls may panic, too, as it gets what the first panic left.
-        #[cold]
-        #[inline(never)]
-        fn drop_while_unwinding<P: Deref<Target: Pool>>(lease: &Lease<P>) {
-            // SAFETY: the lease is being dropped, and does nothing else then.
-            shielded(|| unsafe { lease.pool.give_back_at(lease.slot, lease.object) });
-        }
-        if unwinding() {
-            return drop_while_unwinding(self);
+        // What it calls may panic, too, as it gets what the first panic left. Where it calls nobody, as mostly, nothing is looked
+        // at; what else may come has a shield of its own.
+        if self.pool.calls_users() && unwinding() {
+            // SAFETY: as below.
+            return unsafe { give_back_unwinding(&*self.pool, self.slot, self.object) };
         }
         // SAFETY: this lease held the slot, and is going.
         unsafe { self.pool.give_back_at(self.slot, self.object) }
     }
+}
+
+/// Of parts and not of the lease: one whose address is taken does not stay in registers.
+///
+/// # Safety
+///
+/// As of [`give_back_at`](sealed::Slots::give_back_at).
+#[cold]
+#[inline(never)]
+unsafe fn give_back_unwinding<P: Pool + ?Sized>(pool: &P, slot: u32, object: NonNull<P::Object>) {
+    // SAFETY: the caller's promise.
+    shielded(|| unsafe { pool.give_back_at(slot, object) });
 }
 
 impl<P> fmt::Debug for Lease<P>

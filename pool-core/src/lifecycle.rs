@@ -148,6 +148,16 @@ pub enum Verdict {
 /// Runs at release, on an object that has been leased, and on no other. A panic in it destroys the object; it
 /// never re-enters the idle set. Closures `Fn(&mut T) -> Verdict` are resetters.
 pub trait Resetter<T: ?Sized> {
+    /// Whether it does anything; where not, a release need not be ready for its panic.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn resets() -> bool
+    where
+        Self: Sized,
+    {
+        true
+    }
+
     /// Resets `object` and says whether it may be used again.
     fn reset(&self, object: &mut T) -> Verdict;
 }
@@ -164,6 +174,11 @@ impl<T: ?Sized, C: Fn(&mut T) -> Verdict> Resetter<T> for C {
 pub struct KeepAll;
 
 impl<T: ?Sized> Resetter<T> for KeepAll {
+    #[inline(always)]
+    fn resets() -> bool {
+        false
+    }
+
     #[inline]
     fn reset(&self, _object: &mut T) -> Verdict {
         Verdict::Keep

@@ -40,7 +40,7 @@ use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
 use crate::slots::Growing;
 use crate::slots::{Cells, Column, Fixed, Slot, Storage};
 use crate::stats::PoolStats;
-use crate::unwind::{Outgoing, to_the_end};
+use crate::unwind::{Outgoing, shielded, to_the_end};
 #[cfg(feature = "alloc")]
 use alloc::rc::Rc;
 use core::cell::Cell;
@@ -799,22 +799,24 @@ where
     /// As of [`discard`](Self::discard).
     #[inline(never)]
     unsafe fn give_back_slowly(&self, slot: u32) {
-        // Destroyed if measuring panics.
-        let settling = Held {
-            pool: self,
-            slot,
-            // SAFETY: the lease whose release this is held the slot, and nobody else took it since.
-            abandon: |pool, slot| unsafe { pool.discard(slot) },
-        };
-        // SAFETY: as above, and only shared references are made of it.
-        let kept = self.settle_bytes(slot, unsafe { self.cell(slot).object().as_ref() });
-        mem::forget(settling);
-        if kept && !self.state.closed.get() {
-            self.push(slot);
-        } else {
-            // SAFETY: the caller's promise.
-            unsafe { self.discard(slot) };
-        }
+        shielded(|| {
+            // Destroyed if measuring panics.
+            let settling = Held {
+                pool: self,
+                slot,
+                // SAFETY: the lease whose release this is held the slot, and nobody else took it since.
+                abandon: |pool, slot| unsafe { pool.discard(slot) },
+            };
+            // SAFETY: as above, and only shared references are made of it.
+            let kept = self.settle_bytes(slot, unsafe { self.cell(slot).object().as_ref() });
+            mem::forget(settling);
+            if kept && !self.state.closed.get() {
+                self.push(slot);
+            } else {
+                // SAFETY: the caller's promise.
+                unsafe { self.discard(slot) };
+            }
+        });
     }
 
     /// Measures a released object; false if it grew above what it may retain or what the account allows.
@@ -891,6 +893,11 @@ where
     #[inline(always)]
     unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         self.cell(slot).object()
+    }
+
+    #[inline(always)]
+    fn calls_users(&self) -> bool {
+        R::resets()
     }
 
     #[inline(always)]

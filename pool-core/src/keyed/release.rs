@@ -79,7 +79,7 @@ where
         if let Some((class, idle)) = linked
             && idle > self.limits.max_idle_per_key
         {
-            let _ = self.evict_beyond_max_idle(class);
+            shielded(|| _ = self.evict_beyond_max_idle(class));
         }
         linked.is_some()
     }
@@ -104,7 +104,7 @@ where
     /// The caller holds the slot, and from then on no more.
     #[inline(never)]
     unsafe fn give_back_slowly(&self, slot: u32, bytes: Option<usize>) {
-        match self.settle(slot, bytes) {
+        shielded(|| match self.settle(slot, bytes) {
             Ok(()) => {
                 let mut now = Tick(0);
                 if self.timed {
@@ -117,7 +117,7 @@ where
             }
             // SAFETY: as above.
             Err(why) => unsafe { self.destroy_leased(slot, Removal::Discarded(why)) },
-        }
+        });
     }
 
     /// Puts an object that was reset among the idle, or destroys it if its pool is closed or its time is over; the oldest of
@@ -303,6 +303,11 @@ where
     unsafe fn object(&self, slot: u32) -> NonNull<F::Object> {
         let _locked = self.state.lock();
         self.cells.at(slot).object()
+    }
+
+    #[inline(always)]
+    fn calls_users(&self) -> bool {
+        R::resets() || self.weighs
     }
 
     unsafe fn give_back(&self, slot: u32) {

@@ -119,6 +119,11 @@ where
         self.pages.object(slot)
     }
 
+    #[inline(always)]
+    fn calls_users(&self) -> bool {
+        R::resets()
+    }
+
     unsafe fn give_back(&self, slot: u32) {
         // SAFETY: the caller's promise.
         unsafe { self.give_back_at(slot, self.pages.object(slot)) }

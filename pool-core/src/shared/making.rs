@@ -378,16 +378,18 @@ where
     /// What is left to do of a release that does not end in the lane that this thread used last.
     #[inline(never)]
     pub(super) fn give_back_slowly(&self, slot: u32) {
-        #[cfg(feature = "std")]
-        if self.has_thread_caches() {
-            if self.settle(slot) && !self.push_recalled(slot) {
+        shielded(|| {
+            #[cfg(feature = "std")]
+            if self.has_thread_caches() {
+                if self.settle(slot) && !self.push_recalled(slot) {
+                    self.put_shared(slot);
+                }
+                return;
+            }
+            if self.settle(slot) {
                 self.put_shared(slot);
             }
-            return;
-        }
-        if self.settle(slot) {
-            self.put_shared(slot);
-        }
+        });
     }
 }
 

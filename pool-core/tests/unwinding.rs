@@ -1,0 +1,206 @@
+//! Leases that a panic drops, of pools whose releases call nothing in the common case, and somebody all the same in another:
+//! whose panic would be a second one, and end the process. What the resetter does is in `contract.rs`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use pool_core::{
+    Account, Clock, Factory, KeyedPool, Leak, Lease, LocalPool, Observer, Pool, Removal, SharedPool, Tick,
+};
+use std::convert::Infallible;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Whether what can panic does.
+#[derive(Clone, Default)]
+struct Trap(Arc<AtomicBool>);
+
+impl Trap {
+    fn panic_if_set(&self) {
+        if self.0.load(Relaxed) {
+            // Without a message on the terminal.
+            resume_unwind(Box::new("the second"));
+        }
+    }
+}
+
+/// Its destructor may panic.
+struct Object(Trap);
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.0.panic_if_set();
+    }
+}
+
+/// `measure` may panic.
+#[derive(Clone)]
+struct Make(Trap, bool);
+
+impl<K> Factory<K> for Make {
+    type Object = Object;
+    type Error = Infallible;
+    fn create(&self, _: &K) -> Result<Object, Infallible> {
+        Ok(Object(self.0.clone()))
+    }
+    fn estimate(&self, _: &K) -> usize {
+        1
+    }
+    fn measure(&self, _: &Object) -> usize {
+        if self.1 {
+            self.0.panic_if_set();
+        }
+        1
+    }
+}
+
+struct Watched(Trap);
+
+impl Observer<u8> for Watched {
+    fn removed(&self, _: &u8, _: usize, _: Removal) {
+        self.0.panic_if_set();
+    }
+    fn returned(&self, _: &u8, _: &Leak) {
+        self.0.panic_if_set();
+    }
+}
+
+/// Shows 1 tick more each time.
+struct Watch(Trap, AtomicU64);
+
+impl Clock for Watch {
+    fn now(&self) -> Tick {
+        self.0.panic_if_set();
+        Tick(self.1.fetch_add(1, Relaxed))
+    }
+}
+
+/// Drops a lease by a panic, with the trap set; that one arrives, and no other.
+#[track_caller]
+fn drops<P>(trap: &Trap, acquire: impl FnOnce() -> Lease<P>)
+where
+    P: Deref<Target: Pool>,
+{
+    let first = catch_unwind(AssertUnwindSafe(|| {
+        let _lease = acquire();
+        trap.0.store(true, Relaxed);
+        resume_unwind(Box::new("the first"));
+    }));
+    trap.0.store(false, Relaxed);
+    let Err(first) = first;
+    assert_eq!(first.downcast_ref(), Some(&"the first"));
+}
+
+#[test]
+fn measuring_may_panic_too() {
+    let trap = Trap::default();
+    let make = Make(trap.clone(), true);
+    let account = Account::new("a", 100);
+
+    let pool = LocalPool::builder(make.clone()).account(account.clone()).build();
+    drops(&trap, || pool.acquire().unwrap());
+    assert_eq!((pool.stats().discarded, account.used()), (1, 0));
+
+    for thread_caches in [false, true] {
+        let pool = SharedPool::builder(make.clone()).account(account.clone()).thread_caches(thread_caches);
+        let pool = Arc::new(pool.build());
+        drops(&trap, || pool.acquire().unwrap());
+        pool.maintain(9);
+        assert_eq!((pool.stats().discarded, account.used()), (1, 0));
+        let cache = pool.cache();
+        drops(&trap, || cache.acquire().unwrap());
+        pool.maintain(9);
+        assert_eq!((pool.stats().discarded, account.used()), (2, 0));
+        drops(&trap, || pool.acquire_owned().unwrap());
+    }
+
+    let pool = KeyedPool::builder(make.clone()).account(account.clone()).build();
+    drops(&trap, || pool.acquire(&1).unwrap());
+    assert_eq!((pool.stats().discarded, account.used()), (1, 0));
+    let pool =
+        KeyedPool::builder(make.clone()).account(account.clone()).build_shared::<parking_lot::RawMutex>();
+    drops(&trap, || pool.acquire(&1).unwrap());
+    let class = pool.class(&2);
+    drops(&trap, || class.acquire().unwrap());
+    pool.maintain(9);
+    assert_eq!((pool.stats().discarded, account.used()), (1, 0));
+}
+
+#[test]
+fn what_is_beyond_the_idle_of_its_key_may_panic_as_it_goes() {
+    let trap = Trap::default();
+    for (listed, watched) in [(false, false), (false, true), (true, false), (true, true)] {
+        let builder = || KeyedPool::builder(Make(trap.clone(), false)).max_idle_per_key(0);
+        let account = Account::new("a", 100);
+        match (listed, watched) {
+            (false, false) => {
+                let pool = builder().build();
+                drops(&trap, || pool.acquire(&1u8).unwrap());
+                assert_eq!(pool.stats().evicted, 1);
+            }
+            (false, true) => {
+                let pool = builder().observer(Watched(trap.clone())).build();
+                drops(&trap, || pool.acquire(&1).unwrap());
+                assert_eq!(pool.stats().evicted, 1);
+            }
+            (true, false) => {
+                let pool = builder().account(account.clone()).build_shared::<parking_lot::RawMutex>();
+                drops(&trap, || pool.acquire(&1u8).unwrap());
+                assert_eq!((pool.stats().evicted, account.used()), (1, 0));
+            }
+            (true, true) => {
+                let pool = builder()
+                    .account(account.clone())
+                    .observer(Watched(trap.clone()))
+                    .build_shared::<parking_lot::RawMutex>();
+                drops(&trap, || pool.acquire(&1).unwrap());
+                assert_eq!((pool.stats().evicted, account.used()), (1, 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_clock_and_who_hears_of_a_leak_may_panic_too() {
+    let trap = Trap::default();
+    let clock = || Watch(trap.clone(), AtomicU64::new(0));
+    let pool = KeyedPool::builder(Make(trap.clone(), false)).clock(clock()).idle_ttl(100).build();
+    drops(&trap, || pool.acquire(&1u8).unwrap());
+    assert_eq!((pool.stats().discarded, pool.stats().leased), (1, 0));
+
+    let builder = KeyedPool::builder(Make(trap.clone(), false)).observer(Watched(trap.clone()));
+    let pool = builder.clock(clock()).watch_leaks(1, 0).build();
+    drops(&trap, || {
+        let lease = pool.acquire(&1).unwrap();
+        pool.maintain(9);
+        lease
+    });
+    assert_eq!(pool.stats().leased, 0);
+}
+
+#[test]
+fn what_a_closed_pool_destroys_may_panic_too() {
+    let trap = Trap::default();
+    let pool = LocalPool::new(Make(trap.clone(), false));
+    drops(&trap, || {
+        let lease = pool.acquire().unwrap();
+        pool.close();
+        lease
+    });
+    assert_eq!((pool.stats().destroyed, pool.stats().leased), (1, 0));
+    let pool = KeyedPool::new(Make(trap.clone(), false));
+    drops(&trap, || {
+        let lease = pool.acquire(&1u8).unwrap();
+        pool.close();
+        lease
+    });
+    assert_eq!((pool.stats().destroyed, pool.stats().leased), (1, 0));
+    let pool = SharedPool::new(Make(trap.clone(), false));
+    drops(&trap, || {
+        let lease = pool.acquire().unwrap();
+        pool.close();
+        lease
+    });
+    pool.maintain(9);
+    assert_eq!((pool.stats().destroyed, pool.stats().leased), (1, 0));
+}

@@ -8,7 +8,6 @@ use crate::lifecycle::Verdict;
 use crate::pages::BITS;
 use crate::shared::{MEASURED, Shared};
 use crate::stats::PoolStats;
-use crate::unwind::shielded;
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -394,11 +393,9 @@ where
 
     #[inline(never)]
     fn give_back_slowly(&self, slot: u32) {
-        shielded(|| {
-            if self.settle(slot) {
-                self.pool.put(slot / BITS, 1 << (slot % BITS));
-            }
-        });
+        if self.settle(slot) {
+            self.pool.put(slot / BITS, 1 << (slot % BITS));
+        }
     }
 
     #[inline(never)]

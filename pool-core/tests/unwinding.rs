@@ -6,10 +6,13 @@ use pool_core::{
     Account, Clock, Factory, KeyedPool, Leak, Lease, LocalPool, Observer, Pool, Removal, SharedPool, Tick,
 };
 use std::convert::Infallible;
+use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Wake, Waker};
 
 /// Whether what can panic does.
 #[derive(Clone, Default)]
@@ -203,4 +206,22 @@ fn what_a_closed_pool_destroys_may_panic_too() {
     });
     pool.maintain(9);
     assert_eq!((pool.stats().destroyed, pool.stats().leased), (1, 0));
+}
+
+#[test]
+fn who_is_woken_may_panic_too() {
+    struct Panics(Trap);
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            self.0.panic_if_set();
+        }
+    }
+    let trap = Trap::default();
+    let pool = SharedPool::builder(Make(trap.clone(), false)).max_objects(1).build();
+    let waker = Waker::from(Arc::new(Panics(trap.clone())));
+    let first = pool.acquire().unwrap();
+    let mut waiting = pin!(pool.acquire_async());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drops(&trap, || first);
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
 }

@@ -6,6 +6,7 @@ use crate::lifecycle::{Factory, Resetter};
 use crate::pages::{BITS, Kind, Pages, groups};
 use crate::slots::Storage;
 use crate::sync::{Ordering, after_rmw};
+use crate::unwind::shielded;
 use core::ptr::NonNull;
 
 impl<F, R, S> SharedPool<F, R, S>
@@ -235,7 +236,7 @@ where
             }
         }
         if flags & !CLOSED >= WAITER {
-            self.waiters.notify();
+            shielded(|| self.waiters.notify());
         }
     }
 

@@ -361,35 +361,36 @@ where
         if let Some(membership) = &self.membership {
             membership.note_release();
         }
-        let (object, noted) = self.pages.object_and_bytes(slot);
-        let settling = Held { pool: self, slot, abandon: Self::doom };
-        // SAFETY: the caller holds the slot, so only this reference to its object exists.
-        let bytes = self.factory.measure(unsafe { object.as_ref() });
-        let before = noted.load(Ordering::Relaxed);
-        let kept =
-            bytes <= self.max_retained_bytes && (bytes == before || self.recharge(noted, before, bytes));
-        mem::forget(settling);
-        if !kept {
-            self.doom(slot);
-        }
+        let mut kept = false;
+        shielded(|| {
+            let (object, noted) = self.pages.object_and_bytes(slot);
+            let settling = Held { pool: self, slot, abandon: Self::doom };
+            // SAFETY: the caller holds the slot, so only this reference to its object exists.
+            let bytes = self.factory.measure(unsafe { object.as_ref() });
+            let before = noted.load(Ordering::Relaxed);
+            kept =
+                bytes <= self.max_retained_bytes && (bytes == before || self.recharge(noted, before, bytes));
+            mem::forget(settling);
+            if !kept {
+                self.doom(slot);
+            }
+        });
         kept
     }
 
     /// What is left to do of a release that does not end in the lane that this thread used last.
     #[inline(never)]
     pub(super) fn give_back_slowly(&self, slot: u32) {
-        shielded(|| {
-            #[cfg(feature = "std")]
-            if self.has_thread_caches() {
-                if self.settle(slot) && !self.push_recalled(slot) {
-                    self.put_shared(slot);
-                }
-                return;
-            }
-            if self.settle(slot) {
+        #[cfg(feature = "std")]
+        if self.has_thread_caches() {
+            if self.settle(slot) && !self.push_recalled(slot) {
                 self.put_shared(slot);
             }
-        });
+            return;
+        }
+        if self.settle(slot) {
+            self.put_shared(slot);
+        }
     }
 }
 

@@ -48,6 +48,11 @@ impl Factory<BufferKey> for BufferFactory {
 pub struct FullLength;
 
 impl Resetter<SampleBuffer> for FullLength {
+    #[inline(always)]
+    fn may_panic() -> bool {
+        false
+    }
+
     fn reset(&self, buffer: &mut SampleBuffer) -> Verdict {
         match buffer.set_len(buffer.frames()) {
             Ok(()) => Verdict::Keep,

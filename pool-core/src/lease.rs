@@ -40,7 +40,7 @@ pub(crate) mod sealed {
         /// # Safety
         /// The slot is one of the pool's.
         unsafe fn object(&self, slot: u32) -> NonNull<T>;
-        /// Whether a release that comes to its usual end calls user code.
+        /// Whether a release that comes to its usual end calls user code, which may panic.
         fn calls_users(&self) -> bool;
         /// # Safety
         /// The caller holds the slot, and from then on no more.

@@ -148,10 +148,10 @@ pub enum Verdict {
 /// Runs at release, on an object that has been leased, and on no other. A panic in it destroys the object; it
 /// never re-enters the idle set. Closures `Fn(&mut T) -> Verdict` are resetters.
 pub trait Resetter<T: ?Sized> {
-    /// Whether it does anything; where not, a release need not be ready for its panic.
+    /// Where it cannot, nor the end of what it discards, a release need not be ready for that.
     #[doc(hidden)]
     #[inline(always)]
-    fn resets() -> bool
+    fn may_panic() -> bool
     where
         Self: Sized,
     {
@@ -175,7 +175,7 @@ pub struct KeepAll;
 
 impl<T: ?Sized> Resetter<T> for KeepAll {
     #[inline(always)]
-    fn resets() -> bool {
+    fn may_panic() -> bool {
         false
     }
 

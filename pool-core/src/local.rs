@@ -897,7 +897,7 @@ where
 
     #[inline(always)]
     fn calls_users(&self) -> bool {
-        R::resets()
+        R::may_panic()
     }
 
     #[inline(always)]

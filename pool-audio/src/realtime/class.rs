@@ -127,6 +127,11 @@ pub struct SameShape {
 }
 
 impl Resetter<RealtimeBuffer> for SameShape {
+    #[inline(always)]
+    fn may_panic() -> bool {
+        false
+    }
+
     #[inline]
     fn reset(&self, buffer: &mut RealtimeBuffer) -> Verdict {
         let key = buffer.samples.key();

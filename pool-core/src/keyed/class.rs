@@ -88,6 +88,11 @@ where
     L: lock_api::RawMutex,
     R: Resetter<F::Object>,
 {
+    #[inline(always)]
+    fn may_panic() -> bool {
+        R::may_panic()
+    }
+
     #[inline]
     fn reset(&self, object: &mut F::Object) -> Verdict {
         self.pool.resetter.reset(object)

@@ -307,7 +307,7 @@ where
 
     #[inline(always)]
     fn calls_users(&self) -> bool {
-        R::resets() || self.weighs
+        R::may_panic() || self.weighs
     }
 
     unsafe fn give_back(&self, slot: u32) {

@@ -121,7 +121,7 @@ where
 
     #[inline(always)]
     fn calls_users(&self) -> bool {
-        R::resets()
+        R::may_panic()
     }
 
     unsafe fn give_back(&self, slot: u32) {

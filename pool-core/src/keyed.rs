@@ -85,7 +85,7 @@ pub type FixedKeyedPool<K, F, const N: usize, R = KeepAll, C = NoClock, O = Sile
 /// key and two changes of lists, on a miss a few times that. While the pool grows its lists move under the mutex (at 2^20 objects
 /// for some 30 ms). Longer, for O(objects), it is held by `keys`, `key_stats`, a `release_at` that is due before others, a `prewarm` of
 /// a pool with a [`max_lifetime`](KeyedPoolBuilder::max_lifetime), and where
-/// `trim` or a `maintain` without a limit passes over what stays (what [`min_idle`](KeyedPoolBuilder::min_idle) keeps, say);
+/// `trim` or a `maintain` without a limit passes over what stays (what is younger than that, or [`min_idle`](KeyedPoolBuilder::min_idle) keeps);
 /// `maintain` with a limit holds it for no more than so many. A thread that may not wait should not use it, but resolve a key once to a
 /// [class](Self::class).
 ///

@@ -44,6 +44,12 @@ fn what_is_asked_for_is_there() {
     drop(plain.acquire(&50).unwrap());
     assert_eq!((plain.stats().idle, plain.stats().evicted, plain.trim(0)), (2, 1, 2));
 
+    // A bound that is there without anybody's asking.
+    let fixed = builder().build_fixed::<1>();
+    drop(fixed.acquire(&1).unwrap());
+    drop(fixed.acquire(&2).unwrap());
+    assert_eq!((fixed.stats().evicted, fixed.stats().idle), (1, 1));
+
     let aging = builder().clock(&clock).max_lifetime(10).build();
     drop(aging.acquire(&1).unwrap());
     clock.advance(11);

@@ -31,7 +31,7 @@ const SUBJECTS: &[Subject] = &[
         files: &["pool-core/src/keyed.rs", "pool-core/src/keyed/*.rs", "pool-core/src/lru.rs"],
         passes: &[
             &["--test=contract", "--test=keyed_watch"],
-            &["--lib", "--test=keyed", "--test=shared_keyed"],
+            &["--lib", "--test=keyed", "--test=shared_keyed", "--test=asked_for"],
             &["--test=model"],
         ],
     },

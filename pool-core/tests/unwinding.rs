@@ -4,6 +4,7 @@
 
 use pool_core::{
     Account, Clock, Factory, KeyedPool, Leak, Lease, LocalPool, Observer, Pool, Removal, SharedPool, Tick,
+    Verdict,
 };
 use std::convert::Infallible;
 use std::future::Future;
@@ -127,6 +128,32 @@ fn measuring_may_panic_too() {
     drops(&trap, || class.acquire().unwrap());
     pool.maintain(9);
     assert_eq!((pool.stats().discarded, account.used()), (1, 0));
+}
+
+// A cache that does not know of its pool's resetter; a class that does not know of its own.
+#[test]
+fn the_resetter_behind_a_cache_or_a_class_may_panic_too() {
+    let trap = Trap::default();
+    let made = || {
+        let resets = trap.clone();
+        let reset = move |_: &mut Object| {
+            resets.panic_if_set();
+            Verdict::Keep
+        };
+        (Make(trap.clone(), false), reset)
+    };
+    let (make, reset) = made();
+    let pool = SharedPool::builder(make).resetter(reset).build();
+    let cache = pool.cache();
+    drops(&trap, || cache.acquire().unwrap());
+    pool.maintain(9);
+    assert_eq!((pool.stats().discarded, pool.stats().leased), (1, 0));
+    let (make, reset) = made();
+    let pool = KeyedPool::builder(make).resetter(reset).build_shared::<parking_lot::RawMutex>();
+    let class = pool.class(&2u8);
+    drops(&trap, || class.acquire().unwrap());
+    pool.maintain(9);
+    assert_eq!((class.stats().discarded, class.stats().leased), (1, 0));
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub enum Deed {
     Spend,
     Close { pool: u8 },
     Panic,
+    PanicWith { nth: u8 },
 }
 
 /// What a callback does, after so many that do nothing.
@@ -192,6 +193,11 @@ impl<S: Storage, M: Mode, P: Deref<Target = Subject<S, M>> + Clone> Player<S, M,
             Deed::Fail => self.world.fail_next.set(true),
             Deed::Spend => self.world.discard_next.set(true),
             Deed::Close { pool } if self.closes => self.pool(pool).close(),
+            Deed::PanicWith { nth } => {
+                // Released as the panic unwinds.
+                let _lease = self.take(nth);
+                resume_unwind(Box::new(Planned));
+            }
             Deed::Close { .. } | Deed::Panic => {}
         }
     }

@@ -109,6 +109,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     let (pool, key, nth) = (|| 0..3u8, || 0..4u8, || 0..8u8);
     prop_oneof![
         12 => (pool(), key()).prop_map(|(pool, key)| Deed::Acquire { pool, key }),
+        2 => nth().prop_map(|nth| Deed::PanicWith { nth }),
         2 => (pool(), key()).prop_map(|(pool, key)| Deed::TryAcquire { pool, key }),
         8 => nth().prop_map(|nth| Deed::Release { nth }),
         2 => (nth(), 0..16u8).prop_map(|(nth, after)| Deed::ReleaseAt { nth, after }),

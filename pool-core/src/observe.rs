@@ -323,3 +323,86 @@ by_pointer!(alloc::boxed::Box<O>);
 by_pointer!(alloc::rc::Rc<O>);
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 by_pointer!(alloc::sync::Arc<O>);
+
+#[cfg(test)]
+#[cfg(feature = "std")]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+    use std::rc::Rc;
+    use std::sync::{Arc, Mutex};
+    use std::vec::Vec;
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<&'static str>>);
+
+    impl Log {
+        fn push(&self, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+
+        fn take(&self) -> Vec<&'static str> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl Observer<u8> for Log {
+        fn created(&self, _: &u8, _: usize) {
+            self.push("created");
+        }
+        fn removed(&self, _: &u8, _: usize, _: Removal) {
+            self.push("removed");
+        }
+        fn refused(&self, _: &u8, _: Refusal<'_>) {
+            self.push("refused");
+        }
+        fn pressure(&self, _: Pressure) {
+            self.push("pressure");
+        }
+        fn leaked(&self, _: &u8, _: &Leak) {
+            self.push("leaked");
+        }
+        fn returned(&self, _: &u8, _: &Leak) {
+            self.push("returned");
+        }
+    }
+
+    const ALL: [&str; 6] = ["created", "removed", "refused", "pressure", "leaked", "returned"];
+
+    fn tell<O: Observer<u8>>(observer: &O) {
+        let leak = Leak { bytes: 1, since: Tick(0), age: 1, site: Location::caller() };
+        observer.created(&1, 1);
+        observer.removed(&1, 1, Removal::TooOld);
+        observer.refused(&1, Refusal::Closed);
+        observer.pressure(Pressure::None);
+        observer.leaked(&1, &leak);
+        observer.returned(&1, &leak);
+    }
+
+    // A holder that keeps one of the events to itself, or tells it as another; one of nobody that has every key cloned.
+    #[test]
+    fn whatever_holds_an_observer_tells_it_everything() {
+        let log = Rc::new(Log::default());
+        let heard = |expected: &[&str]| assert_eq!(log.take(), expected);
+        tell(&&*log);
+        heard(&ALL);
+        tell(&Rc::clone(&log));
+        heard(&ALL);
+        tell::<Box<dyn Observer<u8>>>(&(Box::new(Rc::clone(&log)) as _));
+        heard(&ALL);
+        tell(&Some(&*log));
+        heard(&ALL);
+        tell(&(Silent, &*log));
+        heard(&ALL);
+        tell(&(&*log, None::<&Log>));
+        heard(&ALL);
+        tell(&None::<Rc<Log>>);
+        heard(&[]);
+        let shared = Arc::new(Log::default());
+        tell(&shared);
+        assert_eq!(shared.take(), ALL);
+        assert!(!<Silent as Observer<u8>>::listens() && !<Option<Silent> as Observer<u8>>::listens());
+        assert!(!<(Silent, Silent) as Observer<u8>>::listens());
+        assert!(<(Silent, Log) as Observer<u8>>::listens() && <(Log, Silent) as Observer<u8>>::listens());
+    }
+}

@@ -41,11 +41,10 @@ pub fn run(ops: &[Op], config: &Config) {
             closes: config.closes,
         }
     };
-    let nothing = |_: &Account| Box::new(|| ()) as Box<dyn Fn()>;
-    drive(ops, &chain(usize::MAX, "growing"), shared_account, nothing, |builder, account| {
+    drive(ops, &chain(usize::MAX, "growing"), shared_account, undivided, |builder, account| {
         Box::new(charged(builder, account).build())
     });
-    drive(ops, &chain(FIXED_SLOTS, "fixed"), shared_account, nothing, |builder, account| {
+    drive(ops, &chain(FIXED_SLOTS, "fixed"), shared_account, undivided, |builder, account| {
         Box::new(charged(builder, account).build_fixed::<FIXED_SLOTS>())
     });
 }
@@ -58,9 +57,14 @@ pub fn run(ops: &[Op], config: &Config) {
 ///
 /// As [`run`].
 pub fn run_several(ops: &[Op], configs: &[Config; 3]) {
-    drive(ops, &several(configs), local_account, |_| Box::new(|| ()), giving);
+    drive(ops, &several(configs), local_account, undivided, giving);
     let setup = Setup { kind: "one of several shared", ..several(configs) };
     drive(ops, &setup, shared_account, divider, giving_to_threads);
+}
+
+/// Nothing between two operations: one pool knows the order of its releases, and so do pools of one thread.
+fn undivided<M: Mode>(_: &Account<M>) -> Box<dyn Fn()> {
+    Box::new(|| ())
 }
 
 /// A miss of a pool that has nothing and makes nothing. Pools for threads know the order of their releases among each other only

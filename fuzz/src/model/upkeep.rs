@@ -149,8 +149,8 @@ impl Model {
         self.pools[pool].old_at = from;
     }
 
-    /// Looks at idle objects, the oldest first and while there is `more` to do, and destroys those that are to go. If the limit is below the number of idle
-    /// objects it looks at so many, from where the last slice was cut short; returns where it was itself.
+    /// Looks at idle objects, the oldest first and while there is `more` to do, and destroys those that are to go. If the limit is
+    /// below the number of idle objects it looks at so many, from where the last slice was cut short; returns where it was itself.
     fn walk(
         &mut self,
         pool: usize,

@@ -4,10 +4,11 @@
 // Helpers of tests may stop the test, as tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod jackd;
+
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 /// The example, which cargo builds beside the tests of the whole package.
 fn example() -> Command {
@@ -41,36 +42,20 @@ fn without_a_device_the_remedy_is_told() {
     }
 }
 
-/// A server of this name; without real-time priority, which not every system grants.
-fn server(name: &str) -> Child {
-    let mut server = Command::new("jackd");
-    server.args(["-n", name, "-r", "-d", "dummy", "-r", "48000", "-p", "256"]);
-    let server = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let start = Instant::now();
-    while !Command::new("jack_lsp").env("JACK_DEFAULT_SERVER", name).output().unwrap().status.success() {
-        assert!(start.elapsed() < Duration::from_secs(10), "no server began");
-        thread::sleep(Duration::from_millis(100));
-    }
-    server
-}
-
 /// Would catch a stream that has ended and that is shown as one without load, with an exit code of success.
 #[test]
 fn a_server_that_is_killed_ends_the_example_with_an_error() {
     let name = format!("pool-audio-cpal-{}", std::process::id());
-    let mut jackd = server(&name);
+    let mut server = jackd::start(&name);
     let mut child = example().arg("--jack").env("JACK_DEFAULT_SERVER", &name).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let began = lines.find(|line| line.starts_with("load "));
-    jackd.kill().unwrap();
-    jackd.wait().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
     let rest = thread::spawn(move || lines.collect::<Vec<_>>());
     let run = child.wait_with_output().unwrap();
     let (said, errors) = (rest.join().unwrap(), text(&run.stderr));
-    // A server that was killed keeps its place among the eight that a machine has; one of the same name frees it.
-    let mut second = server(&name);
-    assert!(Command::new("kill").arg(second.id().to_string()).status().unwrap().success());
-    second.wait().unwrap();
+    jackd::free_place(&name);
 
     assert!(began.is_some(), "{errors}");
     assert_eq!(run.status.code(), Some(1), "{said:?}\n{errors}");

@@ -4,6 +4,8 @@
 // Helpers of tests may stop the test, as tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod jackd;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,26 +43,9 @@ fn server_of(said: &str) -> String {
     said.split("process ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
 }
 
-/// Whether the server of this demo has one of the eight places of servers still, where this system writes them down.
-fn has_a_place(demo: u32) -> bool {
-    let name = format!(":pool-audio-{demo}:");
-    fs::read("/dev/shm/jack-shm-registry")
-        .is_ok_and(|places| places.windows(name.len()).any(|window| window == name.as_bytes()))
-}
-
-/// A server that ends together with its only client may leave its place taken, and nobody is there to free it: one of the
-/// same name does, so that these tests can be run any number of times.
-fn free_place(demo: u32) {
-    if has_a_place(demo) {
-        let name = format!("pool-audio-{demo}");
-        let mut command = Command::new("jackd");
-        command.args(["-n", &name, "-r", "-d", "dummy"]).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut server = command.spawn().unwrap();
-        // Until it listens to signals.
-        thread::sleep(Duration::from_secs(1));
-        assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
-        server.wait().unwrap();
-    }
+/// The name of this demo's server.
+fn name_of(demo: u32) -> String {
+    format!("pool-audio-{demo}")
 }
 
 /// Whether there is such a process, other than one that has ended and that nobody has asked about.
@@ -119,7 +104,7 @@ fn a_server_that_is_killed_ends_the_show_and_loses_nothing() {
     assert_eq!(run.status.code(), Some(1), "{said}\n{errors}");
     assert!(errors.contains("error: the JACK server ended after"), "{errors}");
     assert!(!errors.contains("panicked"), "{errors}");
-    assert!(!has_a_place(process), "after eight runs like this no server would begin");
+    assert!(!jackd::has_a_place(&name_of(process)), "after eight runs like this no server would begin");
     assert!(said.contains("what was played until then is recorded"), "{said}");
     let report = report(&out);
     assert!(report["ended_early"].as_str().unwrap().starts_with("the JACK server ended"));
@@ -156,7 +141,7 @@ fn a_signal_ends_the_show_and_the_server() {
             assert!(check_counts(&out, &report) > 4 * 48_000, "{said}");
         }
         assert!(!runs(&server), "{signal}: the server goes on");
-        free_place(process);
+        jackd::free_place(&name_of(process));
     }
 }
 
@@ -193,7 +178,7 @@ fn a_frozen_server_is_given_up() {
     assert_eq!(run.status.code(), Some(1), "{said}\n{errors}");
     assert!(errors.contains("error: the JACK server did not answer"), "{errors}");
     assert!(!runs(&server), "the server goes on");
-    assert!(!has_a_place(process), "after eight runs like this no server would begin");
+    assert!(!jackd::has_a_place(&name_of(process)), "after eight runs like this no server would begin");
     check_counts(&out, &report(&out));
 }
 
@@ -209,6 +194,28 @@ fn one_voice_meets_no_page_fault() {
     check_counts(&out, &report);
 }
 
+/// Would catch a demo that cannot begin any more once eight servers were killed, the way machines are found on which demos
+/// were killed together with their servers.
+#[test]
+fn places_of_the_dead_are_freed() {
+    // No process has such a number: Linux counts to 4 194 304.
+    for name in (5_000_000..5_000_008).map(name_of) {
+        let mut server = jackd::spawn(&name);
+        let begun = Instant::now();
+        // It ends by itself if there is no place left.
+        while !jackd::has_a_place(&name) && server.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it has no place");
+            thread::sleep(Duration::from_millis(10));
+        }
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+    let out = folder("jack-places");
+    let run = demo(&out, &["--seconds", "1"]).output().unwrap();
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    check_counts(&out, &report(&out));
+}
+
 /// Would catch a server that nobody else can connect to, since its own client took its name, and with it the socket.
 #[test]
 fn others_can_connect_while_it_plays() {
@@ -218,7 +225,7 @@ fn others_can_connect_while_it_plays() {
     let server = lines.find(|line| line.starts_with("server ")).expect("no server was started");
     lines.find(|line| line.starts_with("playing ")).expect("it did not begin to play");
     let process = child.id();
-    let name = format!("pool-audio-{process}");
+    let name = name_of(process);
     let listed = Command::new("jack_lsp").arg("-c").env("JACK_DEFAULT_SERVER", &name).output().unwrap();
     assert!(Command::new("kill").arg(process.to_string()).status().unwrap().success());
     let rest = thread::spawn(move || lines.count());
@@ -230,7 +237,7 @@ fn others_can_connect_while_it_plays() {
     assert!(listed.status.success(), "{ports}{errors}");
     let connected = format!("system:playback_1\n   pool-audio-demo-{process}:left\n");
     assert!(ports.contains(&connected), "{ports}{errors}");
-    free_place(process);
+    jackd::free_place(&name_of(process));
 }
 
 /// Would catch a disk that is full and ends the show, a report that goes with it, counts that call frames recorded which are

@@ -18,14 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// There is no other thread.
 pub(super) unsafe fn choose_name() -> String {
-    let name = format!("pool-audio-{}", std::process::id());
+    let name = format!("{OURS}{}", std::process::id());
     // SAFETY: the caller has said that no other thread could read the environment meanwhile.
     unsafe { std::env::set_var("JACK_DEFAULT_SERVER", &name) };
     name
 }
 
+/// What a server says when each of the eight places that a machine has is taken.
+const NO_PLACE: &str = "Too many servers already active";
+
 /// How long the place of a server that was killed may take to be freed, twice.
 const FREEING: Duration = Duration::from_secs(2);
+
+/// What servers have in their names that were started by such demos; a process's number follows.
+const OURS: &str = "pool-audio-";
 
 /// The server; it ends with this, and on Linux with this process, however that ends.
 pub(crate) struct Server {
@@ -39,19 +45,29 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server of this name, see [`choose_name`]. With real-time priority if the system grants it, else without.
+    /// If there is no place for it, those are freed first that the servers of demos have left which were killed.
     ///
     /// Call it on the main thread: on Linux the server ends with the thread that started it.
     pub(crate) fn start(name: &str, log: &Path, period: u32, rate: NonZeroU32) -> Result<Self, String> {
         // The library would complain until the server is there.
         jack::set_logger(jack::LoggerType::None);
-        let mut problem = String::new();
-        for realtime in [true, false] {
-            match Self::try_start(log, name, period, rate, realtime) {
-                Ok(server) => return Ok(server),
-                Err(error) => problem = error,
+        let start = || {
+            Self::try_start(log, name, period, rate, true)
+                .or_else(|_| Self::try_start(log, name, period, rate, false))
+        };
+        start().or_else(|problem| {
+            if !problem.contains(NO_PLACE) {
+                return Err(problem);
             }
-        }
-        Err(problem)
+            #[cfg(target_os = "linux")]
+            if free_places_of_the_dead(name) {
+                return start();
+            }
+            Err(format!(
+                "{problem}\nThere is a place for eight; where fewer run, the others were killed, and \
+                 `rm /dev/shm/jack*` frees their places once no server runs"
+            ))
+        })
     }
 
     fn try_start(
@@ -143,30 +159,65 @@ impl Server {
     /// A server that was killed keeps its place among the eight that a machine has, and after eight of them none begins
     /// any more. Only a server of the same name frees it: one begins and ends.
     fn after(&self, status: ExitStatus) {
-        if status.code().is_some() {
-            return;
+        if status.code().is_none() {
+            free_place(&self.name, || self.takes_clients());
         }
-        let mut command = Command::new("jackd");
-        command.args(["-n", &self.name, "-r", "-d", "dummy"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        #[cfg(target_os = "linux")]
-        end_with_us(&mut command);
-        let Ok(mut child) = command.spawn() else { return };
-        // Told to end before it listens, it would leave the place once more.
-        let start = Instant::now();
-        while !self.takes_clients()
-            && start.elapsed() < FREEING
-            && !child.try_wait().is_ok_and(|s| s.is_some())
-        {
-            thread::sleep(Duration::from_millis(50));
-        }
-        let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
-        while start.elapsed() < 2 * FREEING && !child.try_wait().is_ok_and(|status| status.is_some()) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        let _ = child.kill();
-        let _ = child.wait();
     }
+}
+
+/// Frees the place of a dead server: one of the same name begins, and ends once it is `ready`. If that server lives, this
+/// one cannot begin, and nothing happens.
+fn free_place(name: &str, mut ready: impl FnMut() -> bool) {
+    let mut command = Command::new("jackd");
+    command.args(["-n", name, "-r", "-d", "dummy"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    #[cfg(target_os = "linux")]
+    end_with_us(&mut command);
+    let Ok(mut child) = command.spawn() else { return };
+    // Told to end before it listens, it would leave the place once more.
+    let start = Instant::now();
+    while !ready() && start.elapsed() < FREEING && !child.try_wait().is_ok_and(|status| status.is_some()) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+    while start.elapsed() < 2 * FREEING && !child.try_wait().is_ok_and(|status| status.is_some()) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Where this system's servers write down which places are taken.
+#[cfg(target_os = "linux")]
+const PLACES: &str = "/dev/shm/jack-shm-registry";
+
+/// Frees the places of demos that have ended, but for the one of this `name`; gives whether there was any. A demo that is
+/// killed cannot do so itself, nor can its server if both are killed at once.
+#[cfg(target_os = "linux")]
+fn free_places_of_the_dead(name: &str) -> bool {
+    let mut any = false;
+    // A server that is slow to begin may be told to end before it listens.
+    for patience in [FREEING / 4, FREEING / 2, FREEING] {
+        let mut places = demos(&fs::read(PLACES).unwrap_or_default());
+        places.retain(|process| !Path::new("/proc").join(process).exists());
+        for dead in places.iter().map(|process| format!("{OURS}{process}")).filter(|dead| dead != name) {
+            // It answers nobody here, as the library knows one name only.
+            let begun = Instant::now();
+            free_place(&dead, || begun.elapsed() > patience);
+            any = true;
+        }
+    }
+    any
+}
+
+/// The numbers of the processes whose servers have a place, by what the servers have written down: among other things
+/// `USER:NAME:` for each.
+#[cfg(target_os = "linux")]
+fn demos(places: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(places);
+    let mut names = text.split(':').filter_map(|name| name.strip_prefix(OURS)).collect::<Vec<_>>();
+    names.retain(|process| !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit()));
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The command's process is told to end when this thread has ended, even if it was killed and can tell nobody.

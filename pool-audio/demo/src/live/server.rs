@@ -65,7 +65,7 @@ impl Server {
             }
             Err(format!(
                 "{problem}\nThere is a place for eight; where fewer run, the others were killed, and \
-                 `rm /dev/shm/jack*` frees their places once no server runs"
+                 `rm -r /dev/shm/jack*` frees their places once no server runs"
             ))
         })
     }

@@ -103,6 +103,8 @@ fn mutants_of(workspace: &Workspace, files: &[&str], tests: &[&str], which: &[St
     }
     // Models and targets without `std` see code that these tests do not build; and what helps a test is no subject.
     mutants.args(["--exclude-re", "credit_for_model|barrier::heavy|tests::", "--timeout", "30"]);
+    // Many a mutant never ends; another is tried meanwhile.
+    mutants.args(["--jobs", "2"]);
     mutants.env("CARGO_PROFILE_TEST_DEBUG", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
     mutants
 }

@@ -112,6 +112,31 @@ impl<K: ?Sized> Observer<K> for Silent {
     }
 }
 
+/// The six methods of what holds observers: each hears all. The holder, and those that it holds as any number of things that can
+/// be iterated over.
+macro_rules! forward {
+    ($holder:ident => $($held:expr),+) => {
+        fn created(&$holder, key: &K, bytes: usize) {
+            $($held.into_iter().for_each(|observer| observer.created(key, bytes));)+
+        }
+        fn removed(&$holder, key: &K, bytes: usize, why: Removal) {
+            $($held.into_iter().for_each(|observer| observer.removed(key, bytes, why));)+
+        }
+        fn refused(&$holder, key: &K, why: Refusal<'_>) {
+            $($held.into_iter().for_each(|observer| observer.refused(key, why));)+
+        }
+        fn pressure(&$holder, pressure: Pressure) {
+            $($held.into_iter().for_each(|observer| observer.pressure(pressure));)+
+        }
+        fn leaked(&$holder, key: &K, leak: &Leak) {
+            $($held.into_iter().for_each(|observer| observer.leaked(key, leak));)+
+        }
+        fn returned(&$holder, key: &K, leak: &Leak) {
+            $($held.into_iter().for_each(|observer| observer.returned(key, leak));)+
+        }
+    };
+}
+
 /// Two of them, one after the other, such as one for the log and one for the metrics. If the first panics, the second does not
 /// hear of it.
 impl<K: ?Sized, A: Observer<K>, B: Observer<K>> Observer<K> for (A, B) {
@@ -120,30 +145,7 @@ impl<K: ?Sized, A: Observer<K>, B: Observer<K>> Observer<K> for (A, B) {
         A::listens() || B::listens()
     }
 
-    fn created(&self, key: &K, bytes: usize) {
-        self.0.created(key, bytes);
-        self.1.created(key, bytes);
-    }
-    fn removed(&self, key: &K, bytes: usize, why: Removal) {
-        self.0.removed(key, bytes, why);
-        self.1.removed(key, bytes, why);
-    }
-    fn refused(&self, key: &K, why: Refusal<'_>) {
-        self.0.refused(key, why);
-        self.1.refused(key, why);
-    }
-    fn pressure(&self, pressure: Pressure) {
-        self.0.pressure(pressure);
-        self.1.pressure(pressure);
-    }
-    fn leaked(&self, key: &K, leak: &Leak) {
-        self.0.leaked(key, leak);
-        self.1.leaked(key, leak);
-    }
-    fn returned(&self, key: &K, leak: &Leak) {
-        self.0.returned(key, leak);
-        self.1.returned(key, leak);
-    }
+    forward!(self => [&self.0], [&self.1]);
 }
 
 /// One that may be switched off when the pool is made. `None` hears nothing, but costs as much.
@@ -153,25 +155,24 @@ impl<K: ?Sized, O: Observer<K>> Observer<K> for Option<O> {
         O::listens()
     }
 
-    fn created(&self, key: &K, bytes: usize) {
-        self.iter().for_each(|observer| observer.created(key, bytes));
-    }
-    fn removed(&self, key: &K, bytes: usize, why: Removal) {
-        self.iter().for_each(|observer| observer.removed(key, bytes, why));
-    }
-    fn refused(&self, key: &K, why: Refusal<'_>) {
-        self.iter().for_each(|observer| observer.refused(key, why));
-    }
-    fn pressure(&self, pressure: Pressure) {
-        self.iter().for_each(|observer| observer.pressure(pressure));
-    }
-    fn leaked(&self, key: &K, leak: &Leak) {
-        self.iter().for_each(|observer| observer.leaked(key, leak));
-    }
-    fn returned(&self, key: &K, leak: &Leak) {
-        self.iter().for_each(|observer| observer.returned(key, leak));
-    }
+    forward!(self => self);
 }
+
+macro_rules! by_pointer {
+    ($pointer:ty) => {
+        /// The one it points to.
+        impl<K: ?Sized, O: Observer<K> + ?Sized> Observer<K> for $pointer {
+            forward!(self => [&**self]);
+        }
+    };
+}
+by_pointer!(&O);
+#[cfg(feature = "alloc")]
+by_pointer!(alloc::boxed::Box<O>);
+#[cfg(feature = "alloc")]
+by_pointer!(alloc::rc::Rc<O>);
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+by_pointer!(alloc::sync::Arc<O>);
 
 /// Why an object left a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -290,39 +291,6 @@ pub struct Leak {
     /// Where it was leased.
     pub site: &'static Location<'static>,
 }
-
-macro_rules! by_pointer {
-    ($pointer:ty) => {
-        /// The one it points to.
-        impl<K: ?Sized, O: Observer<K> + ?Sized> Observer<K> for $pointer {
-            fn created(&self, key: &K, bytes: usize) {
-                (**self).created(key, bytes);
-            }
-            fn removed(&self, key: &K, bytes: usize, why: Removal) {
-                (**self).removed(key, bytes, why);
-            }
-            fn refused(&self, key: &K, why: Refusal<'_>) {
-                (**self).refused(key, why);
-            }
-            fn pressure(&self, pressure: Pressure) {
-                (**self).pressure(pressure);
-            }
-            fn leaked(&self, key: &K, leak: &Leak) {
-                (**self).leaked(key, leak);
-            }
-            fn returned(&self, key: &K, leak: &Leak) {
-                (**self).returned(key, leak);
-            }
-        }
-    };
-}
-by_pointer!(&O);
-#[cfg(feature = "alloc")]
-by_pointer!(alloc::boxed::Box<O>);
-#[cfg(feature = "alloc")]
-by_pointer!(alloc::rc::Rc<O>);
-#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-by_pointer!(alloc::sync::Arc<O>);
 
 #[cfg(test)]
 #[cfg(feature = "std")]

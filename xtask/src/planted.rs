@@ -16,7 +16,7 @@ use crate::tsan;
 use crate::workspace::Workspace;
 
 /// One run of a check on the copy may take so long, its first build included.
-const LIMIT: Duration = Duration::from_secs(1200);
+const LIMIT: Duration = Duration::from_secs(2400);
 
 /// A fault: one text of the sources replaced by another.
 struct Fault {

@@ -266,7 +266,7 @@ impl<M: Mode> Account<M> {
         self.ledger().lifetime_peak()
     }
 
-    /// Sets the peak to the current use. The lifetime peak stays.
+    /// Sets the peak to the current use; of an account that lends, with what its credits hold. The lifetime peak stays.
     pub fn reset_peak(&self) {
         let ledger = self.ledger();
         // Before the peak falls, so that nobody sees a lifetime peak fall; and after, for what was higher in between.

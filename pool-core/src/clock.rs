@@ -38,8 +38,8 @@ impl<C: Clock + ?Sized> Clock for alloc::rc::Rc<C> {
     }
 }
 
-#[cfg(feature = "std")]
-impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl<C: Clock + ?Sized> Clock for alloc::sync::Arc<C> {
     fn now(&self) -> Tick {
         (**self).now()
     }
@@ -100,6 +100,12 @@ impl InstantClock {
     pub fn new() -> Self {
         Self(std::time::Instant::now())
     }
+
+    /// A duration in ticks of this clock, for limits: `idle_ttl(InstantClock::ticks(Duration::from_secs(60)))`.
+    #[must_use]
+    pub fn ticks(duration: std::time::Duration) -> u64 {
+        u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(feature = "std")]
@@ -112,7 +118,7 @@ impl Default for InstantClock {
 #[cfg(feature = "std")]
 impl Clock for InstantClock {
     fn now(&self) -> Tick {
-        Tick(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Tick(Self::ticks(self.0.elapsed()))
     }
 }
 

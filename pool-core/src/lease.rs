@@ -3,7 +3,7 @@
 
 use crate::stats::PoolStats;
 use crate::sync::counter::{AtomicU32, Ordering};
-use crate::unwind::{shielded, unwinding};
+use crate::unwind::{Outgoing, shielded, unwinding};
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
@@ -167,10 +167,10 @@ where
     pub fn detach(self) -> <P::Target as Pool>::Object {
         let (pool, slot) = self.into_parts();
         // SAFETY: this lease held the slot, and is gone.
-        let object = unsafe { pool.take_out(slot) };
+        let object = Outgoing::new(unsafe { pool.take_out(slot) });
         // Before the object is on its way out, for it may be the pool's end, and that may panic: then the object is destroyed.
         drop(pool);
-        object
+        object.into_inner()
     }
 
     /// Destroys the object instead of releasing it: it is broken, or known not to be needed again.

@@ -52,7 +52,9 @@ pub trait Factory<K: ?Sized = ()> {
     ///
     /// An estimate that is too low is grown to [`measure`](Self::measure) afterwards. Until then the object is there and its
     /// bytes are in no account: only with an estimate that is not too low is all that exists charged, and so within the limit, but
-    /// for what a destructor is at work on, and what cannot fit refused before anything is made or evicted for it.
+    /// for what a destructor is at work on, and what cannot fit refused before anything is made or evicted for it. What an
+    /// object grows by while it is leased nobody sees before it is released: have `measure` count what it may grow to, or
+    /// hold a [`Reservation`](crate::Reservation) for it.
     /// The default is the size of the object itself, without what it points to.
     fn estimate(&self, key: &K) -> usize {
         let _ = key;
@@ -92,8 +94,8 @@ where
     }
 }
 
-/// A factory whose objects' bytes are told in advance: what
-/// [`KeyedPoolBuilder::estimate`](crate::KeyedPoolBuilder::estimate) makes of one, a closure say, that cannot tell.
+/// A factory whose objects' bytes are told in advance: what the builders of pools make of one, a closure say, that cannot tell
+/// ([`KeyedPoolBuilder::estimate`](crate::KeyedPoolBuilder::estimate)).
 #[derive(Clone, Copy, Debug)]
 pub struct Estimated<F, E> {
     factory: F,

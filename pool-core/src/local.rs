@@ -35,7 +35,7 @@ use crate::create::{Made, Room, create, recharge};
 use crate::error::{AcquireError, ReleaseError};
 use crate::held::Held;
 use crate::lease::{Lease, LeaseId, Pool, next_pool_id, sealed};
-use crate::lifecycle::{Factory, KeepAll, Resetter, Verdict};
+use crate::lifecycle::{Estimated, Factory, KeepAll, Resetter, Verdict};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
 use crate::slots::{Cells, Column, Fixed, Slot, Storage};
@@ -224,7 +224,27 @@ where
         LocalPoolBuilder { factory, resetter, max_objects, max_retained_bytes, account }
     }
 
-    /// The account that the objects' bytes are charged to, a shared or a local one. Default: none.
+    /// How many bytes an object will hold, if the factory cannot tell because it is a closure: they are reserved before it is
+    /// called, as [`KeyedPoolBuilder::estimate`](crate::KeyedPoolBuilder::estimate) explains.
+    ///
+    /// ```
+    /// use pool_core::{Account, AcquireError, LocalPool};
+    /// use std::convert::Infallible;
+    ///
+    /// let pool = LocalPool::builder(|_: &()| -> Result<Vec<u8>, Infallible> { unreachable!("1 GiB was made") })
+    ///     .estimate(|()| size_of::<Vec<u8>>() + (1 << 30))
+    ///     .account(Account::local("buffers", 10_000))
+    ///     .build();
+    /// assert!(matches!(pool.acquire(), Err(AcquireError::OverBudget(_))));
+    /// ```
+    pub fn estimate<E: Fn(&()) -> usize>(self, estimate: E) -> LocalPoolBuilder<Estimated<F, E>, R, M> {
+        let Self { resetter, max_objects, max_retained_bytes, account, .. } = self;
+        let factory = Estimated::new(self.factory, estimate);
+        LocalPoolBuilder { factory, resetter, max_objects, max_retained_bytes, account }
+    }
+
+    /// The account that the objects' bytes are charged to, a shared or a local one. Default: none. If the factory is a closure,
+    /// it takes an [`estimate`](Self::estimate) to stay within the account while an object is made.
     pub fn account<M2: Mode>(self, account: Account<M2>) -> LocalPoolBuilder<F, R, M2> {
         let Self { factory, resetter, max_objects, max_retained_bytes, .. } = self;
         LocalPoolBuilder { factory, resetter, max_objects, max_retained_bytes, account: Some(account) }

@@ -529,7 +529,8 @@ where
         self.redeem(id).map(drop)
     }
 
-    /// Waits for an object if the pool is full; those that wait are served in the order in which they began to.
+    /// Waits for an object if the pool is full; those that wait are served in the order in which they began to. Full is a pool
+    /// with as many objects as it may have: nobody waits for bytes, and what does not fit in the account is refused at once.
     ///
     /// The future is of no executor, needs no allocator, and may be dropped at any time: nothing is lost, and who comes
     /// next is woken. It does what [`acquire`](Self::acquire) does as soon as an object or room for one is there. An
@@ -562,7 +563,8 @@ where
         Acquire::new(self)
     }
 
-    /// Blocks until there is an object, at most for `timeout`; first come, first served.
+    /// Blocks while the pool is full, at most for `timeout`; first come, first served. As of
+    /// [`acquire_async`](Self::acquire_async), nobody waits for bytes.
     ///
     /// # Errors
     ///

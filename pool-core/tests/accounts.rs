@@ -554,6 +554,21 @@ mod promises {
     }
 }
 
+// Claims on credit that can be divided but not put together; two credits of one account taken for one, by which one would hold
+// what the other has charged.
+#[test]
+fn claims_on_one_credit_merge_and_on_two_do_not() {
+    let account = Account::new("a", 1000);
+    let credits = [account.credit(100), account.credit(100)];
+    let mut body = credits[0].try_reserve(50).unwrap();
+    let head = body.split(20).unwrap();
+    body.merge(head).unwrap();
+    let foreign = body.merge(credits[1].try_reserve(7).unwrap()).unwrap_err();
+    assert_eq!((body.bytes(), foreign.bytes(), account.used()), (50, 7, 57));
+    drop((body, foreign));
+    assert_eq!(account.used(), 0);
+}
+
 macro_rules! every_kind {
     ($($promise:ident),* $(,)?) => {
         every_kind!(@ heap Heap $($promise)*);

@@ -3,16 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pool_core::{
-    Account, Clock, Factory, KeyedPool, Leak, Lease, LocalPool, Observer, Pool, Removal, SharedPool, Tick,
-    Verdict,
+    Account, Clock, Factory, KeepAll, KeyedPool, Leak, Lease, LocalPool, NoClock, Observer, Pool, Removal,
+    SharedKeyedPool, SharedPool, Tick, Verdict,
 };
 use std::convert::Infallible;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Wake, Waker};
 
 /// Whether what can panic does.
@@ -251,4 +252,61 @@ fn who_is_woken_may_panic_too() {
     assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     drops(&trap, || first);
     assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+/// Equal, but for once if it is told to: as if another thread had made the class between the two looks.
+#[derive(Clone)]
+struct Late(Arc<AtomicBool>);
+
+impl PartialEq for Late {
+    fn eq(&self, _: &Self) -> bool {
+        !self.0.swap(false, Relaxed)
+    }
+}
+
+impl Eq for Late {}
+
+impl Hash for Late {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+// A class that stays for ever, and its pool with it: who resolved it came second, and as what they had made in vain went an event
+// was due, whose handler panicked.
+#[test]
+fn a_class_made_in_vain_may_bring_a_panic() {
+    type Classes = SharedKeyedPool<
+        Late,
+        fn(&Late) -> Result<u8, Infallible>,
+        parking_lot::RawMutex,
+        KeepAll,
+        NoClock,
+        Asks,
+    >;
+    #[derive(Clone, Default)]
+    struct Asks(Arc<Mutex<Weak<Classes>>>);
+    impl Observer<Late> for Asks {
+        fn removed(&self, key: &Late, _: usize, _: Removal) {
+            let pool = self.0.lock().unwrap().upgrade();
+            key.0.store(true, Relaxed);
+            drop(pool.unwrap().class(key));
+        }
+    }
+
+    let trap = Trap::default();
+    let handler = trap.clone();
+    let account = Account::builder("a").soft_limit(0).on_event(move |_| handler.panic_if_set()).build();
+    let asks = Asks::default();
+    let make: fn(&Late) -> Result<u8, Infallible> = |_| Ok(1);
+    let pool: Arc<Classes> = KeyedPool::builder(make).observer(asks.clone()).account(account).build_shared();
+    *asks.0.lock().unwrap() = Arc::downgrade(&pool);
+    let key = Late(Arc::default());
+    let class = pool.class(&key);
+    let lease = pool.acquire(&key).unwrap();
+    trap.0.store(true, Relaxed);
+    assert!(catch_unwind(AssertUnwindSafe(|| lease.discard())).is_err());
+    trap.0.store(false, Relaxed);
+    assert!(!key.0.load(Relaxed), "nobody was late");
+    assert_eq!(Arc::strong_count(&class), 1);
+    drop((class, pool));
+    assert!(asks.0.lock().unwrap().upgrade().is_none());
 }

@@ -76,7 +76,8 @@ impl Account {
 
 impl AccountBuilder {
     /// Who hears of crossings. Called by whichever thread crosses, with nothing locked; may use the account and
-    /// its pools. A handler that holds a clone of its own account keeps it alive for ever.
+    /// its pools. A handler that holds a clone of its own account keeps it alive for ever; one that holds another account ends
+    /// that inside its own end, so of a chain of thousands by a stack as deep.
     ///
     /// If it panics, the counts are right all the same. If it panics while another panic unwinds, perhaps its own, by which
     /// the claim goes that it was told of, the second panic goes no further than this with the feature `std`; without, the

@@ -35,11 +35,15 @@ pub struct AccountEvent<M: Mode = Shared> {
 
 /// Which bound an account crossed, and which way. Each is raised once; between the two nothing is raised again.
 ///
+/// Of the hard limit there is none: no charge passes it, and who is refused has the error. What external bytes or a lowered limit
+/// leave above it is [`Account::overcommitted`] and [`Pressure::Critical`], which maintenance tells the observers of pools.
+///
 /// Where several threads charge, a crossing is raised by one of those that charge, give back or change a bound at that moment,
 /// and two threads may be heard in either order; one that was taken back meanwhile may be raised with its opposite, or not. A
 /// handler that has to know how things are asks [`Account::pressure`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub enum AccountEventKind {
     /// Above the soft limit.
     OverSoftLimit,

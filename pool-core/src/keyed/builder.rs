@@ -176,7 +176,8 @@ where
         KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
     }
 
-    /// The clock for all limits in ticks, which are in its unit, and for [`Lease::release_at`](crate::Lease::release_at).
+    /// The clock for all limits in ticks, which are in its unit, and for [`Lease::release_at`](crate::Lease::release_at). Default:
+    /// [`NoClock`], by which no time passes, so that no such limit is ever reached.
     pub fn clock<C2: Clock>(self, clock: C2) -> KeyedPoolBuilder<K, F, R, C2, O, M> {
         let Self { factory, resetter, observer, limits, sampling, account, .. } = self;
         KeyedPoolBuilder { factory, resetter, clock, observer, limits, sampling, account, _key: PhantomData }
@@ -191,6 +192,9 @@ where
     /// The account that the objects' bytes are charged to, a shared or a local one. Default: none, the pool then counts
     /// the bytes that objects have when they are made, and refuses none. If the factory is a closure, it takes an
     /// [`estimate`](Self::estimate) to stay within the account while an object is made.
+    ///
+    /// Refusals and reports name accounts and not pools: to be told apart, each pool takes an account of its own below the one
+    /// they share.
     ///
     /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by
     /// `build_rc` or `build_shared`; and [`Account::set_hard_limit`] evicts from those, and from no others.

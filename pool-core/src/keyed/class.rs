@@ -210,7 +210,13 @@ where
         drop(erased);
         match lost {
             Ok(dead) => drop(dead),
-            Err(winner) => return winner.any().downcast().unwrap_or(class),
+            Err(winner) => {
+                if let Ok(winner) = winner.any().downcast() {
+                    // Before the other is on its way out, for an event may be due, and its handler may panic.
+                    drop(class);
+                    return winner;
+                }
+            }
         }
         if self.is_closed() {
             class.close();

@@ -6,7 +6,7 @@ use super::{MEASURED, SharedPool, StaticPool};
 use crate::account::Account;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 use crate::account::Member;
-use crate::lifecycle::{Factory, KeepAll, Resetter};
+use crate::lifecycle::{Estimated, Factory, KeepAll, Resetter};
 #[cfg(feature = "alloc")]
 use crate::slots::Growing;
 use crate::slots::Storage;
@@ -63,7 +63,33 @@ where
         }
     }
 
-    /// The account that the objects' bytes are charged to. Default: none.
+    /// How many bytes an object will hold, if the factory cannot tell because it is a closure: they are reserved before it is
+    /// called, as [`KeyedPoolBuilder::estimate`](crate::KeyedPoolBuilder::estimate) explains.
+    ///
+    /// ```
+    /// use pool_core::{Account, AcquireError, SharedPool};
+    /// use std::convert::Infallible;
+    ///
+    /// let pool = SharedPool::builder(|_: &()| -> Result<Vec<u8>, Infallible> { unreachable!("1 GiB was made") })
+    ///     .estimate(|()| size_of::<Vec<u8>>() + (1 << 30))
+    ///     .account(Account::new("buffers", 10_000))
+    ///     .build();
+    /// assert!(matches!(pool.acquire(), Err(AcquireError::OverBudget(_))));
+    /// ```
+    pub fn estimate<E: Fn(&()) -> usize>(self, estimate: E) -> SharedPoolBuilder<Estimated<F, E>, R> {
+        SharedPoolBuilder {
+            factory: Estimated::new(self.factory, estimate),
+            resetter: self.resetter,
+            max_objects: self.max_objects,
+            max_retained_bytes: self.max_retained_bytes,
+            account: self.account,
+            #[cfg(feature = "std")]
+            thread_caches: self.thread_caches,
+        }
+    }
+
+    /// The account that the objects' bytes are charged to. Default: none. If the factory is a closure, it takes an
+    /// [`estimate`](Self::estimate) to stay within the account while an object is made.
     pub fn account(mut self, account: Account) -> Self {
         self.account = Some(account);
         self

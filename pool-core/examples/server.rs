@@ -17,7 +17,9 @@ use plotters::prelude::*;
 use pool_core::{Account, AcquireError, Bytes, Factory, KeyedPoolBuilder, SharedKeyedPool, WorkLimit};
 use std::convert::Infallible;
 use std::error::Error;
-use std::path::PathBuf;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -139,10 +141,44 @@ struct Sample {
     total: usize,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let seconds: f64 = arguments.next().map_or(Ok(6.0), |text| text.parse())?;
-    let file: PathBuf = arguments.next().map_or_else(|| "target/server.svg".into(), PathBuf::from);
+const USAGE: &str = "server [SECONDS] [FILE.svg]\n\nSECONDS from 0.1 to 86400, 6 if not given; FILE.svg is target/server.svg.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The file, empty: an error before anything is served and not after.
+fn create(file: &Path) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, "")
+}
+
+fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let (seconds, file) = match arguments {
+        [] => ("6", "target/server.svg"),
+        [seconds] => (seconds.as_str(), "target/server.svg"),
+        [seconds, file] => (seconds.as_str(), file.as_str()),
+        _ => return Err(format!("too many arguments\n{USAGE}").into()),
+    };
+    let number: Option<f64> = seconds.parse().ok();
+    let seconds = number
+        .filter(|number| (0.1..=86_400.0).contains(number))
+        .ok_or_else(|| format!("`{seconds}` is no number of seconds that can be served\n{USAGE}"))?;
+    let file = Path::new(file);
+    create(file).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
 
     let server = Account::builder("server").hard_limit(LIMIT).soft_limit(LIMIT / 8 * 7).build();
     let kinds = [
@@ -194,7 +230,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Bytes(peak),
         Bytes(LIMIT)
     );
-    draw(&samples, &kinds, seconds, &file)?;
+    draw(&samples, &kinds, seconds, file)?;
     println!("drawn: {}", file.display());
 
     if peak > LIMIT || samples.iter().any(|sample| sample.total > LIMIT) {
@@ -211,15 +247,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The bytes of the pools, one upon the other, and the limit above them.
-fn draw(
-    samples: &[Sample],
-    kinds: &[Kind],
-    seconds: f64,
-    file: &std::path::Path,
-) -> Result<(), Box<dyn Error>> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
+fn draw(samples: &[Sample], kinds: &[Kind], seconds: f64, file: &Path) -> Result<(), Box<dyn Error>> {
     let to_mib = |bytes: usize| bytes as f64 / MIB as f64;
     let root = SVGBackend::new(file, (960, 480)).into_drawing_area();
     root.fill(&WHITE)?;

@@ -288,7 +288,8 @@ impl<M: Mode> Account<M> {
     /// Changes the hard limit. Succeeds even below the current use: then what is lent is recalled, and idle objects of
     /// the pools that give back to one another are evicted, those released longest ago first, until use is down to the
     /// limit or nothing is idle. Returns the bytes in use above the new limit that are left; a pool that is not among
-    /// those brings them down in its own [`maintain`](crate::KeyedPool::maintain). A charge that another thread makes at this
+    /// those brings them down in its own [`maintain`](crate::KeyedPool::maintain), a [`LocalPool`](crate::LocalPool) when it is
+    /// trimmed. A charge that another thread makes at this
     /// moment is counted in what is returned, or the new limit decides on it.
     ///
     /// Runs destructors of evicted objects.
@@ -722,5 +723,167 @@ impl<M: Mode> Eq for Account<M> {}
 impl<M: Mode> fmt::Debug for Account<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.ledger().fmt_line(f)
+    }
+}
+
+#[cfg(all(test, feature = "alloc", not(pool_core_loom)))]
+mod tests {
+    use super::mode::Quietly;
+    use super::*;
+
+    fn used_of(ledger: &Ledger) -> usize {
+        ledger.used.load(Relaxed)
+    }
+
+    /// An account with so much in use, and most of it in use before.
+    fn account(hard: usize, soft: usize, peak: usize, used: usize) -> (Account, Reservation) {
+        let account = Account::builder("a").hard_limit(hard).soft_limit(soft).build();
+        drop(account.try_reserve(peak).unwrap());
+        let held = account.try_reserve(used).unwrap();
+        (account, held)
+    }
+
+    // Charges that take the longer way, to the same end: nothing but time would tell.
+    #[test]
+    fn a_charge_below_all_bounds_takes_a_few_instructions() {
+        let (account, held) = account(100, 90, 80, 30);
+        assert!(matches!(account.charge_quickly(50, false), Ok(Crossed(false))));
+        assert_eq!(account.used(), 80);
+        account.uncharge(50, false);
+        // To the peak and no further; what is external is counted besides.
+        assert!(matches!(account.charge_quickly(51, false), Err(Tried::Nothing)));
+        assert!(matches!(account.charge_quickly(1, true), Err(Tried::Nothing)));
+        let below = Account::builder("below").parent(&account).build();
+        assert!(matches!(below.charge_quickly(1, false), Err(Tried::Nothing)));
+        assert_eq!((account.used(), below.used()), (30, 0));
+        // In doubt, until a charge finds that it sets no record and that nothing is due.
+        account.set_soft_limit(60);
+        assert!(matches!(account.charge_quickly(1, false), Err(Tried::Nothing)));
+        let more = account.try_reserve(1).unwrap();
+        assert!(matches!(account.charge_quickly(29, false), Ok(Crossed(false))));
+        assert!(matches!(account.charge_quickly(1, false), Err(Tried::Nothing)));
+        account.uncharge(29, false);
+        drop((held, more));
+
+        let (account, held) = super::tests::account(100, usize::MAX, 20, 10);
+        let record = account.try_reserve(20).unwrap();
+        assert!(matches!(account.charge_quickly(1, false), Err(Tried::Nothing)));
+        drop((held, record));
+    }
+
+    // The same for one thread, whose accounts count in another way.
+    #[test]
+    fn a_charge_of_one_thread_takes_a_few_instructions() {
+        let account = Account::local_builder("a").hard_limit(100).soft_limit(90).build();
+        drop(account.try_reserve(80).unwrap());
+        drop(account.try_reserve(30).unwrap());
+        assert!(matches!(account.charge_quickly(80, false), Ok(Crossed(false))));
+        assert!(matches!(account.charge_quickly(1, false), Err(Tried::Nothing)));
+        assert_eq!(account.used(), 80);
+        account.uncharge(80, false);
+    }
+
+    // A charge that was to pass no bound, beside which one was lowered, taken for one that passes it, or for one that does not.
+    #[test]
+    fn a_charge_in_doubt_is_looked_at_again() {
+        let (account, held) = account(100, 90, 80, 30);
+        for (used, passes) in [(99, false), (100, false), (101, true)] {
+            assert_eq!(account.look_again(10, used).is_err(), passes, "{used}");
+        }
+        assert!(matches!(account.look_again(10, 80), Ok(Crossed(false))));
+        assert!(matches!(account.look_again(10, 95), Ok(Crossed(true))));
+        // What is asked for is added to what is there, not more.
+        let ledger = account.ledger();
+        ledger.quiet.set(50);
+        assert!(matches!(Shared::add_quietly(ledger, 20), Quietly::Added));
+        assert!(matches!(Shared::add_quietly(ledger, 1), Quietly::NotAdded));
+        assert_eq!(used_of(ledger), 50);
+        account.uncharge(20, false);
+        drop(held);
+    }
+
+    // Refusals that take the longer way.
+    #[test]
+    fn a_refusal_by_one_account_alone_takes_a_few_instructions() {
+        let told = |full: Option<Full>| full.map(|full| (full.used, full.limit));
+        let (account, held) = account(100, 90, 80, 30);
+        assert_eq!(told(account.full_for(71, false, Tried::Nothing)), Some((30, 100)));
+        assert_eq!(told(account.full_for(usize::MAX, false, Tried::Nothing)), Some((30, 100)));
+        assert_eq!(told(account.full_for(70, false, Tried::Nothing)), None);
+        assert_eq!(told(account.full_for(71, true, Tried::Nothing)), None);
+        assert_eq!(told(account.full_for(71, false, Tried::Passed)), None);
+        let below = Account::builder("below").parent(&account).hard_limit(1).build();
+        assert_eq!(told(below.full_for(2, false, Tried::Nothing)), None);
+        // Of one that lends, too, once what is lent is recalled.
+        let credit = account.credit(10);
+        drop(credit.try_reserve(1).unwrap());
+        assert_eq!(told(account.full_for(71, false, Tried::Nothing)), None);
+        drop(account.try_reserve(70).unwrap());
+        assert_eq!(told(account.full_for(71, false, Tried::Nothing)), Some((30, 100)));
+        drop((held, credit));
+    }
+
+    // Nobody recalls, so the second look of an account that has lent nothing is not wanted.
+    #[test]
+    fn what_an_account_lacks_that_lends_nothing_is_asked_for_once() {
+        let (account, held) = account(100, 90, 80, 30);
+        let credit = account.credit(10);
+        let tries = core::cell::Cell::new(0);
+        let outcome = account.recall_then(|| {
+            tries.set(tries.get() + 1);
+            Err::<(), ()>(())
+        });
+        assert_eq!((outcome, tries.get()), (Err(()), 1));
+        drop((credit, held));
+    }
+
+    // Bounds that are looked at where none was passed, which is the longer way, or are not where one was.
+    #[test]
+    fn what_a_charge_leaves_is_beyond_a_bound_or_not() {
+        let (account, held) = account(100, 60, 50, 50);
+        let ledger = account.ledger();
+        let record = |external, used| Account::<Shared>::record(ledger, 0, external, used);
+        assert_eq!([60, 61, 100].map(|used| record(false, used)), [false, true, true]);
+        assert!(!Account::<Shared>::has_ended(ledger));
+        let more = account.try_reserve(20).unwrap();
+        assert_eq!([61, 100].map(|used| record(false, used)), [false, false]);
+        assert_eq!([100, 101].map(|used| record(true, used)), [false, true]);
+        assert!(!Account::<Shared>::has_ended(ledger));
+        drop(more);
+        assert!(ledger.over_soft.load(Relaxed) == (50 > ledger.low()));
+        // As it is between an uncharge and its event.
+        ledger.over_soft.store(true, Relaxed);
+        ledger.low_watermark.store(50, Relaxed);
+        assert!(Account::<Shared>::has_ended(ledger));
+        ledger.low_watermark.store(49, Relaxed);
+        assert!(!Account::<Shared>::has_ended(ledger));
+        drop(held);
+    }
+
+    // An event of what was tried before that nobody raises, whatever the second try brings.
+    #[test]
+    fn what_is_due_stays_due() {
+        let (account, held) = account(100, 60, 50, 50);
+        let mut charged = Ok::<_, Shortfall<'_, Shared>>(Crossed(false));
+        set_due(&mut charged);
+        assert!(matches!(charged, Ok(Crossed(true))));
+        let mut refused = account.charge(60, false);
+        assert!(matches!(refused, Err(Shortfall { crossed: false, .. })));
+        set_due(&mut refused);
+        assert!(matches!(refused, Err(Shortfall { crossed: true, .. })));
+        drop(held);
+    }
+
+    // A limit that was lowered below what is there, missed, or seen where what goes is enough.
+    #[test]
+    fn what_is_above_a_limit_is_known_with_what_goes() {
+        let (account, held) = account(100, 90, 50, 50);
+        account.set_hard_limit(40);
+        assert_eq!([0, 9, 10, 50].map(|surplus| account.overdrawn(surplus)), [true, true, false, false]);
+        // To hold so many bytes and no more.
+        let beyond = |held, bytes| account.shortfall_beyond(held, bytes).map(|short| short.bytes());
+        assert_eq!(beyond(50, 40), None);
+        assert_eq!(beyond(50, 41), Some(1));
+        drop(held);
     }
 }

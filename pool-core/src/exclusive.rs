@@ -5,7 +5,7 @@ use core::ops::DerefMut;
 
 /// A cell that lends its value to one user at a time.
 ///
-/// Pools never call user code while they hold a guard, so a guard is held for a bounded, short time, and a `RefCell`
+/// Pools call no user code while they hold a guard, but for keys' `Eq`, `Borrow` and `Clone`, which must not use the pool; so a guard is held for a bounded, short time, and a `RefCell`
 /// is never found borrowed.
 #[doc(hidden)]
 pub trait Exclusive<T> {

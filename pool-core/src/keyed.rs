@@ -131,9 +131,9 @@ pub type SharedKeyedPool<K, F, L, R = KeepAll, C = NoClock, O = Silent> =
 /// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) per object evicted, where other pools give O(log of their number) (see below), plus the factory; to be refused O(those pools), and O(idle objects of shared ones and of classes), more; each times the depth of the account; `prewarm` with a `max_lifetime`: O(idle objects of the key) more | factory, clock, observer, event handler; the end of what is evicted |
 /// | dropping a lease, [`release`](Self::release), [`release_at`](Lease::release_at) | O(1); the last one more if others are due later | resetter, `measure`, clock; observer, if the lease was said to be leaked; event handler, if the object weighs something else now; its end if it is not kept, and that of an older one if too many of the key are idle |
 /// | [`discard`](Lease::discard), [`detach`](Lease::detach) | O(1) | clock and observer, if the lease was said to be leaked; the object's end, when detached without the destructor |
-/// | [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object, where other pools give O(log of their number) for `set_hard_limit`; `close`: O([classes](Self#method.class)) more | clock; the end of what goes, of classes too; `maintain`: observer; `set_hard_limit`: the same for other pools of the account |
+/// | [`evict`](Self::evict), [`evict_to`](Self::evict_to), [`maintain`](Self::maintain), [`set_hard_limit`](Self::set_hard_limit), [`close`](Self::close) | O(1) per object, where other pools give O(log of their number) for `set_hard_limit`; `close`: O([classes](Self#method.class)) more | clock; the end of what goes, of classes too; `maintain`: observer; `set_hard_limit`: the same for other pools of the account |
 /// | [`retain`](Self::retain), [`trim`](Self::trim) | O(idle) | predicate, of `trim` the clock; the end of what goes |
-/// | `keys` | O(keys that were ever there at one time) | the keys' `Clone` |
+/// | `keys` | O(keys that were ever there at one time, and idle objects) | the keys' `Clone` |
 /// | dropping the pool | O(slots), and O(log of their number) where it gives to others | event handler, destructor |
 ///
 /// The end of an object is: the observer's [`removed`](Observer::removed), then the account's event handler, then its destructor.
@@ -259,7 +259,8 @@ where
         }
     }
 
-    /// Takes an idle object of `key`, if there is one. Never creates and never allocates.
+    /// Takes an idle object of `key`, if there is one. Never creates, and allocates nothing itself; but objects of
+    /// the key whose time is over it destroys, and clones the key for an observer to hear of each.
     ///
     /// The key may be a borrowed form of the pool's: where keys are strings, `try_acquire("drum")` asks without making one, and
     /// only what is not there is asked for by `acquire(&"drum".to_owned())`.
@@ -349,7 +350,8 @@ where
         state.key_stats(class)
     }
 
-    /// The keys that have objects, in no particular order, and what is held for each. O(keys that were ever there at one time).
+    /// The keys that have objects, in no particular order, and what is held for each. O(keys that were ever there at one time, and idle
+    /// objects).
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn keys(&self) -> alloc::vec::Vec<(K, KeyStats)> {

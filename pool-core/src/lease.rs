@@ -20,11 +20,12 @@ pub trait Pool: sealed::Slots<<Self as Pool>::Object> {
     /// What the pool has done and holds.
     fn stats(&self) -> PoolStats;
 
-    /// Destroys idle objects, those released longest ago first, until at most `target` are idle, or all that may
-    /// go have gone. Returns how many were destroyed.
+    /// Destroys idle objects, those released longest ago first (of shared pools those in the highest slots), until at most
+    /// `target` are idle, or all that may go have gone. Returns how many were destroyed.
     fn trim(&self, target: usize) -> usize;
 
-    /// Refuses all further acquires and destroys what is idle; what is leased is destroyed as it comes back.
+    /// Refuses all further acquires and destroys what is idle; what is leased is destroyed as it comes back (of shared pools by
+    /// the next `trim` or `maintain` after that, or as the pool ends).
     /// Closing again changes nothing.
     fn close(&self);
 
@@ -89,7 +90,7 @@ pub(crate) mod sealed {
 /// ```
 ///
 /// A lease that a panic drops is released like any other: the object is reset and used again, in whatever state it was left; there
-/// is no poisoning. A resetter that cannot bring it back discards it. Should the resetter itself panic then, with `std`, the object is
+/// is no poisoning (nor are pools `RefUnwindSafe`: who catches panics says so by `AssertUnwindSafe`). A resetter that cannot bring it back discards it. Should the resetter itself panic then, with `std`, the object is
 /// destroyed and the first panic goes on.
 ///
 /// Dereferences to the object, O(1), one pointer. A lease that is leaked (`mem::forget`) keeps its object leased,
@@ -181,6 +182,9 @@ where
     }
 
     /// Turns the lease into a token, which the pool's `redeem` turns back and its `release` releases.
+    ///
+    /// Of a pool that grows the first token of some slots makes room for the tokens of all of them, which allocates: not for a
+    /// real-time thread, unless that was done before. With fixed storage the room is there.
     #[must_use = "the object stays leased until its token is released"]
     pub fn into_id(self) -> LeaseId {
         let (pool, slot) = self.into_parts();

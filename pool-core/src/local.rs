@@ -77,8 +77,12 @@ pub type FixedLocalPool<F, const N: usize, R = KeepAll, M = Shared> = LocalPool<
 /// | [`acquire`](Self::acquire) (hit), [`try_acquire`](Self::try_acquire) | O(1), a pop | |
 /// | [`acquire`](Self::acquire) (miss), [`prewarm`](Self::prewarm) | O(1) and the factory; where other pools of the account give, what they have to evict | factory, event handler; the end of what others evict |
 /// | dropping a lease | O(1), a push | resetter; `measure` if bytes are bounded; destructor if it is discarded |
-/// | [`trim`](Self::trim) | O(idle) | destructor |
+/// | [`trim`](Self::trim), [`evict`](Self::evict) | O(idle), O(evicted) | destructor |
 /// | [`retain`](Self::retain) | O(idle) | predicate, destructor |
+///
+/// It takes what other pools of its account have idle and gives nothing itself: not to them, nor to a lowered limit or to
+/// pressure, which it does not look at. [`trim`](Self::trim) it when [`Account::pressure`] says so, or use a
+/// [`KeyedPool`](crate::KeyedPool) of the key `()`.
 ///
 /// Memory beside the objects: 16 bytes a slot, on 64-bit targets, and 8 more once tokens are made (with [`Fixed`]
 /// storage from the start); [`Lease::into_id`] allocates when it is the first of a growing pool, or of new slots. On the
@@ -435,6 +439,17 @@ where
                 destroyed += 1;
                 self.destroy_chained(slot);
             }
+        }
+        destroyed
+    }
+
+    /// Destroys at most `count` idle objects, those released longest ago first. Returns how many.
+    pub fn evict(&self, count: usize) -> usize {
+        let chain = self.chain_below(self.height.get().saturating_sub(count));
+        let mut destroyed = 0;
+        while let Some(slot) = chain.next() {
+            destroyed += 1;
+            self.destroy_chained(slot);
         }
         destroyed
     }

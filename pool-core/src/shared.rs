@@ -19,7 +19,7 @@
 //! | path | locks, allocates, frees, calls the system |
 //! |---|---|
 //! | [`try_acquire`](SharedPool::try_acquire), dropping a lease, [`release`](SharedPool::release) | never; a release wakes who waits, if somebody does |
-//! | [`acquire`](SharedPool::acquire) with something idle | never |
+//! | [`acquire`](SharedPool::acquire) with something idle | never, but for a thread's first, which makes the thread's cache where it has one |
 //! | [`acquire`](SharedPool::acquire) otherwise | empties other threads' caches, destroys what is doomed, creates, grows |
 //!
 //! An object that must not be used again is *doomed* by its release, and destroyed by the next miss, `trim`, `maintain`,
@@ -563,8 +563,9 @@ where
         Acquire::new(self)
     }
 
-    /// Blocks while the pool is full, at most for `timeout`; first come, first served. As of
-    /// [`acquire_async`](Self::acquire_async), nobody waits for bytes.
+    /// Blocks while the pool is full, at most for `timeout`; those that wait are served in the order in which they began to. As of
+    /// [`acquire_async`](Self::acquire_async), nobody waits for bytes, and an `acquire` that does not wait, or a last try as the time
+    /// is over, may come in between.
     ///
     /// # Errors
     ///

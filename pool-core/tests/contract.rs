@@ -208,6 +208,7 @@ trait Subject: Pool<Object = Item> + Sized + 'static {
     fn redeem_owned(pool: &Self::Hold, id: LeaseId) -> Result<Lease<Self::Hold>, ReleaseError>;
     fn release(&self, id: LeaseId) -> Result<(), ReleaseError>;
     fn prewarm(&self, count: usize) -> Result<usize, AcquireError<Refused>>;
+    fn evict(&self, count: usize) -> usize;
     fn retain(&self, keep: impl FnMut(&Item) -> bool) -> usize;
 }
 
@@ -256,6 +257,9 @@ macro_rules! subject {
             }
             fn prewarm(&self, count: usize) -> Result<usize, AcquireError<Refused>> {
                 <$pool>::prewarm(self $(, $key)?, count)
+            }
+            fn evict(&self, count: usize) -> usize {
+                <$pool>::evict(self, count)
             }
             fn retain(&self, mut keep: impl FnMut(&Item) -> bool) -> usize {
                 <$pool>::retain(self, |$($pattern,)? item| keep(item))
@@ -1025,9 +1029,29 @@ mod promises {
         let second = fx.pool.acquire().unwrap();
         drop(newest);
         drop(second); // now the newest
-        assert_eq!(fx.pool.trim(1), 3);
+        assert_eq!(fx.pool.evict(1), 1);
+        assert_eq!(fx.order(), [serials[3], serials[5], serials[4]]);
+        assert_eq!(fx.pool.trim(1), 2);
         assert_eq!(fx.order(), [serials[4]]);
         fx.check(0, 1);
+        fx.finish();
+    }
+
+    // Evicting more than was asked for, also if a destructor releases something meanwhile, or what is leased.
+    pub(super) fn evict_destroys_so_many_idle_objects_and_no_more<P: Subject>() {
+        let fx = Fixture::<P>::new();
+        fx.fill(6);
+        let lease = fx.pool.acquire().unwrap();
+        assert_eq!((fx.pool.evict(0), fx.pool.evict(2)), (0, 2));
+        fx.check(1, 3);
+        // What comes back is not what was asked for.
+        let out = RefCell::new(Some(P::acquire_owned(&fx.pool).unwrap()));
+        fx.probe.on_drop.once(move |_| drop(out.borrow_mut().take()));
+        assert_eq!(fx.pool.evict(2), 2);
+        fx.check(1, 1);
+        assert_eq!(fx.pool.evict(9), 1);
+        fx.check(1, 0);
+        drop(lease);
         fx.finish();
     }
 
@@ -1744,6 +1768,7 @@ macro_rules! suite {
                 a_resetter_and_then_a_destructor_may_panic
                 what_a_pool_held_is_free_before_its_destructors_run
                 an_object_is_destroyed_if_the_pool_ends_with_a_panic_as_it_is_detached
+                evict_destroys_so_many_idle_objects_and_no_more
                 owned_leases_outlive_the_pool
                 leaked_leases_end_with_the_pool
                 a_refused_charge_leaves_no_trace

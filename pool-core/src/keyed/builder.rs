@@ -197,7 +197,8 @@ where
     /// they share.
     ///
     /// Of what other pools of the same tree of accounts keep idle, an acquire may evict what those give that were built by
-    /// `build_rc` or `build_shared`; and [`Account::set_hard_limit`] evicts from those, and from no others.
+    /// `build_rc`, `build_shared` or, of [`SharedPool`](crate::SharedPool)s, `build_arc`, and what classes have; and
+    /// [`Account::set_hard_limit`] evicts from those, and from no others.
     pub fn account<M2: Mode>(self, account: Account<M2>) -> KeyedPoolBuilder<K, F, R, C, O, M2> {
         let Self { factory, resetter, clock, observer, limits, sampling, .. } = self;
         let account = Some(account);

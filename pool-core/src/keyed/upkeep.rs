@@ -44,6 +44,20 @@ where
         .objects
     }
 
+    /// Destroys at most `count` idle objects, those released longest ago first, be they of a key's
+    /// [`min_idle`](super::KeyedPoolBuilder::min_idle) or not. What was in quarantine and is due counts as idle. Returns how many
+    /// were destroyed. O(1) for each.
+    pub fn evict(&self, count: usize) -> usize {
+        let _ = self.end_quarantines();
+        let (asked, mut left) = (Removal::Evicted(Eviction::Asked), count);
+        let mut more = |_: &_| {
+            let any = left > 0;
+            left = left.saturating_sub(1);
+            any
+        };
+        self.evict_while(asked, &mut Sweep::whole(), usize::MAX, &mut more, &|_, _| Look::Goes).objects
+    }
+
     /// Destroys the idle objects that `keep` refuses. Returns how many.
     ///
     /// What is in quarantine is not idle, also if it is due: it waits for who needs an object or its bytes.

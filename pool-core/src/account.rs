@@ -731,22 +731,19 @@ mod tests {
     use super::mode::Quietly;
     use super::*;
 
-    fn used_of(ledger: &Ledger) -> usize {
-        ledger.used.load(Relaxed)
-    }
-
     /// An account with so much in use, and most of it in use before.
-    fn account(hard: usize, soft: usize, peak: usize, used: usize) -> (Account, Reservation) {
+    fn filled(hard: usize, soft: usize, peak: usize, used: usize) -> (Account, Option<Reservation>) {
         let account = Account::builder("a").hard_limit(hard).soft_limit(soft).build();
-        drop(account.try_reserve(peak).unwrap());
-        let held = account.try_reserve(used).unwrap();
+        drop(account.try_reserve(peak));
+        let held = account.try_reserve(used).ok();
+        assert_eq!((account.peak(), account.used()), (peak, used));
         (account, held)
     }
 
     // Charges that take the longer way, to the same end: nothing but time would tell.
     #[test]
     fn a_charge_below_all_bounds_takes_a_few_instructions() {
-        let (account, held) = account(100, 90, 80, 30);
+        let (account, held) = filled(100, 90, 80, 30);
         assert!(matches!(account.charge_quickly(50, false), Ok(Crossed(false))));
         assert_eq!(account.used(), 80);
         account.uncharge(50, false);
@@ -765,7 +762,7 @@ mod tests {
         account.uncharge(29, false);
         drop((held, more));
 
-        let (account, held) = super::tests::account(100, usize::MAX, 20, 10);
+        let (account, held) = filled(100, usize::MAX, 20, 10);
         let record = account.try_reserve(20).unwrap();
         assert!(matches!(account.charge_quickly(1, false), Err(Tried::Nothing)));
         drop((held, record));
@@ -786,7 +783,7 @@ mod tests {
     // A charge that was to pass no bound, beside which one was lowered, taken for one that passes it, or for one that does not.
     #[test]
     fn a_charge_in_doubt_is_looked_at_again() {
-        let (account, held) = account(100, 90, 80, 30);
+        let (account, held) = filled(100, 90, 80, 30);
         for (used, passes) in [(99, false), (100, false), (101, true)] {
             assert_eq!(account.look_again(10, used).is_err(), passes, "{used}");
         }
@@ -797,7 +794,7 @@ mod tests {
         ledger.quiet.set(50);
         assert!(matches!(Shared::add_quietly(ledger, 20), Quietly::Added));
         assert!(matches!(Shared::add_quietly(ledger, 1), Quietly::NotAdded));
-        assert_eq!(used_of(ledger), 50);
+        assert_eq!(account.used(), 50);
         account.uncharge(20, false);
         drop(held);
     }
@@ -806,7 +803,7 @@ mod tests {
     #[test]
     fn a_refusal_by_one_account_alone_takes_a_few_instructions() {
         let told = |full: Option<Full>| full.map(|full| (full.used, full.limit));
-        let (account, held) = account(100, 90, 80, 30);
+        let (account, held) = filled(100, 90, 80, 30);
         assert_eq!(told(account.full_for(71, false, Tried::Nothing)), Some((30, 100)));
         assert_eq!(told(account.full_for(usize::MAX, false, Tried::Nothing)), Some((30, 100)));
         assert_eq!(told(account.full_for(70, false, Tried::Nothing)), None);
@@ -826,7 +823,7 @@ mod tests {
     // Nobody recalls, so the second look of an account that has lent nothing is not wanted.
     #[test]
     fn what_an_account_lacks_that_lends_nothing_is_asked_for_once() {
-        let (account, held) = account(100, 90, 80, 30);
+        let (account, held) = filled(100, 90, 80, 30);
         let credit = account.credit(10);
         let tries = core::cell::Cell::new(0);
         let outcome = account.recall_then(|| {
@@ -840,7 +837,7 @@ mod tests {
     // Bounds that are looked at where none was passed, which is the longer way, or are not where one was.
     #[test]
     fn what_a_charge_leaves_is_beyond_a_bound_or_not() {
-        let (account, held) = account(100, 60, 50, 50);
+        let (account, held) = filled(100, 60, 50, 50);
         let ledger = account.ledger();
         let record = |external, used| Account::<Shared>::record(ledger, 0, external, used);
         assert_eq!([60, 61, 100].map(|used| record(false, used)), [false, true, true]);
@@ -863,7 +860,7 @@ mod tests {
     // An event of what was tried before that nobody raises, whatever the second try brings.
     #[test]
     fn what_is_due_stays_due() {
-        let (account, held) = account(100, 60, 50, 50);
+        let (account, held) = filled(100, 60, 50, 50);
         let mut charged = Ok::<_, Shortfall<'_, Shared>>(Crossed(false));
         set_due(&mut charged);
         assert!(matches!(charged, Ok(Crossed(true))));
@@ -877,7 +874,7 @@ mod tests {
     // A limit that was lowered below what is there, missed, or seen where what goes is enough.
     #[test]
     fn what_is_above_a_limit_is_known_with_what_goes() {
-        let (account, held) = account(100, 90, 50, 50);
+        let (account, held) = filled(100, 90, 50, 50);
         account.set_hard_limit(40);
         assert_eq!([0, 9, 10, 50].map(|surplus| account.overdrawn(surplus)), [true, true, false, false]);
         // To hold so many bytes and no more.

@@ -762,10 +762,23 @@ mod tests {
         account.uncharge(29, false);
         drop((held, more));
 
-        let (account, held) = filled(100, usize::MAX, 20, 10);
-        let record = account.try_reserve(20).unwrap();
-        assert!(matches!(account.charge_quickly(1, false), Err(Tried::Nothing)));
-        drop((held, record));
+        // A record is no time for that, as the next one may be, too; to be as high as ever is none.
+        let account = Account::new("records", 100);
+        drop(account.try_reserve(10));
+        assert!(matches!(account.charge_quickly(10, false), Err(Tried::Nothing)));
+        drop(account.try_reserve(10));
+        assert!(matches!(account.charge_quickly(10, false), Ok(Crossed(false))));
+        account.uncharge(10, false);
+    }
+
+    // The next release taken for one that was.
+    #[test]
+    fn the_next_stamp_of_one_thread_is_known() {
+        let account = Account::local("a", 1);
+        for _ in 0..3 {
+            let now = Local::now(&account.0);
+            assert_eq!((Local::stamp(&account.0), Local::now(&account.0)), (now, now + 1));
+        }
     }
 
     // The same for one thread, whose accounts count in another way.

@@ -525,6 +525,23 @@ mod tests {
         assert_eq!(seen, Ok(((true, 60, Pressure::Moderate), Pressure::None)));
     }
 
+    // What is lent called back though no bound is passed, and nobody is short of it.
+    #[test]
+    fn what_is_lent_stays_so_up_to_the_bounds() {
+        for (soft, hard, recalled) in [(30, 100, false), (100, 30, false), (29, 100, true), (100, 29, true)] {
+            let account = Account::builder("a").hard_limit(200).soft_limit(200).build();
+            let credit = account.credit(40);
+            let claim = credit.try_reserve(10).unwrap();
+            assert_eq!((account.ledger().used.load(Ordering::Relaxed), credit.unused()), (30, 20));
+            // As if it were changed by another thread at this moment.
+            account.ledger().soft_limit.store(soft, Ordering::Relaxed);
+            account.ledger().hard_limit.store(hard, Ordering::Relaxed);
+            account.watch();
+            assert_eq!(credit.unused() == 0, recalled, "{soft}, {hard}");
+            drop(claim);
+        }
+    }
+
     // A size so large that sums with it wrap.
     #[test]
     fn a_credit_of_any_size_is_safe() {

@@ -211,14 +211,15 @@ mod tests {
     // A look for ever, because others change what is known; a number that is used again.
     #[test]
     fn a_look_ends() {
-        let mut pools = evictors("ab");
+        let mut pools = evictors("abc");
         let mut look = pools.look(usize::MAX);
         let mut asked = 0;
         while let Some(candidate) = pools.next(&mut look) {
             asked += 1;
             pools.note(look, &candidate, asked, false);
         }
-        assert_eq!(asked, 4);
+        assert_eq!(asked, 6);
+        let mut pools = evictors("ab");
         assert_eq!(pools.remove(1), Some(('a', false)));
         assert_eq!((pools.remove(1), pools.next_number()), (None, 3));
         pools.begin_to_quarantine(2);
@@ -240,6 +241,15 @@ mod tests {
             assert_eq!(pools.remove(number), Some(('b', false)));
         }
         assert!(pools.by_age.len() <= 4, "{}", pools.by_age.len());
+        // Not at each end, or that would take the time of all.
+        let mut some = evictors("abcdefghij");
+        let mut left = || {
+            let number = some.all.after(0).next().map_or(0, |(number, _)| number);
+            assert!(some.remove(number).is_some());
+            (some.all.len(), some.by_age.len())
+        };
+        let left: [_; 7] = core::array::from_fn(|_| left());
+        assert_eq!(left, [(9, 10), (8, 10), (7, 10), (6, 10), (5, 10), (4, 4), (3, 4)]);
         // Those that are not at an end stay, whatever was there for those that went.
         let look = &mut pools.look(usize::MAX);
         assert_eq!(pools.next(look).map(|candidate| candidate.evictor), Some('a'));

@@ -447,7 +447,7 @@ mod tests {
         assert!(claim.try_grow(30).is_ok());
         account.set_hard_limit(90);
         // 70 and 20 are 90; 70 and 21 are not.
-        assert!(claim.fill(20).is_ok() && claim.fill(21).is_err() && claim.fill(30).is_err());
+        assert_eq!([20, 21, 30].map(|total| claim.fill(total)), [Ok(()), Err(1), Err(10)]);
         assert_eq!(claim.bytes(), 30);
         drop(external);
         assert_eq!([30, 90, 91].map(|total| claim.fill(total)), [Ok(()), Ok(()), Err(1)]);

@@ -41,6 +41,20 @@ fn what_is_due_is_found_though_a_pool_ends_meanwhile() {
     assert_eq!((due.stats().evicted, LAST.take().is_none()), (1, true));
 }
 
+// An object whose time to wait begins as a limit is changed that it is no obstacle to.
+#[test]
+fn a_limit_that_nobody_is_above_ends_no_quarantine() {
+    let (account, clock) = (Account::local("page", 300), Rc::new(ManualClock::default()));
+    let pool =
+        KeyedPool::builder(Blocks).account(account.clone()).clock(Rc::clone(&clock)).idle_ttl(10).build_rc();
+    pool.acquire(&200).unwrap().release_at(Tick(5));
+    clock.advance(5);
+    assert_eq!((account.set_hard_limit(250), account.set_hard_limit(200)), (0, 0));
+    // It would be too old by now, had it become idle then.
+    clock.advance(11);
+    assert!(pool.try_acquire(&200).is_some());
+}
+
 // What is due, and lies in quarantine still since nobody has looked: refused to others under the account, left over by trims
 // and lowered limits, or made a second time.
 #[test]

@@ -286,7 +286,6 @@ impl Drop for Credit {
     }
 }
 
-/// `Credit(1.00 KiB unused, of audio: 3.00 MiB of 91.55 MiB, peak 12.00 MiB)`
 /// Whether they are the same credit, so that claims on it can be [merged](crate::Reservation::merge).
 impl PartialEq for Credit {
     fn eq(&self, other: &Self) -> bool {
@@ -296,6 +295,7 @@ impl PartialEq for Credit {
 
 impl Eq for Credit {}
 
+/// `Credit(1.00 KiB unused, of audio: 3.00 MiB of 91.55 MiB, peak 12.00 MiB)`
 impl fmt::Debug for Credit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credit({} unused, of {:?})", crate::bytes::Bytes(self.unused()), self.account())

@@ -43,7 +43,6 @@ pub struct AccountEvent<M: Mode = Shared> {
 /// handler that has to know how things are asks [`Account::pressure`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
 pub enum AccountEventKind {
     /// Above the soft limit.
     OverSoftLimit,

@@ -12,7 +12,7 @@ fn consistent<M: Mode>(tracker: &Tracker<u32, M>) {
     let sum: usize = tracker.iter().map(|(_, bytes)| bytes).sum();
     assert_eq!((tracker.used(), tracker.account().used()), (sum, sum), "used, charged, tracked");
     assert_eq!(tracker.iter().count(), tracker.len());
-    assert_eq!(tracker.is_empty(), tracker.len() == 0);
+    assert_eq!(tracker.is_empty(), tracker.iter().next().is_none());
 }
 
 // An id that shares an entry with another, or bytes that nobody can give back, after the handler panicked.

@@ -126,6 +126,19 @@ impl Clock for InstantClock {
 mod tests {
     use super::*;
 
+    // A clock that stands still, a unit that is not the clock's, a limit without end that wraps.
+    #[test]
+    #[cfg(feature = "std")]
+    fn a_duration_has_as_many_ticks_as_the_clock_counts_in_it() {
+        use std::time::Duration;
+        assert_eq!(InstantClock::ticks(Duration::from_millis(3)), 3_000_000);
+        assert_eq!(InstantClock::ticks(Duration::MAX), u64::MAX);
+        let clock = InstantClock::new();
+        let before = clock.now();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(clock.now().since(before) >= InstantClock::ticks(Duration::from_millis(2)));
+    }
+
     // A clock set back would make `since` wrap, or revive expired objects.
     #[test]
     fn a_manual_clock_never_runs_backwards() {

@@ -78,6 +78,24 @@ fn an_object_that_expires_while_another_is_destroyed_is_not_handed_out() {
     drop(new);
 }
 
+// An object that goes while a predicate looks at it, since it has become too old meanwhile and somebody prewarms its key.
+#[test]
+fn what_a_predicate_looks_at_stays_though_its_time_is_over() {
+    let clock = ManualClock::default();
+    let pool = builder().clock(&clock).idle_ttl(10).build();
+    fill(&pool, &[1, 1]);
+    let looks = Cell::new(0);
+    pool.retain(|key, object| {
+        if looks.replace(looks.get() + 1) == 0 {
+            clock.advance(11);
+            pool.prewarm(key, 2).unwrap();
+            // The other one has gone.
+            assert_eq!((object.serial, pool.stats().destroyed), (1, 1));
+        }
+        true
+    });
+}
+
 // A walk that goes on at a place which a destructor has emptied, and so misses what is too old behind it.
 #[test]
 fn what_is_too_old_is_found_whatever_destructors_do_to_what_lies_between() {

@@ -167,17 +167,15 @@ fn create(file: &Path) -> std::io::Result<()> {
 }
 
 fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let (seconds, file) = match arguments {
-        [] => ("6", "target/server.svg"),
-        [seconds] => (seconds.as_str(), "target/server.svg"),
-        [seconds, file] => (seconds.as_str(), file.as_str()),
-        _ => return Err(format!("too many arguments\n{USAGE}").into()),
-    };
+    if arguments.len() > 2 {
+        return Err(format!("too many arguments\n{USAGE}").into());
+    }
+    let given = |nth: usize, or| arguments.get(nth).map_or(or, String::as_str);
+    let (seconds, file) = (given(0, "6"), Path::new(given(1, "target/server.svg")));
     let number: Option<f64> = seconds.parse().ok();
     let seconds = number
         .filter(|number| (0.1..=86_400.0).contains(number))
         .ok_or_else(|| format!("`{seconds}` is no number of seconds that can be served\n{USAGE}"))?;
-    let file = Path::new(file);
     create(file).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
 
     let server = Account::builder("server").hard_limit(LIMIT).soft_limit(LIMIT / 8 * 7).build();

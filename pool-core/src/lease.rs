@@ -89,8 +89,9 @@ pub(crate) mod sealed {
 /// });
 /// ```
 ///
-/// A lease that a panic drops is released like any other: the object is reset and used again, in whatever state it was left; there
-/// is no poisoning (nor are pools `RefUnwindSafe`: who catches panics says so by `AssertUnwindSafe`). A resetter that cannot bring it back discards it. Should the resetter itself panic then, with `std`, the object is
+/// A lease that a panic drops is released like any other: the object is reset and used again, in whatever state it was
+/// left; there is no poisoning (nor are pools `RefUnwindSafe`: who catches panics says so by `AssertUnwindSafe`). A
+/// resetter that cannot bring it back discards it. Should the resetter itself panic then, with `std`, the object is
 /// destroyed and the first panic goes on.
 ///
 /// Dereferences to the object, O(1), one pointer. A lease that is leaked (`mem::forget`) keeps its object leased,

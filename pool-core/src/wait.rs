@@ -1,7 +1,8 @@
 //! Waiting for an object of a full pool: a queue, a future, and a thread that blocks on it.
 //!
 //! Only who is first in the queue tries to acquire; who leaves, served or not, wakes who is first then. So nobody is
-//! overtaken by who waits and came later (an acquire that does not wait, or whose time is over, may come in between), and a wake-up that goes to a future which is dropped before it is polled is passed on.
+//! overtaken by who waits and came later (an acquire that does not wait, or whose time is over, may come in between), and a
+//! wake-up that goes to a future which is dropped before it is polled is passed on.
 //!
 //! The queue has a lock, but a release never waits for it:
 //!

@@ -49,12 +49,8 @@ where
     /// were destroyed. O(1) for each.
     pub fn evict(&self, count: usize) -> usize {
         let _ = self.end_quarantines();
-        let (asked, mut left) = (Removal::Evicted(Eviction::Asked), count);
-        let mut more = |_: &_| {
-            let any = left > 0;
-            left = left.saturating_sub(1);
-            any
-        };
+        let (asked, mut left) = (Removal::Evicted(Eviction::Asked), 0..count);
+        let mut more = |_: &_| left.next().is_some();
         self.evict_while(asked, &mut Sweep::whole(), usize::MAX, &mut more, &|_, _| Look::Goes).objects
     }
 

@@ -187,7 +187,7 @@ fn free_place(name: &str, mut ready: impl FnMut() -> bool) {
     let _ = child.wait();
 }
 
-/// Where this system's servers write down which places are taken.
+/// Where this system's servers write down which places are taken: among other things `USER:NAME:` for each.
 #[cfg(target_os = "linux")]
 const PLACES: &str = "/dev/shm/jack-shm-registry";
 
@@ -198,26 +198,24 @@ fn free_places_of_the_dead(name: &str) -> bool {
     let mut any = false;
     // A server that is slow to begin may be told to end before it listens.
     for patience in [FREEING / 4, FREEING / 2, FREEING] {
-        let mut places = demos(&fs::read(PLACES).unwrap_or_default());
-        places.retain(|process| !Path::new("/proc").join(process).exists());
-        for dead in places.iter().map(|process| format!("{OURS}{process}")).filter(|dead| dead != name) {
+        let places = fs::read(PLACES).unwrap_or_default();
+        for dead in String::from_utf8_lossy(&places).split(':').filter(|dead| *dead != name && is_dead(dead))
+        {
             // It answers nobody here, as the library knows one name only.
             let begun = Instant::now();
-            free_place(&dead, || begun.elapsed() > patience);
+            free_place(dead, || begun.elapsed() > patience);
             any = true;
         }
     }
     any
 }
 
-/// The numbers of the processes whose servers have a place, by what the servers have written down: among other things
-/// `USER:NAME:` for each.
+/// Whether this is the name of a demo's server, and that demo's process has ended.
 #[cfg(target_os = "linux")]
-fn demos(places: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(places);
-    let mut names = text.split(':').filter_map(|name| name.strip_prefix(OURS)).collect::<Vec<_>>();
-    names.retain(|process| !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit()));
-    names.into_iter().map(str::to_owned).collect()
+fn is_dead(name: &str) -> bool {
+    name.strip_prefix(OURS)
+        .and_then(|process| process.parse::<u32>().ok())
+        .is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists())
 }
 
 /// The command's process is told to end when this thread has ended, even if it was killed and can tell nobody.
